@@ -1,0 +1,3 @@
+"""pixperts: repair and enlarge photographs with mixtures of experts."""
+
+__version__ = "0.1.0"

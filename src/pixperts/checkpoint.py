@@ -1,0 +1,148 @@
+"""One safetensors file a model: the weights, and in its header all that is needed to use them.
+
+The header's `pixperts` entry is JSON: format version, architecture name, full configuration,
+licence, training data, and free notes such as measured quality. Loading is strict.
+"""
+
+import json
+import os
+import struct
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pixperts.errors import ModelError
+from pixperts.models import MoEISR, build
+
+FORMAT = 1
+_LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts that travel with a model."""
+
+    name: str  # architecture, a preset's name
+    config: dict[str, Any]  # full configuration, enough to build the network
+    licence: str = "unknown"  # of the weights
+    data: str = "unknown"  # what they were trained on
+    notes: dict[str, Any] = field(default_factory=dict)  # measured quality, cost, origin
+
+
+def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
+    """Write weights and card to `path`: into a file beside it first, then renamed.
+
+    Args:
+        path: a name that ends in .safetensors.
+        model: the network; its configuration replaces the card's.
+        card: licence, data and notes.
+        half: store the weights in float16 (they are computed with in float32 all the same).
+
+    Raises:
+        ModelError: where the folder cannot be written.
+    """
+    config = {**asdict(card), "config": asdict(model.config), "format": FORMAT}
+    tensors: dict[str, Tensor] = {}
+    for key, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        tensors[key] = value.half() if half and value.is_floating_point() else value
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, metadata={"pixperts": json.dumps(config)})
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: the weights cannot be written ({error}).") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_card(path: Path) -> Card:
+    """The facts of a weights file, without its tensors.
+
+    Raises:
+        ModelError: for a file that is missing, damaged, or not one of ours.
+    """
+    entry = _header(path).get("__metadata__", {})
+    text = entry.get("pixperts") if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        raise ModelError(
+            f"{path}: this safetensors file holds no pixperts model; published weights are "
+            "turned into one by 'pixperts convert'."
+        )
+    try:
+        values = json.loads(text)
+        if values.pop("format") != FORMAT:
+            raise ModelError(f"{path}: written by a newer pixperts; update the package.")
+        return Card(**values)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path}: the model's description in the header is damaged.") from error
+
+
+def load(path: Path) -> tuple[MoEISR, Card]:
+    """Build the network that the file describes and load its weights, strictly, in float32.
+
+    Raises:
+        ModelError: for a file that is missing, damaged or foreign, or a key or shape that does
+            not fit the architecture, naming it.
+    """
+    card = read_card(path)
+    with torch.device("meta"):  # sizes are checked before any memory is taken
+        model = build(card.config)
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            check_keys(path.name, stored, {k: tuple(v.shape) for k, v in model.state_dict().items()})
+            tensors = {key: file.get_tensor(key).float() for key in stored}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: the weights are damaged ({error}).") from error
+    for key, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{path}: the tensor {key!r} holds values that are not finite.")
+    model = build(card.config)
+    model.load_state_dict(tensors)
+    return model.eval(), card
+
+
+def check_keys(
+    source: str, stored: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]
+) -> None:
+    """Compare keys and shapes, naming the first that is wrong.
+
+    Raises:
+        ModelError: naming the key.
+    """
+    for key in wanted:
+        if key not in stored:
+            raise ModelError(f"{source}: the tensor {key!r} is missing.")
+    for key, shape in stored.items():
+        if key not in wanted:
+            raise ModelError(f"{source}: the tensor {key!r} does not belong to this model.")
+        if shape != wanted[key]:
+            raise ModelError(f"{source}: {key!r} has shape {shape}, not {wanted[key]}.")
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The JSON header of a safetensors file, checked against the file's real size."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
+            if length > min(size - 8, 100 << 20) or size > _LIMIT:
+                raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
+            values = json.loads(file.read(length))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such weights file.") from error
+    except OSError as error:
+        raise ModelError(f"{path}: the weights cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.")
+    return values

@@ -1,0 +1,103 @@
+"""Where an output pixel lies between LR pixels, in exact integer arithmetic.
+
+Output pixel i of n_out has its centre at (i + 1/2) n_in / n_out - 1/2 LR pixels. LIIF finds the
+four neighbours of a query by nearest-neighbour sampling at coordinates shifted by half an LR pixel
+(arXiv 2012.09161, section 3); with whole numbers the same neighbours come out in any precision.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Axis(NamedTuple):
+    """The two LR neighbours of output positions along one axis; leading 2 = lower, upper."""
+
+    index: Tensor  # (2, ...) int64, clamped to the picture
+    offset: Tensor  # (2, ...) query minus neighbour, in half LR pixels (the papers' unit)
+    weight: Tensor  # (2, ...) linear interpolation, sums to 1
+
+
+def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
+    """Neighbours, offsets and weights of integer output positions along one axis.
+
+    Args:
+        positions: (...) int64, 0 <= positions < size_out.
+        size_out: output length, a number or a tensor that broadcasts against `positions`.
+        size_in: LR length.
+
+    Returns:
+        `Axis` with float32 offsets and weights.
+
+    Example:
+        >>> axis = axis_neighbours(torch.tensor([0, 1]), 4, 2)  # x2: centres -0.25 and 0.25
+        >>> axis.index.tolist()
+        [[0, 0], [0, 1]]
+        >>> axis.offset.tolist()
+        [[-0.5, 0.5], [-0.5, -1.5]]
+        >>> axis.weight.tolist()
+        [[0.25, 0.75], [0.75, 0.25]]
+    """
+    numerator = (2 * positions + 1) * size_in - size_out
+    denominator = 2 * size_out
+    lower = torch.div(numerator, denominator, rounding_mode="floor")
+    fraction = (numerator - lower * denominator).double() / denominator  # [0, 1)
+    neighbours = torch.stack([lower, lower + 1])  # (2, ...)
+    index = neighbours.clamp(0, size_in - 1)
+    offset = 2.0 * (fraction + (lower - index))  # (2, ...)
+    weight = torch.stack([1.0 - fraction, fraction])
+    return Axis(index, offset.float(), weight.float())
+
+
+@dataclass(frozen=True)
+class Queries:
+    """N output pixels and their four neighbours in a flat table of LR pixels.
+
+    Attributes:
+        index: (4, N) int64 rows of the table; order (low, low), (low, high), (high, low), ...
+        offset: (4, N, 2) float32, vertical then horizontal.
+        weight: (4, N) float32, bilinear, sums to 1. LIIF's local ensemble weighs each neighbour
+            by the area of the diagonally opposite rectangle, which is the same number.
+    """
+
+    index: Tensor
+    offset: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return self.index.shape[1]
+
+    def take(self, items: Tensor) -> "Queries":
+        """The queries with these numbers, (M,) int64."""
+        return Queries(self.index[:, items], self.offset[:, items], self.weight[:, items])
+
+    def interpolate(self, table: Tensor) -> Tensor:
+        """Bilinear samples (N, C) of a table (rows, C), clamped at the border."""
+        total = table[self.index[0]] * self.weight[0, :, None].to(table.dtype)
+        for corner in range(1, 4):
+            total += table[self.index[corner]] * self.weight[corner, :, None].to(table.dtype)
+        return total
+
+
+def make_queries(rows: Axis, columns: Axis, base: Tensor | int, width: int) -> Queries:
+    """Combine the axes of N pixels, each (2, N), into `Queries`.
+
+    Args:
+        rows: vertical neighbours.
+        columns: horizontal neighbours.
+        base: first row of each pixel's picture in the table, (N,) or a number.
+        width: LR width, the distance between vertical neighbours in the table.
+    """
+    count = rows.index.shape[1]
+    index = rows.index[:, None] * width + columns.index[None, :] + base  # (2, 2, N)
+    weight = rows.weight[:, None] * columns.weight[None, :]  # (2, 2, N)
+    offset = torch.stack(
+        [
+            rows.offset[:, None].expand(2, 2, count),
+            columns.offset[None, :].expand(2, 2, count),
+        ],
+        dim=-1,
+    )  # (2, 2, N, 2)
+    return Queries(index.flatten(0, 1), offset.flatten(0, 1), weight.flatten(0, 1))

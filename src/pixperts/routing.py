@@ -1,0 +1,146 @@
+"""Route, dispatch, combine: which expert serves which item, for images and for pixels alike.
+
+An item is whatever the router decides about: a picture (MoCE-IR, arXiv 2411.18466) or an output
+pixel (MoEISR, arXiv 2311.12077). Deciding (`choose`) and running (`run_experts`) are separate
+steps, so that a decision made once can be pinned for many tiles.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixperts.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The experts chosen in one forward pass.
+
+    Attributes:
+        experts: index of the expert of each item; (B, H, W) uint8 for pixels.
+        costs: multiply-adds of each expert relative to the dearest one (1.0).
+        probabilities: softmax of the logits, (B, J, H, W), when asked for.
+    """
+
+    experts: Tensor
+    costs: tuple[float, ...]
+    probabilities: Tensor | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of the items that each expert serves; sums to 1."""
+        counts = torch.bincount(self.experts.flatten().long(), minlength=len(self.costs))
+        return tuple((counts.double() / self.experts.numel()).tolist())
+
+    @property
+    def mean_cost(self) -> float:
+        """Mean cost of an item relative to the dearest expert, in (0, 1]."""
+        return sum(share * cost for share, cost in zip(self.shares, self.costs, strict=True))
+
+
+def run_experts(
+    choice: Tensor, experts: Sequence[Callable[[Tensor], Tensor]], *, out: Tensor
+) -> Tensor:
+    """Give each item to its own expert only: gather, run, scatter.
+
+    Args:
+        choice: (N,) integer, the expert of each item.
+        experts: functions from item numbers (M,) to results (M, ...); an expert that no item
+            chose is not called.
+        out: (N, ...) tensor that receives the results in the order of the items.
+
+    Returns:
+        `out`.
+    """
+    for number, expert in enumerate(experts):
+        items = torch.nonzero(choice == number).squeeze(1)  # (M,)
+        if len(items):
+            out.index_copy_(0, items, expert(items).to(out.dtype))
+    return out
+
+
+def run_experts_masked(
+    choice: Tensor, experts: Sequence[Callable[[Tensor], Tensor]], *, out: Tensor
+) -> Tensor:
+    """The plain form of `run_experts`: every expert sees every item, a mask keeps the right one.
+
+    Costs as much as all experts together; it is the oracle of the tests.
+    """
+    every = torch.arange(len(choice), device=choice.device)
+    total = torch.zeros_like(out)
+    for number, expert in enumerate(experts):
+        mask = (choice == number).view(-1, *[1] * (out.dim() - 1))
+        total += expert(every).to(out.dtype) * mask
+    return out.copy_(total)
+
+
+def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) -> Tensor:
+    """The expert of each item: argmax of the logits, shifted so that the mean cost meets a budget.
+
+    With a budget, beta is solved for in argmax_j(logits_j - beta * cost_j) such that the mean
+    cost of *these* items is c_min + budget * (c_max - c_min). Where many items switch at the same
+    beta (a flat picture), only as many of them switch as the budget pays for, in item order.
+
+    Args:
+        logits: (N, J) float; row = item, column = expert.
+        costs: cost of each expert, length J.
+        budget: 0 (always the cheapest) to 1 (always the dearest), or None for the plain argmax.
+
+    Returns:
+        (N,) int64 expert numbers. Deterministic; the mean cost never falls as `budget` grows.
+
+    Raises:
+        UsageError: if the budget is outside 0..1.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0], [2.0, 1.0]])  # both items prefer expert 0
+        >>> choose(logits, (0.2, 1.0)).tolist()
+        [0, 0]
+        >>> choose(logits, (0.2, 1.0), budget=0.5).tolist()  # one of two may be dear: the closer
+        [0, 1]
+    """
+    if budget is None:
+        return logits.argmax(dim=1)
+    if not 0.0 <= budget <= 1.0:
+        raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")
+    cost = torch.tensor(costs, dtype=torch.float64, device=logits.device)
+    cheapest, dearest = int(cost.argmin()), int(cost.argmax())
+    if budget in (0.0, 1.0):
+        fixed = dearest if budget == 1.0 else cheapest
+        return torch.full((len(logits),), fixed, dtype=torch.int64, device=logits.device)
+    target = float(cost.min() + budget * (cost.max() - cost.min()))
+    cheap, dear = _bracket(logits.float(), cost.float(), target)
+    # What is left between the two assignments are ties at the solved beta: upgrade items in order
+    # while the budget lasts. Assignments are nested, so the result is monotone in the budget.
+    gain = cost[dear] - cost[cheap]  # (N,)
+    spent = cost[cheap].sum() + gain.cumsum(0)
+    return torch.where(spent <= target * len(logits) * (1 + 1e-12), dear, cheap)
+
+
+def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor]:
+    """Assignments just below and just above the target mean cost, by bisection on beta."""
+
+    def assign(beta: float) -> Tensor:
+        return (logits - beta * cost).argmax(dim=1)
+
+    def mean(choice: Tensor) -> float:
+        return float(cost.double()[choice].mean())
+
+    # Beyond this beta the cheapest (or, negated, the dearest) expert wins everywhere.
+    distinct = torch.unique(cost)
+    gap = float((distinct[1:] - distinct[:-1]).min()) if len(distinct) > 1 else 1.0
+    reach = (float(logits.max() - logits.min()) + 1.0) / gap
+    low, high = -reach, reach
+    dear, cheap = assign(low), assign(high)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if middle in (low, high):
+            break
+        choice = assign(middle)
+        if mean(choice) > target:
+            low, dear = middle, choice
+        else:
+            high, cheap = middle, choice
+    return cheap, dear
