@@ -1,3 +1,47 @@
-"""pixperts: repair and enlarge photographs with mixtures of experts."""
+"""pixperts: repair and enlarge photographs with mixtures of experts.
+
+`load("moeisr-tiny").upscale(image, scale=2.5)` enlarges; `create_model` gives the bare network.
+Names are imported on first use, so that `pixperts --help` need not wait for torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pixperts.errors import (
+    DataError,
+    ImageError,
+    MissingExtraError,
+    ModelError,
+    PixpertsError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from pixperts.models import create_model
+    from pixperts.restorer import Restorer, load
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "DataError",
+    "ImageError",
+    "MissingExtraError",
+    "ModelError",
+    "PixpertsError",
+    "Restorer",
+    "UsageError",
+    "create_model",
+    "load",
+]
+
+_LAZY = {
+    "Restorer": "pixperts.restorer",
+    "create_model": "pixperts.models",
+    "load": "pixperts.restorer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'pixperts' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -44,13 +44,19 @@ def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
         half: store the weights in float16 (they are computed with in float32 all the same).
 
     Raises:
-        ModelError: where the folder cannot be written.
+        ModelError: where the folder cannot be written, or a weight is not finite (any more, in
+            float16).
     """
     config = {**asdict(card), "config": asdict(model.config), "format": FORMAT}
     tensors: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
         tensors[key] = value.half() if half and value.is_floating_point() else value
+        if not bool(torch.isfinite(tensors[key]).all()):
+            kind = "finite in float16" if half else "finite"
+            raise ModelError(
+                f"{path}: not written, as values of the tensor {key!r} are not {kind}."
+            )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,9 +85,14 @@ def read_card(path: Path) -> Card:
         values = json.loads(text)
         if values.pop("format") != FORMAT:
             raise ModelError(f"{path}: written by a newer pixperts; update the package.")
-        return Card(**values)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        card = Card(**values)
+        if not (isinstance(card.config, dict) and isinstance(card.notes, dict)):
+            raise TypeError("config and notes must be mappings")
+        if not all(isinstance(text, str) for text in (card.name, card.licence, card.data)):
+            raise TypeError("name, licence and data must be text")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: the model's description in the header is damaged.") from error
+    return card
 
 
 def load(path: Path) -> tuple[MoEISR, Card]:
@@ -92,12 +103,16 @@ def load(path: Path) -> tuple[MoEISR, Card]:
             not fit the architecture, naming it.
     """
     card = read_card(path)
-    with torch.device("meta"):  # sizes are checked before any memory is taken
-        model = build(card.config)
+    try:
+        with torch.device("meta"):  # sizes are checked before any memory is taken
+            model = build(card.config)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     try:
         with safe_open(path, framework="pt") as file:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-            check_keys(path.name, stored, {k: tuple(v.shape) for k, v in model.state_dict().items()})
+            wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+            check_keys(path.name, stored, wanted)
             tensors = {key: file.get_tensor(key).float() for key in stored}
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
@@ -141,7 +156,7 @@ def _header(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: there is no such weights file.") from error
     except OSError as error:
         raise ModelError(f"{path}: the weights cannot be read ({error.strerror}).") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: this is no safetensors file, or it is damaged.") from error
     if not isinstance(values, dict):
         raise ModelError(f"{path}: this is no safetensors file, or it is damaged.")

@@ -58,7 +58,10 @@ def _rename(key: str, value: Tensor, model: MoEISR) -> dict[str, Tensor]:
     match = re.fullmatch(r"imnet\.layers\.(\d+)\.(weight|bias)", key)
     if not match:
         return {key: value}
-    number, kind = int(match[1]) // 2, match[2]
+    number, odd = divmod(int(match[1]), 2)  # a ReLU, without weights, follows each layer
+    kind = match[2]
+    if odd:
+        return {key: value}
     if model.config.decoder == "liif":
         if number == 0:
             return _split_first(value, kind, model)
@@ -78,11 +81,10 @@ def _split_first(value: Tensor, kind: str, model: MoEISR) -> dict[str, Tensor]:
             f"imnet.layers.0.weight has shape {tuple(value.shape)}, but (width, "
             f"{9 * channels + 4}) is needed: 3x3 features, offset and cell."
         )
-    feature, offset, cell = value.split([9 * channels, 2, 2], dim=1)
     return {
-        "embedding.feature.weight": feature.reshape(-1, channels, 3, 3),
-        "embedding.offset.weight": offset,
-        "embedding.cell.weight": cell,
+        "embedding.feature.weight": value[:, :-4].reshape(-1, channels, 3, 3),
+        "embedding.offset.weight": value[:, -4:-2],
+        "embedding.cell.weight": value[:, -2:],
     }
 
 
@@ -97,8 +99,9 @@ def unwrap(state: Any) -> dict[str, Any]:
         for step in path:
             inner = inner.get(step) if isinstance(inner, dict) else None
         if isinstance(inner, dict):
-            return inner
-    if not isinstance(state, dict) or not state:
+            state = inner
+            break
+    if not isinstance(state, dict) or not state or not all(isinstance(key, str) for key in state):
         raise ModelError("this file holds no state dict.")
     return state
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pixperts.errors import DataError
-from pixperts.image import list_images, read_image
+from pixperts.image import from_float, list_images, read_image, to_float
 from pixperts.resize import bicubic, quantise
 
 
@@ -49,10 +49,10 @@ def load_photos(
                 continue
             pixels = read_image(path).pixels
             if pixels.dtype != np.uint8:
-                pixels = (pixels.astype(np.float32) * (255 / np.iinfo(np.uint16).max)).round()
+                pixels = from_float(to_float(pixels), np.uint8)
             rgb = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1].repeat(3, axis=2)
             if min(rgb.shape[:2]) >= min_side:
-                photos.append(torch.from_numpy(rgb.astype(np.uint8)).permute(2, 0, 1).contiguous())
+                photos.append(torch.from_numpy(rgb).permute(2, 0, 1).contiguous())
     if not photos:
         raise DataError(f"{', '.join(map(str, folders))}: no photo to train on was found.")
     return photos

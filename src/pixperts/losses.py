@@ -24,7 +24,7 @@ def gumbel_weights(
     if not hard:
         return soft
     one_hot = torch.zeros_like(soft).scatter_(-1, soft.argmax(-1, keepdim=True), 1.0)
-    return one_hot + soft - soft.detach()
+    return one_hot + (soft - soft.detach())  # the bracket is exactly zero
 
 
 def balance_loss(probabilities: Tensor, target: Tensor) -> Tensor:

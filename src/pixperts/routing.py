@@ -105,28 +105,36 @@ def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) 
         return logits.argmax(dim=1)
     if not 0.0 <= budget <= 1.0:
         raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")
-    cost = torch.tensor(costs, dtype=torch.float64, device=logits.device)
+    cost = torch.tensor(costs, dtype=torch.float64)  # on the CPU: some accelerators lack float64
     cheapest, dearest = int(cost.argmin()), int(cost.argmax())
     if budget in (0.0, 1.0):
         fixed = dearest if budget == 1.0 else cheapest
         return torch.full((len(logits),), fixed, dtype=torch.int64, device=logits.device)
     target = float(cost.min() + budget * (cost.max() - cost.min()))
-    cheap, dear = _bracket(logits.float(), cost.float(), target)
+    cheap, dear = _bracket(logits.float(), cost, target)
     # What is left between the two assignments are ties at the solved beta: upgrade items in order
     # while the budget lasts. Assignments are nested, so the result is monotone in the budget.
-    gain = cost[dear] - cost[cheap]  # (N,)
-    spent = cost[cheap].sum() + gain.cumsum(0)
-    return torch.where(spent <= target * len(logits) * (1 + 1e-12), dear, cheap)
+    items = torch.nonzero(cheap != dear).squeeze(1)  # (M,)
+    gain = cost[dear[items].cpu()] - cost[cheap[items].cpu()]
+    spent = _total(cheap, cost) + gain.cumsum(0)
+    affordable = items[(spent <= target * len(logits) * (1 + 1e-12)).to(items.device)]
+    cheap[affordable] = dear[affordable]
+    return cheap
+
+
+def _total(choice: Tensor, cost: Tensor) -> float:
+    """Summed cost of a choice, in double precision and in an order that never changes."""
+    counts = torch.bincount(choice, minlength=len(cost)).cpu().double()
+    return float(counts @ cost)
 
 
 def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor]:
     """Assignments just below and just above the target mean cost, by bisection on beta."""
 
-    def assign(beta: float) -> Tensor:
-        return (logits - beta * cost).argmax(dim=1)
+    penalty = cost.to(logits.device, torch.float32)  # (J,)
 
-    def mean(choice: Tensor) -> float:
-        return float(cost.double()[choice].mean())
+    def assign(beta: float) -> Tensor:
+        return (logits - beta * penalty).argmax(dim=1)
 
     # Beyond this beta the cheapest (or, negated, the dearest) expert wins everywhere.
     distinct = torch.unique(cost)
@@ -139,7 +147,7 @@ def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tenso
         if middle in (low, high):
             break
         choice = assign(middle)
-        if mean(choice) > target:
+        if _total(choice, cost) > target * len(logits):
             low, dear = middle, choice
         else:
             high, cheap = middle, choice

@@ -3,11 +3,9 @@
 Everything that needs Lightning is in this module and imported when a training starts.
 """
 
-import dataclasses
 import math
 import time
 import warnings
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from pixperts import checkpoint
 from pixperts.data import ArbitraryScale, FromStep, Sample, load_photos
@@ -27,72 +25,9 @@ from pixperts.losses import balance_loss, expected_cost, gumbel_weights
 from pixperts.memory import keep_freed_memory
 from pixperts.metrics import psnr
 from pixperts.models import create_model
+from pixperts.train_config import TrainConfig
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """One training run; the fields of the YAML file."""
-
-    model: str  # a preset's name
-    model_options: dict[str, Any] = field(default_factory=dict)  # fields of its configuration
-    init: str | None = None  # weights to start from; tensors that fit by name and shape are taken
-    frozen: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
-    photos: tuple[str, ...] = ()  # folders of training photos
-    exclude: tuple[str, ...] = ()  # file names left out of training
-    validation: str | None = None  # a benchmark folder with HR and LR_x2, ...
-    validation_scales: tuple[int, ...] = (2, 4)  # scales of it that are measured
-    patch: int = 32  # LR patch, pixels
-    queries: int = 1024  # output pixels a patch
-    scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
-    batch: int = 16  # patches a step
-    max_steps: int = 10000  # length of the learning-rate schedule and of the run
-    warmup_steps: int = 100  # linear rise of the learning rate
-    learning_rate: float = 1e-4  # peak, Adam
-    final_rate: float = 0.01  # of the peak, at the end of the cosine
-    clip: float = 1.0  # largest gradient norm
-    ema: float = 0.999  # decay of the averaged weights; what is validated and saved
-    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
-    hard: bool = False  # straight-through instead of soft mixing
-    balance_weight: float = 0.01  # of the balance loss
-    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
-    cost_weight: float = 0.0  # of the expected cost
-    expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
-    check_every: int = 500  # steps between validations and checkpoints
-    seed: int = 0  # of the data and the noise
-    licence: str = "Apache-2.0"  # of the weights that come out
-    data: str = "not stated"  # one line on the training data, for the card
-
-    @classmethod
-    def from_yaml(cls, path: Path) -> "TrainConfig":
-        """Read a configuration; relative folders are taken from the current directory.
-
-        Raises:
-            UsageError: for a missing file or an unknown or missing field, by name.
-        """
-        import yaml
-
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
-        return cls.from_dict(values, str(path))
-
-    @classmethod
-    def from_dict(cls, values: Any, source: str) -> "TrainConfig":
-        """Build from plain data, checking names.
-
-        Raises:
-            UsageError: naming the field.
-        """
-        if not isinstance(values, dict) or "model" not in values:
-            raise UsageError(f"{source}: a training configuration needs at least 'model'.")
-        known = {f.name for f in dataclasses.fields(cls)}
-        for key in values:
-            if key not in known:
-                raise UsageError(f"{source}: unknown field {key!r}; known are {sorted(known)}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+__all__ = ["SuperResolutionTask", "TrainConfig", "start_from", "train"]
 
 
 class SuperResolutionTask(L.LightningModule):
@@ -104,6 +39,10 @@ class SuperResolutionTask(L.LightningModule):
         self.model = create_model(config.model, **config.model_options)
         if config.init is not None:
             self.taken = start_from(self.model, Path(config.init))
+        names = [name for name, _ in self.model.named_parameters()]
+        for prefix in config.frozen:
+            if not any(name.startswith(prefix) for name in names):
+                raise UsageError(f"frozen names {prefix!r}, but no parameter begins like that.")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
         experts = len(self.model.experts)
@@ -183,6 +122,11 @@ class Keeper(Callback):
             pictures = SuperResolutionSet.open(config.validation)
             for scale in config.validation_scales:
                 self.sets[scale] = [pictures.pair(i, scale) for i in range(len(pictures))]
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Ask for a last validation where the last step lies within a stretch."""
+        if trainer.global_step >= trainer.max_steps:
+            trainer.should_stop = True
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Runs while the averaged weights are swapped in."""
@@ -267,7 +211,9 @@ def train(
     keep_freed_memory()
     L.seed_everything(config.seed, verbose=False)
     task = SuperResolutionTask(config)
-    photos = load_photos([Path(p) for p in config.photos], config.exclude)
+    photos = load_photos(
+        [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
+    )
     megapixels = sum(p.shape[1] * p.shape[2] for p in photos) / 1e6
     print(f"{len(photos)} training photos, {megapixels:.0f} megapixels", flush=True)
     samples = ArbitraryScale(
@@ -279,14 +225,16 @@ def train(
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
     timer = Timer(max_time, interval="step")
-    averaging = EMAWeightAveraging(decay=config.ema)
+    # Buffers are constants here, and averaging whole numbers would truncate them.
+    averaging = EMAWeightAveraging(decay=config.ema, use_buffers=False)
     trainer = L.Trainer(
         accelerator="auto",
         devices=1,
         max_steps=min(max_steps or config.max_steps, config.max_steps),
         max_epochs=-1,
         gradient_clip_val=config.clip,
-        callbacks=[averaging, keeper, saver, timer],
+        # `averaging` swaps the weights back at the end of the validation: `keeper` comes before it.
+        callbacks=[keeper, averaging, saver, timer],
         logger=TensorBoardLogger(str(folder), name="", version="log"),
         log_every_n_steps=50,
         num_sanity_val_steps=0,
@@ -296,10 +244,12 @@ def train(
     )
     sampler = FromStep(lambda: trainer.global_step, config.check_every, config.batch)
     loader = DataLoader(samples, batch_size=config.batch, sampler=sampler)
-    probe = DataLoader(range(1), batch_size=1)  # type: ignore[arg-type]  # see `Keeper`
+    probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `Keeper`
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+        # `FromStep` goes on from the step itself, which Lightning cannot know.
+        warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
         trainer.fit(task, loader, probe, ckpt_path=str(last) if resume else None,
                     weights_only=False if resume else None)  # fmt: skip
     return folder / "last.safetensors"

@@ -4,11 +4,22 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from pixperts.errors import ModelError
-from pixperts.models.moeisr import MoEISR, MoEISRConfig, Output
+from pixperts.models.config import MoEISRConfig
+from pixperts.models.mapper import Mapper
+from pixperts.models.moeisr import MoEISR, Output
 
-__all__ = ["PRESETS", "MoEISR", "MoEISRConfig", "Output", "Preset", "build", "create_model"]
+__all__ = [
+    "PRESETS",
+    "Mapper",
+    "MoEISR",
+    "MoEISRConfig",
+    "Output",
+    "Preset",
+    "build",
+    "create_model",
+]
 
-_POOL: dict[str, Any] = {"depths": (0, 1, 2, 3), "widths": (256, 256, 256, 256)}
+_POOL: dict[str, Any] = {"depths": (0, 1, 2, 3), "widths": (256, 64, 128, 256)}
 
 
 @dataclass(frozen=True)
@@ -24,10 +35,10 @@ def _presets() -> dict[str, Preset]:
     papers = {"edsr": "EDSR-baseline", "rdn": "RDN", "swinir": "SwinIR"}
     presets = {}
     for decoder in ("liif", "lte"):
-        for encoder, title in papers.items():
+        for encoder, paper in papers.items():
             dense = MoEISRConfig(encoder=encoder, decoder=decoder, residual=decoder == "lte")
             name = f"{decoder}-{encoder}"
-            title = f"{decoder.upper()} on {papers[encoder]}"
+            title = f"{decoder.upper()} on {paper}"
             presets[name] = Preset(f"{title}, dense", dense)
             presets[f"moeisr-{name}"] = Preset(f"{title}, four experts", replace(dense, **_POOL))
     tiny = MoEISRConfig(
@@ -66,7 +77,9 @@ def configure(config: MoEISRConfig, overrides: dict[str, Any]) -> MoEISRConfig:
     for key in overrides:
         if key not in known:
             raise ModelError(f"unknown model option {key!r}; known are {', '.join(known)}.")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
+    values: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()
+    }
     try:
         return replace(config, **values)
     except TypeError as error:

@@ -9,13 +9,24 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from pixperts.models.limits import check_integer
+
 
 @dataclass(frozen=True)
 class EDSRConfig:
-    """Size of the encoder; the defaults are EDSR-baseline."""
+    """Size of the encoder; the defaults are EDSR-baseline.
+
+    Raises:
+        ModelError: a size is out of range.
+    """
 
     channels: int = 64  # features of every layer
     blocks: int = 16  # residual blocks
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built, by name."""
+        check_integer("EDSR", "channels", self.channels, 1, 4096)
+        check_integer("EDSR", "blocks", self.blocks, 1, 256)
 
 
 class ResidualBlock(nn.Module):

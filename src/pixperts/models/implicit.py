@@ -14,6 +14,7 @@ and an *expert* (the layers after it). Experts of growing depth may share one em
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -114,7 +115,7 @@ class Expert(nn.Module):
     def __init__(self, in_width: int, width: int, depth: int) -> None:
         super().__init__()
         sizes = [in_width, *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         self.colour = nn.Linear(sizes[-1], 3)
 
     def forward(self, hidden: Tensor, weight: Tensor) -> Tensor:
@@ -135,4 +136,7 @@ def _linears(layers: Sequence[nn.Module] | nn.ModuleList) -> list[nn.Linear]:
     return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
-EMBEDDINGS = {"liif": LIIFEmbedding, "lte": LTEEmbedding}
+EMBEDDINGS: dict[str, type[LIIFEmbedding] | type[LTEEmbedding]] = {
+    "liif": LIIFEmbedding,
+    "lte": LTEEmbedding,
+}

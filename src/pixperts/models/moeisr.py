@@ -9,61 +9,21 @@ Chosen here, with the reasons in LAB.md: the mapper's inputs and width, the dept
 experts of a pool share the embedding (LIIF's first layer, LTE's texture estimator).
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixperts.errors import ModelError, UsageError
-from pixperts.models.edsr import EDSR, EDSRConfig
-from pixperts.models.implicit import EMBEDDINGS, Expert, LIIFEmbedding, LTEEmbedding, rows_of
+from pixperts.errors import UsageError
+from pixperts.models.config import ENCODERS, MoEISRConfig, build_encoder
+from pixperts.models.implicit import EMBEDDINGS, Expert, Tables, rows_of
+from pixperts.models.mapper import Mapper
 from pixperts.models.queries import Axis, Queries, axis_neighbours, make_queries
-from pixperts.models.rdn import RDN, RDNConfig
-from pixperts.models.swinir import SwinIR, SwinIRConfig
 from pixperts.routing import Routing, choose, run_experts, run_experts_masked
 
-ENCODERS: dict[str, tuple[Any, Any]] = {
-    "edsr": (EDSR, EDSRConfig),
-    "rdn": (RDN, RDNConfig),
-    "swinir": (SwinIR, SwinIRConfig),
-}
-
-
-@dataclass(frozen=True)
-class MoEISRConfig:
-    """Everything that fixes the shape of a model; stored in its checkpoint."""
-
-    encoder: str = "edsr"  # edsr, rdn or swinir
-    encoder_options: dict[str, Any] = field(default_factory=dict)  # fields of the encoder's config
-    decoder: str = "liif"  # liif or lte
-    width: int = 256  # of the embedding
-    depths: tuple[int, ...] = (3,)  # hidden layers of each expert after the embedding, rising
-    widths: tuple[int, ...] = (256,)  # of those hidden layers, one an expert
-    residual: bool = False  # add the bilinear enlargement (LTE does, LIIF does not)
-    mapper_layers: int = 5  # 3x3 convolutions of the mapper; unused with one expert
-    mapper_width: int = 32  # its channels
-    max_pixels: int = 8192  # output pixels decoded at once; bounds memory, changes no result
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be built, by name."""
-        if self.encoder not in ENCODERS:
-            raise ModelError(f"encoder is {self.encoder!r}, but must be one of {list(ENCODERS)}.")
-        if self.decoder not in EMBEDDINGS:
-            raise ModelError(f"decoder is {self.decoder!r}, but must be one of {list(EMBEDDINGS)}.")
-        if not self.depths or len(self.widths) != len(self.depths):
-            raise ModelError("depths and widths must list one number for each expert.")
-        if list(self.depths) != sorted(self.depths):
-            raise ModelError(f"depths must not fall from one expert to the next: {self.depths}.")
-        limits = {"width": 4096, "mapper_layers": 64, "mapper_width": 4096, "max_pixels": 1 << 30}
-        sizes = {name: getattr(self, name) for name in limits}
-        sizes |= {f"widths[{i}]": width for i, width in enumerate(self.widths)}
-        for name, value in sizes.items():
-            if not 1 <= value <= limits.get(name, 4096):
-                raise ModelError(f"{name} is {value}, outside 1..{limits.get(name, 4096)}.")
-        if not 0 <= self.depths[0] or self.depths[-1] > 64 or len(self.depths) > 64:
-            raise ModelError("depths must lie in 0..64, for at most 64 experts.")
+__all__ = ["ENCODERS", "Mapper", "MoEISR", "MoEISRConfig", "Output"]
 
 
 class Output(NamedTuple):
@@ -71,36 +31,6 @@ class Output(NamedTuple):
 
     image: Tensor
     routings: tuple[Routing, ...]
-
-
-class Mapper(nn.Module):
-    """Logits of the experts at LR resolution, plus a learned term in the cell.
-
-    The term in the cell lets the choice depend on the scale: logits = conv(features) + W cell.
-    The last layer starts at zero, so that training starts from equal shares.
-    """
-
-    def __init__(self, in_channels: int, width: int, layers: int, experts: int) -> None:
-        super().__init__()
-        sizes = [in_channels, *[width] * (layers - 1)]
-        hidden: list[nn.Module] = []
-        for a, b in zip(sizes, sizes[1:], strict=False):
-            hidden += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True)]
-        last = nn.Conv2d(sizes[-1], experts, 3, padding=1)
-        self.layers = nn.Sequential(*hidden, last)
-        self.cell = nn.Linear(2, experts, bias=False)
-        for parameter in (last.weight, last.bias, self.cell.weight):
-            if parameter is not None:
-                nn.init.zeros_(parameter)
-
-    def forward(self, features: Tensor, cell: Tensor) -> Tensor:
-        """(B, C, h, w) features, (B, 2) cell -> (B, J, h, w) logits."""
-        logits: Tensor = self.layers(features)
-        return logits + self.cell(cell)[:, :, None, None]
-
-    def multiply_adds_per_lr_pixel(self) -> float:
-        """Every convolution once an LR pixel."""
-        return float(sum(m.weight.numel() for m in self.layers if isinstance(m, nn.Conv2d)))
 
 
 class MoEISR(nn.Module):
@@ -118,21 +48,10 @@ class MoEISR(nn.Module):
     def __init__(self, config: MoEISRConfig) -> None:
         super().__init__()
         self.config = config
-        encoder, encoder_config = ENCODERS[config.encoder]
-        try:
-            options = encoder_config(**config.encoder_options)
-        except TypeError as error:
-            known = list(asdict(encoder_config()))
-            raise ModelError(
-                f"encoder_options of {config.encoder} are {known}, got "
-                f"{sorted(config.encoder_options)}."
-            ) from error
-        self.encoder = encoder(options)
-        channels: int = self.encoder.out_channels
-        embeddings: dict[str, Any] = EMBEDDINGS
-        self.embedding: LIIFEmbedding | LTEEmbedding = embeddings[config.decoder](
-            channels, config.width
-        )
+        self.max_pixels = config.max_pixels
+        self.encoder = build_encoder(config)
+        channels = self.encoder.out_channels
+        self.embedding = EMBEDDINGS[config.decoder](channels, config.width)
         pairs = zip(config.widths, config.depths, strict=True)
         pool = [Expert(config.width, width, depth) for width, depth in pairs]
         self.experts = nn.ModuleList(pool)
@@ -145,6 +64,11 @@ class MoEISR(nn.Module):
         ]
         self.costs = tuple(cost / max(per_pixel) for cost in per_pixel)
 
+    @property
+    def pool(self) -> list[Expert]:
+        """The experts, cheapest first."""
+        return [cast(Expert, expert) for expert in self.experts]
+
     def forward(
         self,
         lr: Tensor,
@@ -153,6 +77,7 @@ class MoEISR(nn.Module):
         budget: float | None = None,
         probabilities: bool = False,
         masked: bool = False,
+        progress: Callable[[float], None] | None = None,
     ) -> Output:
         """Enlarge to any size.
 
@@ -163,18 +88,21 @@ class MoEISR(nn.Module):
                 None = what the mapper says; over all pixels of the batch.
             probabilities: keep the softmax of the logits in the routing.
             masked: run every expert on every pixel and mask (slow; the oracle of the tests).
+            progress: called with the share of output rows that is done, rising to 1.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; one `Routing`, none for a dense model.
 
         Raises:
-            UsageError: for sizes below 1 or a budget outside 0..1.
+            UsageError: for sizes below 1, a budget outside 0..1, or one for a single expert.
         """
         height, width = size
-        if lr.dim() != 4 or lr.shape[1] != 3:
+        if lr.dim() != 4 or lr.shape[1] != 3 or lr.numel() == 0:
             raise UsageError(f"lr has shape {tuple(lr.shape)}, but must be (B, 3, H, W).")
         if height < 1 or width < 1:
             raise UsageError(f"size is {width}x{height}, but both sides must be at least 1.")
+        if budget is not None and self.mapper is None:
+            raise UsageError("a model with a single expert has no budget: leave it out.")
         lr = lr.contiguous(memory_format=torch.channels_last)
         features = self.encode(lr)
         rows = axis_neighbours(torch.arange(height, device=lr.device), height, lr.shape[2])
@@ -187,15 +115,17 @@ class MoEISR(nn.Module):
             choice = choose(rows_of(logits), self.costs, budget).view(len(lr), height, width)
             del logits
         image = lr.new_empty(len(lr), height, width, 3)
-        for top, bottom in self._bands(lr.shape, size, rows):
+        for top, bottom in self._bands(lr.shape, size):
             band_choice = None if choice is None else choice[:, top:bottom]
             image[:, top:bottom] = self._decode_band(
-                lr, features, _slice(rows, top, bottom), columns, cell, band_choice, masked
+                lr, features, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
             )
-        routings = ()
+            if progress is not None:
+                progress(bottom / height)
+        routings = []
         if choice is not None:
-            routings = (Routing(choice.to(torch.uint8), self.costs, soft),)
-        return Output(image.permute(0, 3, 1, 2), routings)
+            routings.append(Routing(choice.to(torch.uint8), self.costs, soft))
+        return Output(image.permute(0, 3, 1, 2), tuple(routings))
 
     def encode(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features; the models' own [-1, 1] is inside."""
@@ -224,13 +154,13 @@ class MoEISR(nn.Module):
         columns = axis_neighbours(positions[..., 1], sizes[:, 1:], width)
         first = torch.arange(batch, device=lr.device)[:, None] * (height * width)  # (B, 1)
         base = first.expand(positions.shape[:2]).flatten()  # (B * Q,)
-        queries = make_queries(_flatten(rows), _flatten(columns), base, width)
+        queries = make_queries(rows.flatten(), columns.flatten(), base, width)
         cell = self._cell(lr, sizes)
         tables = self.embedding.tables(F.pad(features, (1, 1, 1, 1)), cell)
         hidden = self.embedding(tables, queries)
         # Experts work in place on their own copy only where they have hidden layers (relu_ acts
         # on a fresh tensor), so the embedding can be shared.
-        colours = [expert(hidden, queries.weight) for expert in self.experts]
+        colours = [expert(hidden, queries.weight) for expert in self.pool]
         colour = torch.stack(colours, dim=1)  # (B * Q, J, 3)
         colour = self._to_unit_range(colour.flatten(1), rows_of(lr), queries)  # (B * Q, J * 3)
         logits = None
@@ -241,8 +171,9 @@ class MoEISR(nn.Module):
 
     def _cell(self, lr: Tensor, sizes: Tensor) -> Tensor:
         """Size of an output pixel in half LR pixels, (B, 2): published cell 2 / H, times h."""
-        lengths = torch.tensor(lr.shape[2:], device=lr.device)
-        return (2.0 * lengths / sizes.to(lr.device).double()).to(lr.dtype)
+        dtype = torch.promote_types(lr.dtype, torch.float32)
+        lengths = torch.tensor(lr.shape[2:], device=lr.device, dtype=dtype)
+        return (2.0 * lengths / sizes.to(lr.device, dtype)).to(lr.dtype)
 
     def _to_unit_range(self, colour: Tensor, source: Tensor, queries: Queries) -> Tensor:
         """From the decoder's [-1, 1] to [0, 1], plus the bilinear enlargement where configured."""
@@ -251,16 +182,14 @@ class MoEISR(nn.Module):
         base = queries.interpolate(source)  # (N, 3)
         return colour * 0.5 + base.repeat(1, colour.shape[1] // 3)
 
-    def _bands(
-        self, shape: torch.Size, size: tuple[int, int], rows: Axis
-    ) -> list[tuple[int, int]]:
-        """Output rows whose LR tables together stay within about `max_pixels` LR pixels."""
-        height, width = size
-        limit = max(1, 2 * self.config.max_pixels // (shape[0] * shape[3]))  # LR rows
-        lr_rows_per_row = shape[2] / height
-        step = max(1, int((limit - 2) / lr_rows_per_row)) if limit > 2 else 1
-        # A band is also a handful of chunks: enough pixels for each expert to have a full batch.
-        step = max(1, min(step, height))
+    def _bands(self, shape: torch.Size, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Output rows whose LR tables together stay within about `16 * max_pixels` LR pixels.
+
+        But no fewer than a few LR rows at a time, since neighbouring bands compute three twice.
+        """
+        height = size[0]
+        limit = max(8, 16 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
+        step = max(1, min(height, int((limit - 2) * height / shape[2])))
         return [(top, min(top + step, height)) for top in range(0, height, step)]
 
     def _decode_band(
@@ -281,39 +210,41 @@ class MoEISR(nn.Module):
         padded = F.pad(window, (1, 1, int(first == 0), int(last == height)))
         tables = self.embedding.tables(padded, cell)
         # The tables start at LR row `first`; the picture's own rows for the residual as well.
-        rows = rows._replace(index=rows.index - first)
+        rows = rows.counted_from(first)
         source = rows_of(lr[:, :, first:last])
         pixels_y, pixels_x = rows.index.shape[1], columns.index.shape[1]
         count = batch * pixels_y * pixels_x
         flat = lr.new_empty(count, 3)
         run = run_experts_masked if masked else run_experts
-        for start in range(0, count, self.config.max_pixels):
-            number = torch.arange(start, min(start + self.config.max_pixels, count)).to(lr.device)
+        for start in range(0, count, self.max_pixels):
+            number = torch.arange(start, min(start + self.max_pixels, count)).to(lr.device)
             y = (number // pixels_x) % pixels_y
             picture = number // (pixels_x * pixels_y)
             queries = make_queries(
-                _select(rows, y),
-                _select(columns, number % pixels_x),
+                rows.at(y),
+                columns.at(number % pixels_x),
                 picture * ((last - first) * width),
                 width,
             )
             out = flat[start : start + len(number)]
             if choice is None:
                 hidden = self.embedding(tables, queries)
-                out.copy_(self.experts[0](hidden, queries.weight))
+                out.copy_(self.pool[0](hidden, queries.weight))
             else:
                 run(
                     choice.reshape(-1)[start : start + len(number)],
-                    [self._runner(j, tables, queries) for j in range(len(self.experts))],
+                    [self._runner(expert, tables, queries) for expert in self.pool],
                     out=out,
                 )
             out.copy_(self._to_unit_range(out, source, queries))
         return flat.view(batch, pixels_y, pixels_x, 3)
 
-    def _runner(self, expert: int, tables: tuple[Tensor, ...], queries: Queries) -> Any:
+    def _runner(
+        self, expert: Expert, tables: Tables, queries: Queries
+    ) -> Callable[[Tensor], Tensor]:
         def run(items: Tensor) -> Tensor:
             mine = queries.take(items)
-            colour: Tensor = self.experts[expert](self.embedding(tables, mine), mine.weight)
+            colour: Tensor = expert(self.embedding(tables, mine), mine.weight)
             return colour
 
         return run
@@ -337,7 +268,8 @@ class MoEISR(nn.Module):
         lr_pixels, pixels = float(lr_size[0] * lr_size[1]), float(size[0] * size[1])
         if shares is None:
             shares = (*[0.0] * (len(self.experts) - 1), 1.0)
-        dearest = _cost(self.experts[-1]) + self.embedding.multiply_adds_per_query()
+        embedding = self.embedding.multiply_adds_per_query()
+        dearest = max(expert.multiply_adds_per_query() + embedding for expert in self.pool)
         mean = sum(share * cost for share, cost in zip(shares, self.costs, strict=True))
         parts = {
             "encoder": self.encoder.multiply_adds_per_pixel() * lr_pixels,
@@ -359,20 +291,3 @@ def resample(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
     wide = tall[:, :, :, columns.index[0]] * columns.weight[0]
     wide += tall[:, :, :, columns.index[1]] * columns.weight[1]
     return wide
-
-
-def _cost(expert: nn.Module) -> float:
-    assert isinstance(expert, Expert)
-    return expert.multiply_adds_per_query()
-
-
-def _slice(axis: Axis, start: int, stop: int) -> Axis:
-    return Axis(*(part[:, start:stop] for part in axis))
-
-
-def _select(axis: Axis, items: Tensor) -> Axis:
-    return Axis(*(part[:, items] for part in axis))
-
-
-def _flatten(axis: Axis) -> Axis:
-    return Axis(*(part.flatten(1) for part in axis))

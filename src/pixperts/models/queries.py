@@ -5,19 +5,31 @@ four neighbours of a query by nearest-neighbour sampling at coordinates shifted 
 (arXiv 2012.09161, section 3); with whole numbers the same neighbours come out in any precision.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 
-class Axis(NamedTuple):
+@dataclass(frozen=True)
+class Axis:
     """The two LR neighbours of output positions along one axis; leading 2 = lower, upper."""
 
     index: Tensor  # (2, ...) int64, clamped to the picture
     offset: Tensor  # (2, ...) query minus neighbour, in half LR pixels (the papers' unit)
     weight: Tensor  # (2, ...) linear interpolation, sums to 1
+
+    def at(self, items: Tensor | slice) -> "Axis":
+        """The positions with these numbers, by the first axis after the leading 2."""
+        return Axis(self.index[:, items], self.offset[:, items], self.weight[:, items])
+
+    def flatten(self) -> "Axis":
+        """All positions in one row: (2, N)."""
+        return Axis(self.index.flatten(1), self.offset.flatten(1), self.weight.flatten(1))
+
+    def counted_from(self, first: int) -> "Axis":
+        """The same neighbours, their numbers counted from LR position `first`."""
+        return replace(self, index=self.index - first)
 
 
 def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
@@ -43,12 +55,13 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
     numerator = (2 * positions + 1) * size_in - size_out
     denominator = 2 * size_out
     lower = torch.div(numerator, denominator, rounding_mode="floor")
-    fraction = (numerator - lower * denominator).double() / denominator  # [0, 1)
-    neighbours = torch.stack([lower, lower + 1])  # (2, ...)
-    index = neighbours.clamp(0, size_in - 1)
-    offset = 2.0 * (fraction + (lower - index))  # (2, ...)
-    weight = torch.stack([1.0 - fraction, fraction])
-    return Axis(index, offset.float(), weight.float())
+    index = torch.stack([lower, lower + 1]).clamp(0, size_in - 1)  # (2, ...)
+    past_lower = numerator - lower * denominator  # in 1 / denominator LR pixels
+    # Whole numbers below 2^24 until here, so one float32 division rounds once; double precision,
+    # which some accelerators lack, would give the same.
+    offset = 2.0 * ((numerator - index * denominator).float() / denominator)  # (2, ...)
+    weight = torch.stack([denominator - past_lower, past_lower]).float() / denominator
+    return Axis(index, offset, weight)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pixperts.errors import ModelError
+from pixperts.models.limits import check_integer
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RDNConfig:
     """Size of the encoder; the defaults are configuration B of the paper (D = 16, C = 8, G = 64).
 
     Raises:
-        ModelError: a size lies outside 1..4096.
+        ModelError: a size is out of range.
     """
 
     channels: int = 64  # G0: features between the dense blocks, and of the output
@@ -28,10 +28,9 @@ class RDNConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
-        for name in ("channels", "blocks", "convolutions", "growth"):
-            value = getattr(self, name)
-            if not 1 <= value <= 4096:
-                raise ModelError(f"RDN's {name} is {value}, but must lie in 1..4096.")
+        highest = {"channels": 4096, "blocks": 256, "convolutions": 64, "growth": 4096}
+        for name, high in highest.items():
+            check_integer("RDN", name, getattr(self, name), 1, high)
 
 
 class DenseLayer(nn.Module):

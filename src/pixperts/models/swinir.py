@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.errors import ModelError
+from pixperts.models.limits import check_integer
 
 # Far below every logit, yet finite, as published: softmax gives such pairs a weight of zero.
 MASKED = -100.0
@@ -38,11 +39,10 @@ class SwinIRConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
-        lowest = {"channels": 1, "width": 1, "groups": 1, "layers": 1, "heads": 1, "window": 2}
-        for name, low in lowest.items():
-            value, high = getattr(self, name), 64 if name == "window" else 4096
-            if not low <= value <= high:
-                raise ModelError(f"SwinIR's {name} is {value}, but must lie in {low}..{high}.")
+        highest = {"channels": 4096, "width": 4096, "groups": 64, "layers": 64, "heads": 4096}
+        for name, high in highest.items():
+            check_integer("SwinIR", name, getattr(self, name), 1, high)
+        check_integer("SwinIR", "window", self.window, 2, 64)
         if self.width % self.heads:
             raise ModelError(f"SwinIR's width {self.width} is no multiple of heads {self.heads}.")
         if not 1 <= self.width * self.mlp_ratio <= 65536:

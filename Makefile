@@ -1,0 +1,41 @@
+# make demo   enlarge the sample photos with the packaged weights, results in out/
+# make test   the whole test suite
+# make check  ruff and mypy --strict
+# Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+).
+PYTHON ?= python3
+PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test check benchmark clean
+
+demo: .venv-demo/ready
+	.venv-demo/bin/python examples/demo.py --out out
+
+test: .venv/ready
+	.venv/bin/python -m pytest
+
+check: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+benchmark: .venv/ready
+	.venv/bin/python benchmarks/upscale.py
+
+# torch goes first and alone: its exact version decides which build pip takes.
+.venv-demo/ready: pyproject.toml constraints.txt $(shell find src -type f)
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... demo" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install $(PIP_FLAGS) torch==2.13.0
+	.venv-demo/bin/pip install $(PIP_FLAGS) --force-reinstall --no-deps .
+	.venv-demo/bin/pip install $(PIP_FLAGS) .
+	touch $@
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... test" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install $(PIP_FLAGS) torch==2.13.0
+	.venv/bin/pip install $(PIP_FLAGS) -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo out .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,8 @@
+"""`python -m pixperts` is the command line."""
+
+import sys
+
+from pixperts.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

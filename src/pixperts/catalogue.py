@@ -1,0 +1,103 @@
+"""The table of `pixperts models`: what each model is, how large, how dear, how good."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from pixperts import checkpoint
+from pixperts.models import PRESETS, MoEISR, build
+from pixperts.restorer import packaged_models
+
+_SIDE = 1000  # of the output whose cost is told: one megapixel
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model; the fields of a line of `pixperts models --json`."""
+
+    name: str
+    trained: bool
+    summary: str
+    parameters: int
+    gmac_per_megapixel: float  # 10**9 multiply-adds a megapixel of output at scale 2
+    quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
+    licence: str | None  # of the weights; None without weights
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def entries() -> list[Entry]:
+    """The packaged models, then the presets that have no weights yet, both by name.
+
+    Raises:
+        ModelError: for a packaged file that is damaged.
+    """
+    found = []
+    for name, path in packaged_models().items():
+        card = checkpoint.read_card(path)
+        model = _shape_only(card.config)
+        summary = PRESETS[card.name].summary if card.name in PRESETS else card.name
+        found.append(
+            Entry(
+                name=name,
+                trained=True,
+                summary=summary,
+                parameters=_parameters(model),
+                gmac_per_megapixel=_gmac(model, card.notes.get("shares")),
+                quality=dict(card.notes.get("quality", {})),
+                licence=card.licence,
+            )
+        )
+    packaged = {entry.name for entry in found}
+    for name in sorted(PRESETS.keys() - packaged):
+        model = _shape_only(asdict(PRESETS[name].config))
+        size, cost = _parameters(model), _gmac(model, None)
+        found.append(Entry(name, False, PRESETS[name].summary, size, cost, {}, None))
+    return found
+
+
+def show(listed: list[Entry]) -> None:
+    """Print a table to stdout; as wide as it needs where stdout is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("name", "what"):
+        table.add_column(head)
+    for head in ("parameters", "GMAC / MP at x2"):
+        table.add_column(head, justify="right")
+    for head in ("quality", "licence"):
+        table.add_column(head)
+    for entry in listed:
+        quality = ", ".join(f"{key} {value}" for key, value in entry.quality.items())
+        table.add_row(
+            entry.name,
+            entry.summary,
+            f"{entry.parameters / 1e6:.2f} M",
+            f"{entry.gmac_per_megapixel:.0f}",
+            quality or ("not measured" if entry.trained else "-"),
+            entry.licence or "untrained",
+        )
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 300
+    console.print(table)
+
+
+def _shape_only(config: dict[str, Any]) -> MoEISR:
+    with torch.device("meta"):
+        return build(config)
+
+
+def _parameters(model: MoEISR) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _gmac(model: MoEISR, shares: Any) -> float:
+    """As the mapper typically shares pixels out, or all to the deepest where nobody knows."""
+    usual = tuple(shares) if shares and len(shares) == len(model.experts) else None
+    half = _SIDE // 2
+    return model.multiply_adds((half, half), (_SIDE, _SIDE), usual)["total"] / 1e9

@@ -1,0 +1,309 @@
+"""The command line. Only what `--help` needs is imported here; the rest inside the commands."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pixperts import __version__
+from pixperts.defaults import DEFAULT_MODEL
+from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.sizes import SizeRequest
+
+
+class _Interrupted(PixpertsError):
+    exit_code = 130
+
+
+class _Group(TyperGroup):
+    """Turns Ctrl-C into an exit code of ours, before typer makes one of its own of it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _Interrupted("Interrupted; what was finished is kept.") from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    name="pixperts",
+    help="Enlarge photographs with mixtures of experts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line, `sys.argv` by default, and return the exit code.
+
+    0: done; 1: something failed; 2: the command line was wrong; 130: interrupted. Every error is
+    one sentence on stderr; PIXPERTS_TRACEBACK=1 lets unexpected ones through with their traceback.
+    """
+    # libvips repeats on stderr, in its own words, what our own sentence already says.
+    logging.getLogger("pyvips").addHandler(logging.NullHandler())
+    command = typer.main.get_command(app)
+    args = None if arguments is None else list(arguments)
+    try:
+        code = command.main(args=args, prog_name="pixperts", standalone_mode=False)
+    except PixpertsError as error:
+        return _fail(str(error), error.exit_code)
+    except Exception as error:
+        # The base of typer's own errors is click's, which newer versions of typer carry inside.
+        message = getattr(error, "format_message", None)
+        if message is not None:
+            return _fail(message(), int(getattr(error, "exit_code", 2)))
+        if os.environ.get("PIXPERTS_TRACEBACK"):
+            raise
+        cause = f"{type(error).__name__}: {error}".rstrip(": ")
+        return _fail(
+            f"pixperts failed unexpectedly ({cause}); please report it, with what "
+            "PIXPERTS_TRACEBACK=1 shows.",
+            1,
+        )
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    if message:
+        print(" ".join(message.split()), file=sys.stderr, flush=True)
+    return code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pixperts {__version__}")
+        raise typer.Exit
+
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable lines on stdout.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        help="Compute to spend: 0 = the cheapest expert everywhere, 1 = the best. Unset, the "
+        "model decides.",
+        show_default=False,
+    ),
+]
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Enlarge photographs with mixtures of experts: compute goes where the picture needs it."""
+
+
+@app.command()
+def upscale(
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File for one picture; folder for several, where names stay the same.",
+        ),
+    ],
+    scale: Annotated[
+        float | None, typer.Option("--scale", "-s", help="Factor for both sides, such as 2.5.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Exact size, such as 1920x1080.")] = None,
+    width: Annotated[int | None, typer.Option(help="New width in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="New height in pixels.")] = None,
+    long_side: Annotated[int | None, typer.Option(help="New longer side in pixels.")] = None,
+    short_side: Annotated[int | None, typer.Option(help="New shorter side in pixels.")] = None,
+    megapixels: Annotated[float | None, typer.Option(help="New area in megapixels.")] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Name from 'pixperts models', or weights file.")
+    ] = DEFAULT_MODEL,
+    budget: Budget = None,
+    expert_map: Annotated[
+        str | None,
+        typer.Option(
+            help="Also draw which expert did which pixel: a .png for one picture, a folder for "
+            "several, which receives NAME_experts.png."
+        ),
+    ] = None,
+    device: Device = "auto",
+    quality: Annotated[
+        int | None, typer.Option(help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.")
+    ] = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors are told.")] = False,
+) -> None:
+    """Enlarge pictures to any size: give exactly one of the options that say how large."""
+    from pixperts import jobs
+
+    request = SizeRequest.from_options(
+        scale=scale,
+        size=size,
+        width=width,
+        height=height,
+        long_side=long_side,
+        short_side=short_side,
+        megapixels=megapixels,
+    )
+    _check_budget(budget)
+    planned, remarks = jobs.plan(inputs, output, expert_map)
+    jobs.check_quality(planned, quality)
+    if not quiet:
+        for remark in remarks:
+            print(remark, file=sys.stderr)
+    from pixperts.restorer import load
+
+    restorer = load(model, device=device)
+    if len(restorer.model.experts) == 1:
+        for flag, value in (("--budget", budget), ("--expert-map", expert_map)):
+            if value is not None:
+                raise UsageError(f"{model} has a single expert: leave {flag} out.")
+    wishes = jobs.Wishes(request, budget, quality)
+    if jobs.run(planned, restorer, wishes, as_json=as_json, quiet=quiet):
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models: first those with weights, then the untrained architectures."""
+    from pixperts import catalogue
+
+    listed = catalogue.entries()
+    if as_json:
+        for entry in listed:
+            print(json.dumps(entry.to_dict(), allow_nan=False))
+    else:
+        catalogue.show(listed)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Name, weights file, or 'bicubic'.")],
+    data: Annotated[Path, typer.Argument(help="Folder of pictures, or one with HR/ and LR_x2/.")],
+    scale: Annotated[str, typer.Option("--scale", "-s", help="Factors, such as 2,3,4.")],
+    protocol: Annotated[
+        str, typer.Option(help="y-shave (luma) or rgb-shave: what is compared.")
+    ] = "y-shave",
+    budget: Budget = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Measure PSNR, SSIM and cost on a folder of pictures."""
+    scales = _scales(scale)
+    _check_budget(budget)
+    from pixperts import evaluate as measuring
+    from pixperts.progress import ProgressBar
+    from pixperts.restorer import load
+
+    pictures = measuring.SuperResolutionSet.open(data)
+    upscaler = measuring.bicubic_upscaler() if model == "bicubic" else load(model, device=device)
+    visible = sys.stderr.isatty() and not as_json
+    with ProgressBar([1.0] * (len(scales) * len(pictures)), visible=visible) as bar:
+        scores = measuring.evaluate_upscaling(
+            upscaler,
+            pictures,
+            scales,
+            protocol,
+            budget,
+            lambda done, _: bar.update(done - 1, 1.0),
+        )
+    if as_json:
+        print(measuring.to_json_lines(model, pictures.name, scores), end="")
+    else:
+        print(measuring.format_table(model, pictures.name, scores))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="FILE.pth", help="Published weights.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What to write.")],
+    name: Annotated[
+        str | None, typer.Option(help="Preset they belong to; recognised when unset.")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, kept inside.")] = "unknown",
+) -> None:
+    """Turn published LIIF or LTE weights into a file of ours."""
+    from pixperts.convert import convert_file
+
+    preset = convert_file(source, target, name=name, licence=licence)
+    print(f"{target}: {preset}, licence {licence}", file=sys.stderr)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="What to train.")],
+    folder: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder of the run."),
+    ],
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
+    max_time: Annotated[
+        str | None, typer.Option(metavar="HH:MM:SS", help="Stop after this time.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+) -> None:
+    """Train a model (needs pixperts\\[train])."""
+    limit = None if max_time is None else _duration(max_time)
+    for module in ("lightning", "tensorboard", "yaml"):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError("training", "train")
+    from pixperts.training import TrainConfig
+    from pixperts.training import train as run
+
+    weights = run(
+        TrainConfig.from_yaml(config), folder, max_steps=max_steps, max_time=limit, resume=resume
+    )
+    print(f"{weights} is ready for 'pixperts upscale --model {weights}'.", file=sys.stderr)
+
+
+def _check_budget(budget: float | None) -> None:
+    if budget is not None and not 0.0 <= budget <= 1.0:
+        raise UsageError(f"--budget is {budget:g}, but must lie between 0 and 1.")
+
+
+def _scales(text: str) -> list[float]:
+    """Factors from text such as "2,3,4".
+
+    >>> _scales("2, 3.5")
+    [2.0, 3.5]
+    """
+    scales: list[float] = []
+    with contextlib.suppress(ValueError):
+        scales = [float(part) for part in text.split(",")]
+    if not scales:
+        raise UsageError(f"--scale takes numbers with commas between, such as 2,3,4, not {text!r}.")
+    return scales
+
+
+def _duration(text: str) -> timedelta:
+    """A time from HH:MM:SS.
+
+    >>> _duration("02:00:30").total_seconds()
+    7230.0
+    """
+    match = re.fullmatch(r"(\d{1,4}):([0-5]\d):([0-5]\d)", text)
+    time = timedelta()
+    if match:
+        hours, minutes, seconds = map(int, match.groups())
+        time = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if not time:
+        raise UsageError(f"--max-time is {text!r}, but must be hours:minutes:seconds, as 02:00:00.")
+    return time

@@ -1,0 +1,3 @@
+"""What both the command line and the library take for granted; importing it costs nothing."""
+
+DEFAULT_MODEL = "moeisr-tiny"
