@@ -110,7 +110,7 @@ def test_queries_are_taken_and_interpolated_by_hand() -> None:
     first = 0.75 * (0.75 * 0 + 0.25 * 1) + 0.25 * (0.75 * 4 + 0.25 * 9)
     assert queries.interpolate(table)[:, 0].tolist() == [first, 16.0]  # second: the corner itself
     second = queries.take(torch.tensor([1]))
-    assert second.index.tolist() == [[4], [4], [4], [7]] or second.index[0].item() == 4
+    assert second.index.tolist() == [[4], [4], [4], [4]]
     assert second.interpolate(table).tolist() == [[16.0]]
 
 

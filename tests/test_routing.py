@@ -1,6 +1,7 @@
 """Dispatch, budgets and the facts of a routing."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -109,12 +110,7 @@ def test_the_mean_cost_never_falls_as_the_budget_grows(
 ) -> None:
     logits = torch.tensor(values).repeat(copies, 1)
     shares = [share_of_range(choose(logits, COSTS, b)) for b in sorted(budgets)]
-    for (low, high), (first, second) in zip(
-        zip(shares, shares[1:], strict=False),
-        zip(sorted(budgets), sorted(budgets)[1:], strict=False),
-        strict=True,
-    ):
-        assert low <= high + 1e-12, (first, second)
+    assert all(low <= high + 1e-12 for low, high in pairwise(shares)), shares
     # Never above what was asked for, and never more than one item's step below it.
     for asked, got in zip(sorted(budgets), shares, strict=True):
         assert asked - 1 / len(logits) - 1e-9 <= got <= asked + 1e-9

@@ -4,6 +4,7 @@ The header's `pixperts` entry is JSON: format version, architecture name, full c
 licence, training data, and free notes such as measured quality. Loading is strict.
 """
 
+import contextlib
 import json
 import os
 import struct
@@ -65,7 +66,8 @@ def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the weights cannot be written ({error}).") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def read_card(path: Path) -> Card:

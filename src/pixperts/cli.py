@@ -21,7 +21,7 @@ from pixperts.errors import MissingExtraError, PixpertsError, UsageError
 from pixperts.sizes import SizeRequest
 
 
-class _Interrupted(PixpertsError):
+class _InterruptedError(PixpertsError):
     exit_code = 130
 
 
@@ -32,13 +32,12 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise _Interrupted("Interrupted; what was finished is kept.") from None
+            raise _InterruptedError("Interrupted; what was finished is kept.") from None
 
 
 app = typer.Typer(
     cls=_Group,
     name="pixperts",
-    help="Enlarge photographs with mixtures of experts.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -113,7 +112,7 @@ def root(
 @app.command()
 def upscale(
     inputs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures."),
     ],
     output: Annotated[
@@ -164,7 +163,9 @@ def upscale(
         megapixels=megapixels,
     )
     _check_budget(budget)
-    planned, remarks = jobs.plan(inputs, output, expert_map)
+    if "" in (*inputs, output, expert_map, model):  # Path("") would be the current folder
+        raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
+    planned, remarks = jobs.plan([Path(name) for name in inputs], output, expert_map)
     jobs.check_quality(planned, quality)
     if not quiet:
         for remark in remarks:

@@ -7,6 +7,7 @@ dicts; their first MLP layer is split into a convolution and two small terms (se
 
 import pickle
 import re
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,9 @@ def read_published(path: Path) -> dict[str, Any]:
         ModelError: for a missing, damaged or unsafe file.
     """
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # on old pickle protocols; what matters is an exception
+            warnings.simplefilter("ignore")
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such file.") from error
     except pickle.UnpicklingError as error:

@@ -42,8 +42,8 @@ class RoutingUpscaler(Upscaler, typing.Protocol):
 
     def upscale_with_routing(
         self, image: Tensor, *, size: Size, budget: float | None = None
-    ) -> tuple[Tensor, Routing]:
-        """As `upscale`, with the routing of this picture."""
+    ) -> tuple[Tensor, Routing | None]:
+        """As `upscale`, with the routing of this picture, None for a dense model."""
 
 
 class _Bicubic:

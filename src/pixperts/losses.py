@@ -57,3 +57,25 @@ def expected_cost(probabilities: Tensor, costs: Tensor) -> Tensor:
         tensor(0.4000)
     """
     return (probabilities @ costs).mean()
+
+
+def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
+    """Mean error when experts are drawn from `probabilities`, relative to drawing evenly.
+
+    The exact expectation that Gumbel-Softmax samples: with every expert's error at hand it needs
+    no noise. Errors are taken as given (no gradient), so that only the router learns from it.
+
+    Args:
+        probabilities: (N, J), rows sum to 1.
+        errors: (N, J), not negative.
+
+    Returns:
+        A scalar; 1 for even shares, below 1 where the better experts are drawn more often.
+
+    Example:
+        >>> p = torch.tensor([[0.75, 0.25]])
+        >>> expected_error(p, torch.tensor([[1.0, 3.0]]))  # (0.75 + 0.75) / 2
+        tensor(0.7500)
+    """
+    errors = errors.detach()
+    return (probabilities * errors).sum(dim=1).mean() / errors.mean().clamp_min(1e-12)

@@ -4,6 +4,7 @@ The command line, Python callers and the evaluation all come through `Restorer`;
 device, turns pixels into tensors and back, clamps, and runs the network without gradients.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pixperts import checkpoint
+from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
 from pixperts.errors import ImageError, ModelError, UsageError
 from pixperts.image import from_float, to_float
 from pixperts.memory import keep_freed_memory
@@ -22,7 +24,6 @@ from pixperts.routing import Routing
 from pixperts.sizes import SizeRequest, check_memory
 
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT_MODEL = "moeisr-tiny"
 Progress = Callable[[float], None]
 
 
@@ -44,7 +45,7 @@ def load(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "auto") -> "
     """
     text, packaged = str(name_or_path), packaged_models()
     path = packaged.get(text, Path(name_or_path))
-    if text not in packaged and not path.suffix and not path.exists():
+    if text not in packaged and not path.suffix and not os.path.exists(path):
         raise ModelError(
             f"unknown model {text!r}: packaged are {', '.join(packaged) or 'none'}; "
             "a weights file is given by its path."
@@ -156,7 +157,9 @@ class Restorer:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
         batch = len(pixels)
         check_memory(new_width, new_height * batch)
-        check_memory(width, height * batch, channels=self._working_channels())
+        check_memory(
+            width, height * batch, channels=self._working_channels(), what="Enlarging an image"
+        )
         colours = pixels.shape[1] - (1 if pixels.shape[1] in (2, 4) else 0)
         rgb = pixels[:, :colours].expand(-1, 3, -1, -1)
         target = (new_height, new_width)

@@ -141,17 +141,23 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def check_memory(width: int, height: int, channels: int = 3, available: int | None = None) -> None:
+def check_memory(
+    width: int,
+    height: int,
+    channels: int = 3,
+    available: int | None = None,
+    what: str = "A result",
+) -> None:
     """Raise UsageError where a float32 result and one working copy pass the free memory.
 
     `available` is in bytes and read from the system by default; where the system does not tell,
-    nothing is checked. One GB is 10**9 bytes.
+    nothing is checked. One GB is 10**9 bytes. `what` begins the sentence of the error.
     """
     free = available_memory() if available is None else available
     needed = 2 * 4 * width * height * channels
     if free is not None and needed > free:
         raise UsageError(
-            f"A result of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
+            f"{what} of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
             f"{free / 1e9:.1f} GB are free: ask for a smaller size or close other programs."
         )
 

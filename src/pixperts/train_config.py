@@ -37,6 +37,7 @@ class TrainConfig:
     balance_weight: float = 0.01  # of the balance loss
     balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
     cost_weight: float = 0.0  # of the expected cost
+    routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
     check_every: int = 500  # steps between validations and checkpoints
     seed: int = 0  # of the data and the noise

@@ -21,7 +21,7 @@ from pixperts import checkpoint
 from pixperts.data import ArbitraryScale, FromStep, Sample, load_photos
 from pixperts.errors import DataError, UsageError
 from pixperts.evaluate import SuperResolutionSet
-from pixperts.losses import balance_loss, expected_cost, gumbel_weights
+from pixperts.losses import balance_loss, expected_cost, expected_error, gumbel_weights
 from pixperts.memory import keep_freed_memory
 from pixperts.metrics import psnr
 from pixperts.models import create_model
@@ -79,6 +79,11 @@ class SuperResolutionTask(L.LightningModule):
             "balance": config.balance_weight * balance_loss(probabilities, self.balance_target),
             "cost": config.cost_weight * expected_cost(probabilities, self.costs),
         }
+        if config.routing_weight:
+            squared = (colours.detach() - batch.target[:, :, None]).square().mean(dim=3)
+            terms["routing"] = config.routing_weight * expected_error(
+                probabilities, squared.flatten(0, 1)
+            )
         loss = torch.stack(list(terms.values())).sum()
         if step % 50 == 0:
             share = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
@@ -220,8 +225,10 @@ def train(
         photos, patch=config.patch, queries=config.queries, scales=config.scales, seed=config.seed
     )
     keeper = Keeper(folder, config)
+    # Not `save_last`: without best checkpoints it saves at the very end only, when the averaged
+    # weights have replaced the trained ones, from which a run cannot go on as if uninterrupted.
     saver = ModelCheckpoint(
-        folder, filename="step", save_top_k=0, save_last=True, every_n_epochs=1,
+        folder, filename="last", save_top_k=1, every_n_epochs=1,
         save_on_train_epoch_end=True, enable_version_counter=False,
     )  # fmt: skip
     timer = Timer(max_time, interval="step")
@@ -236,7 +243,7 @@ def train(
         # `averaging` swaps the weights back at the end of the validation: `keeper` comes before it.
         callbacks=[keeper, averaging, saver, timer],
         logger=TensorBoardLogger(str(folder), name="", version="log"),
-        log_every_n_steps=50,
+        log_every_n_steps=min(50, config.check_every),
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -248,6 +255,7 @@ def train(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
         # `FromStep` goes on from the step itself, which Lightning cannot know.
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
         trainer.fit(task, loader, probe, ckpt_path=str(last) if resume else None,

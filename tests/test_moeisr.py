@@ -1,0 +1,458 @@
+"""The whole model: routed and dense, any size, against the papers' plain definition."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plain_models import PlainINR, PlainLIIF, PlainLTE
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixperts.convert import from_published
+from pixperts.errors import ModelError, UsageError
+from pixperts.losses import balance_loss, gumbel_weights
+from pixperts.models import PRESETS, MoEISR, MoEISRConfig, build, create_model
+from pixperts.models.edsr import EDSR, EDSRConfig
+from pixperts.models.queries import axis_neighbours
+
+TINY: dict[str, Any] = {
+    "encoder_options": {"channels": 8, "blocks": 1},
+    "width": 12,
+    "mapper_width": 6,
+    "mapper_layers": 2,
+}
+POOL: dict[str, Any] = {"depths": (0, 1, 2), "widths": (6, 8, 12)}
+SIZES = [((1, 1), (3, 5)), ((5, 6), (13, 11)), ((7, 4), (3, 9)), ((6, 6), (2, 3)), ((4, 5), (4, 5))]
+
+decoders = pytest.mark.parametrize("decoder", ["liif", "lte"])
+
+
+def tiny(decoder: str = "liif", **options: Any) -> MoEISR:
+    """A small model whose weights, the mapper's zeros included, are drawn at random."""
+    torch.manual_seed(0)
+    config = TINY | POOL | {"decoder": decoder, "residual": decoder == "lte"} | options
+    model = MoEISR(MoEISRConfig(**config)).eval()
+    for parameter in model.parameters():
+        scale = 0.5 if parameter.ndim == 1 else parameter[0].numel() ** -0.5
+        with torch.no_grad():
+            parameter.normal_(0.0, scale)
+    if model.mapper is not None:
+        with torch.inference_mode():  # equal mean logits, so that every expert is used somewhere
+            features = model.encode(picture(1, 3, 12, 12))
+            logits = model.mapper(features, torch.full((1, 2), 0.5)).mean((0, 2, 3))
+        last = model.mapper.layers[-1]
+        assert isinstance(last.bias, Tensor)
+        last.bias.data -= logits
+    return model
+
+
+def picture(*shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
+def run(model: MoEISR, lr: Tensor, size: tuple[int, int], **options: Any) -> Tensor:
+    with torch.inference_mode():
+        return model(lr, size, **options).image
+
+
+def experts_of(model: MoEISR, lr: Tensor, size: tuple[int, int], **options: Any) -> Tensor:
+    with torch.inference_mode():
+        experts: Tensor = model(lr, size, **options).routings[0].experts
+    return experts
+
+
+# ---------------------------------------------------------------- routed = masked, any size
+
+
+@decoders
+@pytest.mark.parametrize(("lr_size", "size"), SIZES)
+def test_routed_equals_masked(
+    decoder: str, lr_size: tuple[int, int], size: tuple[int, int]
+) -> None:
+    model, lr = tiny(decoder, max_pixels=37), picture(2, 3, *lr_size)
+    routed, masked = run(model, lr, size), run(model, lr, size, masked=True)
+    assert routed.shape == (2, 3, *size)
+    assert routed.isfinite().all()
+    torch.testing.assert_close(routed, masked, atol=1e-6, rtol=1e-6)
+
+
+def test_the_pictures_of_these_tests_use_every_expert() -> None:
+    for decoder in ("liif", "lte"):
+        lr = picture(2, 3, 12, 12)
+        assert experts_of(tiny(decoder), lr, (40, 40)).unique().tolist() == [0, 1, 2]
+
+
+@given(
+    h=st.integers(1, 9), w=st.integers(1, 9), height=st.integers(1, 40), width=st.integers(1, 40)
+)
+@settings(deadline=None, max_examples=25)
+def test_any_size(h: int, w: int, height: int, width: int) -> None:
+    model = tiny(max_pixels=64)
+    lr = picture(1, 3, h, w)
+    image = run(model, lr, (height, width), budget=0.5)
+    assert image.shape == (1, 3, height, width)
+    masked = run(model, lr, (height, width), budget=0.5, masked=True)
+    torch.testing.assert_close(image, masked, atol=1e-6, rtol=1e-6)
+
+
+@decoders
+def test_a_batch_equals_its_pictures_alone(decoder: str) -> None:
+    model, lr = tiny(decoder), picture(2, 3, 6, 7)
+    together = run(model, lr, (17, 15))
+    alone = torch.cat([run(model, lr[i : i + 1], (17, 15)) for i in range(2)])
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-6)
+
+
+@decoders
+@pytest.mark.parametrize("max_pixels", [3, 50, 700])
+def test_max_pixels_changes_no_result(decoder: str, max_pixels: int) -> None:
+    lr = picture(2, 3, 30, 5)
+    whole = run(tiny(decoder, max_pixels=1 << 20), lr, (71, 16))
+    parts = run(tiny(decoder, max_pixels=max_pixels), lr, (71, 16))
+    torch.testing.assert_close(parts, whole, atol=1e-6, rtol=1e-6)
+
+
+def test_the_size_of_an_output_pixel_matters() -> None:
+    """Same place, other cell: a decoder and a mapper that ignore the scale would not notice."""
+    model, lr = tiny(), picture(1, 3, 4, 4)
+    # The centre of LR pixel (1, 1) is the centre of an output pixel of both x1 and x3.
+    assert (
+        run(model, lr, (4, 4))[..., 1, 1] - run(model, lr, (12, 12))[..., 4, 4]
+    ).abs().max() > 1e-3
+
+
+# ---------------------------------------------------------------- the papers' definition
+
+
+@pytest.mark.parametrize(
+    ("lr_size", "size"), [((6, 5), (13, 17)), ((1, 2), (3, 3)), ((7, 8), (3, 4))]
+)
+@pytest.mark.parametrize(("name", "plain"), [("liif-edsr", PlainLIIF), ("lte-edsr", PlainLTE)])
+def test_a_dense_model_equals_the_plain_definition(
+    name: str, plain: type[PlainINR], lr_size: tuple[int, int], size: tuple[int, int]
+) -> None:
+    torch.manual_seed(0)
+    oracle = plain(EDSR(EDSRConfig()))
+    ours = from_published(name, oracle.state_dict()).double()
+    oracle.double()
+    lr = picture(2, 3, *lr_size).double()
+    with torch.inference_mode():
+        expected = oracle(lr, size)
+    torch.testing.assert_close(run(ours, lr, size), expected, atol=1e-6, rtol=0)
+    assert expected.std() > 1e-3
+
+
+# ---------------------------------------------------------------- budget
+
+
+@decoders
+@pytest.mark.parametrize("flat", [False, True])
+def test_budgets_of_a_model_are_met_and_monotone(decoder: str, flat: bool) -> None:
+    model = tiny(decoder)
+    lr = torch.full((1, 3, 12, 12), 0.5) if flat else picture(1, 3, 12, 12)
+    cheapest = min(model.costs)
+    got = []
+    for budget in (0.0, 0.1, 0.35, 0.5, 0.8, 1.0):
+        with torch.inference_mode():
+            routing = model(lr, (40, 40), budget=budget).routings[0]
+        share = (routing.mean_cost - cheapest) / (1 - cheapest)
+        assert share == pytest.approx(budget, abs=0.02)
+        got.append(share)
+    assert got == sorted(got)
+    assert got[0] == pytest.approx(0, abs=1e-12)
+    assert got[-1] == pytest.approx(1, abs=1e-12)
+
+
+def test_the_ends_of_the_budget_are_the_experts_by_themselves() -> None:
+    model, lr = tiny(), picture(1, 3, 5, 5)
+    for budget, expert in ((0.0, 0), (1.0, 2)):
+        colours = by_every_expert(model, lr, (11, 9))[..., expert, :]
+        torch.testing.assert_close(
+            run(model, lr, (11, 9), budget=budget)[0].permute(1, 2, 0),
+            colours[0],
+            atol=1e-6,
+            rtol=0,
+        )
+
+
+def test_a_dense_model_has_no_budget() -> None:
+    model = tiny(depths=(1,), widths=(8,))
+    with pytest.raises(UsageError, match="single expert"):
+        model(picture(1, 3, 4, 4), (8, 8), budget=0.5)
+
+
+# ---------------------------------------------------------------- query
+
+
+def by_every_expert(model: MoEISR, lr: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, H, W, J, 3) through `query`."""
+    y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
+    positions = torch.stack([y, x], -1).view(1, -1, 2).expand(len(lr), -1, 2)
+    with torch.inference_mode():
+        colours, _ = model.query(lr, positions, torch.tensor([size]).expand(len(lr), 2))
+    return colours.view(len(lr), *size, len(model.experts), 3)
+
+
+@decoders
+def test_query_equals_forward_for_every_expert_and_size(decoder: str) -> None:
+    model, lr = tiny(decoder), picture(3, 3, 6, 6)
+    sizes = torch.tensor([[6, 9], [13, 13], [24, 15]])
+    random = torch.Generator().manual_seed(2)
+    fraction = torch.rand(3, 20, 2, generator=random)
+    positions = (fraction * sizes[:, None]).long()
+    with torch.inference_mode():
+        colours, logits = model.query(lr, positions, sizes)
+    assert colours.shape == (3, 20, 3, 3)
+    assert logits is not None
+    for i in range(3):
+        size = (int(sizes[i, 0]), int(sizes[i, 1]))
+        with torch.inference_mode():
+            output = model(lr[i : i + 1], size, probabilities=True)
+        y, x = positions[i].unbind(1)
+        chosen = output.routings[0].experts[0, y, x].long()
+        mine = colours[i][torch.arange(20), chosen]  # (Q, 3)
+        torch.testing.assert_close(mine, output.image[0, :, y, x].t(), atol=1e-6, rtol=1e-6)
+        soft = output.routings[0].probabilities
+        assert soft is not None
+        torch.testing.assert_close(logits[i].softmax(1), soft[0, :, y, x].t(), atol=1e-6, rtol=1e-5)
+        every = by_every_expert(model, lr[i : i + 1], size)[0, y, x]
+        torch.testing.assert_close(colours[i], every, atol=1e-6, rtol=1e-6)
+
+
+@decoders
+def test_features_at_hand_give_the_same(decoder: str) -> None:
+    model, lr = tiny(decoder), picture(1, 3, 5, 5)
+    arguments = torch.tensor([[[0, 0], [6, 3]]]), torch.tensor([[7, 7]])
+    with torch.inference_mode():
+        first, _ = model.query(lr, *arguments)
+        second, _ = model.query(lr, *arguments, model.encode(lr))
+    torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
+
+
+@decoders
+def test_every_parameter_gets_a_gradient(decoder: str) -> None:
+    model = tiny(decoder).train()
+    positions = torch.randint(0, 11, (2, 60, 2))
+    colours, logits = model.query(picture(2, 3, 5, 5), positions, torch.tensor([[11, 11]] * 2))
+    assert logits is not None
+    weights = gumbel_weights(logits, 1.0, hard=False)
+    mixed = (weights[..., None] * colours).sum(2)
+    balance = balance_loss(logits.softmax(-1).flatten(0, 1), torch.full((3,), 1 / 3))
+    (mixed.square().mean() + balance).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@decoders
+def test_the_gradient_is_right(decoder: str) -> None:
+    """In-place steps in the decoders must not spoil it: against differences, in float64."""
+    model = tiny(decoder).double()
+    lr = picture(1, 3, 3, 3).double()
+    arguments = torch.tensor([[[0, 1], [4, 4], [3, 0]]]), torch.tensor([[5, 5]])
+    for name in ("feature", "amplitude", "frequency"):
+        layer = getattr(model.embedding, name, None)
+        if layer is None:
+            continue
+        bias = layer.bias.detach().clone().requires_grad_()
+
+        def colours(bias: Tensor, name: str = name) -> Tensor:
+            key = f"embedding.{name}.bias"
+            held = {k: v for k, v in model.named_parameters() if k != key} | {key: bias}
+            out, _ = torch.func.functional_call(
+                Query(model), {f"model.{k}": v for k, v in held.items()}, (lr, *arguments)
+            )
+            return out
+
+        assert torch.autograd.gradcheck(colours, (bias,), atol=1e-5)
+
+
+class Query(torch.nn.Module):
+    """`query` as a module, for functional calls."""
+
+    def __init__(self, model: MoEISR) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *arguments: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.model.query(*arguments)
+
+
+# ---------------------------------------------------------------- precision, cost, state
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@decoders
+def test_low_precision_finds_the_same_neighbours(decoder: str, dtype: torch.dtype) -> None:
+    """At x1 with an identity-like readout, a wrong neighbour would show as a wrong pixel."""
+    model, lr = tiny(decoder), picture(1, 3, 9, 8)
+    exact = axis_neighbours(torch.arange(29), 29, 9)
+    default = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        coarse = axis_neighbours(torch.arange(29), 29, 9)
+    finally:
+        torch.set_default_dtype(default)
+    assert torch.equal(exact.index, coarse.index)
+    assert torch.equal(exact.offset, coarse.offset)
+    low = copy.deepcopy(model).to(dtype)
+    image = run(low, lr.to(dtype), (29, 23))
+    assert image.dtype == dtype
+    assert image.isfinite().all()
+    if decoder == "liif":  # LTE's angles amplify rounding by their frequencies
+        full = run(model, lr, (29, 23), budget=1.0)
+        low_full = run(low, lr.to(dtype), (29, 23), budget=1.0).float()
+        assert (low_full - full).std() < 0.05 * full.std()
+
+
+@decoders
+def test_multiply_adds_equal_the_counted_ones(decoder: str) -> None:
+    """PyTorch counts convolutions and matrix products out of place, and nothing else."""
+    model, h, w, H, W = tiny(decoder, depths=(2,), widths=(8,)), 6, 5, 14, 16
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(picture(1, 3, h, w), (H, W))
+    parts = model.multiply_adds((h, w), (H, W))
+    assert parts["total"] == sum(value for key, value in parts.items() if key != "total")
+    width = model.config.width
+    # Not counted by PyTorch: the ensemble's weighing, three colours of four neighbours ...
+    uncounted = 4 * 3 * H * W
+    # ... and in the embedding LIIF's in-place product with the offset, two numbers to `width`,
+    # or LTE's products element by element: two a frequency and one an amplitude.
+    uncounted += 4 * 2 * width * H * W
+    # Counted, but once a picture and not a pixel: the product with the cell (LIIF) or the phase.
+    once = 2 * width if decoder == "liif" else 2 * (width // 2)
+    assert parts["total"] - uncounted == counter.get_total_flops() / 2 - once
+
+
+def test_multiply_adds_follow_the_shares() -> None:
+    model = tiny()
+    shares = (0.5, 0.25, 0.25)
+    mixed = model.multiply_adds((6, 6), (12, 12), shares)
+    dearest = model.multiply_adds((6, 6), (12, 12))
+    mean = sum(s * c for s, c in zip(shares, model.costs, strict=True))
+    assert mixed["experts"] == pytest.approx(mean * dearest["experts"])
+    assert mixed["encoder"] == dearest["encoder"]
+    assert max(model.costs) == 1.0
+
+
+@pytest.mark.parametrize(("decoder", "layers"), [("liif", 345_856)])
+def test_the_cost_of_liif_is_that_of_its_paper(decoder: str, layers: int) -> None:
+    """580-256-256-256-256-3 is 345 856 a query; here the 576 features count at LR resolution."""
+    model = create_model(f"{decoder}-edsr")
+    parts = model.multiply_adds((10, 10), (20, 20))
+    assert parts["embedding"] == 576 * 256 * 100
+    # The two numbers of the cell count once a picture; weighing adds 3 a neighbour.
+    assert parts["experts"] == 4 * (layers - 576 * 256 - 2 * 256 + 3) * 400
+
+
+def test_progress_rises_to_one() -> None:
+    seen: list[float] = []
+    run(tiny(max_pixels=4), picture(1, 3, 40, 8), (120, 20), progress=seen.append)
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+
+
+def test_probabilities_are_those_of_the_choice() -> None:
+    with torch.inference_mode():
+        routing = tiny()(picture(2, 3, 5, 6), (9, 13), probabilities=True).routings[0]
+    assert routing.probabilities.shape == (2, 3, 9, 13)
+    torch.testing.assert_close(routing.probabilities.sum(1), torch.ones(2, 9, 13))
+    assert torch.equal(routing.probabilities.argmax(1), routing.experts.long())
+
+
+@decoders
+def test_forward_writes_no_state(decoder: str) -> None:
+    model, lr = tiny(decoder), picture(1, 3, 5, 6)
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    attributes = {key: set(vars(module)) for key, module in model.named_modules()}
+    kept = lr.clone()
+    first = run(model, lr, (9, 11))
+    run(model, picture(2, 3, 8, 3), (4, 21), budget=0.3)
+    assert torch.equal(run(model, lr, (9, 11)), first)
+    assert torch.equal(lr, kept)
+    assert {key: set(vars(module)) for key, module in model.named_modules()} == attributes
+    assert all(torch.equal(value, weights[key]) for key, value in model.state_dict().items())
+
+
+# ---------------------------------------------------------------- construction
+
+
+def test_a_new_mapper_starts_from_equal_shares() -> None:
+    model = MoEISR(MoEISRConfig(**TINY, **POOL))
+    with torch.inference_mode():
+        routing = model(picture(1, 3, 5, 5), (9, 9), probabilities=True).routings[0]
+    torch.testing.assert_close(routing.probabilities, torch.full((1, 3, 9, 9), 1 / 3))
+
+
+def test_every_preset_is_known_by_name_and_its_kind() -> None:
+    assert len(PRESETS) == 13
+    for name, preset in PRESETS.items():
+        assert ("experts" in preset.summary) == name.startswith("moeisr")
+        assert (len(preset.config.depths) > 1) == name.startswith("moeisr")
+        assert preset.config.residual == ("lte" in name or "tiny" in name)
+
+
+def test_overrides_replace_fields_and_lists_become_tuples() -> None:
+    model = create_model("moeisr-tiny", depths=[0, 2], widths=[8, 16], width=32)
+    assert model.config.depths == (0, 2)
+    assert build({"depths": [0, 2], "widths": [8, 16], "width": 32}).config.width == 32
+    with torch.inference_mode():
+        assert model(picture(1, 3, 4, 4), (6, 6)).image.shape == (1, 3, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"encoder": "vgg"}, "encoder"),
+        ({"decoder": "nerf"}, "decoder"),
+        ({"depths": (2, 1), "widths": (8, 8)}, "depths"),
+        ({"depths": (), "widths": ()}, "depths"),
+        ({"depths": (1, 2)}, "widths"),
+        ({"depths": (-1,)}, "depth"),
+        ({"depths": (65,)}, "depth"),
+        ({"depths": 3}, "depths"),
+        ({"widths": (0,)}, "width"),
+        ({"width": 0}, "width"),
+        ({"width": 2.5}, "width"),
+        ({"width": 10**9}, "width"),
+        ({"width": 7, "decoder": "lte"}, "even"),
+        ({"mapper_layers": 0}, "mapper_layers"),
+        ({"mapper_width": True}, "mapper_width"),
+        ({"max_pixels": 0}, "max_pixels"),
+        ({"encoder_options": {"channel": 3}}, "encoder_options"),
+        ({"encoder_options": 5}, "encoder_options"),
+        ({"encoder_options": {"channels": 10**9}}, "channels"),
+        ({"encoder_options": {"blocks": 10**9}}, "blocks"),
+        ({"encoder_options": {"blocks": "many"}}, "blocks"),
+        ({"colour": 3}, "colour"),
+    ],
+)
+def test_impossible_configurations_are_refused_by_name(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=named):
+        create_model("liif-edsr", **options)
+
+
+def test_an_unknown_model_is_refused_by_name() -> None:
+    with pytest.raises(ModelError, match=r"'moesir-tiny'.*moeisr-tiny"):
+        create_model("moesir-tiny")
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "message"),
+    [
+        ((3, 4, 4), (8, 8), "lr has shape"),
+        ((1, 1, 4, 4), (8, 8), "lr has shape"),
+        ((1, 3, 0, 4), (8, 8), "lr has shape"),
+        ((1, 3, 4, 4), (0, 8), "at least 1"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    shape: tuple[int, ...], size: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        tiny()(torch.zeros(shape), size)
