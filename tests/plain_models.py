@@ -131,7 +131,7 @@ class PlainLTE(PlainINR):
         return torch.cat((self.coef(features), self.freq(features)), 1)
 
     def decode(self, found: Tensor, relative: Tensor, cell: Tensor) -> Tensor:
-        amplitude, frequency = found.split(256, dim=-1)  # type: ignore[no-untyped-call]
+        amplitude, frequency = found.split(256, dim=-1)
         vertical, horizontal = frequency[..., ::2], frequency[..., 1::2]
         angle = vertical * relative[..., :1] + horizontal * relative[..., 1:] + self.phase(cell)
         wave = torch.cat((torch.cos(math.pi * angle), torch.sin(math.pi * angle)), -1)

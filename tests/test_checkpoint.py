@@ -60,6 +60,12 @@ def test_a_round_trip_keeps_everything(path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["tiny.safetensors"]
 
 
+def test_a_file_is_readable_as_the_user_wishes(path: Path) -> None:
+    beside = path.with_name("beside")
+    beside.touch()
+    assert path.stat().st_mode == beside.stat().st_mode
+
+
 def test_half_precision_is_stored_small_and_loaded_as_float32(path: Path) -> None:
     small = path.with_name("half.safetensors")
     checkpoint.save(small, model(), card(), half=True)

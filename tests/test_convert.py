@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from plain_models import PlainLTE, centres, published_case, shifted
+from plain_models import PlainLTE, axis_centres, published_case
 from torch import Tensor
 
 from pixperts import checkpoint, convert
@@ -46,10 +46,8 @@ def rounded_as_published(positions: Tensor, size_out: Tensor | int, size_in: int
     """`axis_neighbours`, but offsets are differences of two float32 coordinates."""
     exact = axis_neighbours(positions, size_out, size_in)
     assert isinstance(size_out, int)
-    places = centres(size_in, 1)[:, 0, 0]
-    queries = centres(size_out, 1)[:, 0, 0]
+    places, queries = axis_centres(size_in), axis_centres(size_out)
     offset = (queries[positions] - places[exact.index]) * size_in
-    assert shifted(queries.view(1, -1, 1).expand(1, -1, 2), (1, 1), 1, 1).dtype == torch.float32
     return Axis(exact.index, offset, exact.weight)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pixperts.errors import ModelError
@@ -61,7 +61,8 @@ def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, metadata={"pixperts": json.dumps(config)})
+        # Written here and not by `save_file`, which lets nobody but the owner read the file.
+        part.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the weights cannot be written ({error}).") from error

@@ -19,14 +19,23 @@ class Routing:
     """The experts chosen in one forward pass.
 
     Attributes:
-        experts: index of the expert of each item; (B, H, W) uint8 for pixels.
+        experts: index of the expert of each item; (B, H, W) uint8 for pixels, (B, k) int64 for
+            pictures, the best first.
         costs: multiply-adds of each expert relative to the dearest one (1.0).
-        probabilities: softmax of the logits, (B, J, H, W), when asked for.
+        probabilities: softmax of the logits, (B, J, H, W) when asked for, (B, J) for pictures.
+        gates: weight of each chosen expert, (B, k); pictures only, as what follows.
+        logits: (B, J) as the router gave them.
+        noisy_logits: (B, J) with the noise of training, by which the experts were chosen.
+        name: the block that was routed.
     """
 
     experts: Tensor
     costs: tuple[float, ...]
     probabilities: Tensor | None = None
+    gates: Tensor | None = None
+    logits: Tensor | None = None
+    noisy_logits: Tensor | None = None
+    name: str = ""
 
     @property
     def shares(self) -> tuple[float, ...]:

@@ -1,0 +1,294 @@
+"""Synthetic degradations of clean photos: noise, blur, darkness, JPEG, weather, and their mixtures.
+
+Pictures are float tensors (3, H, W) in [0, 1], one at a time, of any size from 1x1; results are
+float32 in [0, 1] on the picture's device. `degrade` knows each by its task name.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pixperts.errors import ImageError, UsageError
+from pixperts.optics import (
+    Array,
+    check_number,
+    defocus_blur,
+    motion_blur,
+    random_stream,
+    to_array,
+    to_tensor,
+)
+from pixperts.weather import haze, rain, snow
+
+__all__ = [
+    "COMPOSITIONS",
+    "RANGES",
+    "TASKS",
+    "defocus_blur",
+    "degrade",
+    "draw_parameters",
+    "gaussian_noise",
+    "haze",
+    "jpeg",
+    "low_light",
+    "motion_blur",
+    "rain",
+    "snow",
+]
+
+
+def gaussian_noise(image: Tensor, *, sigma: float, seed: int, clip: bool, quantise: bool) -> Tensor:
+    """White Gaussian noise, independent in each pixel and channel.
+
+    y = x + n, n ~ N(0, (sigma / 255)^2), the model of the denoising benchmarks (DnCNN, arXiv
+    1608.03981). Published all-in-one code truncates the noisy picture to 8 bit, which darkens it
+    by half a level; here levels are rounded, halves up.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        sigma: standard deviation in 8-bit units, 0 to 255.
+        seed: 0 or more; the same seed gives the same noise at each sigma, only scaled.
+        clip: into [0, 1]; without it the noise keeps its mean and spread, and leaves the range.
+        quantise: to multiples of 1 / 255.
+
+    Returns:
+        (3, H, W) float32; in [0, 1] only if clipped.
+
+    Raises:
+        UsageError: an argument out of its range.
+    """
+    clean = to_array(image)
+    check_number("sigma", sigma, 0, 255)
+    noise = random_stream(seed, "gaussian_noise").standard_normal(clean.shape)
+    noisy = clean + (sigma / 255) * noise
+    if clip:
+        noisy = np.clip(noisy, 0, 1)
+    return to_tensor(_round_half_up(noisy) if quantise else noisy, image, clip=False)
+
+
+def low_light(
+    image: Tensor,
+    *,
+    exposure: float,
+    gamma: float,
+    read_noise: float,
+    shot_noise: float,
+    seed: int,
+) -> Tensor:
+    """A short exposure in linear light, with the noise of photons and of the electronics.
+
+    The sRGB curve is undone (IEC 61966-2-1), the light becomes L = exposure * x^gamma (gamma
+    deepens the shadows; Lv et al., arXiv 1908.00682, section 3), then noise of variance
+    shot_noise * L + read_noise^2 is added (Foi et al., IEEE TIP 2008; Brooks et al., arXiv
+    1811.11127, equation 1: Poisson counts by their Gaussian approximation), negative light is
+    cut, and the sRGB curve is applied again.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        exposure: fraction of the light that is left, 1e-6 to 1.
+        gamma: 0.5 to 4; 1 keeps the ratios of light.
+        read_noise: standard deviation, 0 to 1, where white before darkening is 1.
+        shot_noise: variance for each unit of light, 0 to 1.
+        seed: 0 or more.
+
+    Returns:
+        (3, H, W) float32 in [0, 1].
+
+    Raises:
+        UsageError: an argument out of its range.
+    """
+    clean = to_array(image)
+    check_number("exposure", exposure, 1e-6, 1)
+    check_number("gamma", gamma, 0.5, 4)
+    check_number("read_noise", read_noise, 0, 1)
+    check_number("shot_noise", shot_noise, 0, 1)
+    linear = np.where(clean <= 0.04045, clean / 12.92, ((clean + 0.055) / 1.055) ** 2.4)
+    light = exposure * linear**gamma
+    noise = random_stream(seed, "low_light").standard_normal(light.shape)
+    light = np.clip(light + np.sqrt(shot_noise * light + read_noise**2) * noise, 0, 1)
+    dark = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return to_tensor(dark, image)
+
+
+def jpeg(image: Tensor, *, quality: int) -> Tensor:
+    """Compress as baseline JPEG with 4:2:0 chroma and decode again, in memory.
+
+    The picture is rounded to 8 bit first. Fixed for a version of libvips and its JPEG library,
+    whose transforms are in integers; another library may differ by a level.
+
+    Args:
+        image: (3, H, W) in [0, 1], at most 65500 pixels a side.
+        quality: 1 (worst) to 100.
+
+    Returns:
+        (3, H, W) float32 in [0, 1], 8-bit levels.
+
+    Raises:
+        UsageError: an argument out of its range, or a side too long.
+        ImageError: libvips could not compress the picture.
+    """
+    levels = np.floor(to_array(image) * 255 + 0.5).astype(np.uint8)
+    if isinstance(quality, bool) or quality != int(quality) or not 1 <= quality <= 100:
+        raise UsageError(f"quality is {quality}: give an integer from 1 to 100.")
+    height, width = levels.shape[1:]
+    if max(height, width) > 65500:
+        raise UsageError(f"JPEG holds at most 65500 pixels a side, not {max(height, width)}.")
+    import pyvips
+
+    pixels = np.ascontiguousarray(levels.transpose(1, 2, 0))  # (H, W, 3)
+    try:
+        source = pyvips.Image.new_from_memory(pixels, width, height, 3, "uchar")
+        source = source.copy(interpretation="srgb")
+        data = source.jpegsave_buffer(Q=int(quality), subsample_mode="on", keep="none")
+        decoded = pyvips.Image.jpegload_buffer(data).numpy().reshape(height, width, 3)
+    except pyvips.Error as error:
+        raise ImageError(f"The picture could not be compressed as JPEG: {error}.") from error
+    return to_tensor(decoded.transpose(2, 0, 1).astype(np.float64) / 255, image)
+
+
+# The published ranges where there are any, else set so that photos lose what the published sets
+# lose: Rain100L about 26 dB PSNR, GoPro about 26, LOLv1 about 8, SOTS about 16.
+RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {
+        "noise15": {},
+        "noise25": {},
+        "noise50": {},
+        "rain": {
+            "density": (8e-4, 3e-3),
+            "length": (15, 55),
+            "angle": (-30, 30),
+            "width": (0.8, 1.8),
+            "strength": (0.3, 0.75),
+        },
+        "haze": {"beta": (0.6, 1.8), "airlight": (0.7, 1.0)},
+        "snow": {
+            "density": (2e-3, 5e-3),
+            "size": (0.8, 1.8),
+            "angle": (-30, 30),
+            "opacity": (0.6, 0.95),
+        },
+        "low_light": {
+            "exposure": (0.04, 0.2),
+            "gamma": (1.0, 1.3),
+            "read_noise": (2e-4, 1e-3),
+            "shot_noise": (5e-5, 5e-4),
+        },
+        "blur": {"length": (7, 23), "angle": (0, 180)},
+        "defocus": {"radius": (1, 4)},
+        "jpeg": {"quality": (10, 50)},
+    }
+)
+
+# CDD-11 (Guo et al., OneRestore, arXiv 2407.04621): light is lost in the scene, haze lies before
+# it, rain and snow fall nearest to the camera.
+COMPOSITIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "low": ("low_light",),
+        "haze": ("haze",),
+        "rain": ("rain",),
+        "snow": ("snow",),
+        "low_haze": ("low_light", "haze"),
+        "low_rain": ("low_light", "rain"),
+        "low_snow": ("low_light", "snow"),
+        "haze_rain": ("haze", "rain"),
+        "haze_snow": ("haze", "snow"),
+        "low_haze_rain": ("low_light", "haze", "rain"),
+        "low_haze_snow": ("low_light", "haze", "snow"),
+    }
+)
+
+TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: (name,) for name in RANGES} | dict(COMPOSITIONS)
+)
+
+
+def draw_parameters(task: str, seed: int) -> dict[str, dict[str, float]]:
+    """What `degrade` uses for this task and seed: step -> parameter -> value, in the order applied.
+
+    Uniform within `RANGES`. A step's draw depends on the seed and the step alone, so the haze of
+    "low_haze" is that of "haze".
+
+    Raises:
+        UsageError: an unknown task or a bad seed.
+
+    >>> list(draw_parameters("low_haze_rain", seed=0))
+    ['low_light', 'haze', 'rain']
+    """
+    if task not in TASKS:
+        raise UsageError(f"There is no degradation {task!r}: choose from {', '.join(TASKS)}.")
+    drawn = {}
+    for step in TASKS[task]:
+        random = random_stream(seed, f"{step}/parameters")
+        drawn[step] = {name: random.uniform(*span) for name, span in RANGES[step].items()}
+    return drawn
+
+
+def degrade(image: Tensor, task: str, seed: int) -> Tensor:
+    """Degrade a clean picture as a task name says, with parameters that the seed draws.
+
+    "noise15", "noise25" and "noise50" add Gaussian noise of the level in the name, clipped and
+    rounded; the other single steps and the mixtures of CDD-11 are listed in `TASKS` ("low" and
+    "low_light" are the same) with their parameters in `RANGES`. The result is rounded to 8-bit
+    levels once, at the end, because that is how a degraded picture reaches a reader.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        task: a key of `TASKS`.
+        seed: 0 or more.
+
+    Returns:
+        (3, H, W) float32 in [0, 1], multiples of 1 / 255.
+
+    Raises:
+        UsageError: an unknown task, a bad seed or a picture out of range.
+    """
+    result = image
+    for step, parameters in draw_parameters(task, seed).items():
+        result = _STEPS[step](result, seed, **parameters)
+    return to_tensor(_round_half_up(to_array(result)), image)
+
+
+def _noise(sigma: float) -> Callable[..., Tensor]:
+    def step(image: Tensor, seed: int) -> Tensor:
+        return gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantise=True)
+
+    return step
+
+
+def _seeded(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def step(image: Tensor, seed: int, **parameters: Any) -> Tensor:
+        return function(image, seed=seed, **parameters)
+
+    return step
+
+
+def _blurred(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def step(image: Tensor, seed: int, **parameters: Any) -> Tensor:
+        return function(image, gamma=2.2, **parameters)
+
+    return step
+
+
+def _compressed(image: Tensor, seed: int, quality: float) -> Tensor:
+    return jpeg(image, quality=round(quality))
+
+
+_STEPS: dict[str, Callable[..., Tensor]] = {
+    "noise15": _noise(15),
+    "noise25": _noise(25),
+    "noise50": _noise(50),
+    "rain": _seeded(rain),
+    "haze": _seeded(haze),
+    "snow": _seeded(snow),
+    "low_light": _seeded(low_light),
+    "blur": _blurred(motion_blur),
+    "defocus": _blurred(defocus_blur),
+    "jpeg": _compressed,
+}
+
+
+def _round_half_up(values: Array) -> Array:
+    return np.floor(values * 255 + 0.5) / 255

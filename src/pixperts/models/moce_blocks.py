@@ -1,0 +1,212 @@
+"""What the transformer blocks of MoCE-IR (arXiv 2411.18466) are made of, experts apart.
+
+Transposed channel attention and the gated depthwise feed-forward come from Restormer (Zamir et
+al., CVPR 2022, arXiv 2111.09881). Every map is (B, C, H, W) in channels_last memory: the norm
+and the 1x1 convolutions then work on rows of C numbers without a copy.
+"""
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(B, C, H, W) in channels_last memory; free when it is so already."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, run as a matrix product over the rows of a channels_last map."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bias: bool) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, D, H, W)."""
+        rows = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def depthwise(channels: int, size: int, *, bias: bool) -> nn.Conv2d:
+    """A zero-padded depthwise convolution."""
+    return nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=bias)
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each pixel, with weight and bias."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        normed: Tensor = self.body(x.permute(0, 2, 3, 1))
+        return normed.permute(0, 3, 1, 2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, output: Pointwise) -> Tensor:
+    """Transposed attention: every channel attends to the channels of its head.
+
+    output(softmax(temperature * q^ k^T) v), where q^ and k^ are q and k with each channel scaled
+    to unit length over the picture (Restormer, equation 1). Scaling and the output's 1x1
+    convolution are linear, so both act on the small C x C matrix and not on the maps.
+
+    Args:
+        q: (B, C, H, W), as k and v.
+        k: keys.
+        v: values.
+        temperature: (heads, 1, 1).
+        output: the 1x1 convolution after the attention.
+
+    Returns:
+        (B, D, H, W), D of `output`.
+    """
+    batch, channels, height, width = v.shape
+    heads = len(temperature)
+    each = channels // heads
+
+    def by_head(x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).reshape(batch, height * width, heads, each)
+
+    scores = by_head(q).permute(0, 2, 3, 1) @ by_head(k).transpose(1, 2)  # (B, heads, c, c)
+    lengths = [
+        torch.linalg.vector_norm(x, dim=(2, 3), dtype=torch.float32)
+        .clamp_min(1e-12)
+        .view(batch, heads, each)
+        for x in (q, k)
+    ]
+    scores = scores.float() / lengths[0][..., :, None] / lengths[1][..., None, :]
+    weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)
+    # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
+    split = output.weight.to(v.dtype).view(-1, heads, each).transpose(0, 1)  # (heads, D, c)
+    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(batch, channels, -1)  # (B, C, D)
+    rows = v.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+    out: Tensor = rows @ mixed
+    if output.bias is not None:
+        out = out + output.bias.to(out.dtype)
+    return out.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+class ChannelAttention(nn.Module):
+    """Self-attention across channels: q, k, v by 1x1 and 3x3 depthwise convolutions."""
+
+    def __init__(self, channels: int, heads: int, *, bias: bool) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = Pointwise(channels, 3 * channels, bias=bias)
+        self.qkv_dwconv = depthwise(3 * channels, 3, bias=bias)
+        self.project_out = Pointwise(channels, channels, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
+        return attend(q, k, v, self.temperature, self.project_out)
+
+
+class CrossChannelAttention(nn.Module):
+    """Attention of one map's channels to another's: q with a 3x3, k and v with a 7x7 depthwise."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.q = Pointwise(channels, channels, bias=False)
+        self.q_dwconv = depthwise(channels, 3, bias=False)
+        self.kv = Pointwise(channels, 2 * channels, bias=False)
+        self.kv_dwconv = depthwise(2 * channels, 7, bias=False)
+        self.project_out = Pointwise(channels, channels, bias=False)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Queries from x, keys and values from context, (B, C, H, W) each -> (B, C, H, W)."""
+        q = self.q_dwconv(self.q(x))
+        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
+        return attend(q, k, v, self.temperature, self.project_out)
+
+
+class FeedForward(nn.Module):
+    """Gated depthwise feed-forward: project_out(gelu(a) * b), a and b by 1x1 and 3x3 depthwise."""
+
+    def __init__(self, channels: int, expansion: float, *, bias: bool) -> None:
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.project_in = Pointwise(channels, 2 * hidden, bias=bias)
+        self.dwconv = depthwise(2 * hidden, 3, bias=bias)
+        self.project_out = Pointwise(hidden, channels, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        a, b = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        return cast(Tensor, self.project_out(F.gelu(a) * b))
+
+
+class EncoderBlock(nn.Module):
+    """x + attention(norm(x)), then x + feed_forward(norm(x)); convolutions with bias."""
+
+    def __init__(self, channels: int, heads: int, expansion: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(2))
+        self.mixer = ChannelAttention(channels, heads, bias=True)
+        self.ffn = FeedForward(channels, expansion, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        x = x + self.mixer(self.norms[0](x))
+        out: Tensor = x + self.ffn(self.norms[1](x))
+        return out
+
+
+class Stage(nn.Module):
+    """Encoder blocks at one resolution."""
+
+    def __init__(self, channels: int, heads: int, expansion: float, blocks: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderBlock(channels, heads, expansion) for _ in range(blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class Downsample(nn.Module):
+    """Half the size, twice the channels: 3x3 convolution to C / 2, then pixel-unshuffle."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False)
+        self.body = nn.Sequential(convolution, nn.PixelUnshuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 2 C, H / 2, W / 2)."""
+        return channels_last(self.body(x))
+
+
+class Upsample(nn.Module):
+    """Twice the size, half the channels: 3x3 convolution to 2 C, then pixel-shuffle."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        convolution = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
+        self.body = nn.Sequential(convolution, nn.PixelShuffle(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C / 2, 2 H, 2 W)."""
+        return channels_last(self.body(x))
+
+
+def multiply_adds_per_pixel(module: nn.Module) -> float:
+    """Multiply-adds a pixel of a module that keeps its resolution.
+
+    The weights of every convolution once, and C^2 / heads for the scores of each attention (its
+    second product is counted as the output's 1x1 convolution, with which it is merged).
+    """
+    total = 0.0
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            total += part.weight.numel()
+        elif isinstance(part, ChannelAttention | CrossChannelAttention):
+            total += part.project_out.in_channels**2 / len(part.temperature)
+    return total

@@ -1,0 +1,344 @@
+"""MoCE-IR: all-in-one image restoration by a mixture of complexity experts (arXiv 2411.18466).
+
+A four-level U-shaped transformer. The encoder, the latent and the refinement are transformer
+blocks across channels; in each decoder block a shared expert (channel attention) and one of four
+experts of growing rank and window meet in cross attention. A router in each decoder block decides
+once a picture, from its pooled features and the high frequencies of the latent.
+
+State-dict keys follow the published layout but for two names, see `from_published_keys`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixperts.errors import UsageError
+from pixperts.models.moce_blocks import (
+    ChannelAttention,
+    ChannelNorm,
+    CrossChannelAttention,
+    Downsample,
+    FeedForward,
+    Pointwise,
+    Stage,
+    Upsample,
+    channels_last,
+    multiply_adds_per_pixel,
+)
+from pixperts.models.moce_config import (
+    LEVELS,
+    MOCE_PRESETS,
+    MoCEIRConfig,
+    from_published_keys,
+)
+from pixperts.models.moce_experts import ExpertMixture
+from pixperts.models.moce_losses import auxiliary_loss
+from pixperts.models.moeisr import Output
+from pixperts.routing import Routing
+
+__all__ = ["MOCE_PRESETS", "MoCEIR", "MoCEIRConfig", "from_published_keys"]
+
+
+class HighFrequencyEmbedding(nn.Module):
+    """e = MLP(mean(gelu(highpass(latent)))): what the routers know of degradation (equation 5)."""
+
+    high_pass: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        kernel = torch.full((3, 3), -1.0)
+        kernel[1, 1] = 8.0
+        # A buffer, so that no optimiser and no weight decay can move it; published weights hold
+        # a filter that had been left to learn.
+        self.register_buffer("high_pass", kernel.expand(channels, 1, 3, 3).clone())
+        self.mlp = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
+        )
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C)."""
+        filtered = F.conv2d(latent, self.high_pass, padding=1, groups=latent.shape[1])
+        embedding: Tensor = self.mlp(F.gelu(filtered).mean(dim=(2, 3)))
+        return embedding
+
+
+class DecoderBlock(nn.Module):
+    """Shared expert, routed experts, cross attention; then the feed-forward (figure 2)."""
+
+    def __init__(self, config: MoCEIRConfig, level: int) -> None:
+        super().__init__()
+        channels, heads = config.channels(level), config.heads[level]
+        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(2))
+        self.proj = nn.ModuleList(Pointwise(channels, channels, bias=True) for _ in range(2))
+        self.shared = ChannelAttention(channels, heads, bias=False)
+        self.adapter = ExpertMixture(
+            channels,
+            config.channels(LEVELS - 1),
+            config.ranks(level),
+            config.windows,
+            config.expert_depth,
+            config.top_k,
+            config.fourier,
+        )
+        self.mixer = CrossChannelAttention(channels, heads)
+        self.ffn = FeedForward(channels, config.expansion, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        noise: Tensor | None,
+        pinned: Routing | None,
+        name: str,
+        masked: bool,
+    ) -> tuple[Tensor, Routing]:
+        """(B, C, H, W) and the embedding (B, E) -> (B, C, H, W) and the decision."""
+        normed = self.norms[0](x)
+        shared = self.shared(self.proj[0](normed))
+        adapted = self.proj[1](normed)
+        routing = pinned
+        if routing is None:
+            routing = self.adapter.route(adapted, embedding, noise, name)
+        mixed = self.adapter(adapted, shared, routing, masked=masked)
+        x = x + self.mixer(mixed, shared)
+        return x + self.ffn(self.norms[1](x)), routing
+
+
+class DecoderStage(nn.Module):
+    """The decoder blocks of one level."""
+
+    def __init__(self, config: MoCEIRConfig, level: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            DecoderBlock(config, level) for _ in range(config.decoder_blocks[level])
+        )
+
+
+class PatchEmbedding(nn.Module):
+    """A 3x3 convolution from the picture to features."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, H, W)."""
+        return cast(Tensor, self.proj(image))
+
+
+class MoCEIR(nn.Module):
+    """Restoration of any degradation by experts that a router picks for each picture.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> output = MoCEIR(MOCE_PRESETS["moce-ir-tiny"][1]).eval()(torch.rand(2, 3, 9, 13))
+        >>> output.image.shape, len(output.routings), output.routings[0].experts.shape
+        (torch.Size([2, 3, 9, 13]), 3, torch.Size([2, 1]))
+    """
+
+    size_multiple = 2 ** (LEVELS - 1)
+
+    def __init__(self, config: MoCEIRConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(config.dim)
+        levels = range(LEVELS - 1)
+        self.enc = nn.ModuleList(
+            nn.ModuleList(
+                [
+                    self._stage(level, config.encoder_blocks[level]),
+                    Downsample(config.channels(level)),
+                ]
+            )
+            for level in levels
+        )
+        self.latent = self._stage(LEVELS - 1, config.latent_blocks)
+        self.freq_embed = HighFrequencyEmbedding(config.channels(LEVELS - 1))
+        self.dec = nn.ModuleList(
+            nn.ModuleList(
+                [
+                    Upsample(config.channels(level + 1)),
+                    Pointwise(2 * config.channels(level), config.channels(level), bias=False),
+                    DecoderStage(config, level),
+                ]
+            )
+            for level in reversed(levels)
+        )
+        self.refinement = self._stage(0, config.refinement_blocks)
+        self.output = nn.Conv2d(config.dim, 3, 3, padding=1, bias=False)
+
+    def _stage(self, level: int, blocks: int) -> Stage:
+        config = self.config
+        return Stage(config.channels(level), config.heads[level], config.expansion, blocks)
+
+    @property
+    def decoder_blocks(self) -> list[DecoderBlock]:
+        """Every decoder block in the order of execution, lowest resolution first."""
+        return [block for stage in self.dec for block in _layers(stage)]
+
+    @property
+    def complexities(self) -> tuple[tuple[float, ...], ...]:
+        """Parameters of each expert relative to the largest, for each decoder block."""
+        return tuple(block.adapter.complexity for block in self.decoder_blocks)
+
+    def forward(
+        self,
+        image: Tensor,
+        *,
+        noise: bool | torch.Generator = True,
+        pinned: Sequence[Routing] | None = None,
+        masked: bool = False,
+    ) -> Output:
+        """Restore.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], any size from 1x1; padded inside to multiples of 8.
+            noise: of the routers, in training mode only: drawn from this generator, or from
+                torch's own, or left out. Never any in evaluation mode.
+            pinned: routings of an earlier pass, one for each decoder block, to be used again (for
+                tiles of one picture); for one picture or for as many as there are.
+            masked: run every expert on every picture and mask (slow; the oracle of the tests).
+
+        Returns:
+            Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each decoder block, in
+            the order of execution.
+
+        Raises:
+            UsageError: for an empty or misshapen image, or pinned routings that do not fit.
+        """
+        if image.dim() != 4 or image.shape[1] != 3 or image.numel() == 0:
+            raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
+        batch, _, height, width = image.shape
+        pins = self._check_pinned(pinned, batch)
+        noises = self._noise(noise, image)
+        padded = pad_to_multiple(image.to(self.output.weight.dtype), self.size_multiple)
+        x = self.patch_embed(channels_last(padded))
+        skips = []
+        for level in self.enc:
+            stage, down = cast(nn.ModuleList, level)
+            x = stage(x)
+            skips.append(x)
+            x = down(x)
+        x = self.latent(x)
+        embedding = self.freq_embed(x)
+        routings: list[Routing] = []
+        for level in self.dec:
+            up, merge, stage = cast(nn.ModuleList, level)
+            x = merge(torch.cat([up(x), skips.pop()], dim=1))
+            depth = len(skips)  # 0 at full resolution
+            for number, block in enumerate(cast(DecoderStage, stage).layers):
+                place = len(routings)
+                name = f"level {depth} block {number}"
+                x, routing = block(x, embedding, noises[place], pins[place], name, masked)
+                routings.append(routing)
+        residual = self.output(self.refinement(x))[:, :, :height, :width]
+        return Output(image + residual.to(image.dtype), tuple(routings))
+
+    def _noise(self, noise: bool | torch.Generator, image: Tensor) -> Sequence[Tensor | None]:
+        """Noise of each router (B, J), or None for each."""
+        blocks = sum(self.config.decoder_blocks)
+        if not self.training or noise is False:
+            return [None] * blocks
+        generator = noise if isinstance(noise, torch.Generator) else None
+        device = image.device if generator is None else generator.device
+        shape = (blocks, len(image), len(self.config.windows))
+        drawn = torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
+        return list((drawn * self.config.router_noise).to(image.device))
+
+    def _check_pinned(
+        self, pinned: Sequence[Routing] | None, batch: int
+    ) -> Sequence[Routing | None]:
+        """Routings of an earlier pass, one picture's spread over the batch."""
+        blocks = sum(self.config.decoder_blocks)
+        if pinned is None:
+            return [None] * blocks
+        if len(pinned) != blocks:
+            raise UsageError(f"{len(pinned)} routings are pinned, but there are {blocks} blocks.")
+        spread = []
+        for routing in pinned:
+            gates = routing.gates
+            if gates is None or gates.shape != routing.experts.shape:
+                raise UsageError("a pinned routing needs the gates of its experts.")
+            if len(routing.costs) != len(self.config.windows):
+                raise UsageError("a pinned routing comes from a model with other experts.")
+            if len(gates) not in (1, batch):
+                raise UsageError(
+                    f"routings of {len(gates)} pictures are pinned, but there are {batch}."
+                )
+            experts, gates = (x.expand(batch, -1) for x in (routing.experts, gates))
+            spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
+        return spread
+
+    def auxiliary_loss(self, routings: Sequence[Routing]) -> Tensor:
+        """The balance of the routers in a forward pass, see `moce_losses.auxiliary_loss`."""
+        return auxiliary_loss(routings, self.complexities, self.config.router_noise)
+
+    def multiply_adds(
+        self, size: tuple[int, int], routings: Sequence[Routing] | None = None
+    ) -> dict[str, float]:
+        """Analytic multiply-adds of one picture, by part.
+
+        Args:
+            size: (H, W).
+            routings: of a forward pass, averaged over its pictures; None = the dearest experts.
+
+        Returns:
+            encoder, latent, decoder (shared parts), experts, refinement, total.
+        """
+        multiple = self.size_multiple
+        pixels = float(-(-size[0] // multiple) * -(-size[1] // multiple)) * multiple**2
+        parts = dict.fromkeys(("encoder", "latent", "decoder", "experts", "refinement"), 0.0)
+        parts["encoder"] = multiply_adds_per_pixel(self.patch_embed) * pixels
+        for level, stage in enumerate(self.enc):
+            parts["encoder"] += multiply_adds_per_pixel(stage) * pixels / 4**level
+        parts["latent"] = multiply_adds_per_pixel(self.latent) * pixels / 4 ** (LEVELS - 1)
+        place = 0
+        for number, stage in enumerate(self.dec):
+            here = pixels / 4 ** (LEVELS - 2 - number)
+            up, merge, _ = cast(nn.ModuleList, stage)
+            parts["decoder"] += multiply_adds_per_pixel(up) * here / 4
+            parts["decoder"] += multiply_adds_per_pixel(merge) * here
+            for block in _layers(stage):
+                every = multiply_adds_per_pixel(block)
+                every -= multiply_adds_per_pixel(block.adapter.experts)
+                parts["decoder"] += every * here
+                costs, count, share = block.adapter.expert_multiply_adds, self.config.top_k, 1.0
+                if routings is None:
+                    parts["experts"] += sum(sorted(costs)[-count:]) * here
+                else:
+                    count = routings[place].experts.shape[1]
+                    for share, cost in zip(routings[place].shares, costs, strict=True):
+                        parts["experts"] += count * share * cost * here
+                place += 1
+        last = multiply_adds_per_pixel(self.refinement) + multiply_adds_per_pixel(self.output)
+        parts["refinement"] = last * pixels
+        parts["total"] = sum(parts.values())
+        return parts
+
+
+def _layers(stage: nn.Module) -> Iterable[DecoderBlock]:
+    layers = cast(DecoderStage, cast(nn.ModuleList, stage)[-1]).layers
+    return [cast(DecoderBlock, block) for block in layers]
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
+    """Mirror an image at its right and bottom edge up to a multiple of a number.
+
+    Where a side is too short to be mirrored, its last pixel is repeated.
+
+    Example:
+        >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 4)[0, 0, 3]
+        tensor([1., 2., 3., 2.])
+    """
+    height, width = image.shape[-2:]
+    for padding, side in (
+        ((0, -width % multiple, 0, 0), width),
+        ((0, 0, 0, -height % multiple), height),
+    ):
+        missing = max(padding)
+        if missing:
+            image = F.pad(image, padding, mode="reflect" if missing < side else "replicate")
+    return image

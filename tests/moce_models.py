@@ -1,0 +1,55 @@
+"""A small MoCE-IR and pictures for its tests."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from pixperts.models.moce_config import MoCEIRConfig
+from pixperts.models.moce_ir import MoCEIR
+from pixperts.models.moeisr import Output
+
+MINI = MoCEIRConfig(
+    dim=8,
+    encoder_blocks=(1, 0, 1),
+    latent_blocks=1,
+    decoder_blocks=(1, 2, 1),
+    refinement_blocks=1,
+    heads=(1, 2, 2, 4),
+)
+
+
+def mini(**options: Any) -> MoCEIR:
+    """A small model with random weights, routers so lively that pictures disagree."""
+    torch.manual_seed(0)
+    model = MoCEIR(replace(MINI, **options)).eval()
+    with torch.no_grad():
+        for block in model.decoder_blocks:
+            block.adapter.routing.gate.weight.normal_(0.0, 4.0)
+    return model
+
+
+def pictures(*shape: int, seed: int = 1) -> Tensor:
+    """Random pictures, each with its own colours and contrast."""
+    generator = torch.Generator().manual_seed(seed)
+    base = torch.rand(shape[0], 3, 1, 1, generator=generator)
+    depth = torch.rand(shape[0], 1, 1, 1, generator=generator)
+    return base * (1 - depth) + depth * torch.rand(*shape, generator=generator)
+
+
+def run(model: MoCEIR, image: Tensor, **options: Any) -> Output:
+    with torch.inference_mode():
+        return cast(Output, model(image, **options))
+
+
+def experts(output: Output) -> list[list[list[int]]]:
+    return [routing.experts.tolist() for routing in output.routings]
+
+
+def gates(output: Output) -> Tensor:
+    return torch.stack([cast(Tensor, routing.gates) for routing in output.routings])
+
+
+def bare(x: Any) -> Tensor:
+    return cast(Tensor, x)

@@ -1,0 +1,84 @@
+"""The package as a whole: what it exports, and what importing it costs."""
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pixperts
+
+SOURCE = str(Path(pixperts.__file__).parents[1])
+HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
+EXTRAS = ["lightning", "torchvision", "torchmetrics", "PIL", "yaml", "tensorboard", "matplotlib"]
+
+
+def run(code: str) -> str:
+    """Standard output of some code in a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {SOURCE!r})\n{code}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(pixperts.__path__, "pixperts.")
+    return [m.name for m in found if m.name not in ("pixperts.training", "pixperts.__main__")]
+
+
+def test_every_exported_name_is_there_and_documented() -> None:
+    for name in pixperts.__all__:
+        assert getattr(pixperts, name).__doc__, name
+    assert {"load", "create_model", "Restorer", "PixpertsError"} <= set(pixperts.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'upscale_all'"):
+        pixperts.upscale_all  # noqa: B018
+
+
+def test_errors_are_caught_by_their_base() -> None:
+    errors = [getattr(pixperts, name) for name in pixperts.__all__ if name.endswith("Error")]
+    assert len(errors) == 6
+    assert all(issubclass(error, pixperts.PixpertsError) for error in errors)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    loaded = run(f"import pixperts; print([m for m in {HEAVY} if m in sys.modules])")
+    assert loaded.strip() == "[]"
+
+
+def test_every_module_but_training_imports_without_the_extras() -> None:
+    assert len(modules()) > 20
+    assert "pixperts.restorer" in modules()
+    code = f"""
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {EXTRAS}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+for name in {modules()}:
+    __import__(name)
+print("all")
+"""
+    assert run(code).strip() == "all"
+
+
+def test_loading_a_model_and_enlarging_need_no_extra() -> None:
+    code = f"""
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {EXTRAS}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Absent())
+import numpy as np, pixperts
+from pixperts.checkpoint import Card
+model = pixperts.create_model("moeisr-tiny", encoder_options={{"channels": 8, "blocks": 1}})
+restorer = pixperts.Restorer(model, Card("moeisr-tiny", {{}}), device="cpu")
+print(restorer.upscale(np.zeros((4, 5, 3), np.uint8), scale=2).shape)
+"""
+    assert run(code).strip() == "(8, 10, 3)"
