@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.models import MoEISR
+from pixperts.models.implicit import LIIFEmbedding
 
 
 def centres(count: int) -> Tensor:
@@ -25,7 +26,8 @@ class PlainLIIF(nn.Module):
         if model.config.decoder != "liif" or len(model.experts) != 1:
             raise ValueError("the plain form is made from a dense LIIF model")
         self.encoder, self.chunk = model.encoder, chunk
-        embedding, expert = model.embedding, model.experts[0]
+        embedding, expert = model.embedding, model.pool[0]
+        assert isinstance(embedding, LIIFEmbedding)
         kernel, bias = embedding.feature.weight, embedding.feature.bias
         first = nn.Linear(kernel[0].numel() + 4, len(kernel))
         weight = torch.cat(
@@ -42,9 +44,9 @@ class PlainLIIF(nn.Module):
         features = self.encoder(lr * 2 - 1)
         batch, channels, height, width = features.shape
         unfolded = F.unfold(features, 3, padding=1).view(batch, channels * 9, height, width)
-        grid = torch.stack(
-            torch.meshgrid(centres(height), centres(width), indexing="ij")
-        ).expand(batch, 2, height, width)
+        grid = torch.stack(torch.meshgrid(centres(height), centres(width), indexing="ij")).expand(
+            batch, 2, height, width
+        )
         queries = torch.stack(
             torch.meshgrid(centres(size[0]), centres(size[1]), indexing="ij"), dim=-1
         ).view(1, -1, 2)

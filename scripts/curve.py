@@ -3,8 +3,8 @@
     python scripts/curve.py MODEL --dense PUBLISHED.safetensors --data BENCH_FOLDER \\
         [--sets Set5,Set14,B100] [--scales 2,3,4] [--budgets none,0,0.25,0.5,0.75,1]
 
-Protocol: Y channel, border of `scale` pixels cut, published LR, no rounding to 8 bit. Cost: analytic
-multiply-adds of everything after the encoder (mapper, embedding, experts) as it was routed, over
+Protocol: Y channel, border of `scale` pixels cut, published LR, no rounding to 8 bit. Cost:
+analytic multiply-adds of everything after the encoder (mapper, embedding, experts) as routed, over
 those of the dense model's factorised decoder, mean over pictures weighted by output pixels.
 """
 

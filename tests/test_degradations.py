@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -23,7 +24,6 @@ from pixperts.degradations import (
     snow,
 )
 from pixperts.errors import UsageError
-from pixperts.weather import synthetic_depth
 
 
 def photo(height: int = 40, width: int = 48) -> Tensor:
@@ -93,7 +93,7 @@ CHECKSUMS = {
     "haze": 1487543881,
     "snow": 2335324816,
     "low_light": 339348629,
-    "blur": 4071619675,
+    "blur": 488273147,
     "defocus": 1516572625,
     "low": 339348629,
     "low_haze": 1337944459,
@@ -124,28 +124,13 @@ def test_the_eleven_mixtures() -> None:
 
 def test_a_mixture_is_its_steps_in_order_rounded_once() -> None:
     clean = photo()
-    drawn = draw_parameters("low_haze_rain", 4)
+    drawn: dict[str, Any] = draw_parameters("low_haze_rain", 4)
     dark = low_light(clean, seed=4, **drawn["low_light"])
-    hazy = haze(dark, seed=4, beta=drawn["haze"]["beta"], airlight=drawn["haze"]["airlight"])
-    fall = drawn["rain"]
-    wet = rain(
-        hazy,
-        seed=4,
-        density=fall["density"],
-        length=fall["length"],
-        angle=fall["angle"],
-        width=fall["width"],
-        strength=fall["strength"],
-    )
+    wet = rain(haze(dark, seed=4, **drawn["haze"]), seed=4, **drawn["rain"])
     mixture = degrade(clean, "low_haze_rain", 4)
     assert (mixture - wet).abs().max() <= 0.5 / 255 + 1e-6
     # Rain falls before the haze: rain under the haze would be dimmed.
-    under = haze(
-        rain(dark, seed=4, **drawn["rain"]),
-        seed=4,
-        beta=drawn["haze"]["beta"],
-        airlight=drawn["haze"]["airlight"],
-    )
+    under = haze(rain(dark, seed=4, **drawn["rain"]), seed=4, **drawn["haze"])
     assert (mixture - under).abs().max() > 0.05
 
 
@@ -295,11 +280,11 @@ def test_gamma_averages_light() -> None:
 
 def test_low_light_by_hand() -> None:
     # A quarter of white's light: 1.055 * 0.25^(1 / 2.4) - 0.055 = 0.5371.
-    white = low_light(grey(1, 2), exposure=0.25, gamma=1, read_noise=0, shot_noise=0, seed=0)
+    white = low_light(grey(1.0, 2), exposure=0.25, gamma=1, read_noise=0, shot_noise=0, seed=0)
     assert white[0, 0, 0].item() == pytest.approx(0.5371, abs=1e-4)
-    # sRGB 0.5 is 0.2140 of the light; squared 0.04581, which is sRGB 0.2371.
+    # sRGB 0.5 is 0.2140 of the light; squared 0.04581, which is sRGB 0.2370.
     half = low_light(grey(0.5, 2), exposure=1, gamma=2, read_noise=0, shot_noise=0, seed=0)
-    assert half[0, 0, 0].item() == pytest.approx(0.2371, abs=1e-4)
+    assert half[0, 0, 0].item() == pytest.approx(0.2370, abs=1e-4)
     same = low_light(photo(), exposure=1, gamma=1, read_noise=0, shot_noise=0, seed=0)
     torch.testing.assert_close(same, photo(), atol=1e-6, rtol=0)
 
@@ -321,99 +306,6 @@ def test_jpeg_loses_less_at_higher_quality() -> None:
     assert losses == sorted(losses, reverse=True)
     assert losses[0] > 4 * losses[-1] > 0
     assert torch.equal(jpeg(grey(128 / 255, 16), quality=50), grey(128 / 255, 16))
-
-
-# --- weather ---------------------------------------------------------------------------------
-
-
-def test_haze_between_its_limits() -> None:
-    clean, depth = photo(), torch.ones(40, 48)
-    torch.testing.assert_close(haze(clean, beta=0, airlight=0.9, depth=depth), clean)
-    thick = haze(clean, beta=60, airlight=0.9, depth=depth)
-    torch.testing.assert_close(thick, torch.full_like(clean, 0.9))
-    # beta d = ln 4: a quarter of the scene, three quarters of the airlight.
-    mixed = haze(clean, beta=math.log(4), airlight=0.8, depth=depth)
-    torch.testing.assert_close(mixed, 0.25 * clean + 0.6)
-
-
-def test_haze_twice_is_haze_of_twice_the_depth() -> None:
-    depth = torch.from_numpy(synthetic_depth(40, 48, seed=1))
-    once = haze(photo(), beta=0.7, airlight=0.8, depth=depth)
-    twice = haze(once, beta=0.7, airlight=0.8, depth=depth)
-    torch.testing.assert_close(twice, haze(photo(), beta=0.7, airlight=0.8, depth=2 * depth))
-    assert torch.equal(once, haze(photo(), beta=0.7, airlight=0.8, seed=1))
-
-
-def test_synthetic_depth_is_a_smooth_view() -> None:
-    for seed in range(10):
-        depth = synthetic_depth(60, 80, seed=seed)
-        assert depth.shape == (60, 80)
-        assert depth.min() > 0
-        assert depth.max() <= 1
-        assert depth[:10].mean() > depth[-10:].mean() + 0.05
-        assert max(np.abs(np.diff(depth, axis=axis)).max() for axis in (0, 1)) < 0.05
-        finer = synthetic_depth(120, 160, seed=seed).reshape(60, 2, 80, 2).mean((1, 3))
-        np.testing.assert_allclose(depth, finer, atol=2e-3)
-
-
-def streaks(**changes: float) -> Tensor:
-    settings = {"density": 2e-3, "length": 20.0, "angle": 0.0, "width": 1.5, "strength": 0.4}
-    return rain(torch.zeros(3, 160, 160), seed=6, **(settings | changes))
-
-
-def test_rain_is_one_layer_on_any_scene() -> None:
-    clean, settings = photo(), {"density": 0.02, "length": 12.0, "strength": 0.6}
-    layer = rain(torch.zeros_like(clean), seed=2, **settings)
-    assert torch.equal(layer[0], layer[2])
-    assert layer.max() > 0.3
-    added = rain(clean, seed=2, **settings)
-    torch.testing.assert_close(added, (clean + layer).clamp(max=1))
-    screened = rain(clean, seed=2, blend="screen", **settings)
-    torch.testing.assert_close(screened, 1 - (1 - clean) * (1 - layer), atol=1e-6, rtol=0)
-
-
-def test_rain_grows_with_each_parameter() -> None:
-    base = streaks().mean().item()
-    assert streaks(strength=0.2).mean().item() == pytest.approx(base / 2, rel=0.01)
-    for name, value in (("density", 4e-3), ("length", 40.0), ("width", 3.0)):
-        assert streaks(**{name: value}).mean().item() == pytest.approx(2 * base, rel=0.2)
-    # Drops per pixel x length x width x mean brightness (0.6 of the strength) x mean of the
-    # parabola (2/3): 2e-3 * 20 * 1.5 * 0.24 * 0.667 = 0.0096, the round ends aside.
-    assert base == pytest.approx(0.0096, rel=0.25)
-    for name in ("density", "strength"):
-        assert streaks(**{name: 0.0}).max() == 0
-
-
-@pytest.mark.parametrize(("angle", "step"), [(0, (6, 0)), (45, (5, 5)), (-45, (5, -5))])
-def test_rain_falls_along_its_angle(angle: float, step: tuple[int, int]) -> None:
-    layer = streaks(angle=float(angle))[0]
-
-    def likeness(down: int, right: int) -> float:
-        return (layer * layer.roll((down, right), (0, 1))).mean().item()
-
-    along = likeness(*step)
-    across = max(likeness(-step[1], step[0]), likeness(step[1], -step[0]))
-    assert along > 4 * across
-
-
-def test_snow_is_one_mask_on_any_scene() -> None:
-    clean = photo()
-    mask = snow(torch.zeros_like(clean), seed=2, density=0.02, opacity=0.7)
-    assert torch.equal(mask[0], mask[1])
-    assert 0.6 < mask.max() < 1
-    snowy = snow(clean, seed=2, density=0.02, opacity=0.7)
-    torch.testing.assert_close(snowy, mask + clean * (1 - mask), atol=1e-6, rtol=0)
-    assert torch.equal(snow(torch.ones(3, 9, 9), seed=0), torch.ones(3, 9, 9))
-    assert torch.equal(snow(clean, seed=2, density=0), clean)
-
-
-def test_flakes_cover_their_area() -> None:
-    # Few flakes: mean = density * sum of share * pi * r^2 * mean opacity (0.75 of the largest).
-    # E[r^2] = 1.03 size^2 for 0.7 to 1.3 sizes; shares 0.7, 0.25 and 0.05 at sizes 1, 2 and 4 give
-    # 2.5; soft edges and the drawn-out fall add to it.
-    mask = snow(torch.zeros(3, 300, 300), seed=3, density=1e-3, size=3, opacity=0.4)
-    expected = 1e-3 * math.pi * 9 * 1.03 * 2.5 * 0.3
-    assert expected < mask.mean().item() < 1.8 * expected
 
 
 # --- errors ----------------------------------------------------------------------------------
@@ -442,6 +334,7 @@ BAD_CALLS: dict[str, Callable[[], object]] = {
         SCENE, exposure=1, gamma=1, read_noise=-1, shot_noise=0, seed=0
     ),
     "quality is 0": lambda: jpeg(SCENE, quality=0),
+    "quality is nan": lambda: jpeg(SCENE, quality=math.nan),  # type: ignore[arg-type]
     "quality is 50.5": lambda: jpeg(SCENE, quality=50.5),  # type: ignore[arg-type]
     "density is 0.2": lambda: rain(SCENE, seed=0, density=0.2),
     "angle is 80": lambda: rain(SCENE, seed=0, angle=80),

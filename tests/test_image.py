@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import pyvips
 
+from pixperts import codec as codec_module
 from pixperts import image as image_module
+from pixperts import pixels as pixels_module
 from pixperts.errors import ImageError, UsageError
 from pixperts.image import (
     FORMAT_LIMITS,
@@ -175,7 +177,7 @@ def test_deep_pixels_become_eight_bit_with_rounding(tmp_path: Path) -> None:
 
 def test_sixteen_to_eight_bit_is_the_nearest_code_for_all() -> None:
     codes = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
-    got = image_module._for_format(codes, "webp")
+    got = pixels_module.for_format(codes, "webp")
     assert np.array_equal(got, np.rint(codes * (255 / 65535)).astype(np.uint8))
 
 
@@ -228,9 +230,9 @@ def test_orientation_sets_upright(tmp_path: Path, kind: str, orientation: int) -
 def test_upright_hand_computed() -> None:
     # A file of 2 rows and 3 columns whose first row is the right side, read downwards (6).
     stored = np.arange(6).reshape(2, 3, 1)
-    assert image_module._upright(stored, 6)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
-    assert image_module._upright(stored, 8)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
-    assert image_module._upright(stored, 99) is stored
+    assert pixels_module.upright(stored, 6)[..., 0].tolist() == [[3, 0], [4, 1], [5, 2]]
+    assert pixels_module.upright(stored, 8)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]
+    assert pixels_module.upright(stored, 99) is stored
 
 
 def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
@@ -583,7 +585,7 @@ def test_a_failed_write_leaves_nothing(
         seen.append(path)
         raise error
 
-    monkeypatch.setattr(image_module, "_encode", broken)
+    monkeypatch.setattr(image_module, "encode", broken)
     new, old = tmp_path / "new.png", tmp_path / "old.png"
     old.write_bytes(b"before")
     for target in (new, old):
@@ -605,7 +607,7 @@ def test_an_interrupted_write_leaves_nothing(
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(image_module, "_encode", interrupted)
+    monkeypatch.setattr(image_module, "encode", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_image(tmp_path / "a.png", noise())
     assert list(tmp_path.iterdir()) == []
@@ -709,7 +711,7 @@ def test_large_tiff_becomes_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(pyvips.Image, "new_from_memory", lambda *_: Recorder())
     for side, expected in ((1000, False), (65536, True)):
         pixels = np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (side, side, 1))
-        image_module._encode(tmp_path / "a.tif", pixels, "tiff", None)
+        codec_module.encode(tmp_path / "a.tif", pixels, "tiff", None)
         assert seen["bigtiff"] is expected
 
 

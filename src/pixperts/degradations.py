@@ -130,27 +130,29 @@ def jpeg(image: Tensor, *, quality: int) -> Tensor:
         UsageError: an argument out of its range, or a side too long.
         ImageError: libvips could not compress the picture.
     """
-    levels = np.floor(to_array(image) * 255 + 0.5).astype(np.uint8)
-    if isinstance(quality, bool) or quality != int(quality) or not 1 <= quality <= 100:
+    clean = to_array(image)
+    if not isinstance(quality, int) or isinstance(quality, bool) or not 1 <= quality <= 100:
         raise UsageError(f"quality is {quality}: give an integer from 1 to 100.")
-    height, width = levels.shape[1:]
+    height, width = clean.shape[1:]
     if max(height, width) > 65500:
         raise UsageError(f"JPEG holds at most 65500 pixels a side, not {max(height, width)}.")
     import pyvips
 
+    levels = np.floor(clean * 255 + 0.5).astype(np.uint8)
     pixels = np.ascontiguousarray(levels.transpose(1, 2, 0))  # (H, W, 3)
     try:
         source = pyvips.Image.new_from_memory(pixels, width, height, 3, "uchar")
         source = source.copy(interpretation="srgb")
-        data = source.jpegsave_buffer(Q=int(quality), subsample_mode="on", keep="none")
+        data = source.jpegsave_buffer(Q=quality, subsample_mode="on", keep="none")
         decoded = pyvips.Image.jpegload_buffer(data).numpy().reshape(height, width, 3)
     except pyvips.Error as error:
         raise ImageError(f"The picture could not be compressed as JPEG: {error}.") from error
     return to_tensor(decoded.transpose(2, 0, 1).astype(np.float64) / 255, image)
 
 
-# The published ranges where there are any, else set so that photos lose what the published sets
-# lose: Rain100L about 26 dB PSNR, GoPro about 26, LOLv1 about 8, SOTS about 16.
+# Haze takes the ranges of RESIDE's indoor set. The others are set by eye and by PSNR: on the 41
+# photos of CID22's validation set the means are: rain 24.7, haze 13.6, snow 23.7, low light
+# 8.9, blur 23.9, defocus 27.1 and JPEG 30.5 dB.
 RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
     {
         "noise15": {},
@@ -176,14 +178,15 @@ RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
             "read_noise": (2e-4, 1e-3),
             "shot_noise": (5e-5, 5e-4),
         },
-        "blur": {"length": (7, 23), "angle": (0, 180)},
+        "blur": {"length": (5, 19), "angle": (0, 180)},
         "defocus": {"radius": (1, 4)},
         "jpeg": {"quality": (10, 50)},
     }
 )
 
-# CDD-11 (Guo et al., OneRestore, arXiv 2407.04621): light is lost in the scene, haze lies before
-# it, rain and snow fall nearest to the camera.
+# The mixtures of CDD-11 (Guo et al., OneRestore, arXiv 2407.04621). Its own generator lays the
+# haze over rain and snow; here the scene is dark, haze lies before it, and rain or snow falls
+# nearest to the camera.
 COMPOSITIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "low": ("low_light",),

@@ -68,15 +68,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, output: Pointwi
     heads = len(temperature)
     each = channels // heads
 
-    def by_head(x: Tensor) -> Tensor:
+    def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
         return x.permute(0, 2, 3, 1).reshape(batch, height * width, heads, each)
 
-    scores = by_head(q).permute(0, 2, 3, 1) @ by_head(k).transpose(1, 2)  # (B, heads, c, c)
+    q_rows, k_rows = by_head(q), by_head(k)
+    scores = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
+    # A plain sum of squares: the library's vector norm is slow across rows.
     lengths = [
-        torch.linalg.vector_norm(x, dim=(2, 3), dtype=torch.float32)
-        .clamp_min(1e-12)
-        .view(batch, heads, each)
-        for x in (q, k)
+        rows.float().square().sum(dim=1).clamp_min(1e-24).sqrt()  # (B, heads, c)
+        for rows in (q_rows, k_rows)
     ]
     scores = scores.float() / lengths[0][..., :, None] / lengths[1][..., None, :]
     weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)
