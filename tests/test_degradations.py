@@ -46,9 +46,6 @@ def levels(image: Tensor) -> np.ndarray:
     return (image.numpy().astype(np.float64) * 255).round().astype(np.uint8)
 
 
-# --- every task ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (2, 3), (33, 17)])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_at_any_size(task: str, size: tuple[int, int]) -> None:
@@ -150,9 +147,6 @@ def test_parameters_fill_their_ranges(step: str) -> None:
         assert high >= max(values) > high - 0.15 * (high - low)
 
 
-# --- noise -----------------------------------------------------------------------------------
-
-
 def test_noise_is_the_documented_stream_scaled() -> None:
     noisy = gaussian_noise(photo(), sigma=25, seed=3, clip=False, quantise=False)
     stream = np.random.Generator(np.random.PCG64([3, crc32(b"gaussian_noise")]))
@@ -198,8 +192,6 @@ def test_the_name_sets_the_noise_level(task: str, sigma: int) -> None:
     assert torch.equal(noisy, gaussian_noise(clean, sigma=sigma, seed=8, clip=True, quantise=True))
     assert (noisy - clean).std().item() * 255 == pytest.approx(sigma, rel=0.02)
 
-
-# --- blur ------------------------------------------------------------------------------------
 
 BLURS: list[Callable[[Tensor], Tensor]] = [
     lambda image: motion_blur(image, length=9, angle=30),
@@ -275,9 +267,6 @@ def test_gamma_averages_light() -> None:
     torch.testing.assert_close(blurred, torch.tensor([2 / 3, 1 / 3, 0]).sqrt())
 
 
-# --- low light and JPEG ----------------------------------------------------------------------
-
-
 def test_low_light_by_hand() -> None:
     # A quarter of white's light: 1.055 * 0.25^(1 / 2.4) - 0.055 = 0.5371.
     white = low_light(grey(1.0, 2), exposure=0.25, gamma=1, read_noise=0, shot_noise=0, seed=0)
@@ -307,8 +296,6 @@ def test_jpeg_loses_less_at_higher_quality() -> None:
     assert losses[0] > 4 * losses[-1] > 0
     assert torch.equal(jpeg(grey(128 / 255, 16), quality=50), grey(128 / 255, 16))
 
-
-# --- errors ----------------------------------------------------------------------------------
 
 SCENE = torch.full((3, 4, 4), 0.5)
 BAD_CALLS: dict[str, Callable[[], object]] = {

@@ -2,6 +2,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -107,3 +108,13 @@ def test_flakes_cover_their_area() -> None:
     mask = snow(torch.zeros(3, 300, 300), seed=3, density=1e-3, size=3, opacity=0.4)
     expected = 1e-3 * math.pi * 9 * 1.03 * 2.5 * 0.3
     assert expected < mask.mean().item() < 1.8 * expected
+
+
+def test_a_slanting_fall_cuts_nothing_off() -> None:
+    upright, slanted = (
+        snow(torch.zeros(3, 300, 300), seed=3, density=5e-4, size=4, angle=angle)
+        for angle in (0, 60)
+    )
+    assert slanted.mean().item() == pytest.approx(upright.mean().item(), rel=0.03)
+    lean = streaks(angle=60.0, length=30.0).mean().item()
+    assert lean == pytest.approx(streaks(length=30.0).mean().item(), rel=0.15)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixperts.errors import UsageError
 from pixperts.optics import Array, capsule, check_number, random_stream, to_array, to_tensor
 
-_CHUNK = 4096  # particles drawn at once, to bound the memory on large photos
+_CHUNK = 1 << 20  # pixels drawn at once, to bound the memory
 
 
 def rain(
@@ -249,11 +249,12 @@ def _scatter(
     value = random.uniform(*opacity, count)
     steepest = math.radians(max(abs(angle[0]), abs(angle[1])))
     # Row by row a leaning line crosses only a few columns: far fewer pixels than its whole box.
-    spread = math.ceil(min(half_length[1] + reach, reach / math.cos(steepest))) + 1
+    spread = math.ceil(reach / math.cos(steepest)) + 1
     window_rows = np.arange(-margin, margin + 1)[None, :, None]
     window_columns = np.arange(-spread, spread + 1)[None, None, :]
-    for start in range(0, count, _CHUNK):
-        part = slice(start, start + _CHUNK)
+    chunk = max(1, _CHUNK // (window_rows.size * window_columns.size))
+    for start in range(0, count, chunk):
+        part = slice(start, start + chunk)
         # (particles, rows of the window, columns of the window)
         row = np.floor(centre_row[part])[:, None, None] + window_rows
         down = row + 0.5 - centre_row[part][:, None, None]
