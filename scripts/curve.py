@@ -1,69 +1,95 @@
-"""dB against cost: a routed model at several budgets next to its dense peer, as Markdown.
+"""dB against cost: one mixture at many budgets, as Markdown.
 
-    python scripts/curve.py MODEL --dense PUBLISHED.safetensors --data BENCH_FOLDER \\
-        [--sets Set5,Set14,B100] [--scales 2,3,4] [--budgets none,0,0.25,0.5,0.75,1]
+    python scripts/curve.py MODEL --data BENCH_FOLDER [--sets Set5,Set14,B100] [--scales 2,3,4]
+        [--budgets none,0,0.1,0.25,0.5,0.75,1]
+
+Every expert decodes every pixel once (`MoEISR.query`, equal to the routed forward pass, see
+tests/test_moeisr.py); each budget then only chooses among the results. Budget 1 is the deepest
+expert everywhere: where that is a published decoder, its row is the published model.
 
 Protocol: Y channel, border of `scale` pixels cut, published LR, no rounding to 8 bit. Cost:
 analytic multiply-adds of everything after the encoder (mapper, embedding, experts) as routed, over
-those of the dense model's factorised decoder, mean over pictures weighted by output pixels.
+those of the factorised dense decoder (embedding and deepest expert, no mapper); PSNR and cost are
+means over the pictures of a set.
 """
 
 import argparse
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pixperts.evaluate import SuperResolutionSet
 from pixperts.metrics import psnr
-from pixperts.restorer import Restorer, load
+from pixperts.models import MoEISR
+from pixperts.restorer import load
+from pixperts.routing import Routing, choose
+
+CHUNK = 32768
 
 
-def measure(
-    restorer: Restorer, dense: Restorer | None, data: SuperResolutionSet, scale: int, budget: str
-) -> tuple[float, float]:
-    """Mean PSNR, and decoder cost relative to the dense model's."""
-    values, spent, reference = [], 0.0, 0.0
-    for index in range(len(data)):
-        lr, hr = data.pair(index, scale)
-        size = (hr.shape[2], hr.shape[1])
-        image, routing = restorer.upscale_with_routing(
-            lr, size=size, budget=None if budget == "none" else float(budget)
-        )
-        values.append(psnr(image, hr, "y-shave", scale))
-        sizes = (lr.shape[1], lr.shape[2]), (hr.shape[1], hr.shape[2])
-        parts = restorer.model.multiply_adds(*sizes, routing.shares if routing else None)
-        spent += parts["total"] - parts["encoder"]
-        peer = (dense or restorer).model.multiply_adds(*sizes)
-        reference += peer["total"] - peer["encoder"]
-    return sum(values) / len(values), spent / reference
+def every_expert(model: MoEISR, lr: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Colours (H * W, J, 3) by every expert, and logits (H * W, J)."""
+    number = torch.arange(size[0] * size[1])
+    positions = torch.stack([number // size[1], number % size[1]], dim=1)[None]  # (1, H * W, 2)
+    lr = lr[None].contiguous(memory_format=torch.channels_last)
+    features = model.encode(lr)
+    colours, logits = [], []
+    for part in positions.split(CHUNK, dim=1):
+        colour, logit = model.query(lr, part, torch.tensor([size]), features)
+        assert logit is not None
+        colours.append(colour[0])
+        logits.append(logit[0].float())
+    return torch.cat(colours), torch.cat(logits)
+
+
+def relative_cost(
+    model: MoEISR, lr_size: tuple[int, int], size: tuple[int, int], choice: Tensor
+) -> float:
+    """Multiply-adds after the encoder over the dense decoder's."""
+    parts = model.multiply_adds(lr_size, size, Routing(choice, model.costs).shares)
+    dense = model.multiply_adds(lr_size, size)
+    return (parts["total"] - parts["encoder"]) / (dense["embedding"] + dense["experts"])
 
 
 def main() -> None:
     """Print one row a budget, one column a set and scale."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
-    parser.add_argument("--dense", help="the dense peer; measured as well")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default="Set5,Set14,B100")
     parser.add_argument("--scales", default="2,3,4")
-    parser.add_argument("--budgets", default="none,0,0.25,0.5,0.75,1")
+    parser.add_argument("--budgets", default="none,0,0.1,0.25,0.35,0.5,0.75,1")
     args = parser.parse_args()
-    routed, dense = load(args.model), load(args.dense) if args.dense else None
-    scales = [int(scale) for scale in args.scales.split(",")]
-    sets = [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]
-    columns = [(data, scale) for data in sets for scale in scales]
-    titles = [f"{data.name} x{scale}" for data, scale in columns]
-    print(f"y-shave, dB (decoder cost); {torch.get_num_threads()} threads")
+    model, budgets = load(args.model, device="cpu").model, args.budgets.split(",")
+    table: dict[str, list[tuple[float, float]]] = {budget: [] for budget in budgets}
+    titles = []
+    for data in [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]:
+        for scale in [int(scale) for scale in args.scales.split(",")]:
+            sums = {budget: [0.0, 0.0] for budget in budgets}
+            for index in range(len(data)):
+                lr, hr = data.pair(index, scale)
+                size, lr_size = (hr.shape[1], hr.shape[2]), (lr.shape[1], lr.shape[2])
+                with torch.inference_mode():
+                    colours, logits = every_expert(model, lr, size)
+                for budget in budgets:
+                    wanted = None if budget == "none" else float(budget)
+                    choice = choose(logits, model.costs, wanted)
+                    chosen = colours[torch.arange(len(choice)), choice]  # (H * W, 3)
+                    image = chosen.t().reshape(3, *size).clamp(0, 1)
+                    sums[budget][0] += psnr(image, hr, "y-shave", scale)
+                    sums[budget][1] += relative_cost(model, lr_size, size, choice)
+            titles.append(f"{data.name} x{scale}")
+            for budget, (decibel, cost) in sums.items():
+                table[budget].append((decibel / len(data), cost / len(data)))
+                print(f"{titles[-1]} budget {budget}: {table[budget][-1]}", flush=True)
+    print(f"\ny-shave, dB (decoder cost over the dense decoder's), {args.model}")
     print("| budget | " + " | ".join([*titles, "mean"]) + " |")
-    print("|---" * (len(columns) + 2) + "|")
-    rows = [(f"{args.model} {budget}", routed, budget) for budget in args.budgets.split(",")]
-    if dense is not None:
-        rows.insert(0, (f"dense {dense.name}", dense, "none"))
-    for title, restorer, budget in rows:
-        cells = [measure(restorer, dense, data, scale, budget) for data, scale in columns]
+    print("|---" * (len(titles) + 2) + "|")
+    for budget, cells in table.items():
         mean = [sum(column) / len(cells) for column in zip(*cells, strict=True)]
         text = [f"{value:.3f} ({cost:.3f})" for value, cost in [*cells, (mean[0], mean[1])]]
-        print(f"| {title} | " + " | ".join(text) + " |", flush=True)
+        print(f"| {budget} | " + " | ".join(text) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,16 @@ def read_published(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path}: refused, because it is damaged or holds code and not just tensors."
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        TypeError,
+    ) as error:
         raise ModelError(f"{path}: these are no PyTorch weights, or they are damaged.") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path}: this file holds no state dict.")

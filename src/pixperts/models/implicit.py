@@ -136,6 +136,7 @@ def _linears(layers: Sequence[nn.Module] | nn.ModuleList) -> list[nn.Linear]:
     return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
 
+Embedding = LIIFEmbedding | LTEEmbedding
 EMBEDDINGS: dict[str, type[LIIFEmbedding] | type[LTEEmbedding]] = {
     "liif": LIIFEmbedding,
     "lte": LTEEmbedding,

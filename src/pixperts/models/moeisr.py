@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 from pixperts.models.config import ENCODERS, MoEISRConfig, build_encoder
-from pixperts.models.implicit import EMBEDDINGS, Expert, Tables, rows_of
+from pixperts.models.edsr import ResidualBlock
+from pixperts.models.implicit import EMBEDDINGS, Embedding, Expert, Tables, rows_of
 from pixperts.models.mapper import Mapper
 from pixperts.models.queries import Axis, Queries, axis_neighbours, make_queries
 from pixperts.routing import Routing, choose, run_experts, run_experts_masked
@@ -52,22 +53,50 @@ class MoEISR(nn.Module):
         self.encoder = build_encoder(config)
         channels = self.encoder.out_channels
         self.embedding = EMBEDDINGS[config.decoder](channels, config.width)
-        pairs = zip(config.widths, config.depths, strict=True)
-        pool = [Expert(config.width, width, depth) for width, depth in pairs]
+        # A neck adapts the features for all experts but the deepest, at LR resolution, where it is
+        # cheap; without one all experts share the embedding.
+        self.neck: nn.Sequential | None = None
+        self.light_embedding: Embedding | None = None
+        if config.neck:
+            self.neck = nn.Sequential(*[ResidualBlock(channels) for _ in range(config.neck)])
+            self.light_embedding = EMBEDDINGS[config.decoder](channels, config.light_width)
+        pool = []
+        for number, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+            embedding = self._embedding_of(number)
+            pool.append(Expert(embedding.width, width, depth))
         self.experts = nn.ModuleList(pool)
         self.mapper: Mapper | None = None
         if len(pool) > 1:
             self.mapper = Mapper(channels, config.mapper_width, config.mapper_layers, len(pool))
-        per_pixel = [
-            expert.multiply_adds_per_query() + self.embedding.multiply_adds_per_query()
-            for expert in pool
-        ]
-        self.costs = tuple(cost / max(per_pixel) for cost in per_pixel)
+        self._adds = tuple(  # multiply-adds of an output pixel by each expert
+            expert.multiply_adds_per_query() + self._embedding_of(number).multiply_adds_per_query()
+            for number, expert in enumerate(pool)
+        )
+        self.costs = tuple(adds / max(self._adds) for adds in self._adds)
 
     @property
     def pool(self) -> list[Expert]:
         """The experts, cheapest first."""
         return [cast(Expert, expert) for expert in self.experts]
+
+    def _is_light(self, number: int) -> bool:
+        """Whether an expert works on the neck's features."""
+        return self.config.neck > 0 and number < len(self.config.depths) - 1
+
+    def _embedding_of(self, number: int) -> Embedding:
+        light = self.light_embedding if self._is_light(number) else None
+        return self.embedding if light is None else light
+
+    def _tables(self, streams: tuple[Tensor, ...], cell: Tensor) -> tuple[Tables, ...]:
+        """The embeddings' LR tables of padded features, one a stream."""
+        tables: tuple[Tables, ...] = (self.embedding.tables(streams[0], cell),)
+        if self.light_embedding is not None:
+            tables += (self.light_embedding.tables(streams[1], cell),)
+        return tables
+
+    def _streams(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's features, and the neck's where there is one."""
+        return (features,) if self.neck is None else (features, self.neck(features))
 
     def forward(
         self,
@@ -114,11 +143,12 @@ class MoEISR(nn.Module):
             soft = logits.softmax(dim=1) if probabilities else None
             choice = choose(rows_of(logits), self.costs, budget).view(len(lr), height, width)
             del logits
+        streams = self._streams(features)
         image = lr.new_empty(len(lr), height, width, 3)
         for top, bottom in self._bands(lr.shape, size):
             band_choice = None if choice is None else choice[:, top:bottom]
             image[:, top:bottom] = self._decode_band(
-                lr, features, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
+                lr, streams, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
             )
             if progress is not None:
                 progress(bottom / height)
@@ -156,11 +186,16 @@ class MoEISR(nn.Module):
         base = first.expand(positions.shape[:2]).flatten()  # (B * Q,)
         queries = make_queries(rows.flatten(), columns.flatten(), base, width)
         cell = self._cell(lr, sizes)
-        tables = self.embedding.tables(F.pad(features, (1, 1, 1, 1)), cell)
-        hidden = self.embedding(tables, queries)
-        # Experts work in place on their own copy only where they have hidden layers (relu_ acts
-        # on a fresh tensor), so the embedding can be shared.
-        colours = [expert(hidden, queries.weight) for expert in self.pool]
+        padded = tuple(F.pad(stream, (1, 1, 1, 1)) for stream in self._streams(features))
+        tables = self._tables(padded, cell)
+        hidden = [self.embedding(tables[0], queries)]
+        if self.light_embedding is not None:
+            hidden.append(self.light_embedding(tables[1], queries))
+        # Experts do not write into their input, so one embedding serves several.
+        colours = [
+            expert(hidden[self._is_light(number)], queries.weight)
+            for number, expert in enumerate(self.pool)
+        ]
         colour = torch.stack(colours, dim=1)  # (B * Q, J, 3)
         colour = self._to_unit_range(colour.flatten(1), rows_of(lr), queries)  # (B * Q, J * 3)
         logits = None
@@ -195,7 +230,7 @@ class MoEISR(nn.Module):
     def _decode_band(
         self,
         lr: Tensor,
-        features: Tensor,
+        streams: tuple[Tensor, ...],
         rows: Axis,
         columns: Axis,
         cell: Tensor,
@@ -206,9 +241,9 @@ class MoEISR(nn.Module):
         batch, _, height, width = lr.shape
         first, last = int(rows.index.min()), int(rows.index.max()) + 1
         top, bottom = max(0, first - 1), min(height, last + 1)
-        window = features[:, :, top:bottom]
-        padded = F.pad(window, (1, 1, int(first == 0), int(last == height)))
-        tables = self.embedding.tables(padded, cell)
+        margin = (1, 1, int(first == 0), int(last == height))
+        padded = tuple(F.pad(stream[:, :, top:bottom], margin) for stream in streams)
+        tables = self._tables(padded, cell)
         # The tables start at LR row `first`; the picture's own rows for the residual as well.
         rows = rows.counted_from(first)
         source = rows_of(lr[:, :, first:last])
@@ -228,23 +263,25 @@ class MoEISR(nn.Module):
             )
             out = flat[start : start + len(number)]
             if choice is None:
-                hidden = self.embedding(tables, queries)
+                hidden = self.embedding(tables[0], queries)
                 out.copy_(self.pool[0](hidden, queries.weight))
             else:
                 run(
                     choice.reshape(-1)[start : start + len(number)],
-                    [self._runner(expert, tables, queries) for expert in self.pool],
+                    [self._runner(j, tables, queries) for j in range(len(self.experts))],
                     out=out,
                 )
             out.copy_(self._to_unit_range(out, source, queries))
         return flat.view(batch, pixels_y, pixels_x, 3)
 
     def _runner(
-        self, expert: Expert, tables: Tables, queries: Queries
+        self, number: int, tables: tuple[Tables, ...], queries: Queries
     ) -> Callable[[Tensor], Tensor]:
+        embedding, table = self._embedding_of(number), tables[self._is_light(number)]
+
         def run(items: Tensor) -> Tensor:
             mine = queries.take(items)
-            colour: Tensor = expert(self.embedding(tables, mine), mine.weight)
+            colour: Tensor = self.pool[number](embedding(table, mine), mine.weight)
             return colour
 
         return run
@@ -263,20 +300,24 @@ class MoEISR(nn.Module):
             shares: share of output pixels an expert; all to the deepest when None.
 
         Returns:
-            encoder, mapper, embedding (at LR resolution), experts (at output resolution), total.
+            encoder, mapper, embedding and light (neck and its embedding) at LR resolution, experts
+            at output resolution, total.
         """
         lr_pixels, pixels = float(lr_size[0] * lr_size[1]), float(size[0] * size[1])
         if shares is None:
             shares = (*[0.0] * (len(self.experts) - 1), 1.0)
-        embedding = self.embedding.multiply_adds_per_query()
-        dearest = max(expert.multiply_adds_per_query() + embedding for expert in self.pool)
-        mean = sum(share * cost for share, cost in zip(shares, self.costs, strict=True))
+        mean = sum(share * adds for share, adds in zip(shares, self._adds, strict=True))
         parts = {
             "encoder": self.encoder.multiply_adds_per_pixel() * lr_pixels,
             "mapper": 0.0,
             "embedding": self.embedding.multiply_adds_per_lr_pixel() * lr_pixels,
-            "experts": mean * dearest * pixels,
+            "light": 0.0,
+            "experts": mean * pixels,
         }
+        if self.light_embedding is not None and self.neck is not None:
+            neck = sum(m.weight.numel() for m in self.neck.modules() if isinstance(m, nn.Conv2d))
+            light = self.light_embedding.multiply_adds_per_lr_pixel() + neck
+            parts["light"] = light * lr_pixels
         if self.mapper is not None:
             parts["mapper"] = self.mapper.multiply_adds_per_lr_pixel() * lr_pixels
             parts["mapper"] += 4.0 * len(self.experts) * pixels
