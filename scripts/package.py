@@ -3,8 +3,8 @@
     python scripts/package.py runs/tiny/last.safetensors moeisr-tiny \\
         --quality '{"Set5 x2": 37.3}' --shares '[0.5, 0.2, 0.2, 0.1]'
 
-Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure the
-packaged file, so the figures of a card are those of what users get.
+Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
+the packaged file, so the figures of a card are those of what users get.
 """
 
 import argparse

@@ -140,10 +140,16 @@ def _total(choice: Tensor, cost: Tensor) -> float:
 def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor]:
     """Assignments just below and just above the target mean cost, by bisection on beta."""
 
-    penalty = cost.to(logits.device, torch.float32)  # (J,)
+    columns = logits.t().contiguous()  # (J, N): one pass an expert is faster than N short argmaxes
 
     def assign(beta: float) -> Tensor:
-        return (logits - beta * penalty).argmax(dim=1)
+        best = columns[0] - beta * float(cost[0])
+        choice = torch.zeros_like(best, dtype=torch.int64)
+        for number in range(1, len(cost)):
+            value = columns[number] - beta * float(cost[number])
+            choice.masked_fill_(value > best, number)  # the first of equals wins, as in argmax
+            best = torch.maximum(best, value)
+        return choice
 
     # Beyond this beta the cheapest (or, negated, the dearest) expert wins everywhere.
     distinct = torch.unique(cost)
@@ -151,13 +157,15 @@ def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tenso
     reach = (float(logits.max() - logits.min()) + 1.0) / gap
     low, high = -reach, reach
     dear, cheap = assign(low), assign(high)
+    above, below = _total(dear, cost), _total(cheap, cost)
     for _ in range(60):
         middle = 0.5 * (low + high)
-        if middle in (low, high):
-            break
+        if middle in (low, high) or above - below <= float(cost.max() - cost.min()):
+            break  # nothing, or a single item's choice, is left to decide
         choice = assign(middle)
-        if _total(choice, cost) > target * len(logits):
-            low, dear = middle, choice
+        total = _total(choice, cost)
+        if total > target * len(logits):
+            low, dear, above = middle, choice, total
         else:
-            high, cheap = middle, choice
+            high, cheap, below = middle, choice, total
     return cheap, dear
