@@ -1,5 +1,7 @@
 """A neck gives all experts but the deepest features of their own."""
 
+from typing import Any
+
 import pytest
 import torch
 from tiny_models import decoders, experts_of, picture, run, tiny
@@ -8,7 +10,7 @@ from torch import nn
 from pixperts.errors import ModelError
 from pixperts.models import MoEISR, MoEISRConfig
 
-NECK = {"neck": 2, "light_width": 10}
+NECK: dict[str, Any] = {"neck": 2, "light_width": 10}
 
 
 @decoders
@@ -36,7 +38,7 @@ def test_deepest_expert_does_not_see_the_neck(decoder: str) -> None:
     assert model.neck is not None
     with torch.no_grad():
         for parameter in model.neck.parameters():
-            parameter += 0.1
+            parameter.add_(0.1)
     assert torch.equal(run(model, lr, (20, 20), budget=1.0), deep)
     assert (run(model, lr, (20, 20), budget=0.0) - light).abs().max() > 1e-3
 
