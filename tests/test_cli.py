@@ -718,6 +718,8 @@ def test_a_process_that_is_interrupted(tmp_path: Path, weights: Path) -> None:
     with subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell's background jobs ignore SIGINT, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:  # fmt: skip
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())  # the second picture has begun
@@ -725,5 +727,6 @@ def test_a_process_that_is_interrupted(tmp_path: Path, weights: Path) -> None:
         rest, errors = process.communicate(timeout=60)
     assert first["new_width"] == 64
     assert (process.returncode, rest) == (130, "")
-    assert errors == "Interrupted; what was finished is kept.\n"
+    # libvips may print, ahead of ours, that it dropped the exception in a callback of its own.
+    assert errors.endswith("Interrupted; what was finished is kept.\n")
     assert names(tmp_path / "out") == ["a.png"]

@@ -2,11 +2,15 @@
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
@@ -182,11 +186,13 @@ def run(
     failed = 0
     visible = sys.stderr.isatty() and not (as_json or quiet)
     weights = [_expected_pixels(job, wishes) if visible else 1.0 for job in jobs]
-    with ProgressBar(weights, visible=visible) as bar:
+    with ProgressBar(weights, visible=visible) as bar, _remembering_interrupts() as check:
         for number, job in enumerate(jobs):
+            check()
             bar.update(number, 0.0, job.source.name)
 
             def advance(share: float, number: int = number) -> None:
+                check()
                 bar.update(number, share)
 
             entry: dict[str, Any]
@@ -205,6 +211,35 @@ def run(
             if as_json:
                 print(json.dumps(entry, allow_nan=False), flush=True)
     return failed
+
+
+@contextmanager
+def _remembering_interrupts() -> Iterator[Callable[[], None]]:
+    """Ctrl-C inside: raises at once, and again from the function that is handed out.
+
+    libvips calls back into Python while it works, and an exception that is raised in there is
+    printed and dropped.
+    """
+    pressed = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not default or threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def enlarge(
