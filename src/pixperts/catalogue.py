@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pixperts import checkpoint
-from pixperts.models import PRESETS, MoEISR, build
+from pixperts.models import PRESETS, MoEISR, Network, build, family_of
 from pixperts.restorer import packaged_models
 
 _SIDE = 1000  # of the output whose cost is told: one megapixel
@@ -20,7 +20,8 @@ class Entry:
     trained: bool
     summary: str
     parameters: int
-    gmac_per_megapixel: float  # 10**9 multiply-adds a megapixel of output at scale 2
+    does: str  # enlarge or repair
+    gmac_per_megapixel: float  # 10**9 multiply-adds a megapixel of output, enlarged at scale 2
     quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
     licence: str | None  # of the weights; None without weights
 
@@ -38,7 +39,7 @@ def entries() -> list[Entry]:
     found = []
     for name, path in packaged_models().items():
         card = checkpoint.read_card(path)
-        model = _shape_only(card.config)
+        model = _shape_only(card.config, card.family)
         summary = PRESETS[card.name].summary if card.name in PRESETS else card.name
         found.append(
             Entry(
@@ -46,6 +47,7 @@ def entries() -> list[Entry]:
                 trained=True,
                 summary=summary,
                 parameters=_parameters(model),
+                does=_does(model),
                 gmac_per_megapixel=_gmac(model, card.notes.get("shares")),
                 quality=dict(card.notes.get("quality", {})),
                 licence=card.licence,
@@ -53,9 +55,9 @@ def entries() -> list[Entry]:
         )
     packaged = {entry.name for entry in found}
     for name in sorted(PRESETS.keys() - packaged):
-        model = _shape_only(asdict(PRESETS[name].config))
+        model = _shape_only(asdict(PRESETS[name].config), PRESETS[name].family)
         size, cost = _parameters(model), _gmac(model, None)
-        found.append(Entry(name, False, PRESETS[name].summary, size, cost, {}, None))
+        found.append(Entry(name, False, PRESETS[name].summary, size, _does(model), cost, {}, None))
     return found
 
 
@@ -65,9 +67,9 @@ def show(listed: list[Entry]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("name", "what"):
+    for head in ("name", "does", "what"):
         table.add_column(head)
-    for head in ("parameters", "GMAC / MP at x2"):
+    for head in ("parameters", "GMAC / MP"):
         table.add_column(head, justify="right")
     for head in ("quality", "licence"):
         table.add_column(head)
@@ -75,6 +77,7 @@ def show(listed: list[Entry]) -> None:
         quality = ", ".join(f"{key} {value}" for key, value in entry.quality.items())
         table.add_row(
             entry.name,
+            entry.does,
             entry.summary,
             f"{entry.parameters / 1e6:.2f} M",
             f"{entry.gmac_per_megapixel:.0f}",
@@ -87,17 +90,23 @@ def show(listed: list[Entry]) -> None:
     console.print(table)
 
 
-def _shape_only(config: dict[str, Any]) -> MoEISR:
+def _shape_only(config: dict[str, Any], family: str) -> Network:
     with torch.device("meta"):
-        return build(config)
+        return build(config, family)
 
 
-def _parameters(model: MoEISR) -> int:
+def _does(model: Network) -> str:
+    return "enlarge" if family_of(model) == "moeisr" else "repair"
+
+
+def _parameters(model: Network) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _gmac(model: MoEISR, shares: Any) -> float:
-    """As the mapper typically shares pixels out, or all to the deepest where nobody knows."""
+def _gmac(model: Network, shares: Any) -> float:
+    """As the experts are typically used, or the dearest always where nobody knows."""
+    if not isinstance(model, MoEISR):
+        return model.multiply_adds((_SIDE, _SIDE))["total"] / 1e9
     usual = tuple(shares) if shares and len(shares) == len(model.experts) else None
     half = _SIDE // 2
     return model.multiply_adds((half, half), (_SIDE, _SIDE), usual)["total"] / 1e9

@@ -18,7 +18,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pixperts.errors import ModelError
-from pixperts.models import MoEISR, build
+from pixperts.models import Network, build, family_of
 
 FORMAT = 1
 _LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
@@ -33,14 +33,15 @@ class Card:
     licence: str = "unknown"  # of the weights
     data: str = "unknown"  # what they were trained on
     notes: dict[str, Any] = field(default_factory=dict)  # measured quality, cost, origin
+    family: str = "moeisr"  # which kind of network, a key of `models.FAMILIES`
 
 
-def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
+def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
     """Write weights and card to `path`: into a file beside it first, then renamed.
 
     Args:
         path: a name that ends in .safetensors.
-        model: the network; its configuration replaces the card's.
+        model: the network; its family and configuration replace the card's.
         card: licence, data and notes.
         half: store the weights in float16 (they are computed with in float32 all the same).
 
@@ -48,7 +49,8 @@ def save(path: Path, model: MoEISR, card: Card, *, half: bool = False) -> None:
         ModelError: where the folder cannot be written, or a weight is not finite (any more, in
             float16).
     """
-    config = {**asdict(card), "config": asdict(model.config), "format": FORMAT}
+    own = {"family": family_of(model), "config": asdict(model.config), "format": FORMAT}
+    config = {**asdict(card), **own}
     tensors: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
@@ -91,14 +93,16 @@ def read_card(path: Path) -> Card:
         card = Card(**values)
         if not (isinstance(card.config, dict) and isinstance(card.notes, dict)):
             raise TypeError("config and notes must be mappings")
-        if not all(isinstance(text, str) for text in (card.name, card.licence, card.data)):
-            raise TypeError("name, licence and data must be text")
+        if not all(
+            isinstance(text, str) for text in (card.name, card.family, card.licence, card.data)
+        ):
+            raise TypeError("name, family, licence and data must be text")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: the model's description in the header is damaged.") from error
     return card
 
 
-def load(path: Path) -> tuple[MoEISR, Card]:
+def load(path: Path) -> tuple[Network, Card]:
     """Build the network that the file describes and load its weights, strictly, in float32.
 
     Raises:
@@ -108,7 +112,7 @@ def load(path: Path) -> tuple[MoEISR, Card]:
     card = read_card(path)
     try:
         with torch.device("meta"):  # sizes are checked before any memory is taken
-            model = build(card.config)
+            model = build(card.config, card.family)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     try:
@@ -122,7 +126,7 @@ def load(path: Path) -> tuple[MoEISR, Card]:
     for key, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise ModelError(f"{path}: the tensor {key!r} holds values that are not finite.")
-    model = build(card.config)
+    model = build(card.config, card.family)
     model.load_state_dict(tensors)
     return model.eval(), card
 

@@ -241,7 +241,7 @@ def convert(
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the weights, kept inside.")] = "unknown",
 ) -> None:
-    """Turn published LIIF or LTE weights into a file of ours."""
+    """Turn published LIIF, LTE or MoCE-IR weights into a file of ours."""
     from pixperts.convert import convert_file
 
     preset = convert_file(source, target, name=name, licence=licence)

@@ -2,7 +2,8 @@
 
 LIIF's and LTE's checkpoints are pickles `{"model": {"name", "args", "sd"}, ...}` or bare state
 dicts; their first MLP layer is split into a convolution and two small terms (see
-`models.implicit`), everything else is copied.
+`models.implicit`), everything else is copied. MoCE-IR's are Lightning checkpoints; see
+`models.moce_config` for the few names that differ.
 """
 
 import pickle
@@ -17,20 +18,23 @@ from torch import Tensor
 
 from pixperts import checkpoint
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import PRESETS, MoEISR, create_model
+from pixperts.models import PRESETS, MoCEIR, MoEISR, Network, create_model
+from pixperts.models.moce_config import from_published_keys
 
-PUBLISHED = tuple(name for name in PRESETS if not name.startswith("moeisr"))
+_OURS = ("moeisr", "moce-ir-tiny")
+PUBLISHED = tuple(name for name in PRESETS if not name.startswith(_OURS))
 # Constants that the published encoders carry: unused mean shifts, and what we compute.
 _ABSENT = re.compile(r"encoder\.((sub|add)_mean\..*|.*\.(relative_position_index|attn_mask))")
 _LTE = {"coef": "embedding.amplitude", "freq": "embedding.frequency", "phase": "embedding.phase"}
 
 
-def from_published(name: str, state_dict: dict[str, Any]) -> MoEISR:
-    """Build a dense preset and load a published implementation's state dict into it.
+def from_published(name: str, state_dict: dict[str, Any]) -> Network:
+    """Build a preset and load a published implementation's state dict into it.
 
     Args:
-        name: liif-edsr, liif-rdn, liif-swinir, lte-edsr, lte-rdn or lte-swinir.
-        state_dict: keys as in LIIF's and LTE's code; a whole checkpoint is unwrapped.
+        name: liif-edsr, liif-rdn, liif-swinir, lte-edsr, lte-rdn, lte-swinir, moce-ir or
+            moce-ir-s.
+        state_dict: keys as in the published code; a whole checkpoint is unwrapped.
 
     Raises:
         ModelError: for an unknown name, or a tensor that is missing, foreign or misshapen.
@@ -39,12 +43,15 @@ def from_published(name: str, state_dict: dict[str, Any]) -> MoEISR:
         raise ModelError(f"{name!r} was never published; convertible are {', '.join(PUBLISHED)}.")
     model = create_model(name)
     ours: dict[str, Tensor] = {}
-    for key, value in unwrap(state_dict).items():
+    published = unwrap(state_dict)
+    if isinstance(model, MoCEIR):
+        published = from_published_keys(published)
+    for key, value in published.items():
         if _ABSENT.fullmatch(key):
             continue
         if not isinstance(value, Tensor):
             raise ModelError(f"the entry {key!r} of the published weights is not a tensor.")
-        ours |= _rename(key, value, model)
+        ours |= {key: value} if isinstance(model, MoCEIR) else _rename(key, value, model)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     checkpoint.check_keys(name, {key: tuple(value.shape) for key, value in ours.items()}, wanted)
     model.load_state_dict({key: value.float() for key, value in ours.items()})
@@ -115,6 +122,9 @@ def recognise(state: dict[str, Any]) -> str:
     """
     marks = {"RDBs": "rdn", "conv_after_body": "swinir", "body": "edsr"}
     parts = {part for key in unwrap(state) for part in key.split(".")}
+    for key, value in unwrap(state).items():
+        if key.endswith("patch_embed.proj.weight") and "freq_embed" in parts:
+            return "moce-ir-s" if value.shape[0] == 32 else "moce-ir"
     encoder = next((name for mark, name in marks.items() if mark in parts), None)
     if encoder is None or "imnet" not in parts:
         raise ModelError(

@@ -41,6 +41,8 @@ def load_photos(
         DataError: if a folder is missing or nothing is left.
     """
     photos = []
+    if not folders:
+        raise DataError("the configuration names no folder of training photos ('photos').")
     for folder in folders:
         if not folder.is_dir():
             raise DataError(f"{folder}: there is no such folder of training photos.")
@@ -56,6 +58,17 @@ def load_photos(
     if not photos:
         raise DataError(f"{', '.join(map(str, folders))}: no photo to train on was found.")
     return photos
+
+
+def describe_photos(photos: Sequence[Tensor]) -> str:
+    """Number and area of photos (3, H, W).
+
+    Example:
+        >>> describe_photos([torch.zeros(3, 1000, 1500)])
+        '1 training photos, 2 megapixels'
+    """
+    megapixels = sum(photo.shape[1] * photo.shape[2] for photo in photos) / 1e6
+    return f"{len(photos)} training photos, {megapixels:.0f} megapixels"
 
 
 class ArbitraryScale(Dataset[Sample]):
@@ -77,6 +90,10 @@ class ArbitraryScale(Dataset[Sample]):
     ) -> None:
         self.photos, self.patch, self.queries = photos, patch, queries
         self.scales, self.seed = scales, seed
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> Sample:
         """Sample `number`, the same on every call."""

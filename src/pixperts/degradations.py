@@ -21,12 +21,13 @@ from pixperts.optics import (
     to_array,
     to_tensor,
 )
-from pixperts.weather import haze, rain, snow
+from pixperts.weather import Frame, haze, rain, snow
 
 __all__ = [
     "COMPOSITIONS",
     "RANGES",
     "TASKS",
+    "Frame",
     "defocus_blur",
     "degrade",
     "draw_parameters",
@@ -229,7 +230,7 @@ def draw_parameters(task: str, seed: int) -> dict[str, dict[str, float]]:
     return drawn
 
 
-def degrade(image: Tensor, task: str, seed: int) -> Tensor:
+def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) -> Tensor:
     """Degrade a clean picture as a task name says, with parameters that the seed draws.
 
     "noise15", "noise25" and "noise50" add Gaussian noise of the level in the name, clipped and
@@ -241,6 +242,7 @@ def degrade(image: Tensor, task: str, seed: int) -> Tensor:
         image: (3, H, W) in [0, 1].
         task: a key of `TASKS`.
         seed: 0 or more.
+        frame: for a crop, where it lies in the whole picture (the depth of haze depends on it).
 
     Returns:
         (3, H, W) float32 in [0, 1], multiples of 1 / 255.
@@ -250,7 +252,8 @@ def degrade(image: Tensor, task: str, seed: int) -> Tensor:
     """
     result = image
     for step, parameters in draw_parameters(task, seed).items():
-        result = _STEPS[step](result, seed, **parameters)
+        options: dict[str, Any] = {"frame": frame} if step == "haze" else {}
+        result = _STEPS[step](result, seed, **parameters, **options)
     return to_tensor(_round_half_up(to_array(result)), image)
 
 

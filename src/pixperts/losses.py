@@ -79,3 +79,56 @@ def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
     """
     errors = errors.detach()
     return (probabilities * errors).sum(dim=1).mean() / errors.mean().clamp_min(1e-12)
+
+
+def budgeted_error(
+    logits: Tensor, errors: Tensor, costs: Tensor, price: Tensor, temperature: float = 0.1
+) -> Tensor:
+    """Error plus price times cost of a mapper that is asked for a budget.
+
+    `routing.choose` meets a budget by argmax(logits - beta * cost). With beta = price, a choice is
+    best where -logits are the errors themselves, up to a constant an item; this loss is what such
+    a choice costs, softened by the temperature, so that one mapper learns all budgets.
+
+    Args:
+        logits: (..., J).
+        errors: (..., J), not negative, taken as given.
+        costs: (J,).
+        price: of a unit of cost in units of error; broadcastable to (..., 1).
+        temperature: softness of the choice relative to the price of the dearest expert.
+
+    Returns:
+        A scalar: the mean of sum_j p_j (error_j + price * cost_j), divided by price.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 100.0]])  # the second by far
+        >>> errors, costs = torch.tensor([[3.0, 1.0]]), torch.tensor([0.5, 1.0])
+        >>> budgeted_error(logits, errors, costs, torch.tensor(2.0))  # (1 + 2 * 1) / 2
+        tensor(1.5000)
+    """
+    shifted = (logits - price * costs) / (temperature * price)
+    total = errors.detach() / price + costs
+    return (shifted.softmax(dim=-1) * total).sum(dim=-1).mean()
+
+
+def spectral_l1(image: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of the real and imaginary parts of the Fourier transforms.
+
+    Cho et al. (MIMO-UNet, arXiv 2108.05054, equation 4), with the transform unscaled, as MoCE-IR
+    takes it with weight 0.1.
+
+    Args:
+        image: (B, C, H, W).
+        target: alike.
+
+    Returns:
+        A scalar, in float32.
+
+    Example:
+        >>> a, b = torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)
+        >>> a[0, 0, 0, 0] = 0.5  # a point: every one of the 4 coefficients is 0.5 + 0 i
+        >>> spectral_l1(a, b)
+        tensor(0.2500)
+    """
+    spectrum = torch.fft.rfft2((image - target).float())
+    return torch.view_as_real(spectrum).abs().mean()

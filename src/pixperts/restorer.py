@@ -9,16 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pixperts import checkpoint
 from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
 from pixperts.errors import ImageError, ModelError, UsageError
-from pixperts.image import from_float, to_float
+from pixperts.kinds import to_tensor
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoEISR
+from pixperts.models import MoCEIR, MoEISR, Network
 from pixperts.resize import bicubic
 from pixperts.routing import Routing
 from pixperts.sizes import SizeRequest, check_memory
@@ -84,7 +83,7 @@ def choose_device(name: str) -> torch.device:
 
 
 class Restorer:
-    """A network, its card and a device; enlarges images of several kinds.
+    """A network, its card and a device; enlarges or repairs images of several kinds.
 
     Attributes:
         model: the network, in evaluation mode.
@@ -92,18 +91,46 @@ class Restorer:
         device: where it runs.
     """
 
-    def __init__(self, model: MoEISR, card: checkpoint.Card, *, device: str = "auto") -> None:
+    def __init__(self, model: Network, card: checkpoint.Card, *, device: str = "auto") -> None:
         keep_freed_memory()
         self.device = choose_device(device)
         self.model = model.eval().to(self.device)
-        if self.device.type != "cpu":  # a chunk that fits a CPU's cache starves an accelerator
-            self.model.max_pixels = max(self.model.max_pixels, 1 << 18)
+        # A chunk that fits a CPU's cache starves an accelerator.
+        if isinstance(model, MoEISR) and self.device.type != "cpu":
+            model.max_pixels = max(model.max_pixels, 1 << 18)
         self.card = card
 
     @property
     def name(self) -> str:
         """Name of the architecture, as in `pixperts models`."""
         return self.card.name
+
+    @property
+    def upscaler(self) -> MoEISR:
+        """The network, if it is one that enlarges.
+
+        Raises:
+            UsageError: if it repairs.
+        """
+        if not isinstance(self.model, MoEISR):
+            raise UsageError(f"{self.name} repairs and does not enlarge: use 'restore'.")
+        return self.model
+
+    @property
+    def repairer(self) -> MoCEIR:
+        """The network, if it is one that repairs.
+
+        Raises:
+            UsageError: if it enlarges.
+        """
+        if not isinstance(self.model, MoCEIR):
+            raise UsageError(f"{self.name} enlarges and does not repair: use 'upscale'.")
+        return self.model
+
+    @property
+    def takes_budget(self) -> bool:
+        """Whether there is a choice between experts that a budget could shift."""
+        return isinstance(self.model, MoEISR) and len(self.model.experts) > 1
 
     def upscale(
         self,
@@ -147,38 +174,82 @@ class Restorer:
             UsageError: for sizes, scales or budgets that make no sense, or too little memory.
             ImageError: for an image of an unknown kind, shape or type, or values not finite.
         """
-        pixels, restore_kind = _to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
+        model = self.upscaler
+        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         height, width = pixels.shape[-2:]
         request = SizeRequest(scale=scale, size=size)
         new_width, new_height = request.resolve(width, height)
         if budget is not None and not 0.0 <= budget <= 1.0:
             raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
-        if budget is not None and len(self.model.experts) == 1:
+        if budget is not None and not self.takes_budget:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
         batch = len(pixels)
         check_memory(new_width, new_height * batch)
-        check_memory(
-            width, height * batch, channels=self._working_channels(), what="Enlarging an image"
-        )
-        colours = pixels.shape[1] - (1 if pixels.shape[1] in (2, 4) else 0)
-        rgb = pixels[:, :colours].expand(-1, 3, -1, -1)
+        # Float32 channels an LR pixel that encoder and tables hold at their peak, roughly.
+        channels = 4 * int(model.encoder.out_channels)
+        check_memory(width, height * batch, channels=channels, what="Enlarging an image")
         target = (new_height, new_width)
         with torch.inference_mode():
-            output = self.model(rgb.to(self.device), target, budget=budget, progress=progress)
-            result = output.image.float()
-            if not bool(torch.isfinite(result).all()):
-                raise ImageError(f"{self.name} gave values that are not finite for this image.")
-            result = result.clamp(0, 1).cpu()
-            if colours == 1:
-                result = result.mean(dim=1, keepdim=True)
-            if colours < pixels.shape[1]:
-                alpha = bicubic(pixels[:, colours:], target).clamp(0, 1)
-                result = torch.cat([result, alpha], dim=1)
+            rgb, alpha = _split(pixels)
+            output = model(rgb.to(self.device), target, budget=budget, progress=progress)
+            if alpha is not None:
+                alpha = bicubic(alpha, target).clamp(0, 1)
+            result = self._joined(output.image, pixels, alpha)
         return restore_kind(result), output.routings[0] if output.routings else None
 
-    def _working_channels(self) -> int:
-        """Float32 channels an LR pixel that encoder and tables hold at their peak, roughly."""
-        return 4 * int(self.model.encoder.out_channels)
+    def restore(
+        self, image: Any, *, strength: float = 1.0, progress: Progress | None = None
+    ) -> Any:
+        """Repair one image; see `restore_with_routing`, which also tells how."""
+        return self.restore_with_routing(image, strength=strength, progress=progress)[0]
+
+    def restore_with_routing(
+        self, image: Any, *, strength: float = 1.0, progress: Progress | None = None
+    ) -> tuple[Any, tuple[Routing, ...]]:
+        """Repair one image and say which expert served in each decoder block.
+
+        Args:
+            image: of any kind that `upscale_with_routing` takes. Grey is repaired as grey; alpha
+                stays as it is.
+            strength: 1 = what the network says, 0 = the input; between them a blend.
+            progress: called with 1.0 at the end.
+
+        Returns:
+            The result, of the kind, depth, size and channels of the input, and the routing of
+            each decoder block in the order of execution.
+
+        Raises:
+            UsageError: for a strength outside 0..1, a model that enlarges, or too little memory.
+            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+        """
+        model = self.repairer
+        if not 0.0 <= strength <= 1.0:
+            raise UsageError(f"strength is {strength:g}, but must lie between 0 and 1.")
+        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
+        height, width = pixels.shape[-2:]
+        # Measured: the feed-forward at full resolution holds 10 maps of `dim` at its peak.
+        channels = 6 * model.config.dim
+        check_memory(width, height * len(pixels), channels=channels, what="Repairing an image")
+        with torch.inference_mode():
+            rgb, alpha = _split(pixels)
+            output = model(rgb.to(self.device))
+            image = output.image.float().cpu()
+            if strength < 1:
+                image = torch.lerp(rgb, image, strength)
+            result = self._joined(image, pixels, alpha)
+        if progress is not None:
+            progress(1.0)
+        return restore_kind(result), output.routings
+
+    def _joined(self, image: Tensor, pixels: Tensor, alpha: Tensor | None) -> Tensor:
+        """The network's picture as (B, C, H, W) in [0, 1], with the channels of the input."""
+        result = image.float()
+        if not bool(torch.isfinite(result).all()):
+            raise ImageError(f"{self.name} gave values that are not finite for this image.")
+        result = result.clamp(0, 1).cpu()
+        if pixels.shape[1] < 3:
+            result = result.mean(dim=1, keepdim=True)
+        return result if alpha is None else torch.cat([result, alpha], dim=1)
 
     def multiply_adds(
         self, width: int, height: int, new_width: int, new_height: int, routing: Routing | None
@@ -186,70 +257,11 @@ class Restorer:
         """Analytic multiply-adds of one enlargement as it was routed."""
         shares = None if routing is None else routing.shares
         sizes = (height, width), (new_height, new_width)
-        return self.model.multiply_adds(*sizes, shares)["total"]
+        return self.upscaler.multiply_adds(*sizes, shares)["total"]
 
 
-def _to_tensor(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """Pixels (B, C, H, W) float32 in [0, 1], and the way back to the caller's kind."""
-    if isinstance(image, Tensor):
-        return _from_torch(image)
-    if isinstance(image, np.ndarray):
-        return _from_numpy(image)
-    if type(image).__module__.split(".")[0] == "PIL":
-        return _from_pil(image)
-    raise ImageError(
-        f"an image must be a PIL image, a NumPy array or a torch tensor, not {type(image)!r}."
-    )
-
-
-def _from_torch(image: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    if image.dim() not in (3, 4) or image.shape[-3] not in (1, 2, 3, 4) or image.numel() == 0:
-        raise ImageError(
-            f"a torch image must be (C, H, W) or (B, C, H, W) with 1 to 4 channels, not "
-            f"{tuple(image.shape)}."
-        )
-    if not image.is_floating_point():
-        raise ImageError(f"a torch image must be floating point in [0, 1], not {image.dtype}.")
-    pixels = image.detach().to("cpu", torch.float32)
-    if not bool(torch.isfinite(pixels).all()) or pixels.min() < -0.01 or pixels.max() > 1.01:
-        raise ImageError("a torch image must hold finite values in [0, 1].")
-
-    def back(result: Tensor) -> Tensor:
-        # A copy, because tensors of inference mode cannot take part in the caller's autograd.
-        result = result.to(image.device, image.dtype, copy=True)
-        return result if image.dim() == 4 else result[0]
-
-    return (pixels if image.dim() == 4 else pixels[None]).clamp(0, 1), back
-
-
-def _from_numpy(image: np.ndarray[Any, Any]) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    shaped = image[..., None] if image.ndim == 2 else image
-    if shaped.ndim != 3 or shaped.shape[2] not in (1, 2, 3, 4) or shaped.size == 0:
-        raise ImageError(
-            f"a NumPy image must be (H, W) or (H, W, C) with 1 to 4 channels, not {image.shape}."
-        )
-    pixels = torch.from_numpy(np.ascontiguousarray(to_float(shaped)))  # (H, W, C)
-
-    def back(result: Tensor) -> np.ndarray[Any, Any]:
-        array = np.ascontiguousarray(result[0].permute(1, 2, 0).numpy())  # (H, W, C)
-        floating = np.issubdtype(image.dtype, np.floating)
-        array = array.astype(image.dtype) if floating else from_float(array, image.dtype)
-        return array[..., 0] if image.ndim == 2 else array
-
-    return pixels.permute(2, 0, 1)[None], back
-
-
-def _from_pil(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    from PIL import Image
-
-    alpha = "A" in image.getbands() or "transparency" in image.info
-    if image.mode in ("1", "L", "LA"):
-        image = image.convert("LA" if alpha else "L")
-    elif image.mode.startswith(("I;16", "I")) or image.mode == "F":
-        raise ImageError(
-            f"a PIL image of mode {image.mode} has no certain range: give it as a NumPy array."
-        )
-    else:
-        image = image.convert("RGBA" if alpha else "RGB")
-    pixels, back = _from_numpy(np.asarray(image))
-    return pixels, lambda result: Image.fromarray(back(result))
+def _split(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+    """(B, C, H, W) as three colours (B, 3, H, W), and alpha (B, 1, H, W) where there is one."""
+    if pixels.shape[1] in (1, 3):
+        return pixels.expand(-1, 3, -1, -1), None
+    return pixels[:, :-1].expand(-1, 3, -1, -1), pixels[:, -1:]

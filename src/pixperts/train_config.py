@@ -12,33 +12,23 @@ from pixperts.errors import UsageError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run; the fields of the YAML file."""
+    """What every training run has; a file holds these and those of its family's subclass."""
 
     model: str  # a preset's name
     model_options: dict[str, Any] = field(default_factory=dict)  # fields of its configuration
     init: str | None = None  # weights to start from; tensors that fit by name and shape are taken
     frozen: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
-    photos: tuple[str, ...] = ()  # folders of training photos
+    photos: tuple[str, ...] = ()  # folders of clean training photos
     exclude: tuple[str, ...] = ()  # file names left out of training
-    validation: str | None = None  # a benchmark folder with HR and LR_x2, ...
-    validation_scales: tuple[int, ...] = (2, 4)  # scales of it that are measured
-    patch: int = 32  # LR patch, pixels
-    queries: int = 1024  # output pixels a patch
-    scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
+    validation: str | None = None  # a folder of pictures to measure on while it runs
+    patch: int = 32  # side of a training patch, pixels of the network's input
     batch: int = 16  # patches a step
     max_steps: int = 10000  # length of the learning-rate schedule and of the run
     warmup_steps: int = 100  # linear rise of the learning rate
-    learning_rate: float = 1e-4  # peak, Adam
+    learning_rate: float = 1e-4  # peak
     final_rate: float = 0.01  # of the peak, at the end of the cosine
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.999  # decay of the averaged weights; what is validated and saved
-    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
-    hard: bool = False  # straight-through instead of soft mixing
-    balance_weight: float = 0.01  # of the balance loss
-    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
-    cost_weight: float = 0.0  # of the expected cost
-    routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
-    expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
     check_every: int = 500  # steps between validations and checkpoints
     seed: int = 0  # of the data and the noise
     licence: str = "Apache-2.0"  # of the weights that come out
@@ -46,25 +36,22 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
-        for name in ("patch", "queries", "batch", "max_steps", "check_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, but must be at least 1.")
-        low, high = self.scales
-        if not 1 <= low <= high < math.inf:
-            raise UsageError(
-                f"scales is {list(self.scales)}, but must be two rising numbers from 1."
-            )
+        for name in ("patch", "batch", "max_steps", "check_every"):
+            self._at_least_one(name)
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
-        for name, value in (
-            ("temperature", min(self.temperature)),
-            ("learning_rate", self.learning_rate),
-        ):
-            if not 0 < value < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name)}, but must be above 0.")
+        self._positive("learning_rate", self.learning_rate)
 
-    @classmethod
-    def from_yaml(cls, path: Path) -> "TrainConfig":
+    def _at_least_one(self, name: str) -> None:
+        if getattr(self, name) < 1:
+            raise UsageError(f"{name} is {getattr(self, name)}, but must be at least 1.")
+
+    def _positive(self, name: str, value: float) -> None:
+        if not 0 < value < math.inf:
+            raise UsageError(f"{name} is {getattr(self, name)}, but must be above 0.")
+
+    @staticmethod
+    def from_yaml(path: Path) -> "TrainConfig":
         """Read a configuration; relative folders are taken from the current directory.
 
         Raises:
@@ -78,17 +65,19 @@ class TrainConfig:
             raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
-        return cls.from_dict(values, str(path))
+        return TrainConfig.from_dict(values, str(path))
 
-    @classmethod
-    def from_dict(cls, values: Any, source: str) -> "TrainConfig":
-        """Build from plain data, checking names.
+    @staticmethod
+    def from_dict(values: Any, source: str) -> "TrainConfig":
+        """Build the subclass of the model's family from plain data, checking names.
 
         Raises:
             UsageError: naming the field.
+            ModelError: for an unknown model.
         """
         if not isinstance(values, dict) or "model" not in values:
             raise UsageError(f"{source}: a training configuration needs at least 'model'.")
+        cls = RestorationConfig if _repairs(values["model"]) else UpscalingConfig
         hints = typing.get_type_hints(cls)
         fields = {}
         for key, value in values.items():
@@ -104,6 +93,84 @@ class TrainConfig:
             return cls(**fields)
         except UsageError as error:
             raise UsageError(f"{source}: {error}") from error
+
+
+@dataclass(frozen=True)
+class UpscalingConfig(TrainConfig):
+    """A run of a model that enlarges (MoEISR)."""
+
+    validation_scales: tuple[int, ...] = (2, 4)  # of a benchmark folder with HR and LR_x2, ...
+    queries: int = 1024  # output pixels a patch
+    scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
+    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
+    hard: bool = False  # straight-through instead of soft mixing
+    mixture_weight: float = 1.0  # of the L1 of the mixed colours
+    balance_weight: float = 0.01  # of the balance loss
+    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
+    cost_weight: float = 0.0  # of the expected cost
+    routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
+    budget_weight: float = 0.0  # of `budgeted_error`, which trains the mapper for every budget
+    prices: tuple[float, float] = (0.01, 10.0)  # of a unit of cost in it, drawn log-uniformly
+    expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        self._at_least_one("queries")
+        low, high = self.scales
+        if not 1 <= low <= high < math.inf:
+            raise UsageError(
+                f"scales is {list(self.scales)}, but must be two rising numbers from 1."
+            )
+        self._positive("temperature", min(self.temperature))
+        self._positive("prices", min(self.prices))
+
+
+@dataclass(frozen=True)
+class RestorationConfig(TrainConfig):
+    """A run of a model that repairs (MoCE-IR); the defaults of its losses are the paper's."""
+
+    patch: int = 128
+    learning_rate: float = 2e-4
+    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw, or
+    published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
+    layouts: dict[str, str] = field(default_factory=dict)  # whose parts lie here, by layout, or
+    input: str | None = None  # a folder of degraded pictures of one's own, and
+    target: str | None = None  # the folder of their clean versions
+    validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
+    validation_images: int = 8  # photos a task
+    fourier_weight: float = 0.1  # of the L1 of the spectrum
+    auxiliary_weight: float = 0.01  # of the routers' balance
+    weight_decay: float = 0.01  # of AdamW
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        self._at_least_one("validation_images")
+        from pixperts.degradations import TASKS
+
+        sources = [bool(self.tasks), self.published is not None, self.input is not None]
+        if sum(sources) != 1 or (self.input is None) != (self.target is None):
+            raise UsageError(
+                "give exactly one source of training data: tasks, published with layouts, or "
+                "input with target."
+            )
+        known = {*TASKS, "clean"}
+        for name in (*self.tasks, *self.validation_tasks):
+            if name not in known:
+                raise UsageError(f"unknown task {name!r}; known are {', '.join(sorted(known))}.")
+        for name, weight in self.tasks.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+                raise UsageError(f"the weight of task {name!r} is {weight!r}, not above 0.")
+
+
+def _repairs(name: Any) -> bool:
+    """Whether a preset's name means a model that repairs."""
+    from pixperts.models import PRESETS, MoCEIRConfig
+
+    return (
+        isinstance(name, str) and name in PRESETS and isinstance(PRESETS[name].config, MoCEIRConfig)
+    )
 
 
 def _convert(value: Any, hint: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,16 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.optics import Array, capsule, check_number, random_stream, to_array, to_tensor
+
+
+class Frame(NamedTuple):
+    """Where a picture lies in a larger one whose view it shares."""
+
+    top: int
+    left: int
+    height: int  # of the larger one
+    width: int
+
 
 _CHUNK = 1 << 20  # pixels drawn at once, to bound the memory
 
@@ -145,6 +155,7 @@ def haze(
     airlight: float,
     depth: Tensor | None = None,
     seed: int | None = None,
+    frame: Frame | None = None,
 ) -> Tensor:
     """Haze by atmospheric scattering: I = J t + A (1 - t) with the transmission t = exp(-beta d).
 
@@ -157,6 +168,7 @@ def haze(
         airlight: A, grey level of the haze itself, 0 to 1.
         depth: (H, W) distances, 0 or more; without it `synthetic_depth` makes one in [0, 1].
         seed: of that depth map; needed where there is no `depth`.
+        frame: for a crop, where it lies in the whole picture, whose depth is made.
 
     Returns:
         (3, H, W) float32 in [0, 1].
@@ -176,7 +188,7 @@ def haze(
     if depth is None:
         if seed is None:
             raise UsageError("haze needs a depth map, or a seed from which to make one.")
-        distance = synthetic_depth(clean.shape[1], clean.shape[2], seed=seed)
+        distance = synthetic_depth(clean.shape[1], clean.shape[2], seed=seed, frame=frame)
     else:
         distance = depth.detach().cpu().numpy().astype(np.float64)
         if distance.shape != clean.shape[1:]:
@@ -190,7 +202,7 @@ def haze(
     return to_tensor(clean * transmission + airlight * (1 - transmission), image)
 
 
-def synthetic_depth(height: int, width: int, *, seed: int) -> Array:
+def synthetic_depth(height: int, width: int, *, seed: int, frame: Frame | None = None) -> Array:
     """A plausible depth map in [0, 1]: ground that recedes toward the top, with gentle relief.
 
     A tilted plane (far at the top, by up to 20 % of its slope aslant) plus four cosines of at
@@ -205,8 +217,9 @@ def synthetic_depth(height: int, width: int, *, seed: int) -> Array:
     near = random.uniform(0.15, 0.45)
     aslant = random.uniform(-0.2, 0.2)
     # Pixel centres in (0, 1): the same view at any resolution.
-    rows = ((np.arange(height) + 0.5) / height)[:, None]
-    columns = ((np.arange(width) + 0.5) / width)[None, :]
+    top, left, whole_height, whole_width = frame or Frame(0, 0, height, width)
+    rows = ((top + np.arange(height) + 0.5) / whole_height)[:, None]
+    columns = ((left + np.arange(width) + 0.5) / whole_width)[None, :]
     depth = far + (near - far) * (rows + aslant * (columns - 0.5))
     for _ in range(4):
         amplitude = 0.1 * (far - near) * random.uniform(0.3, 1.0)

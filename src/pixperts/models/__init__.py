@@ -6,18 +6,30 @@ from typing import Any
 from pixperts.errors import ModelError
 from pixperts.models.config import MoEISRConfig
 from pixperts.models.mapper import Mapper
+from pixperts.models.moce_ir import MOCE_PRESETS, MoCEIR, MoCEIRConfig
 from pixperts.models.moeisr import MoEISR, Output
 
 __all__ = [
+    "FAMILIES",
     "PRESETS",
+    "Config",
     "Mapper",
+    "MoCEIR",
+    "MoCEIRConfig",
     "MoEISR",
     "MoEISRConfig",
+    "Network",
     "Output",
     "Preset",
     "build",
     "create_model",
+    "family_of",
 ]
+
+Config = MoEISRConfig | MoCEIRConfig
+Network = MoEISR | MoCEIR
+# What enlarges and what repairs; the name stands in the header of each weights file.
+FAMILIES: dict[str, type[Config]] = {"moeisr": MoEISRConfig, "moce-ir": MoCEIRConfig}
 
 _POOL: dict[str, Any] = {"depths": (0, 1, 2, 3), "widths": (256, 64, 128, 256)}
 
@@ -27,11 +39,16 @@ class Preset:
     """A named architecture: what it is, and the configuration that builds it."""
 
     summary: str
-    config: MoEISRConfig
+    config: Config
+
+    @property
+    def family(self) -> str:
+        """moeisr (enlarges) or moce-ir (repairs), a key of `FAMILIES`."""
+        return next(name for name, kind in FAMILIES.items() if isinstance(self.config, kind))
 
 
 def _presets() -> dict[str, Preset]:
-    """Every encoder with every decoder, dense and as a mixture, and the tiny one."""
+    """Every encoder with every decoder, dense and as a mixture, the tiny one, and MoCE-IR's."""
     papers = {"edsr": "EDSR-baseline", "rdn": "RDN", "swinir": "SwinIR"}
     presets = {}
     for decoder in ("liif", "lte"):
@@ -50,13 +67,13 @@ def _presets() -> dict[str, Preset]:
         mapper_width=16,
     )
     presets["moeisr-tiny"] = Preset("LIIF on six EDSR blocks, four small experts", tiny)
-    return presets
+    return presets | {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
 
 
 PRESETS = _presets()
 
 
-def create_model(name: str, **overrides: Any) -> MoEISR:
+def create_model(name: str, **overrides: Any) -> Network:
     """An untrained network by name; keywords replace fields of its configuration.
 
     Raises:
@@ -65,15 +82,17 @@ def create_model(name: str, **overrides: Any) -> MoEISR:
     Example:
         >>> create_model("liif-edsr").config.depths
         (3,)
+        >>> type(create_model("moce-ir-tiny", top_k=2)).__name__
+        'MoCEIR'
     """
     if name not in PRESETS:
         raise ModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
-    return MoEISR(configure(PRESETS[name].config, overrides))
+    return _network(configure(PRESETS[name].config, overrides))
 
 
-def configure(config: MoEISRConfig, overrides: dict[str, Any]) -> MoEISRConfig:
+def configure(config: Config, overrides: dict[str, Any]) -> Config:
     """`config` with some fields replaced; lists (as JSON and YAML have them) become tuples."""
-    known = [f.name for f in fields(MoEISRConfig)]
+    known = [f.name for f in fields(config)]
     for key in overrides:
         if key not in known:
             raise ModelError(f"unknown model option {key!r}; known are {', '.join(known)}.")
@@ -86,11 +105,26 @@ def configure(config: MoEISRConfig, overrides: dict[str, Any]) -> MoEISRConfig:
         raise ModelError(f"the model configuration {overrides} does not fit: {error}.") from error
 
 
-def build(config: dict[str, Any]) -> MoEISR:
-    """A network from a stored configuration (the inverse of `dataclasses.asdict`)."""
-    return MoEISR(configure(MoEISRConfig(), config))
+def build(config: dict[str, Any], family: str = "moeisr") -> Network:
+    """A network from a stored configuration (the inverse of `dataclasses.asdict`).
+
+    Raises:
+        ModelError: for an unknown family, or a configuration that does not fit it.
+    """
+    if family not in FAMILIES:
+        raise ModelError(f"unknown family of models {family!r}; known are {', '.join(FAMILIES)}.")
+    return _network(configure(FAMILIES[family](), config))
 
 
-def as_plain(config: MoEISRConfig) -> dict[str, Any]:
+def family_of(model: Network) -> str:
+    """The family of a network: moeisr (enlarges) or moce-ir (repairs)."""
+    return "moce-ir" if isinstance(model, MoCEIR) else "moeisr"
+
+
+def _network(config: Config) -> Network:
+    return MoCEIR(config) if isinstance(config, MoCEIRConfig) else MoEISR(config)
+
+
+def as_plain(config: Config) -> dict[str, Any]:
     """A configuration as plain JSON-ready data."""
     return asdict(config)
