@@ -24,7 +24,7 @@ from plain_liif import PlainLIIF
 
 from pixperts import checkpoint
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoEISR, MoEISRConfig, create_model
+from pixperts.models import MoEISR, MoEISRConfig, as_upscaler, create_model
 from pixperts.restorer import packaged_models
 
 CANDIDATES = ("plain", "dense", "routed 1.0", "routed 0.5", "routed 0.25", "routed 0.0")
@@ -56,10 +56,10 @@ def mixture(weights: Path | None) -> MoEISR:
     packaged = packaged_models()
     path = weights or packaged.get("moeisr-liif-edsr")
     if path is not None:
-        return checkpoint.load(path)[0]
+        return as_upscaler(checkpoint.load(path)[0])
     dense, _ = checkpoint.load(packaged["liif-edsr"])
     torch.manual_seed(0)
-    model = create_model("moeisr-liif-edsr").eval()
+    model = as_upscaler(create_model("moeisr-liif-edsr")).eval()
     deepest = f"experts.{len(model.experts) - 1}."
     taken = {key.replace("experts.0.", deepest): v for key, v in dense.state_dict().items()}
     model.load_state_dict(model.state_dict() | taken)

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--scales", default="2,3,4")
     parser.add_argument("--budgets", default="none,0,0.1,0.25,0.35,0.5,0.75,1")
     args = parser.parse_args()
-    model, budgets = load(args.model, device="cpu").model, args.budgets.split(",")
+    model, budgets = load(args.model, device="cpu").upscaler, args.budgets.split(",")
     table: dict[str, list[tuple[float, float]]] = {budget: [] for budget in budgets}
     titles = []
     for data in [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pixperts import checkpoint, create_model
 from pixperts.convert import from_published, read_published
-from pixperts.models import MoEISR
+from pixperts.models import MoEISR, as_upscaler
 
 LICENCE = "BSD-3-Clause (EDSR-baseline-LIIF, Yinbo Chen)"
 # Without any training these six of sixteen blocks keep x4 near 30 dB on Set5: a residual
@@ -28,7 +28,7 @@ KEPT_BLOCKS = (0, 1, 2, 3, 14, 15)
 
 def widen(dense: MoEISR) -> MoEISR:
     """The mixture whose deepest expert is the dense decoder."""
-    model = create_model("moeisr-liif-edsr")
+    model = as_upscaler(create_model("moeisr-liif-edsr"))
     deepest = f"experts.{len(model.experts) - 1}."
     taken = {key.replace("experts.0.", deepest): v for key, v in dense.state_dict().items()}
     model.load_state_dict(model.state_dict() | taken)
@@ -37,7 +37,7 @@ def widen(dense: MoEISR) -> MoEISR:
 
 def prune(dense: MoEISR) -> MoEISR:
     """The tiny mixture with some of the encoder's blocks."""
-    model = create_model("moeisr-tiny")
+    model = as_upscaler(create_model("moeisr-tiny"))
     places = {str(old): str(new) for new, old in enumerate((*KEPT_BLOCKS, 16))}
     taken: dict[str, Tensor] = {}
     for key, value in dense.state_dict().items():
@@ -58,7 +58,7 @@ def main() -> None:
         sys.exit("usage: make_starts.py EDSR-BASELINE-LIIF.pth FOLDER")
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     torch.manual_seed(0)
-    dense = from_published("liif-edsr", read_published(source))
+    dense = as_upscaler(from_published("liif-edsr", read_published(source)))
     starts = {"liif-edsr": dense, "moeisr-liif-edsr": widen(dense), "moeisr-tiny": prune(dense)}
     for name, model in starts.items():
         card = checkpoint.Card(name, asdict(model.config), LICENCE, "DIV2K, by its authors")

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from pixperts import checkpoint
 from pixperts.errors import ModelError
-from pixperts.models import MoEISR, create_model
+from pixperts.models import MoEISR, as_upscaler, create_model
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
 
 def model() -> MoEISR:
     torch.manual_seed(0)
-    return create_model("moeisr-tiny", **TINY)
+    return as_upscaler(create_model("moeisr-tiny", **TINY))
 
 
 def card(**changes: Any) -> checkpoint.Card:

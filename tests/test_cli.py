@@ -20,7 +20,7 @@ from pixperts.cli import main
 from pixperts.errors import UsageError
 from pixperts.image import read_image, write_image
 from pixperts.jobs import Job, explain, plan
-from pixperts.models import PRESETS, MoEISR, MoEISRConfig
+from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler
 from pixperts.progress import ProgressBar
 
 SMALL: dict[str, Any] = {
@@ -559,7 +559,7 @@ def test_models(
     monkeypatch.setattr(restorer, "WEIGHTS", tmp_path)
     assert main(["models", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    cost = model.multiply_adds((500, 500), (1000, 1000), (0.75, 0.25))["total"] / 1e9
+    cost = as_upscaler(model).multiply_adds((500, 500), (1000, 1000), (0.75, 0.25))["total"] / 1e9
     assert lines[0] == {
         "name": "moeisr-tiny",
         "trained": True,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixperts import checkpoint, convert
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import create_model, moeisr
+from pixperts.models import as_upscaler, create_model, moeisr
 from pixperts.models.queries import Axis, axis_neighbours
 
 ALL = convert.PUBLISHED
@@ -59,7 +59,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
     rounded ones make 1.7e-3 of it, and float32 in our network another 6e-4.
     """
     state, image, size, expected = published_case(AMPLIFYING)
-    model = convert.from_published(AMPLIFYING, state)
+    model = as_upscaler(convert.from_published(AMPLIFYING, state))
     with torch.inference_mode():
         single = model(image, size).image
         alone = model(image[1:], size).image
@@ -88,7 +88,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
 def published_layout(name: str, seed: int = 0) -> dict[str, Tensor]:
     """A state dict in the published layout, with random weights, made from ours backwards."""
     torch.manual_seed(seed)
-    model = create_model(name)
+    model = as_upscaler(create_model(name))
     state: dict[str, Tensor] = {}
     first = 1 if name.startswith("liif") else 0
     for key, value in model.state_dict().items():

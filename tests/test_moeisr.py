@@ -11,7 +11,7 @@ from torch import Tensor
 from pixperts.convert import from_published
 from pixperts.errors import UsageError
 from pixperts.losses import balance_loss, gumbel_weights
-from pixperts.models import MoEISR
+from pixperts.models import MoEISR, as_upscaler
 from pixperts.models.edsr import EDSR, EDSRConfig
 
 SIZES = [((1, 1), (3, 5)), ((5, 6), (13, 11)), ((7, 4), (3, 9)), ((6, 6), (2, 3)), ((4, 5), (4, 5))]
@@ -89,7 +89,7 @@ def test_a_dense_model_equals_the_plain_definition(
 ) -> None:
     torch.manual_seed(0)
     oracle = plain(EDSR(EDSRConfig()))
-    ours = from_published(name, oracle.state_dict()).double()
+    ours = as_upscaler(from_published(name, oracle.state_dict())).double()
     oracle.double()
     lr = picture(2, 3, *lr_size).double()
     with torch.inference_mode():

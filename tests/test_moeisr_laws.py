@@ -9,7 +9,7 @@ from tiny_models import POOL, TINY, decoders, picture, run, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import PRESETS, MoEISR, MoEISRConfig, build, create_model
+from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler, build, create_model
 from pixperts.models.queries import axis_neighbours
 
 # ---------------------------------------------------------------- precision, cost, state
@@ -72,7 +72,7 @@ def test_multiply_adds_follow_the_shares() -> None:
 @pytest.mark.parametrize(("decoder", "layers"), [("liif", 345_856)])
 def test_the_cost_of_liif_is_that_of_its_paper(decoder: str, layers: int) -> None:
     """580-256-256-256-256-3 is 345 856 a query; here the 576 features count at LR resolution."""
-    model = create_model(f"{decoder}-edsr")
+    model = as_upscaler(create_model(f"{decoder}-edsr"))
     parts = model.multiply_adds((10, 10), (20, 20))
     assert parts["embedding"] == 576 * 256 * 100
     # The two numbers of the cell count once a picture; weighing adds 3 a neighbour.
@@ -120,17 +120,21 @@ def test_a_new_mapper_starts_from_equal_shares() -> None:
 
 
 def test_every_preset_is_known_by_name_and_its_kind() -> None:
-    assert len(PRESETS) == 13
+    assert len(PRESETS) == 16
     for name, preset in PRESETS.items():
+        if not isinstance(preset.config, MoEISRConfig):
+            assert name.startswith("moce-ir")
+            continue
         assert ("experts" in preset.summary) == name.startswith("moeisr")
         assert (len(preset.config.depths) > 1) == name.startswith("moeisr")
         assert preset.config.residual == ("lte" in name or "tiny" in name)
 
 
 def test_overrides_replace_fields_and_lists_become_tuples() -> None:
-    model = create_model("moeisr-tiny", depths=[0, 2], widths=[8, 16], width=32)
+    model = as_upscaler(create_model("moeisr-tiny", depths=[0, 2], widths=[8, 16], width=32))
     assert model.config.depths == (0, 2)
-    assert build({"depths": [0, 2], "widths": [8, 16], "width": 32}).config.width == 32
+    built = as_upscaler(build({"depths": [0, 2], "widths": [8, 16], "width": 32}))
+    assert built.config.width == 32
     with torch.inference_mode():
         assert model(picture(1, 3, 4, 4), (6, 6)).image.shape == (1, 3, 6, 6)
 

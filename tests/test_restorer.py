@@ -156,7 +156,7 @@ def test_routing_and_cost_are_told() -> None:
     costs = [restorer.multiply_adds(5, 6, 10, 12, routing) for routing in (cheap, dear)]
     assert costs[0] < costs[1]
     assert costs[1] == restorer.multiply_adds(5, 6, 10, 12, None)
-    assert costs[1] == restorer.model.multiply_adds((6, 5), (12, 10))["total"]
+    assert costs[1] == restorer.upscaler.multiply_adds((6, 5), (12, 10))["total"]
 
 
 def test_a_dense_model_has_no_routing_and_takes_no_budget() -> None:
@@ -224,7 +224,7 @@ def test_senseless_requests_are_refused(restorer: Restorer, options: dict[str, A
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_network_that_gives_no_numbers_is_reported(value: float) -> None:
     broken = tiny()
-    for expert in broken.model.pool:
+    for expert in broken.upscaler.pool:
         expert.colour.bias.data.fill_(value)
     with pytest.raises(ImageError, match="moeisr-tiny gave values that are not finite"):
         broken.upscale(noise(4, 4, 3), scale=2)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from pixperts import checkpoint
 from pixperts.errors import DataError, ModelError, UsageError
-from pixperts.models import create_model
-from pixperts.train_config import TrainConfig
+from pixperts.models import as_upscaler, create_model
+from pixperts.train_config import TrainConfig, UpscalingConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -138,9 +138,9 @@ def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:
     from pixperts.data import ArbitraryScale, load_photos
 
     settings = config(photos, max_steps=40, check_every=40, batch=4, ema=0.8)
-    trained = checkpoint.load(train(settings, tmp_path / "run"))[0]
+    trained = as_upscaler(checkpoint.load(train(settings, tmp_path / "run"))[0])
     torch.manual_seed(settings.seed)
-    fresh = create_model("moeisr-tiny", **OPTIONS)
+    fresh = as_upscaler(create_model("moeisr-tiny", **OPTIONS))
     data = ArbitraryScale(load_photos([photos]), patch=8, queries=200, seed=99)
     errors = []
     for model in (fresh, trained):
@@ -177,7 +177,7 @@ def test_frozen_parameters_stay_and_a_start_is_taken_over(photos: Path, tmp_path
 def test_a_dense_model_trains_too(photos: Path, tmp_path: Path) -> None:
     options = OPTIONS | {"depths": [1], "widths": [8]}
     path = train(config(photos, model_options=options, max_steps=2), tmp_path / "run")
-    assert len(checkpoint.load(path)[0].experts) == 1
+    assert len(as_upscaler(checkpoint.load(path)[0]).experts) == 1
 
 
 def test_hard_choices_and_a_falling_temperature_train(photos: Path, tmp_path: Path) -> None:
@@ -222,6 +222,7 @@ def test_a_configuration_is_read_from_yaml(tmp_path: Path) -> None:
     read = TrainConfig.from_yaml(path)
     assert read.photos == ("a", "b")
     assert read.learning_rate == 1e-4  # YAML by itself takes this for text
+    assert isinstance(read, UpscalingConfig)
     assert read.scales == (1.0, 3.0)
     assert read == TrainConfig.from_dict(dataclasses.asdict(read), "again")
 

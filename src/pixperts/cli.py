@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from pixperts import __version__
-from pixperts.defaults import DEFAULT_MODEL
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import MissingExtraError, PixpertsError, UsageError
 from pixperts.sizes import SizeRequest
 
@@ -97,6 +97,14 @@ Budget = Annotated[
         show_default=False,
     ),
 ]
+Quality = Annotated[
+    int | None, typer.Option(help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors are told.")]
+RepairModel = Annotated[
+    str,
+    typer.Option("--model", "-m", help="Name of a model that repairs, or weights file."),
+]
 
 
 @app.callback()
@@ -106,7 +114,7 @@ def root(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Enlarge photographs with mixtures of experts: compute goes where the picture needs it."""
+    """Enlarge and repair photographs with mixtures of experts that work where they are needed."""
 
 
 @app.command()
@@ -144,11 +152,9 @@ def upscale(
         ),
     ] = None,
     device: Device = "auto",
-    quality: Annotated[
-        int | None, typer.Option(help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.")
-    ] = None,
+    quality: Quality = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors are told.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Enlarge pictures to any size: give exactly one of the options that say how large."""
     from pixperts import jobs
@@ -173,13 +179,79 @@ def upscale(
     from pixperts.restorer import load
 
     restorer = load(model, device=device)
-    if len(restorer.model.experts) == 1:
+    _ = restorer.upscaler  # says so at once where the model is of the other kind
+    if not restorer.takes_budget:
         for flag, value in (("--budget", budget), ("--expert-map", expert_map)):
             if value is not None:
                 raise UsageError(f"{model} has a single expert: leave {flag} out.")
-    wishes = jobs.Wishes(request, budget, quality)
+    wishes = jobs.Enlargement(request, budget, quality)
     if jobs.run(planned, restorer, wishes, as_json=as_json, quiet=quiet):
         raise typer.Exit(1)
+
+
+@app.command()
+def restore(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures."),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File for one picture; folder for several, where names stay the same.",
+        ),
+    ],
+    model: RepairModel = DEFAULT_REPAIR_MODEL,
+    strength: Annotated[
+        float, typer.Option(help="1 = what the network says, 0 = the input, between: a blend.")
+    ] = 1.0,
+    device: Device = "auto",
+    quality: Quality = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Repair pictures: noise, rain, haze, motion blur, darkness, snow and their mixtures."""
+    from pixperts import jobs
+
+    if not 0.0 <= strength <= 1.0:
+        raise UsageError(f"--strength is {strength:g}, but must lie between 0 and 1.")
+    if "" in (*inputs, output, model):
+        raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
+    planned, remarks = jobs.plan([Path(name) for name in inputs], output)
+    jobs.check_quality(planned, quality)
+    if not quiet:
+        for remark in remarks:
+            print(remark, file=sys.stderr)
+    from pixperts.restorer import load
+
+    restorer = load(model, device=device)
+    _ = restorer.repairer  # says so at once where the model is of the other kind
+    wishes = jobs.Repair(strength, quality)
+    if jobs.run(planned, restorer, wishes, as_json=as_json, quiet=quiet):
+        raise typer.Exit(1)
+
+
+@app.command()
+def analyze(
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="One picture.")],
+    model: RepairModel = DEFAULT_REPAIR_MODEL,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
+    from pixperts.analysis import analyse
+    from pixperts.image import read_image
+    from pixperts.restorer import load
+
+    restorer = load(model, device=device)
+    _ = restorer.repairer
+    found = analyse(restorer, read_image(photo).pixels)
+    if as_json:
+        print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))
+    else:
+        print(found.to_text())
 
 
 @app.command()

@@ -1,3 +1,4 @@
 """What both the command line and the library take for granted; importing it costs nothing."""
 
 DEFAULT_MODEL = "moeisr-tiny"
+DEFAULT_REPAIR_MODEL = "moce-ir-tiny"

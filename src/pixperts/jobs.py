@@ -1,78 +1,37 @@
-"""Enlarge a list of picture files with one model: who goes where, what happened to each."""
+"""Take a list of picture files through one model: who goes where, what happened to each."""
 
 import json
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from pixperts.errors import ImageError, PixpertsError, UsageError
-from pixperts.image import (
-    DEFAULT_QUALITY,
-    SUFFIXES,
-    check_output,
-    is_image_path,
-    list_images,
-    read_image,
-    write_image,
-)
+from pixperts.errors import PixpertsError, UsageError
+from pixperts.image import DEFAULT_QUALITY, SUFFIXES, is_image_path, list_images
 from pixperts.progress import ProgressBar
-from pixperts.sizes import SizeRequest
+from pixperts.work import Enlarged, Enlargement, Job, Repair, Repaired, Wishes
 
 if TYPE_CHECKING:
     from pixperts.restorer import Restorer
 
-
-@dataclass(frozen=True)
-class Job:
-    """One picture file, the file it becomes, and perhaps one for the map of its experts."""
-
-    source: Path
-    target: Path
-    expert_map: Path | None = None
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What is asked of every picture of a run."""
-
-    size: SizeRequest
-    budget: float | None = None  # 0 to 1
-    quality: int | None = None  # 1 to 100, for the outputs that are JPEG or WebP
-
-
-@dataclass(frozen=True)
-class Result:
-    """One enlarged picture, as `--json` prints it."""
-
-    input: str
-    output: str
-    width: int  # pixels
-    height: int
-    new_width: int
-    new_height: int
-    seconds: float  # of the enlargement, without reading and writing files
-    model: str
-    mean_cost: float | None  # 1 = the dearest expert everywhere; None for a dense model
-    shares: list[float] | None  # of output pixels for each expert
-    multiply_adds: float
-    megapixels: float  # of the output
-
-    def to_line(self) -> str:
-        """One line for a person."""
-        sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
-        line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
-        if self.mean_cost is None or self.shares is None:
-            return line
-        shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
-        return f"{line}, mean cost {self.mean_cost:.2f}, experts {shares} %"
+__all__ = [
+    "Enlarged",
+    "Enlargement",
+    "Job",
+    "Repair",
+    "Repaired",
+    "Wishes",
+    "check_quality",
+    "explain",
+    "plan",
+    "run",
+]
 
 
 def plan(
@@ -145,7 +104,7 @@ def _refuse_clashes(jobs: Sequence[Job]) -> None:
             key = os.path.realpath(target)
             if key in taken:
                 raise UsageError(
-                    f"{taken[key]} and {job.source} would both be written to {target}: enlarge "
+                    f"{taken[key]} and {job.source} would both be written to {target}: put "
                     "them into different folders."
                 )
             taken[key] = job.source
@@ -179,13 +138,13 @@ def run(
     as_json: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Enlarge every picture and report each as it is done; the number of those that failed.
+    """Enlarge or repair every picture and report each; the number of those that failed.
 
     Results go to stdout as JSON lines or to stderr as text, failures always to stderr.
     """
     failed = 0
     visible = sys.stderr.isatty() and not (as_json or quiet)
-    weights = [_expected_pixels(job, wishes) if visible else 1.0 for job in jobs]
+    weights = [wishes.expected_pixels(job) if visible else 1.0 for job in jobs]
     with ProgressBar(weights, visible=visible) as bar, _remembering_interrupts() as check:
         for number, job in enumerate(jobs):
             check()
@@ -197,7 +156,7 @@ def run(
 
             entry: dict[str, Any]
             try:
-                result = enlarge(job, restorer, wishes, advance)
+                result = wishes.work(job, restorer, advance)
             except Exception as error:  # one bad picture must not cost the others
                 failed += 1
                 sentence = explain(job.source, error)
@@ -242,59 +201,6 @@ def _remembering_interrupts() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def enlarge(
-    job: Job, restorer: "Restorer", wishes: Wishes, progress: Callable[[float], None]
-) -> Result:
-    """Read, enlarge and write one picture; what cannot be written is refused before the work.
-
-    Raises:
-        UsageError, ImageError: with one sentence.
-    """
-    picture = read_image(job.source)
-    width, height = picture.width, picture.height
-    size = wishes.size.resolve(width, height)
-    kind = _kind(job.target) or picture.format
-    quality = wishes.quality if kind in DEFAULT_QUALITY else None
-    check_output(job.target, *size, kind, quality)
-    if job.expert_map is not None:
-        check_output(job.expert_map, *size)
-    # Nothing is heard of the encoder, so the first band of rows brings its share along.
-    parts = restorer.model.multiply_adds((height, width), (size[1], size[0]))
-    first = parts["encoder"] / parts["total"]
-    started = time.perf_counter()
-    pixels, routing = restorer.upscale_with_routing(
-        picture.pixels,
-        size=size,
-        budget=wishes.budget,
-        progress=lambda share: progress(first + (1 - first) * share),
-    )
-    seconds = time.perf_counter() - started
-    chart = None
-    if job.expert_map is not None:
-        from pixperts.expert_maps import draw
-
-        if routing is None:
-            raise UsageError(f"{restorer.name} has a single expert: leave the map of experts out.")
-        chart = draw(routing)
-    write_image(job.target, pixels, format=kind, quality=quality)
-    if job.expert_map is not None and chart is not None:
-        write_image(job.expert_map, chart)
-    return Result(
-        input=str(job.source),
-        output=str(job.target),
-        width=width,
-        height=height,
-        new_width=size[0],
-        new_height=size[1],
-        seconds=round(seconds, 3),
-        model=restorer.name,
-        mean_cost=None if routing is None else routing.mean_cost,
-        shares=None if routing is None else list(routing.shares),
-        multiply_adds=restorer.multiply_adds(width, height, *size, routing),
-        megapixels=size[0] * size[1] / 1e6,
-    )
-
-
 def explain(source: Path, error: Exception) -> str:
     """One sentence that names the picture, whatever went wrong with it.
 
@@ -312,33 +218,3 @@ def explain(source: Path, error: Exception) -> str:
             "programs."
         )
     return f"{source}: failed unexpectedly ({type(error).__name__}: {text}); please report it."
-
-
-def _kind(path: Path) -> str | None:
-    return SUFFIXES.get(path.suffix.lower())
-
-
-def _expected_pixels(job: Job, wishes: Wishes) -> float:
-    """Output pixels by the file's header; 0 for a picture that will be refused."""
-    try:
-        size = wishes.size.resolve(*_header_size(job.source))
-        check_output(job.target, *size, _kind(job.target) or "png")
-    except PixpertsError:
-        return 0.0
-    return float(size[0] * size[1])
-
-
-def _header_size(path: Path) -> tuple[int, int]:
-    """Upright (width, height) without decoding; ImageError where there is no such header."""
-    import pyvips
-
-    if not os.path.isfile(path):
-        raise ImageError(f"{path} is not a regular file: name a picture file.")
-    try:
-        # Through a source, because a file name with brackets would be taken for options.
-        source = pyvips.Source.new_from_file(os.fspath(path))
-        image = pyvips.Image.new_from_source(source, "", access="sequential")
-        turned = image.get_typeof("orientation") and image.get("orientation") in range(5, 9)
-    except pyvips.Error as error:
-        raise ImageError(f"{path} cannot be decoded: copy it again.") from error
-    return (image.height, image.width) if turned else (image.width, image.height)

@@ -17,7 +17,7 @@ from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
 from pixperts.errors import ImageError, ModelError, UsageError
 from pixperts.kinds import to_tensor
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoCEIR, MoEISR, Network
+from pixperts.models import MoCEIR, MoEISR, Network, as_repairer, as_upscaler
 from pixperts.resize import bicubic
 from pixperts.routing import Routing
 from pixperts.sizes import SizeRequest, check_memory
@@ -112,9 +112,7 @@ class Restorer:
         Raises:
             UsageError: if it repairs.
         """
-        if not isinstance(self.model, MoEISR):
-            raise UsageError(f"{self.name} repairs and does not enlarge: use 'restore'.")
-        return self.model
+        return as_upscaler(self.model, self.name)
 
     @property
     def repairer(self) -> MoCEIR:
@@ -123,9 +121,7 @@ class Restorer:
         Raises:
             UsageError: if it enlarges.
         """
-        if not isinstance(self.model, MoCEIR):
-            raise UsageError(f"{self.name} enlarges and does not repair: use 'upscale'.")
-        return self.model
+        return as_repairer(self.model, self.name)
 
     @property
     def takes_budget(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from pixperts.errors import ModelError
+from pixperts.errors import ModelError, UsageError
 from pixperts.models.config import MoEISRConfig
 from pixperts.models.mapper import Mapper
 from pixperts.models.moce_ir import MOCE_PRESETS, MoCEIR, MoCEIRConfig
@@ -21,6 +21,8 @@ __all__ = [
     "Network",
     "Output",
     "Preset",
+    "as_repairer",
+    "as_upscaler",
     "build",
     "create_model",
     "family_of",
@@ -119,6 +121,20 @@ def build(config: dict[str, Any], family: str = "moeisr") -> Network:
 def family_of(model: Network) -> str:
     """The family of a network: moeisr (enlarges) or moce-ir (repairs)."""
     return "moce-ir" if isinstance(model, MoCEIR) else "moeisr"
+
+
+def as_upscaler(model: Network, name: str = "this model") -> MoEISR:
+    """The network, if it is one that enlarges; UsageError if it repairs."""
+    if not isinstance(model, MoEISR):
+        raise UsageError(f"{name} repairs and does not enlarge: use 'restore'.")
+    return model
+
+
+def as_repairer(model: Network, name: str = "this model") -> MoCEIR:
+    """The network, if it is one that repairs; UsageError if it enlarges."""
+    if not isinstance(model, MoCEIR):
+        raise UsageError(f"{name} enlarges and does not repair: use 'upscale'.")
+    return model
 
 
 def _network(config: Config) -> Network:

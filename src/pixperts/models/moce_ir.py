@@ -277,13 +277,18 @@ class MoCEIR(nn.Module):
         return auxiliary_loss(routings, self.complexities, self.config.router_noise)
 
     def multiply_adds(
-        self, size: tuple[int, int], routings: Sequence[Routing] | None = None
+        self,
+        size: tuple[int, int],
+        routings: Sequence[Routing] | None = None,
+        *,
+        every: bool = False,
     ) -> dict[str, float]:
         """Analytic multiply-adds of one picture, by part.
 
         Args:
             size: (H, W).
             routings: of a forward pass, averaged over its pictures; None = the dearest experts.
+            every: as if every expert ran, which is what routing saves.
 
         Returns:
             encoder, latent, decoder (shared parts), experts, refinement, total.
@@ -302,11 +307,13 @@ class MoCEIR(nn.Module):
             parts["decoder"] += multiply_adds_per_pixel(up) * here / 4
             parts["decoder"] += multiply_adds_per_pixel(merge) * here
             for block in _layers(stage):
-                every = multiply_adds_per_pixel(block)
-                every -= multiply_adds_per_pixel(block.adapter.experts)
-                parts["decoder"] += every * here
+                shared = multiply_adds_per_pixel(block)
+                shared -= multiply_adds_per_pixel(block.adapter.experts)
+                parts["decoder"] += shared * here
                 costs, count, share = block.adapter.expert_multiply_adds, self.config.top_k, 1.0
-                if routings is None:
+                if every:
+                    parts["experts"] += sum(costs) * here
+                elif routings is None:
                     parts["experts"] += sum(sorted(costs)[-count:]) * here
                 else:
                     count = routings[place].experts.shape[1]
