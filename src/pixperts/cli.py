@@ -1,23 +1,28 @@
 """The command line. Only what `--help` needs is imported here; the rest inside the commands."""
 
-import contextlib
-import importlib.util
 import json
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from pixperts import __version__
+from pixperts import __version__, cli_research
+from pixperts.cli_options import (
+    Budget,
+    Device,
+    Json,
+    Quality,
+    Quiet,
+    RepairModel,
+    check_budget,
+)
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.errors import PixpertsError, UsageError
 from pixperts.sizes import SizeRequest
 
 
@@ -87,26 +92,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable lines on stdout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Budget = Annotated[
-    float | None,
-    typer.Option(
-        help="Compute to spend: 0 = the cheapest expert everywhere, 1 = the best. Unset, the "
-        "model decides.",
-        show_default=False,
-    ),
-]
-Quality = Annotated[
-    int | None, typer.Option(help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors are told.")]
-RepairModel = Annotated[
-    str,
-    typer.Option("--model", "-m", help="Name of a model that repairs, or weights file."),
-]
-
-
 @app.callback()
 def root(
     version: Annotated[
@@ -168,7 +153,7 @@ def upscale(
         short_side=short_side,
         megapixels=megapixels,
     )
-    _check_budget(budget)
+    check_budget(budget)
     if "" in (*inputs, output, expert_map, model):  # Path("") would be the current folder
         raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
     planned, remarks = jobs.plan([Path(name) for name in inputs], output, expert_map)
@@ -267,116 +252,4 @@ def models(as_json: Json = False) -> None:
         catalogue.show(listed)
 
 
-@app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="Name, weights file, or 'bicubic'.")],
-    data: Annotated[Path, typer.Argument(help="Folder of pictures, or one with HR/ and LR_x2/.")],
-    scale: Annotated[str, typer.Option("--scale", "-s", help="Factors, such as 2,3,4.")],
-    protocol: Annotated[
-        str, typer.Option(help="y-shave (luma) or rgb-shave: what is compared.")
-    ] = "y-shave",
-    budget: Budget = None,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Measure PSNR, SSIM and cost on a folder of pictures."""
-    scales = _scales(scale)
-    _check_budget(budget)
-    from pixperts import evaluate as measuring
-    from pixperts.progress import ProgressBar
-    from pixperts.restorer import load
-
-    pictures = measuring.SuperResolutionSet.open(data)
-    upscaler = measuring.bicubic_upscaler() if model == "bicubic" else load(model, device=device)
-    visible = sys.stderr.isatty() and not as_json
-    with ProgressBar([1.0] * (len(scales) * len(pictures)), visible=visible) as bar:
-        scores = measuring.evaluate_upscaling(
-            upscaler,
-            pictures,
-            scales,
-            protocol,
-            budget,
-            lambda done, _: bar.update(done - 1, 1.0),
-        )
-    if as_json:
-        print(measuring.to_json_lines(model, pictures.name, scores), end="")
-    else:
-        print(measuring.format_table(model, pictures.name, scores))
-
-
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(metavar="FILE.pth", help="Published weights.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What to write.")],
-    name: Annotated[
-        str | None, typer.Option(help="Preset they belong to; recognised when unset.")
-    ] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the weights, kept inside.")] = "unknown",
-) -> None:
-    """Turn published LIIF, LTE or MoCE-IR weights into a file of ours."""
-    from pixperts.convert import convert_file
-
-    preset = convert_file(source, target, name=name, licence=licence)
-    print(f"{target}: {preset}, licence {licence}", file=sys.stderr)
-
-
-@app.command()
-def train(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="What to train.")],
-    folder: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="RUN_DIR", help="Folder of the run."),
-    ],
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
-    max_time: Annotated[
-        str | None, typer.Option(metavar="HH:MM:SS", help="Stop after this time.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
-) -> None:
-    """Train a model (needs pixperts\\[train])."""
-    limit = None if max_time is None else _duration(max_time)
-    for module in ("lightning", "tensorboard", "yaml"):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError("training", "train")
-    from pixperts.training import TrainConfig
-    from pixperts.training import train as run
-
-    weights = run(
-        TrainConfig.from_yaml(config), folder, max_steps=max_steps, max_time=limit, resume=resume
-    )
-    print(f"{weights} is ready for 'pixperts upscale --model {weights}'.", file=sys.stderr)
-
-
-def _check_budget(budget: float | None) -> None:
-    if budget is not None and not 0.0 <= budget <= 1.0:
-        raise UsageError(f"--budget is {budget:g}, but must lie between 0 and 1.")
-
-
-def _scales(text: str) -> list[float]:
-    """Factors from text such as "2,3,4".
-
-    >>> _scales("2, 3.5")
-    [2.0, 3.5]
-    """
-    scales: list[float] = []
-    with contextlib.suppress(ValueError):
-        scales = [float(part) for part in text.split(",")]
-    if not scales:
-        raise UsageError(f"--scale takes numbers with commas between, such as 2,3,4, not {text!r}.")
-    return scales
-
-
-def _duration(text: str) -> timedelta:
-    """A time from HH:MM:SS.
-
-    >>> _duration("02:00:30").total_seconds()
-    7230.0
-    """
-    match = re.fullmatch(r"(\d{1,4}):([0-5]\d):([0-5]\d)", text)
-    time = timedelta()
-    if match:
-        hours, minutes, seconds = map(int, match.groups())
-        time = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    if not time:
-        raise UsageError(f"--max-time is {text!r}, but must be hours:minutes:seconds, as 02:00:00.")
-    return time
+cli_research.register(app)

@@ -1,5 +1,6 @@
 """Pictures of routing: which expert did which pixel, with a legend of shares."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -92,3 +93,55 @@ def label(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
     letters = _text(text)[:20, : width - 8]
     framed[3 : 3 + letters.shape[0], 6 : 6 + letters.shape[1]] = letters[..., None]
     return framed
+
+
+def draw_table(
+    tasks: Sequence[str], shares: Sequence[Sequence[Sequence[float]]], *, cell: int = 44
+) -> NDArray[np.uint8]:
+    """Experts by task as a picture: a row a task, a group of cells a decoder block.
+
+    Args:
+        tasks: names of the rows.
+        shares: for each task and decoder block, the share of pictures each expert was given.
+        cell: side of a cell in pixels; the fuller the cell, the larger its share, in the expert's
+            colour, with the percentage in it.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    blocks, experts = len(shares[0]), len(shares[0][0])
+    colours = palette(experts)
+    names = [_text(task) for task in tasks]
+    left = max(name.shape[1] for name in names) + 16
+    gap, top = 10, 26
+    width = left + blocks * (experts * cell + gap)
+    picture = np.full((top + len(tasks) * cell + 8, width, 3), 24, np.uint8)
+
+    def put(letters: NDArray[np.uint8], row: int, column: int) -> None:
+        room = picture[row : row + letters.shape[0], column : column + letters.shape[1]]
+        np.maximum(room, letters[: room.shape[0], : room.shape[1], None], out=room)
+
+    for block in range(blocks):
+        put(_text(f"block {block}"), 5, left + block * (experts * cell + gap))
+    for row, (name, mine) in enumerate(zip(names, shares, strict=True)):
+        upper = top + row * cell
+        put(name, upper + (cell - name.shape[0]) // 2, 6)
+        for block, values in enumerate(mine):
+            for expert, share in enumerate(values):
+                column = left + block * (experts * cell + gap) + expert * cell
+                side = cell - 4
+                square = picture[upper : upper + side, column : column + side]
+                square[...] = 48
+                square[side - round(share * side) :] = colours[expert]
+                if share >= 0.005:
+                    letters = _text(f"{100 * share:.0f}")
+                    dark = colours[expert].astype(int).sum() > 380 and share > 0.6
+                    ink = letters[:, :, None]
+                    y = (side - letters.shape[0]) // 2
+                    x = max(0, (side - letters.shape[1]) // 2)
+                    spot = square[y : y + letters.shape[0], x : x + letters.shape[1]]
+                    ink = ink[: spot.shape[0], : spot.shape[1]]
+                    weight = (ink.astype(np.float64) - 24) / 231
+                    target = 0 if dark else 255
+                    spot[...] = (spot * (1 - weight) + target * weight).astype(np.uint8)
+    return picture
