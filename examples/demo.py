@@ -1,4 +1,4 @@
-"""Enlarge the sample photos with the packaged weights, and lay before and after side by side.
+"""Enlarge and repair the sample photos with the packaged weights, before and after side by side.
 
 Runs the same command line that a user would: everything that this writes can be had by hand.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pixperts.degradations import degrade
 from pixperts.expert_maps import label
 from pixperts.image import from_float, read_image, to_float, write_image
 from pixperts.resize import bicubic
@@ -20,6 +21,10 @@ from pixperts.resize import bicubic
 HERE = Path(__file__).parent
 PHOTOS = ("budgie", "osprey", "circuits", "colosseum")
 CROP = (300, 240)  # width and height of a detail on the sheet, in enlarged pixels
+# What is done to one sample photo before it is repaired; synthetic, the same on every machine.
+SPOILT = "budgie"
+TASKS = {"noise25": "noisy", "rain": "rainy", "haze": "hazy", "low_light": "dark"}
+SEED = 4
 
 
 def pixperts(*arguments: str | Path) -> None:
@@ -62,8 +67,47 @@ def row(name: str, out: Path) -> NDArray[np.uint8]:
     return np.concatenate([label(picture, text) for text, picture in pictures.items()], axis=1)
 
 
+def spoil(out: Path) -> list[Path]:
+    """Write a noisy, a rainy, a hazy and a dark version of one sample photo."""
+    photo = torch.from_numpy(to_float(read_image(HERE / f"{SPOILT}.jpg").pixels)).permute(2, 0, 1)
+    files = []
+    for task, name in TASKS.items():
+        pixels = degrade(photo, task, SEED).permute(1, 2, 0).numpy()
+        files.append(out / "spoilt" / f"{SPOILT}_{name}.png")
+        write_image(files[-1], from_float(pixels, np.uint8))
+    return files
+
+
+def repaired_row(file: Path, out: Path) -> NDArray[np.uint8]:
+    """One spoilt photo: as it is, repaired, and the original, each in part."""
+    rows, columns = CROP[1], (4 * CROP[0] + 20) // 3
+    pictures = {
+        f"{file.stem.replace('_', ', ')} (synthetic)": read_image(file).pixels,
+        "repaired by pixperts": read_image(out / "repaired" / file.name).pixels,
+        "original": read_image(HERE / f"{SPOILT}.jpg").pixels,
+    }
+    shown = []
+    for text, picture in pictures.items():
+        top, left = (
+            (side - room) // 2
+            for side, room in zip(picture.shape[:2], (rows, columns), strict=True)
+        )
+        part = picture[max(top, 0) :, max(left, 0) :][:rows, :columns]
+        shown.append(label(np.ascontiguousarray(part), text))
+    return np.concatenate(shown, axis=1)
+
+
+def stack(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Rows one below the other, made equally wide."""
+    width = max(row.shape[1] for row in rows)
+    padding = [((0, 0), (0, width - row.shape[1]), (0, 0)) for row in rows]
+    return np.concatenate(
+        [np.pad(row, pad, constant_values=24) for row, pad in zip(rows, padding, strict=True)]
+    )
+
+
 def main() -> None:
-    """Enlarge by factor and to a width, map the experts, write the sheet."""
+    """Enlarge by factor and to a width, map the experts, repair, write the sheet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("out"))
     out = parser.parse_args().out
@@ -71,8 +115,10 @@ def main() -> None:
     start = time.perf_counter()
     pixperts("upscale", *photos, "-o", out / "x2.5", "-s", "2.5", "--expert-map", out / "experts")
     pixperts("upscale", *photos, "-o", out / "width_1000", "--width", "1000", "--budget", "0.3")
-    sheet = np.concatenate([row(name, out) for name in PHOTOS])
-    write_image(out / "sheet.png", sheet)
+    spoilt = spoil(out)
+    pixperts("restore", *spoilt, "-o", f"{out / 'repaired'}/")
+    sheet = [row(name, out) for name in PHOTOS] + [repaired_row(file, out) for file in spoilt]
+    write_image(out / "sheet.png", stack(sheet))
     seconds = time.perf_counter() - start
     print(f"\n{out / 'sheet.png'}: before and after side by side ({seconds:.0f} s in all).")
 

@@ -2,18 +2,28 @@
 
     python scripts/package.py runs/tiny/last.safetensors moeisr-tiny \\
         --quality '{"Set5 x2": 37.3}' --shares '[0.5, 0.2, 0.2, 0.1]'
+    python scripts/package.py runs/moce_tiny/last.safetensors moce-ir-tiny \\
+        --quality '{"CBSD68 sigma 25": 29.5}' --protocol "RGB, whole picture, dB" \\
+        --signatures CID22-VAL
 
 Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
-the packaged file, so the figures of a card are those of what users get.
+the packaged file, so the figures of a card are those of what users get. With `--signatures`, a
+model that repairs learns from a folder of clean photos what each task looks like to its routers
+(`pixperts analyze`).
 """
 
 import argparse
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pixperts import checkpoint
-from pixperts.restorer import WEIGHTS
+from pixperts.analysis import measure_signatures
+from pixperts.data import load_photos
+from pixperts.restorer import WEIGHTS, Restorer
+
+SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light")
 
 
 def main() -> None:
@@ -21,14 +31,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("weights", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--quality", type=json.loads, default={}, help="JSON: set and scale to dB")
+    parser.add_argument("--quality", type=json.loads, default={}, help="JSON: set to dB")
+    parser.add_argument("--protocol", default="Y channel, border of `scale` pixels cut, dB")
     parser.add_argument("--shares", type=json.loads, help="JSON list: typical share an expert")
+    parser.add_argument("--signatures", type=Path, help="folder of clean validation photos")
     args = parser.parse_args()
     model, card = checkpoint.load(args.weights)
-    notes = {"quality": args.quality, "protocol": "Y channel, border of `scale` pixels cut, dB"}
+    notes: dict[str, Any] = {"quality": args.quality, "protocol": args.protocol}
     if args.shares:
         notes["shares"] = args.shares
     card = replace(card, name=args.name, config=asdict(model.config), notes=notes)
+    if args.signatures:
+        photos = load_photos([args.signatures])
+        restorer = Restorer(model, card, device="cpu")
+        signatures, right = measure_signatures(restorer, photos, SIGNED)
+        notes["signatures"] = signatures.to_notes()
+        print(f"recognised by signature, of {len(photos)} photos a task, fitted on the other half:")
+        for task, share in right.items():
+            print(f"  {task}: {share:.0%}")
     target = WEIGHTS / f"{args.name}.safetensors"
     checkpoint.save(target, model, card, half=True)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")

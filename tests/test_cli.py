@@ -565,6 +565,7 @@ def test_models(
         "trained": True,
         "summary": PRESETS["moeisr-tiny"].summary,
         "parameters": sum(value.numel() for value in model.parameters()),
+        "does": "enlarge",
         "gmac_per_megapixel": cost,
         "quality": {"Set5 x2": 37.6},
         "licence": "Apache-2.0",

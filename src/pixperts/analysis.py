@@ -63,7 +63,12 @@ class Analysis:
         spent = model.multiply_adds(size, routings)["total"]
         every = model.multiply_adds(size, every=True)["total"]
         stored = restorer.card.notes.get("signatures")
-        tasks = () if stored is None else Signatures.from_notes(stored).nearest(signature(routings))
+        tasks: tuple[tuple[str, float], ...] = ()
+        if stored is not None:
+            known, own = Signatures.from_notes(stored), signature(routings)
+            if known.means.shape[1] != len(own):
+                raise ModelError("the routing signatures of these weights fit another model.")
+            tasks = known.nearest(own)
         blocks = tuple(
             Block(
                 name=routing.name,
@@ -158,7 +163,10 @@ class Signatures:
             tasks = tuple(str(task) for task in notes["tasks"])
             means = np.array(notes["means"], np.float64)
             precision = np.array(notes["precision"], np.float64)
-            if means.shape != (len(tasks), len(precision)) or precision.ndim != 2:
+            features = len(precision)
+            if means.shape != (len(tasks), features) or precision.shape != (features, features):
+                raise ValueError
+            if not (tasks and np.isfinite(means).all() and np.isfinite(precision).all()):
                 raise ValueError
         except (TypeError, KeyError, ValueError) as error:
             raise ModelError("the routing signatures of these weights are damaged.") from error
@@ -178,8 +186,10 @@ def analyse(restorer: "Restorer", image: Any) -> Analysis:
     """Run the network on one image and tell what its routers saw.
 
     Raises:
-        UsageError, ImageError: as `Restorer.restore_with_routing`.
+        UsageError, ImageError: as `Restorer.restore_with_routing`, and for a batch of several.
     """
+    if isinstance(image, Tensor) and image.dim() == 4 and len(image) > 1:
+        raise UsageError(f"one picture is analysed at a time, not a batch of {len(image)}.")
     result, routings = restorer.restore_with_routing(image)
     if isinstance(result, Tensor):
         size = (result.shape[-2], result.shape[-1])
@@ -203,7 +213,12 @@ def measure_signatures(
     Returns:
         The signatures of all photos, and for each task the share of photos recognised when
         signatures are fitted to the other half of the photos.
+
+    Raises:
+        UsageError: for fewer than four photos.
     """
+    if len(photos) < 4:
+        raise UsageError("routing signatures are measured on at least four photos.")
     features: dict[str, Array] = {}
     for task in tasks:
         found = []

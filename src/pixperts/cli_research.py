@@ -175,13 +175,13 @@ def train(
     for module in ("lightning", "tensorboard", "yaml"):
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError("training", "train")
-    from pixperts.training import TrainConfig
+    from pixperts.train_config import RestorationConfig, TrainConfig
     from pixperts.training import train as run
 
-    weights = run(
-        TrainConfig.from_yaml(config), folder, max_steps=max_steps, max_time=limit, resume=resume
-    )
-    print(f"{weights} is ready for 'pixperts upscale --model {weights}'.", file=sys.stderr)
+    read = TrainConfig.from_yaml(config)
+    weights = run(read, folder, max_steps=max_steps, max_time=limit, resume=resume)
+    use = "restore" if isinstance(read, RestorationConfig) else "upscale"
+    print(f"{weights} is ready for 'pixperts {use} --model {weights}'.", file=sys.stderr)
 
 
 def _scales(text: str) -> list[float]:

@@ -124,7 +124,8 @@ def recognise(state: dict[str, Any]) -> str:
     parts = {part for key in unwrap(state) for part in key.split(".")}
     for key, value in unwrap(state).items():
         if key.endswith("patch_embed.proj.weight") and "freq_embed" in parts:
-            return "moce-ir-s" if value.shape[0] == 32 else "moce-ir"
+            small = isinstance(value, Tensor) and value.shape[:1] == (32,)
+            return "moce-ir-s" if small else "moce-ir"
     encoder = next((name for mark, name in marks.items() if mark in parts), None)
     if encoder is None or "imnet" not in parts:
         raise ModelError(

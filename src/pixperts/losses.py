@@ -82,33 +82,33 @@ def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
 
 
 def budgeted_error(
-    logits: Tensor, errors: Tensor, costs: Tensor, price: Tensor, temperature: float = 0.1
+    logits: Tensor, errors: Tensor, costs: Tensor, price: Tensor, temperature: float
 ) -> Tensor:
     """Error plus price times cost of a mapper that is asked for a budget.
 
-    `routing.choose` meets a budget by argmax(logits - beta * cost). With beta = price, a choice is
-    best where -logits are the errors themselves, up to a constant an item; this loss is what such
-    a choice costs, softened by the temperature, so that one mapper learns all budgets.
+    `routing.choose` meets a budget by argmax(logits - beta * cost). With beta = price the choice is
+    best where -logits are the errors themselves, up to a constant an item. This is what such a
+    choice costs, softened by a temperature; with prices drawn at random, one mapper learns all
+    budgets.
 
     Args:
         logits: (..., J).
         errors: (..., J), not negative, taken as given.
         costs: (J,).
         price: of a unit of cost in units of error; broadcastable to (..., 1).
-        temperature: softness of the choice relative to the price of the dearest expert.
+        temperature: softness of the choice, relative to the price.
 
     Returns:
-        A scalar: the mean of sum_j p_j (error_j + price * cost_j), divided by price.
+        A scalar: the mean of sum_j p_j (error_j + price * cost_j).
 
     Example:
         >>> logits = torch.tensor([[0.0, 100.0]])  # the second by far
         >>> errors, costs = torch.tensor([[3.0, 1.0]]), torch.tensor([0.5, 1.0])
-        >>> budgeted_error(logits, errors, costs, torch.tensor(2.0))  # (1 + 2 * 1) / 2
-        tensor(1.5000)
+        >>> budgeted_error(logits, errors, costs, torch.tensor(2.0), 1.0)  # 1 + 2 * 1
+        tensor(3.)
     """
     shifted = (logits - price * costs) / (temperature * price)
-    total = errors.detach() / price + costs
-    return (shifted.softmax(dim=-1) * total).sum(dim=-1).mean()
+    return (shifted.softmax(dim=-1) * (errors.detach() + price * costs)).sum(dim=-1).mean()
 
 
 def spectral_l1(image: Tensor, target: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class RestorationTask(Task):
                 degraded = degraded_or_clean(clean, task, number)
                 image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
                 # A picture that comes back exactly counts as 100 dB.
-                values.append(min(100.0, psnr(image, clean, "rgb")))
+                values.append(min(psnr(image, clean, "rgb"), 100.0))
             if values:
                 notes[f"psnr_{task}"] = sum(values) / len(values)
         print(self.expert_table(), flush=True)

@@ -110,7 +110,7 @@ class UpscalingConfig(TrainConfig):
     cost_weight: float = 0.0  # of the expected cost
     routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
     budget_weight: float = 0.0  # of `budgeted_error`, which trains the mapper for every budget
-    prices: tuple[float, float] = (0.01, 10.0)  # of a unit of cost in it, drawn log-uniformly
+    prices: tuple[float, float] = (0.05, 2.0)  # of a unit of cost in it, drawn log-uniformly
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
 
     def __post_init__(self) -> None:
@@ -148,6 +148,7 @@ class RestorationConfig(TrainConfig):
         super().__post_init__()
         self._at_least_one("validation_images")
         from pixperts.degradations import TASKS
+        from pixperts.pairs import REPEATS
 
         sources = [bool(self.tasks), self.published is not None, self.input is not None]
         if sum(sources) != 1 or (self.input is None) != (self.target is None):
@@ -155,13 +156,23 @@ class RestorationConfig(TrainConfig):
                 "give exactly one source of training data: tasks, published with layouts, or "
                 "input with target."
             )
+        if self.published is not None and self.published not in REPEATS:
+            raise UsageError(
+                f"published is {self.published!r}, but must be one of {', '.join(REPEATS)}."
+            )
+        for name, folder in self.layouts.items():
+            if not isinstance(folder, str):
+                raise UsageError(f"the folder of layout {name!r} is {folder!r}, but must be text.")
         known = {*TASKS, "clean"}
         for name in (*self.tasks, *self.validation_tasks):
             if name not in known:
                 raise UsageError(f"unknown task {name!r}; known are {', '.join(sorted(known))}.")
         for name, weight in self.tasks.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-                raise UsageError(f"the weight of task {name!r} is {weight!r}, not above 0.")
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not (number and 0 < weight < math.inf):
+                raise UsageError(
+                    f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
+                )
 
 
 def _repairs(name: Any) -> bool:

@@ -91,9 +91,8 @@ class SuperResolutionTask(Task):
             relative = squared / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
             low, high = config.prices
             drawn = torch.rand(len(lr), 1, 1, generator=noise, device=lr.device)
-            priced = budgeted_error(
-                logits.float(), relative, self.costs, low * (high / low) ** drawn
-            )
+            price = low * (high / low) ** drawn  # (B, 1, 1)
+            priced = budgeted_error(logits.float(), relative, self.costs, price, temperature)
             terms["budget"] = config.budget_weight * priced
         loss = torch.stack(list(terms.values())).sum()
         if step % 50 == 0:

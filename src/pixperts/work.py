@@ -191,10 +191,10 @@ class Repair:
             picture.pixels, strength=self.strength, progress=progress
         )
         seconds = time.perf_counter() - started
-        write_image(job.target, pixels, format=kind, quality=quality)
         from pixperts.analysis import Analysis
 
-        found = Analysis.of(restorer, routings, (height, width))
+        found = Analysis.of(restorer, routings, (height, width))  # it may fail: nothing is written
+        write_image(job.target, pixels, format=kind, quality=quality)
         return Repaired(
             input=str(job.source),
             output=str(job.target),
