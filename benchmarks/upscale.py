@@ -35,7 +35,7 @@ def dense_part(model: MoEISR) -> MoEISR:
     options = model.config.__dict__ | {
         "depths": model.config.depths[-1:],
         "widths": model.config.widths[-1:],
-        "neck": 0,
+        "neighbours": (),
     }
     dense = MoEISR(MoEISRConfig(**options))
     deepest = f"experts.{len(model.experts) - 1}."

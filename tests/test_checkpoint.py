@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from moce_models import mini
 from safetensors.torch import load_file, save_file
 
 from pixperts import checkpoint
@@ -58,6 +59,19 @@ def test_a_round_trip_keeps_everything(path: Path) -> None:
     assert facts == card(notes={"psnr": 31.25, "steps": [1, 2]}, config=facts.config)
     assert checkpoint.read_card(path) == facts
     assert [p.name for p in path.parent.iterdir()] == ["tiny.safetensors"]
+
+
+def test_the_family_is_kept_and_old_files_without_one_enlarge(path: Path) -> None:
+    assert checkpoint.read_card(path).family == "moeisr"
+    facts = {**asdict(checkpoint.read_card(path)), "format": checkpoint.FORMAT}
+    del facts["family"]
+    save_file(load_file(path), path, metadata={"pixperts": json.dumps(facts)})
+    assert isinstance(checkpoint.load(path)[0], MoEISR)
+    repairing = path.with_name("mini.safetensors")
+    checkpoint.save(repairing, mini(top_k=2), card())
+    loaded, told = checkpoint.load(repairing)
+    assert told.family == "moce-ir"
+    assert loaded.config == mini(top_k=2).config
 
 
 def test_a_file_is_readable_as_the_user_wishes(path: Path) -> None:
@@ -188,6 +202,9 @@ def test_no_safetensors_file_at_all_is_refused(tmp_path: Path) -> None:
         ({"config": [1]}, "damaged"),
         ({"notes": "text"}, "damaged"),
         ({"name": 3}, "damaged"),
+        ({"family": 3}, "damaged"),
+        ({"family": "moce"}, "unknown family of models 'moce'; known are moeisr, moce-ir"),
+        ({"family": "moce-ir"}, "unknown model option 'encoder'"),
         ({"config": {"width": 10**9}}, "width"),
         ({"config": {"width": "wide"}}, "width"),
         ({"config": {"depths": [10**9], "widths": [4]}}, "depth"),

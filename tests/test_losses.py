@@ -1,9 +1,16 @@
-"""Gumbel-Softmax, the balance loss and the expected cost."""
+"""Gumbel-Softmax, balance, expected cost and error, the budgeted error, the spectrum."""
 
 import pytest
 import torch
 
-from pixperts.losses import balance_loss, expected_cost, gumbel_weights
+from pixperts.losses import (
+    balance_loss,
+    budgeted_error,
+    expected_cost,
+    gumbel_weights,
+    spectral_l1,
+)
+from pixperts.routing import choose
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])
@@ -101,3 +108,100 @@ def test_expected_cost_by_hand() -> None:
     p = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
     cost = expected_cost(p, torch.tensor([0.2, 1.0]))
     assert cost.item() == pytest.approx((0.25 * 0.2 + 0.75 + 0.2) / 2)
+
+
+# ---------------------------------------------------------------- budgets
+
+COSTS = torch.tensor([0.1, 0.4, 1.0])
+
+
+def items(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and errors (60, 3), at random."""
+    noise = torch.Generator().manual_seed(seed)
+    return torch.randn(60, 3, generator=noise), torch.rand(60, 3, generator=noise)
+
+
+@pytest.mark.parametrize("price", [0.05, 0.5, 5.0])
+def test_the_budgeted_error_by_hand(price: float) -> None:
+    """Two experts of equal shifted logits: the mean of both totals."""
+    costs = torch.tensor([0.2, 1.0])
+    logits = torch.tensor([[0.0, 0.8 * price]])
+    loss = budgeted_error(logits, torch.tensor([[3.0, 1.0]]), costs, torch.tensor(price), 0.1)
+    assert loss.item() == pytest.approx(0.5 * ((3 + 0.2 * price) + (1 + price)), rel=1e-5)
+
+
+@pytest.mark.parametrize("price", [0.01, 0.3, 10.0])
+def test_descent_raises_the_expert_of_least_error_and_price(price: float) -> None:
+    _, errors = items()
+    logits = torch.zeros(60, 3, requires_grad=True)
+    errors.requires_grad_()
+    budgeted_error(logits, errors, COSTS, torch.tensor(price), temperature=10.0).backward()
+    assert logits.grad is not None
+    assert errors.grad is None  # taken as given
+    total = errors.detach() + price * COSTS
+    rows = torch.arange(60)
+    assert (logits.grad[rows, total.argmin(1)] < 0).all()
+    assert (logits.grad[rows, total.argmax(1)] > 0).all()
+    torch.testing.assert_close(logits.grad.sum(1), torch.zeros(60), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("price", [0.01, 0.3, 10.0])
+def test_negative_errors_are_the_best_logits_at_every_price(price: float) -> None:
+    others, errors = items()
+    best = (errors + price * COSTS).min(dim=1).values.mean().item()
+    cold = 1e-7
+
+    def loss(logits: torch.Tensor) -> float:
+        return budgeted_error(logits, errors, COSTS, torch.tensor(price), cold).item()
+
+    assert loss(-errors) == pytest.approx(best, rel=1e-4)
+    assert loss(others.abs()[:, :1] - errors) == pytest.approx(best, rel=1e-4)  # up to a constant
+    assert loss(others) >= best * (1 - 1e-4)
+    if price < 1:
+        assert loss(others) > 1.5 * best
+    # And what `choose` makes of them at a budget is as good as that money buys.
+    chosen = choose(-errors, COSTS.tolist(), budget=0.4)
+    rows = torch.arange(60)
+    for seed in range(20):
+        rivals = choose(items(seed)[0], COSTS.tolist(), budget=0.4)
+        if COSTS[rivals].sum() <= COSTS[chosen].sum():
+            assert errors[rows, chosen].sum() <= errors[rows, rivals].sum()
+
+
+def test_each_patch_has_a_price_of_its_own() -> None:
+    logits, errors = (x.view(4, 15, 3) for x in items())
+    prices = torch.tensor([0.02, 0.2, 2.0, 9.0]).view(4, 1, 1)
+    together = budgeted_error(logits, errors, COSTS, prices, 0.5)
+    alone = [
+        budgeted_error(logit, error, COSTS, price, 0.5)
+        for logit, error, price in zip(logits, errors, prices, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone).mean())
+
+
+# ---------------------------------------------------------------- the spectrum
+
+
+def test_the_spectrum_of_a_constant_is_its_sum() -> None:
+    """One of the 4 x 4 coefficients that are kept of 4 x 6, its real part alone: 0.5 * 24 / 32."""
+    image = torch.full((2, 3, 4, 6), 0.75)
+    assert spectral_l1(image, image - 0.5).item() == pytest.approx(0.375)
+    assert spectral_l1(image, image).item() == 0.0
+
+
+def test_the_spectrum_of_a_wave_is_half_its_sum_on_one_axis() -> None:
+    """cos along the width: 24 / 2 in one real part; sin: the same in one imaginary part."""
+    angle = torch.arange(6) * (2 * torch.pi / 6)
+    for wave in (angle.cos(), -angle.cos(), angle.sin()):
+        image = wave.expand(1, 1, 4, 6)
+        expected = pytest.approx(12 / 32, abs=1e-6)
+        assert spectral_l1(image, torch.zeros_like(image)).item() == expected
+
+
+def test_the_spectral_loss_is_symmetric_and_computed_in_float32() -> None:
+    noise = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 1, 3, 8, 9, generator=noise)
+    torch.testing.assert_close(spectral_l1(a, b), spectral_l1(b, a))
+    half = spectral_l1(a.bfloat16(), b.bfloat16())
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, spectral_l1(a, b), rtol=0.02, atol=0)

@@ -27,7 +27,9 @@ def run(code: str) -> str:
 
 
 # What `pixperts.training` imports when a training starts, and nothing else does.
-TRAINING = [f"pixperts.{name}" for name in ("restoration_task", "task", "training", "upscaling_task")]
+TRAINING = [
+    f"pixperts.{name}" for name in ("restoration_task", "task", "training", "upscaling_task")
+]
 
 
 def modules() -> list[str]:

@@ -1,8 +1,5 @@
-"""Repair: one image of any kind in, the same kind out, in Python and by the command line."""
+"""Repair: one image of any kind in, the same kind out."""
 
-import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +12,8 @@ from tiny_models import tiny
 from torch import Tensor
 
 from pixperts import checkpoint
-from pixperts.cli import main
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import read_image, write_image
-from pixperts.restorer import Restorer, load
+from pixperts.restorer import Restorer
 
 
 def repairer(**options: Any) -> Restorer:
@@ -120,7 +115,9 @@ def test_grey_is_the_mean_of_its_repair_as_colour(restorer: Restorer) -> None:
 
 
 def test_a_batch_is_its_pictures(restorer: Restorer) -> None:
-    batch = torch.from_numpy(noise(3, 3, 12, 9)) * torch.tensor([1.0, 0.3, 0.1])[:, None, None, None]
+    batch = (
+        torch.from_numpy(noise(3, 3, 12, 9)) * torch.tensor([1.0, 0.3, 0.1])[:, None, None, None]
+    )
     together, routings = restorer.restore_with_routing(batch)
     alone = [restorer.restore_with_routing(picture) for picture in batch]
     torch.testing.assert_close(together, torch.stack([a[0] for a in alone]), atol=1e-5, rtol=0)
@@ -167,15 +164,15 @@ def test_a_strength_between_is_the_blend(restorer: Restorer, strength: float) ->
 
 @pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan"), float("inf")])
 def test_a_strength_out_of_range_is_refused(restorer: Restorer, strength: float) -> None:
-    with pytest.raises(UsageError, match="strength is .*, but must lie between 0 and 1"):
+    with pytest.raises(UsageError, match=r"strength is .*, but must lie between 0 and 1"):
         restorer.restore(noise(4, 4, 3), strength=strength)
 
 
 def test_each_family_refuses_the_work_of_the_other_by_name(restorer: Restorer) -> None:
     other = Restorer(tiny(), checkpoint.Card("small", {}), device="cpu")
-    with pytest.raises(UsageError, match="^small enlarges and does not repair: use 'upscale'"):
+    with pytest.raises(UsageError, match=r"^small enlarges and does not repair: use 'upscale'"):
         other.restore(noise(4, 4, 3))
-    with pytest.raises(UsageError, match="^mini repairs and does not enlarge: use 'restore'"):
+    with pytest.raises(UsageError, match=r"^mini repairs and does not enlarge: use 'restore'"):
         restorer.upscale(noise(4, 4, 3), scale=2)
     assert (restorer.takes_budget, other.takes_budget) == (False, True)
 
@@ -205,178 +202,3 @@ def test_routings_and_progress_are_told(restorer: Restorer) -> None:
     assert [routing.name for routing in routings] == [
         "level 2 block 0", "level 1 block 0", "level 1 block 1", "level 0 block 0",
     ]  # fmt: skip
-
-
-# ---------------------------------------------------------------- the command line
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
-    checkpoint.save(path, mini(top_k=2), checkpoint.Card("mini", {}))
-    return path
-
-
-@pytest.fixture(scope="module")
-def enlarging(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(path, tiny(), checkpoint.Card("small", {}))
-    return path
-
-
-@pytest.fixture
-def restore(weights: Path) -> Callable[..., int]:
-    def call(*arguments: object) -> int:
-        return main(["restore", "-m", str(weights), "--device", "cpu", *map(str, arguments)])
-
-    return call
-
-
-def picture(path: Path, height: int = 8, width: int = 10, dtype: Any = np.uint8) -> Path:
-    write_image(path, noise(height, width, 3, dtype=dtype))
-    return path
-
-
-def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert len(captured.err.splitlines()) == 1, captured.err
-    return captured.err.strip()
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def test_a_file_is_what_python_returns_byte_for_byte(
-    tmp_path: Path,
-    restore: Callable[..., int],
-    weights: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    source, target = picture(tmp_path / "a.png"), tmp_path / "new" / "b.png"
-    assert restore(source, "-o", target, "--strength", 0.5) == 0
-    line = one_sentence(capsys)
-    assert line.startswith(f"{source} -> {target}: 10 x 8, ")
-    result, routings = load(weights).restore_with_routing(read_image(source).pixels, strength=0.5)
-    experts = ["+".join(map(str, routing.experts[0].tolist())) for routing in routings]
-    assert line.endswith(f", experts {' '.join(experts)}")
-    write_image(tmp_path / "c.png", result)
-    assert target.read_bytes() == (tmp_path / "c.png").read_bytes()
-    assert names(target.parent) == ["b.png"]
-
-
-def test_strength_0_writes_the_pixels_that_were_read(
-    tmp_path: Path, restore: Callable[..., int]
-) -> None:
-    for name, dtype in (("a.png", np.uint8), ("b.tif", np.uint16)):
-        source = picture(tmp_path / name, dtype=dtype)
-        assert restore(source, "-o", tmp_path / "out" / name, "--strength", 0, "-q") == 0
-        result = read_image(tmp_path / "out" / name).pixels
-        assert result.dtype == dtype
-        assert np.array_equal(result, read_image(source).pixels)
-
-
-def test_json_lines_of_several_files_with_a_bad_one_among_them(
-    tmp_path: Path,
-    restore: Callable[..., int],
-    weights: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    good, bad, last = picture(tmp_path / "a.png"), tmp_path / "b.jpg", picture(tmp_path / "c.webp")
-    bad.write_text("these are words")
-    out = tmp_path / "out"
-    assert restore(good, bad, last, "-o", out, "--json") == 1
-    captured = capsys.readouterr()
-    first, second, third = map(json.loads, captured.out.splitlines())
-    assert second.keys() == {"input", "output", "error"}
-    assert second["error"] == captured.err.strip()
-    assert str(bad) in second["error"]
-    assert names(out) == ["a.png", "c.webp"]
-    assert third["output"] == str(out / "c.webp")
-    restorer = load(weights)
-    routings = restorer.restore_with_routing(read_image(good).pixels)[1]
-    spent = restorer.repairer.multiply_adds((8, 10), routings)["total"]
-    every = restorer.repairer.multiply_adds((8, 10), every=True)["total"]
-    assert first.pop("seconds") >= 0
-    assert first.pop("gates") == [
-        pytest.approx(routing.gates[0].tolist(), abs=1e-4)
-        for routing in routings
-        if routing.gates is not None
-    ]
-    assert first.pop("skipped") == pytest.approx(1 - spent / every, abs=1e-4)
-    assert first == {
-        "input": str(good),
-        "output": str(out / "a.png"),
-        "width": 10,
-        "height": 8,
-        "model": "mini",
-        "strength": 1.0,
-        "experts": [routing.experts[0].tolist() for routing in routings],
-        "task": None,
-        "confidence": None,
-        "multiply_adds": spent,
-        "megapixels": 8e-5,
-    }
-
-
-def test_a_folder_keeps_names_and_formats(
-    tmp_path: Path, restore: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, target = tmp_path / "in", tmp_path / "out"
-    for name in ("b.webp", "a.jpg", "d.tif"):
-        picture(source / name)
-    (source / "notes.txt").write_text("no picture")
-    assert restore(source, "-o", target, "--quality", 80) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == f"{source}: skipped 1 of its entries that are no picture files."
-    assert [Path(line.split(" -> ")[0]).name for line in lines[1:]] == ["a.jpg", "b.webp", "d.tif"]
-    formats = {name: read_image(target / name).format for name in names(target)}
-    assert formats == {"a.jpg": "jpeg", "b.webp": "webp", "d.tif": "tiff"}
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (["--strength", "1.5"], "--strength is 1.5, but must lie between 0 and 1."),
-        (["--strength", "-1"], "--strength is -1, but must lie between 0 and 1."),
-        (["--strength", "nan"], "--strength is nan, but must lie between 0 and 1."),
-        (["--strength", "half"], "Invalid value for '--strength'"),
-        (["--quality", "90"], "no output is JPEG or WebP"),
-        (["--quality", "0"], "--quality is 0"),
-        (["--device", "toaster"], "device 'toaster' is unknown"),
-        (["--scale", "2"], "No such option"),
-        (["-m", ""], "An empty name was given"),
-    ],
-)
-def test_wrong_options(
-    options: list[str],
-    reason: str,
-    tmp_path: Path,
-    restore: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    source = picture(tmp_path / "a.png")
-    assert restore(source, "-o", tmp_path / "b.png", *options) == 2
-    assert reason in one_sentence(capsys)
-    assert names(tmp_path) == ["a.png"]
-
-
-def test_weights_of_the_wrong_family_are_refused_by_name(
-    tmp_path: Path, weights: Path, enlarging: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source, target = str(picture(tmp_path / "a.png")), str(tmp_path / "b.png")
-    enlarge = ["upscale", source, "-o", target, "-s", "2", "-m", str(weights)]
-    repair = ["restore", source, "-o", target, "-m", str(enlarging)]
-    repairs = "mini repairs and does not enlarge: use 'restore'."
-    enlarges = "small enlarges and does not repair: use 'upscale'."
-    for line, sentence in (
-        (enlarge, repairs),
-        ([*enlarge, "--budget", "1"], repairs),
-        (repair, enlarges),
-        ([*repair, "--json"], enlarges),
-        (["analyze", source, "-m", str(enlarging)], enlarges),
-    ):
-        assert main(line) == 2
-        assert one_sentence(capsys) == sentence
-        assert names(tmp_path) == ["a.png"]

@@ -33,7 +33,13 @@ Network = MoEISR | MoCEIR
 # What enlarges and what repairs; the name stands in the header of each weights file.
 FAMILIES: dict[str, type[Config]] = {"moeisr": MoEISRConfig, "moce-ir": MoCEIRConfig}
 
-_POOL: dict[str, Any] = {"depths": (0, 1, 2, 3), "widths": (256, 64, 128, 256)}
+# The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
+# deep as the deepest: a quarter of the cost, and the local ensemble is most of what it lacks.
+_POOL: dict[str, Any] = {
+    "depths": (1, 2, 3, 3),
+    "widths": (64, 128, 256, 256),
+    "neighbours": (1, 1, 1, 4),
+}
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ class MoEISRConfig:
     width: int = 256  # of the embedding
     depths: tuple[int, ...] = (3,)  # hidden layers of each expert after the embedding, rising
     widths: tuple[int, ...] = (256,)  # of those hidden layers, one an expert
-    neck: int = 0  # residual blocks at LR resolution ahead of all experts but the deepest
-    light_width: int = 128  # of those experts' own embedding; unused without a neck
+    neighbours: tuple[int, ...] = ()  # LR pixels each expert asks, 4 or 1; all 4 when empty
     residual: bool = False  # add the bilinear enlargement (LTE does, LIIF does not)
     mapper_layers: int = 5  # 3x3 convolutions of the mapper; unused with one expert
     mapper_width: int = 32  # its channels
@@ -51,24 +50,32 @@ class MoEISRConfig:
         for depth, width in zip(self.depths, self.widths, strict=True):
             check_integer("an expert", "depth", depth, 0, 64)
             check_integer("an expert", "width", width, 1, 4096)
+        if not isinstance(self.neighbours, tuple | list) or (
+            self.neighbours
+            and (len(self.neighbours) != len(self.depths) or not {*self.neighbours} <= {1, 4})
+        ):
+            raise ModelError(
+                f"neighbours is {self.neighbours!r}, but must list 4 or 1 for each expert, or "
+                "nothing."
+            )
         if list(self.depths) != sorted(self.depths):
             raise ModelError(f"depths must not fall from one expert to the next: {self.depths}.")
-        check_integer("the model", "neck", self.neck, 0, 64)
-        if self.neck and len(self.depths) == 1:
-            raise ModelError("neck is set, but a single expert has no use for one: leave it at 0.")
         highest = {
             "width": 4096,
-            "light_width": 4096,
             "mapper_layers": 64,
             "mapper_width": 4096,
             "max_pixels": 1 << 30,
         }
         for name, high in highest.items():
             check_integer("the model", name, getattr(self, name), 1, high)
-        if self.decoder == "lte" and (self.width % 2 or (self.neck and self.light_width % 2)):
+        if self.decoder == "lte" and self.width % 2:
             raise ModelError(
                 f"width is {self.width}, but LTE needs an even one: sines and cosines."
             )
+
+    def neighbours_of(self, expert: int) -> int:
+        """LR pixels that an expert asks for one output pixel."""
+        return self.neighbours[expert] if self.neighbours else 4
 
 
 def build_encoder(config: MoEISRConfig) -> Encoder:

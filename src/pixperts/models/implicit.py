@@ -54,7 +54,7 @@ class LIIFEmbedding(nn.Module):
         return (rows_of(local + self.cell(cell)[:, :, None, None]),)
 
     def forward(self, tables: Tables, queries: Queries) -> Tensor:
-        """One hidden vector for each neighbour of each query: (4 * N, width)."""
+        """One hidden vector for each neighbour of each query: (K * N, width), K = 4 or 1."""
         hidden = F.embedding(queries.index.flatten(), tables[0])
         offset = queries.offset.reshape(-1, 2).to(hidden.dtype)
         return hidden.addmm_(offset, self.offset.weight.t().to(hidden.dtype)).relu_()
@@ -64,8 +64,8 @@ class LIIFEmbedding(nn.Module):
         return float(self.feature.weight.numel())
 
     def multiply_adds_per_query(self) -> float:
-        """The offset term, once for each of the four neighbours of an output pixel."""
-        return 4.0 * 2 * self.width
+        """The offset term, for one neighbour of an output pixel."""
+        return 2.0 * self.width
 
 
 class LTEEmbedding(nn.Module):
@@ -85,16 +85,16 @@ class LTEEmbedding(nn.Module):
         return amplitude, frequency, self.phase(cell)
 
     def forward(self, tables: Tables, queries: Queries) -> Tensor:
-        """One hidden vector for each neighbour of each query: (4 * N, width)."""
+        """One hidden vector for each neighbour of each query: (K * N, width), K = 4 or 1."""
         amplitude, frequency, phase = tables
-        index = queries.index.flatten()  # (4N,)
+        index = queries.index.flatten()  # (KN,)
         # Published layout: channels 2k and 2k + 1 are the k-th vertical and horizontal frequency.
-        pairs = F.embedding(index, frequency).view(len(index), -1, 2)  # (4N, width / 2, 2)
+        pairs = F.embedding(index, frequency).view(len(index), -1, 2)  # (KN, width / 2, 2)
         offset = queries.offset.reshape(-1, 1, 2).to(pairs.dtype)
-        angle = (pairs * offset).sum(dim=2)  # (4N, width / 2)
+        angle = (pairs * offset).sum(dim=2)  # (KN, width / 2)
         picture = index // (len(amplitude) // len(phase))
         angle = math.pi * (angle + F.embedding(picture, phase))
-        wave = torch.cat([angle.cos(), angle.sin()], dim=1)  # (4N, width)
+        wave = torch.cat([angle.cos(), angle.sin()], dim=1)  # (KN, width)
         return wave.mul_(F.embedding(index, amplitude))
 
     def multiply_adds_per_lr_pixel(self) -> float:
@@ -102,14 +102,14 @@ class LTEEmbedding(nn.Module):
         return float(self.amplitude.weight.numel() + self.frequency.weight.numel())
 
     def multiply_adds_per_query(self) -> float:
-        """Two products a frequency and one an amplitude, for each of the four neighbours."""
-        return 4.0 * 2 * self.width
+        """Two products a frequency and one an amplitude, for one neighbour."""
+        return 2.0 * self.width
 
 
 class Expert(nn.Module):
     """The layers after the embedding: `depth` hidden layers, then the colour.
 
-    Colours of the four neighbours are weighed by the local ensemble.
+    Colours of the neighbours are weighed by the local ensemble.
     """
 
     def __init__(self, in_width: int, width: int, depth: int) -> None:
@@ -119,17 +119,17 @@ class Expert(nn.Module):
         self.colour = nn.Linear(sizes[-1], 3)
 
     def forward(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        """(4 * N, in_width) hidden vectors and (4, N) ensemble weights -> (N, 3) colours."""
+        """(K * N, in_width) hidden vectors and (K, N) ensemble weights -> (N, 3) colours."""
         for layer in self.hidden:
             hidden = layer(hidden).relu_()
-        corners = self.colour(hidden).view(4, -1, 3)  # (4, N, 3)
+        corners = self.colour(hidden).view(len(weight), -1, 3)  # (K, N, 3)
         colour: Tensor = (corners * weight.to(corners.dtype)[:, :, None]).sum(dim=0)
         return colour
 
     def multiply_adds_per_query(self) -> float:
-        """Every layer and the ensemble's weighing, for each of the four neighbours."""
+        """Every layer and the ensemble's weighing, for one neighbour of an output pixel."""
         hidden = sum(layer.weight.numel() for layer in _linears(self.hidden))
-        return 4.0 * (hidden + self.colour.weight.numel() + 3)
+        return float(hidden + self.colour.weight.numel() + 3)
 
 
 def _linears(layers: Sequence[nn.Module] | nn.ModuleList) -> list[nn.Linear]:

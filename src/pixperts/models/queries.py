@@ -66,12 +66,12 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
 
 @dataclass(frozen=True)
 class Queries:
-    """N output pixels and their four neighbours in a flat table of LR pixels.
+    """N output pixels and their K neighbours, four or one, in a flat table of LR pixels.
 
     Attributes:
-        index: (4, N) int64 rows of the table; order (low, low), (low, high), (high, low), ...
-        offset: (4, N, 2) float32, vertical then horizontal.
-        weight: (4, N) float32, bilinear, sums to 1. LIIF's local ensemble weighs each neighbour
+        index: (K, N) int64 rows of the table; order (low, low), (low, high), (high, low), ...
+        offset: (K, N, 2) float32, vertical then horizontal.
+        weight: (K, N) float32, bilinear, sums to 1. LIIF's local ensemble weighs each neighbour
             by the area of the diagonally opposite rectangle, which is the same number.
     """
 
@@ -85,6 +85,13 @@ class Queries:
     def take(self, items: Tensor) -> "Queries":
         """The queries with these numbers, (M,) int64."""
         return Queries(self.index[:, items], self.offset[:, items], self.weight[:, items])
+
+    def nearest(self) -> "Queries":
+        """The same pixels with their nearest neighbour only; of equally near ones the first."""
+        corner = self.weight.argmax(dim=0, keepdim=True)  # (1, N)
+        index = self.index.gather(0, corner)
+        offset = self.offset.gather(0, corner[..., None].expand(-1, -1, 2))
+        return Queries(index, offset, torch.ones_like(self.weight[:1]))
 
     def interpolate(self, table: Tensor) -> Tensor:
         """Bilinear samples (N, C) of a table (rows, C), clamped at the border."""
