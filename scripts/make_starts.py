@@ -12,9 +12,10 @@ moeisr-tiny.safetensors (head, tail and six residual blocks of the encoder; the 
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixperts import checkpoint, create_model
 from pixperts.convert import from_published, read_published
@@ -33,7 +34,14 @@ def widen(dense: MoEISR) -> MoEISR:
     for number in (len(model.experts) - 2, len(model.experts) - 1):
         place = f"experts.{number}."
         taken |= {key.replace("experts.0.", place): v for key, v in dense.state_dict().items()}
+    for key, value in dense.embedding.state_dict().items():
+        taken[f"light_embedding.{key}"] = value
     model.load_state_dict(model.state_dict() | taken)
+    assert model.neck is not None
+    for block in model.neck:  # as if there were none, at first
+        last = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(cast(Tensor, last.bias))
     return model
 
 

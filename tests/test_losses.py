@@ -1,4 +1,6 @@
-"""Gumbel-Softmax, balance, expected cost and error, the budgeted error, the spectrum."""
+"""Gumbel-Softmax, balance, cost, expected and budgeted error, distillation, the spectrum."""
+
+import math
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ import torch
 from pixperts.losses import (
     balance_loss,
     budgeted_error,
+    distillation_loss,
     expected_cost,
     gumbel_weights,
     spectral_l1,
@@ -205,3 +208,22 @@ def test_the_spectral_loss_is_symmetric_and_computed_in_float32() -> None:
     half = spectral_l1(a.bfloat16(), b.bfloat16())
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, spectral_l1(a, b), rtol=0.02, atol=0)
+
+
+def test_distillation_by_hand() -> None:
+    """Distances 0.25 and 0.04 from the deepest, weighed 1 : 3; two patches averaged."""
+    first = torch.tensor([0.5, 0.8, 1.0])[None, :, None].expand(4, 3, 3)
+    second = torch.ones(4, 3, 3)  # all agree: only the floor is left
+    costs = torch.tensor([0.1, 0.3, 1.0])
+    loss = distillation_loss(torch.stack([first, second]), costs, 1e-4)
+    far = 0.25 * math.log(0.25 + 1e-4) + 0.75 * math.log(0.04 + 1e-4)
+    assert loss.item() == pytest.approx((far + math.log(1e-4)) / 2, rel=1e-5)
+
+
+def test_the_teacher_does_not_learn_from_its_pupils() -> None:
+    colours = torch.rand(2, 5, 3, 3, generator=torch.Generator().manual_seed(0))
+    colours.requires_grad_()
+    distillation_loss(colours, torch.tensor([0.1, 0.3, 1.0])).backward()
+    assert colours.grad is not None
+    assert not colours.grad[:, :, -1].any()
+    assert colours.grad[:, :, :-1].all()

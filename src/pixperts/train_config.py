@@ -111,6 +111,7 @@ class UpscalingConfig(TrainConfig):
     routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
     budget_weight: float = 0.0  # of `budgeted_error`, which trains the mapper for every budget
     prices: tuple[float, float] = (0.05, 2.0)  # of a unit of cost in it, drawn log-uniformly
+    distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
 
     def __post_init__(self) -> None:

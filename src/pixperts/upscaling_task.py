@@ -11,6 +11,7 @@ from pixperts.evaluate import SuperResolutionSet
 from pixperts.losses import (
     balance_loss,
     budgeted_error,
+    distillation_loss,
     expected_cost,
     expected_error,
     gumbel_weights,
@@ -86,9 +87,15 @@ class SuperResolutionTask(Task):
         if config.routing_weight:
             routed = expected_error(probabilities, squared.flatten(0, 1))
             terms["routing"] = config.routing_weight * routed
+        if config.distillation_weight:
+            distance = distillation_loss(colours, self.costs)
+            terms["distillation"] = config.distillation_weight * distance
         if config.budget_weight:
+            counted = squared
+            if config.distillation_weight:  # what counts is the distance from the teacher
+                counted = (colours - colours[:, :, -1:]).detach().square().mean(dim=3)
             # In proportion to the patch's own error, as PSNR is a mean of logarithms.
-            relative = squared / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
+            relative = counted / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
             low, high = config.prices
             drawn = torch.rand(len(lr), 1, 1, generator=noise, device=lr.device)
             price = low * (high / low) ** drawn  # (B, 1, 1)

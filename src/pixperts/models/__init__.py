@@ -34,11 +34,12 @@ Network = MoEISR | MoCEIR
 FAMILIES: dict[str, type[Config]] = {"moeisr": MoEISRConfig, "moce-ir": MoCEIRConfig}
 
 # The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
-# deep as the deepest: a quarter of the cost, and the local ensemble is most of what it lacks.
+# deep as the deepest: a quarter of the cost. The neck gives them features for that.
 _POOL: dict[str, Any] = {
     "depths": (1, 2, 3, 3),
     "widths": (64, 128, 256, 256),
     "neighbours": (1, 1, 1, 4),
+    "neck": 1,
 }
 
 

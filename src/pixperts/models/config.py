@@ -28,6 +28,8 @@ class MoEISRConfig:
     width: int = 256  # of the embedding
     depths: tuple[int, ...] = (3,)  # hidden layers of each expert after the embedding, rising
     widths: tuple[int, ...] = (256,)  # of those hidden layers, one an expert
+    neck: int = 0  # residual blocks at LR resolution ahead of all experts but the deepest
+    light_width: int = 256  # of those experts' own embedding; unused without a neck
     neighbours: tuple[int, ...] = ()  # LR pixels each expert asks, 4 or 1; all 4 when empty
     residual: bool = False  # add the bilinear enlargement (LTE does, LIIF does not)
     mapper_layers: int = 5  # 3x3 convolutions of the mapper; unused with one expert
@@ -60,15 +62,19 @@ class MoEISRConfig:
             )
         if list(self.depths) != sorted(self.depths):
             raise ModelError(f"depths must not fall from one expert to the next: {self.depths}.")
+        check_integer("the model", "neck", self.neck, 0, 64)
+        if self.neck and len(self.depths) == 1:
+            raise ModelError("neck is set, but a single expert has no use for one: leave it at 0.")
         highest = {
             "width": 4096,
+            "light_width": 4096,
             "mapper_layers": 64,
             "mapper_width": 4096,
             "max_pixels": 1 << 30,
         }
         for name, high in highest.items():
             check_integer("the model", name, getattr(self, name), 1, high)
-        if self.decoder == "lte" and self.width % 2:
+        if self.decoder == "lte" and (self.width % 2 or (self.neck and self.light_width % 2)):
             raise ModelError(
                 f"width is {self.width}, but LTE needs an even one: sines and cosines."
             )

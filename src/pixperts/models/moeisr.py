@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 from pixperts.models.config import ENCODERS, MoEISRConfig, build_encoder
-from pixperts.models.implicit import EMBEDDINGS, Expert, Tables, rows_of
+from pixperts.models.edsr import ResidualBlock
+from pixperts.models.implicit import EMBEDDINGS, Embedding, Expert, Tables, rows_of
 from pixperts.models.mapper import Mapper
 from pixperts.models.queries import Axis, Queries, axis_neighbours, make_queries
 from pixperts.routing import Routing, choose, run_experts, run_experts_masked
@@ -52,17 +53,27 @@ class MoEISR(nn.Module):
         self.encoder = build_encoder(config)
         channels = self.encoder.out_channels
         self.embedding = EMBEDDINGS[config.decoder](channels, config.width)
-        pool = [
-            Expert(self.embedding.width, width, depth)
-            for width, depth in zip(config.widths, config.depths, strict=True)
-        ]
+        # A neck adapts the features for all experts but the deepest, at LR resolution, where it is
+        # cheap; without one all experts share the embedding.
+        self.neck: nn.Sequential | None = None
+        self.light_embedding: Embedding | None = None
+        if config.neck:
+            self.neck = nn.Sequential(*[ResidualBlock(channels) for _ in range(config.neck)])
+            self.light_embedding = EMBEDDINGS[config.decoder](channels, config.light_width)
+        pool = []
+        for number, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
+            embedding = self._embedding_of(number)
+            pool.append(Expert(embedding.width, width, depth))
         self.experts = nn.ModuleList(pool)
         self.mapper: Mapper | None = None
         if len(pool) > 1:
             self.mapper = Mapper(channels, config.mapper_width, config.mapper_layers, len(pool))
         self._adds = tuple(  # multiply-adds of an output pixel by each expert
             config.neighbours_of(number)
-            * (expert.multiply_adds_per_query() + self.embedding.multiply_adds_per_query())
+            * (
+                expert.multiply_adds_per_query()
+                + self._embedding_of(number).multiply_adds_per_query()
+            )
             for number, expert in enumerate(pool)
         )
         self.costs = tuple(adds / max(self._adds) for adds in self._adds)
@@ -71,6 +82,25 @@ class MoEISR(nn.Module):
     def pool(self) -> list[Expert]:
         """The experts, cheapest first."""
         return [cast(Expert, expert) for expert in self.experts]
+
+    def _is_light(self, number: int) -> bool:
+        """Whether an expert works on the neck's features."""
+        return self.config.neck > 0 and number < len(self.config.depths) - 1
+
+    def _embedding_of(self, number: int) -> Embedding:
+        light = self.light_embedding if self._is_light(number) else None
+        return self.embedding if light is None else light
+
+    def _tables(self, streams: tuple[Tensor, ...], cell: Tensor) -> tuple[Tables, ...]:
+        """The embeddings' LR tables of padded features, one a stream."""
+        tables: tuple[Tables, ...] = (self.embedding.tables(streams[0], cell),)
+        if self.light_embedding is not None:
+            tables += (self.light_embedding.tables(streams[1], cell),)
+        return tables
+
+    def _streams(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The encoder's features, and the neck's where there is one."""
+        return (features,) if self.neck is None else (features, self.neck(features))
 
     def forward(
         self,
@@ -117,11 +147,12 @@ class MoEISR(nn.Module):
             soft = logits.softmax(dim=1) if probabilities else None
             choice = choose(rows_of(logits), self.costs, budget).view(len(lr), height, width)
             del logits
+        streams = self._streams(features)
         image = lr.new_empty(len(lr), height, width, 3)
         for top, bottom in self._bands(lr.shape, size):
             band_choice = None if choice is None else choice[:, top:bottom]
             image[:, top:bottom] = self._decode_band(
-                lr, features, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
+                lr, streams, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
             )
             if progress is not None:
                 progress(bottom / height)
@@ -159,15 +190,19 @@ class MoEISR(nn.Module):
         base = first.expand(positions.shape[:2]).flatten()  # (B * Q,)
         queries = make_queries(rows.flatten(), columns.flatten(), base, width)
         cell = self._cell(lr, sizes)
-        tables = self.embedding.tables(F.pad(features, (1, 1, 1, 1)), cell)
+        padded = tuple(F.pad(stream, (1, 1, 1, 1)) for stream in self._streams(features))
+        tables = self._tables(padded, cell)
         asked = {4: queries, 1: queries.nearest()}
-        hidden: dict[int, Tensor] = {}  # experts do not write into their input: one serves several
+        hidden: dict[tuple[bool, int], Tensor] = {}
         colours = []
         for number, expert in enumerate(self.pool):
-            neighbours = self.config.neighbours_of(number)
-            if neighbours not in hidden:
-                hidden[neighbours] = self.embedding(tables, asked[neighbours])
-            colours.append(expert(hidden[neighbours], asked[neighbours].weight))
+            light, neighbours = self._is_light(number), self.config.neighbours_of(number)
+            mine = asked[neighbours]
+            if (light, neighbours) not in hidden:
+                embedding = self._embedding_of(number)
+                hidden[light, neighbours] = embedding(tables[light], mine)
+            # Experts do not write into their input, so one embedding serves several.
+            colours.append(expert(hidden[light, neighbours], mine.weight))
         colour = torch.stack(colours, dim=1)  # (B * Q, J, 3)
         colour = self._to_unit_range(colour.flatten(1), rows_of(lr), queries)  # (B * Q, J * 3)
         logits = None
@@ -202,7 +237,7 @@ class MoEISR(nn.Module):
     def _decode_band(
         self,
         lr: Tensor,
-        features: Tensor,
+        streams: tuple[Tensor, ...],
         rows: Axis,
         columns: Axis,
         cell: Tensor,
@@ -214,7 +249,8 @@ class MoEISR(nn.Module):
         first, last = int(rows.index.min()), int(rows.index.max()) + 1
         top, bottom = max(0, first - 1), min(height, last + 1)
         margin = (1, 1, int(first == 0), int(last == height))
-        tables = self.embedding.tables(F.pad(features[:, :, top:bottom], margin), cell)
+        padded = tuple(F.pad(stream[:, :, top:bottom], margin) for stream in streams)
+        tables = self._tables(padded, cell)
         # The tables start at LR row `first`; the picture's own rows for the residual as well.
         rows = rows.counted_from(first)
         source = rows_of(lr[:, :, first:last])
@@ -245,14 +281,15 @@ class MoEISR(nn.Module):
         return flat.view(batch, pixels_y, pixels_x, 3)
 
     def _runner(
-        self, number: int, tables: Tables, queries: Queries
+        self, number: int, tables: tuple[Tables, ...], queries: Queries
     ) -> Callable[[Tensor | None], Tensor]:
+        embedding, table = self._embedding_of(number), tables[self._is_light(number)]
         neighbours = self.config.neighbours_of(number)
 
         def run(items: Tensor | None) -> Tensor:
             mine = queries if items is None else queries.take(items)
             mine = mine.nearest() if neighbours == 1 else mine
-            colour: Tensor = self.pool[number](self.embedding(tables, mine), mine.weight)
+            colour: Tensor = self.pool[number](embedding(table, mine), mine.weight)
             return colour
 
         return run
@@ -271,7 +308,8 @@ class MoEISR(nn.Module):
             shares: share of output pixels an expert; all to the deepest when None.
 
         Returns:
-            encoder, mapper and embedding at LR resolution, experts at output resolution, total.
+            encoder, mapper, embedding and light (neck and its embedding) at LR resolution, experts
+            at output resolution, total.
         """
         lr_pixels, pixels = float(lr_size[0] * lr_size[1]), float(size[0] * size[1])
         if shares is None:
@@ -281,8 +319,13 @@ class MoEISR(nn.Module):
             "encoder": self.encoder.multiply_adds_per_pixel() * lr_pixels,
             "mapper": 0.0,
             "embedding": self.embedding.multiply_adds_per_lr_pixel() * lr_pixels,
+            "light": 0.0,
             "experts": mean * pixels,
         }
+        if self.light_embedding is not None and self.neck is not None:
+            neck = sum(m.weight.numel() for m in self.neck.modules() if isinstance(m, nn.Conv2d))
+            light = self.light_embedding.multiply_adds_per_lr_pixel() + neck
+            parts["light"] = light * lr_pixels
         if self.mapper is not None:
             parts["mapper"] = self.mapper.multiply_adds_per_lr_pixel() * lr_pixels
             parts["mapper"] += 4.0 * len(self.experts) * pixels
