@@ -9,7 +9,9 @@
 Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
 the packaged file, so the figures of a card are those of what users get. With `--signatures`, a
 model that repairs learns from a folder of clean photos what each task looks like to its routers
-(`pixperts analyze`).
+(`pixperts analyze`). With `--price`, a mixture whose mapper was trained by `losses.budgeted_error`
+pays this price for a unit of cost where no budget is given: the logits of such a mapper are
+predicted errors, whose plain argmax would always be the best expert.
 """
 
 import argparse
@@ -18,12 +20,23 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pixperts import checkpoint
 from pixperts.analysis import measure_signatures
 from pixperts.data import load_photos
+from pixperts.models import MoEISR, as_upscaler
 from pixperts.restorer import WEIGHTS, Restorer
 
 SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light")
+
+
+def ask_price(model: MoEISR, price: float) -> None:
+    """Shift the mapper's bias, so that its argmax is the choice at this price."""
+    assert model.mapper is not None
+    bias = list(model.mapper.layers.parameters())[-1]  # of the last convolution, (J,)
+    with torch.no_grad():
+        bias -= price * torch.tensor(model.costs)
 
 
 def main() -> None:
@@ -34,12 +47,15 @@ def main() -> None:
     parser.add_argument("--quality", type=json.loads, default={}, help="JSON: set to dB")
     parser.add_argument("--protocol", default="Y channel, border of `scale` pixels cut, dB")
     parser.add_argument("--shares", type=json.loads, help="JSON list: typical share an expert")
+    parser.add_argument("--price", type=float, help="of a unit of cost, see above")
     parser.add_argument("--signatures", type=Path, help="folder of clean validation photos")
     args = parser.parse_args()
     model, card = checkpoint.load(args.weights)
     notes: dict[str, Any] = {"quality": args.quality, "protocol": args.protocol}
     if args.shares:
         notes["shares"] = args.shares
+    if args.price:
+        ask_price(as_upscaler(model), args.price)
     card = replace(card, name=args.name, config=asdict(model.config), notes=notes)
     if args.signatures:
         photos = load_photos([args.signatures])
