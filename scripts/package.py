@@ -36,7 +36,7 @@ def ask_price(model: MoEISR, price: float) -> None:
     assert model.mapper is not None
     bias = list(model.mapper.layers.parameters())[-1]  # of the last convolution, (J,)
     with torch.no_grad():
-        bias -= price * torch.tensor(model.costs)
+        bias.sub_(price * torch.tensor(model.costs))
 
 
 def main() -> None:

@@ -1,0 +1,65 @@
+"""The weights inside the package do what their cards say."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from pixperts import checkpoint
+from pixperts.catalogue import entries
+from pixperts.data import load_photos
+from pixperts.degradations import degrade
+from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+from pixperts.metrics import psnr
+from pixperts.restorer import load, packaged_models
+
+BENCH = Path(__file__).parents[2] / "shared" / "data" / "bench"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+UPSCALERS = ["liif-edsr", "moeisr-liif-edsr", "moeisr-tiny"]
+needs_bench = pytest.mark.skipif(not BENCH.is_dir(), reason="needs ../shared/data/bench")
+
+
+def test_packaged_are_these() -> None:
+    assert sorted(packaged_models()) == ["liif-edsr", "moce-ir-tiny", *UPSCALERS[1:]]
+
+
+def test_every_card_is_complete() -> None:
+    for name, path in packaged_models().items():
+        card = checkpoint.read_card(path)
+        assert card.name == name
+        assert "unknown" not in (card.licence, card.data)
+        assert card.notes["quality"]
+        assert card.notes["protocol"]
+        assert (EXAMPLES.parent / "docs" / "models" / f"{name}.md").is_file()
+        assert path.stat().st_size < 5e6
+    for entry in entries():
+        assert entry.trained == bool(entry.quality)
+
+
+@needs_bench
+@pytest.mark.parametrize("name", UPSCALERS)
+def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
+    claimed = checkpoint.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
+    bench = SuperResolutionSet.open(BENCH / "Set5")
+    score = evaluate_upscaling(load(name, device="cpu"), bench, scales=[4.0])[0]
+    assert score.psnr == pytest.approx(claimed, abs=0.006)
+    if name == "liif-edsr":  # measured with the authors' code
+        assert score.psnr == pytest.approx(32.24, abs=0.01)
+
+
+def test_the_dearest_expert_is_the_published_decoder() -> None:
+    photo = Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140))
+    published = load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
+    mixture = load("moeisr-liif-edsr", device="cpu").upscale(photo, scale=2.5, budget=1.0)
+    assert published.tobytes() == mixture.tobytes()
+
+
+def test_the_repair_gains_on_a_sample_photo() -> None:
+    """Synthetic degradations of the middle of one photo that was not in the training."""
+    clean = load_photos([EXAMPLES])[0].float().div(255)[:, 100:292, 100:292]
+    restorer = load("moce-ir-tiny", device="cpu")
+    for task, gain in (("noise25", 4.0), ("low_light", 3.0), ("rain", 1.0)):
+        degraded = degrade(clean, task, 3)
+        after = psnr(torch.as_tensor(restorer.restore(degraded)), clean, "rgb")
+        assert after > psnr(degraded, clean, "rgb") + gain, task
