@@ -9,9 +9,9 @@
 Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
 the packaged file, so the figures of a card are those of what users get. With `--signatures`, a
 model that repairs learns from a folder of clean photos what each task looks like to its routers
-(`pixperts analyze`). With `--price`, a mixture whose mapper was trained by `losses.budgeted_error`
-pays this price for a unit of cost where no budget is given: the logits of such a mapper are
-predicted errors, whose plain argmax would always be the best expert.
+(`pixperts analyze`). With `--price`, a mixture whose mapper was trained by
+`losses.predicted_error_loss` pays this price for a unit of cost where no budget is given: the
+logits of such a mapper are predicted errors, whose plain argmax would always be the best expert.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Gumbel-Softmax, balance, cost, expected and budgeted error, distillation, the spectrum."""
+"""Gumbel-Softmax, balance, cost, expected and predicted error, distillation, the spectrum."""
 
 import math
 
@@ -7,10 +7,10 @@ import torch
 
 from pixperts.losses import (
     balance_loss,
-    budgeted_error,
     distillation_loss,
     expected_cost,
     gumbel_weights,
+    predicted_error_loss,
     spectral_l1,
 )
 from pixperts.routing import choose
@@ -124,62 +124,46 @@ def items(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(60, 3, generator=noise), torch.rand(60, 3, generator=noise)
 
 
-@pytest.mark.parametrize("price", [0.05, 0.5, 5.0])
-def test_the_budgeted_error_by_hand(price: float) -> None:
-    """Two experts of equal shifted logits: the mean of both totals."""
-    costs = torch.tensor([0.2, 1.0])
-    logits = torch.tensor([[0.0, 0.8 * price]])
-    loss = budgeted_error(logits, torch.tensor([[3.0, 1.0]]), costs, torch.tensor(price), 0.1)
-    assert loss.item() == pytest.approx(0.5 * ((3 + 0.2 * price) + (1 + price)), rel=1e-5)
+def test_the_predicted_error_by_hand() -> None:
+    """Predictions 2 and 0.5 (far above the bend) for errors 4 and 1; the deepest's logit is 1."""
+    logits = torch.tensor([[-1.0, 0.5, 1.0]])
+    loss = predicted_error_loss(logits, torch.tensor([[4.0, 1.0, 9.0]]), width=0.01)
+    fits = (4 / 2 + math.log(2) + 1 / 0.5 + math.log(0.5)) / 2
+    assert loss.item() == pytest.approx(fits + 1, rel=1e-3)
 
 
-@pytest.mark.parametrize("price", [0.01, 0.3, 10.0])
-def test_descent_raises_the_expert_of_least_error_and_price(price: float) -> None:
-    _, errors = items()
-    logits = torch.zeros(60, 3, requires_grad=True)
+def test_the_best_prediction_is_the_mean_error() -> None:
+    """Items that look alike and err by 0.1 or 0.5: descent ends at 0.3."""
+    gap = torch.tensor(1.0, requires_grad=True)
+    errors = torch.tensor([[0.1, 0.0], [0.5, 0.0]])
+    optimizer = torch.optim.Adam([gap], lr=0.02)
+    for _ in range(400):
+        loss = predicted_error_loss(torch.stack([-gap, 0 * gap]).expand(2, 2), errors)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert gap.item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_errors_are_taken_as_given_and_predictions_stay_positive() -> None:
+    logits, errors = items()
+    logits.requires_grad_()
     errors.requires_grad_()
-    budgeted_error(logits, errors, COSTS, torch.tensor(price), temperature=10.0).backward()
+    predicted_error_loss(logits, errors).backward()
+    assert errors.grad is None
     assert logits.grad is not None
-    assert errors.grad is None  # taken as given
-    total = errors.detach() + price * COSTS
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_negative_errors_are_the_best_logits_at_every_budget() -> None:
+    """What `choose` makes of them at a budget is as good as that money buys."""
+    _, errors = items()
     rows = torch.arange(60)
-    assert (logits.grad[rows, total.argmin(1)] < 0).all()
-    assert (logits.grad[rows, total.argmax(1)] > 0).all()
-    torch.testing.assert_close(logits.grad.sum(1), torch.zeros(60), atol=1e-7, rtol=0)
-
-
-@pytest.mark.parametrize("price", [0.01, 0.3, 10.0])
-def test_negative_errors_are_the_best_logits_at_every_price(price: float) -> None:
-    others, errors = items()
-    best = (errors + price * COSTS).min(dim=1).values.mean().item()
-    cold = 1e-7
-
-    def loss(logits: torch.Tensor) -> float:
-        return budgeted_error(logits, errors, COSTS, torch.tensor(price), cold).item()
-
-    assert loss(-errors) == pytest.approx(best, rel=1e-4)
-    assert loss(others.abs()[:, :1] - errors) == pytest.approx(best, rel=1e-4)  # up to a constant
-    assert loss(others) >= best * (1 - 1e-4)
-    if price < 1:
-        assert loss(others) > 1.5 * best
-    # And what `choose` makes of them at a budget is as good as that money buys.
     chosen = choose(-errors, COSTS.tolist(), budget=0.4)
-    rows = torch.arange(60)
     for seed in range(20):
         rivals = choose(items(seed)[0], COSTS.tolist(), budget=0.4)
         if COSTS[rivals].sum() <= COSTS[chosen].sum():
             assert errors[rows, chosen].sum() <= errors[rows, rivals].sum()
-
-
-def test_each_patch_has_a_price_of_its_own() -> None:
-    logits, errors = (x.view(4, 15, 3) for x in items())
-    prices = torch.tensor([0.02, 0.2, 2.0, 9.0]).view(4, 1, 1)
-    together = budgeted_error(logits, errors, COSTS, prices, 0.5)
-    alone = [
-        budgeted_error(logit, error, COSTS, price, 0.5)
-        for logit, error, price in zip(logits, errors, prices, strict=True)
-    ]
-    torch.testing.assert_close(together, torch.stack(alone).mean())
 
 
 # ---------------------------------------------------------------- the spectrum

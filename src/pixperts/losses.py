@@ -1,6 +1,7 @@
 """Losses of the mixtures: reconstruction, balance between the experts, expected cost."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -81,34 +82,33 @@ def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
     return (probabilities * errors).sum(dim=1).mean() / errors.mean().clamp_min(1e-12)
 
 
-def budgeted_error(
-    logits: Tensor, errors: Tensor, costs: Tensor, price: Tensor, temperature: float
-) -> Tensor:
-    """Error plus price times cost of a mapper that is asked for a budget.
+def predicted_error_loss(logits: Tensor, errors: Tensor, width: float = 0.02) -> Tensor:
+    """Teach a mapper to say how much each expert errs, so that any budget can be met well.
 
-    `routing.choose` meets a budget by argmax(logits - beta * cost). With beta = price the choice is
-    best where -logits are the errors themselves, up to a constant an item. This is what such a
-    choice costs, softened by a temperature; with prices drawn at random, one mapper learns all
-    budgets.
+    `routing.choose` meets a budget by argmax(logits - beta * cost), which is best for every beta
+    where -logits are the expected errors, up to a constant an item. The deepest expert's logit is
+    that constant; for the others m = softplus((l_J - l_j) / width) * width is the predicted error,
+    and error / m + ln m is minimal where m is the mean of an error that is spread exponentially,
+    whatever its size. (The error of squared differences would follow the few hardest items, and
+    a softmax over priced experts saturates: see LAB.md.)
 
     Args:
-        logits: (..., J).
-        errors: (..., J), not negative, taken as given.
-        costs: (J,).
-        price: of a unit of cost in units of error; broadcastable to (..., 1).
-        temperature: softness of the choice, relative to the price.
+        logits: (..., J), the deepest expert last.
+        errors: (..., J), not negative, taken as given; the deepest's own is not used.
+        width: of the bend that keeps predictions positive, in units of the errors.
 
     Returns:
-        A scalar: the mean of sum_j p_j (error_j + price * cost_j).
+        A scalar: the mean of error / m + ln m, plus that of the squared logit of the deepest.
 
     Example:
-        >>> logits = torch.tensor([[0.0, 100.0]])  # the second by far
-        >>> errors, costs = torch.tensor([[3.0, 1.0]]), torch.tensor([0.5, 1.0])
-        >>> budgeted_error(logits, errors, costs, torch.tensor(2.0), 1.0)  # 1 + 2 * 1
-        tensor(3.)
+        >>> logits = torch.tensor([[-2.0, 0.0]])  # predicts 2
+        >>> predicted_error_loss(logits, torch.tensor([[4.0, 0.0]]))  # 4 / 2 + ln 2
+        tensor(2.6931)
     """
-    shifted = (logits - price * costs) / (temperature * price)
-    return (shifted.softmax(dim=-1) * (errors.detach() + price * costs)).sum(dim=-1).mean()
+    gap = (logits[..., -1:] - logits[..., :-1]) / width
+    predicted = width * F.softplus(gap) + 1e-4
+    fit = errors[..., :-1].detach() / predicted + predicted.log()
+    return fit.mean() + logits[..., -1].square().mean()
 
 
 def distillation_loss(colours: Tensor, costs: Tensor, floor: float = 1e-6) -> Tensor:

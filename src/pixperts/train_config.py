@@ -109,8 +109,7 @@ class UpscalingConfig(TrainConfig):
     balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
     cost_weight: float = 0.0  # of the expected cost
     routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
-    budget_weight: float = 0.0  # of `budgeted_error`, which trains the mapper for every budget
-    prices: tuple[float, float] = (0.05, 2.0)  # of a unit of cost in it, drawn log-uniformly
+    prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains it for every budget
     distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
 
@@ -124,7 +123,6 @@ class UpscalingConfig(TrainConfig):
                 f"scales is {list(self.scales)}, but must be two rising numbers from 1."
             )
         self._positive("temperature", min(self.temperature))
-        self._positive("prices", min(self.prices))
 
 
 @dataclass(frozen=True)

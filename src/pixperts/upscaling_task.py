@@ -10,11 +10,11 @@ from pixperts.errors import UsageError
 from pixperts.evaluate import SuperResolutionSet
 from pixperts.losses import (
     balance_loss,
-    budgeted_error,
     distillation_loss,
     expected_cost,
     expected_error,
     gumbel_weights,
+    predicted_error_loss,
 )
 from pixperts.metrics import psnr
 from pixperts.models import MoEISR
@@ -90,17 +90,14 @@ class SuperResolutionTask(Task):
         if config.distillation_weight:
             distance = distillation_loss(colours, self.costs)
             terms["distillation"] = config.distillation_weight * distance
-        if config.budget_weight:
+        if config.prediction_weight:
             counted = squared
             if config.distillation_weight:  # what counts is the distance from the teacher
                 counted = (colours - colours[:, :, -1:]).detach().square().mean(dim=3)
             # In proportion to the patch's own error, as PSNR is a mean of logarithms.
             relative = counted / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
-            low, high = config.prices
-            drawn = torch.rand(len(lr), 1, 1, generator=noise, device=lr.device)
-            price = low * (high / low) ** drawn  # (B, 1, 1)
-            priced = budgeted_error(logits.float(), relative, self.costs, price, temperature)
-            terms["budget"] = config.budget_weight * priced
+            prediction = predicted_error_loss(logits.float(), relative.clamp_max(20))
+            terms["prediction"] = config.prediction_weight * prediction
         loss = torch.stack(list(terms.values())).sum()
         if step % 50 == 0:
             share = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
