@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -52,14 +53,19 @@ def test_the_dearest_expert_is_the_published_decoder() -> None:
     photo = Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140))
     published = load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
     mixture = load("moeisr-liif-edsr", device="cpu").upscale(photo, scale=2.5, budget=1.0)
-    assert published.tobytes() == mixture.tobytes()
+    first, second = (np.asarray(picture, dtype=int) for picture in (published, mixture))
+    assert np.abs(first - second).max() <= 1  # chunks of another size round differently
+    assert (first != second).mean() < 0.001
 
 
-def test_the_repair_gains_on_a_sample_photo() -> None:
-    """Synthetic degradations of the middle of one photo that was not in the training."""
-    clean = load_photos([EXAMPLES])[0].float().div(255)[:, 100:292, 100:292]
+def test_the_repair_gains_on_the_sample_photos() -> None:
+    """Synthetic degradations of the middle of photos that were not in the training."""
+    photos = [photo.float().div(255)[:, 60:252, 100:292] for photo in load_photos([EXAMPLES])]
     restorer = load("moce-ir-tiny", device="cpu")
-    for task, gain in (("noise25", 4.0), ("low_light", 3.0), ("rain", 1.0)):
-        degraded = degrade(clean, task, 3)
-        after = psnr(torch.as_tensor(restorer.restore(degraded)), clean, "rgb")
-        assert after > psnr(degraded, clean, "rgb") + gain, task
+    for task, gain in (("noise25", 6.0), ("low_light", 2.0), ("rain", 2.0)):
+        gains = []
+        for seed, clean in enumerate(photos):
+            degraded = degrade(clean, task, seed)
+            after = psnr(torch.as_tensor(restorer.restore(degraded)), clean, "rgb")
+            gains.append(after - psnr(degraded, clean, "rgb"))
+        assert sum(gains) / len(gains) > gain, (task, gains)
