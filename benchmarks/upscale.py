@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -24,10 +23,10 @@ from plain_liif import PlainLIIF
 
 from pixperts import checkpoint
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoEISR, MoEISRConfig, as_upscaler, create_model
+from pixperts.models import MoEISR, MoEISRConfig, as_upscaler
 from pixperts.restorer import packaged_models
 
-CANDIDATES = ("plain", "dense", "routed 1.0", "routed 0.5", "routed 0.25", "routed 0.0")
+CANDIDATES = ("plain", "dense", "routed 1.0", "routed", "routed 0.5", "routed 0.25", "routed 0.0")
 
 
 def dense_part(model: MoEISR) -> MoEISR:
@@ -36,6 +35,7 @@ def dense_part(model: MoEISR) -> MoEISR:
         "depths": model.config.depths[-1:],
         "widths": model.config.widths[-1:],
         "neighbours": (),
+        "neck": 0,
     }
     dense = MoEISR(MoEISRConfig(**options))
     deepest = f"experts.{len(model.experts) - 1}."
@@ -49,24 +49,9 @@ def dense_part(model: MoEISR) -> MoEISR:
 
 
 def mixture(weights: Path | None) -> MoEISR:
-    """The given or packaged mixture; else the packaged dense model widened by light experts.
-
-    The widened one has random light experts and a random mapper: right for time and memory, which
-    depend on shapes and shares only, and of no use for quality.
-    """
-    packaged = packaged_models()
-    path = weights or packaged.get("moeisr-liif-edsr")
-    if path is not None:
-        return as_upscaler(checkpoint.load(path)[0])
-    dense, _ = checkpoint.load(packaged["liif-edsr"])
-    torch.manual_seed(0)
-    model = as_upscaler(create_model("moeisr-liif-edsr")).eval()
-    deepest = f"experts.{len(model.experts) - 1}."
-    taken = {key.replace("experts.0.", deepest): v for key, v in dense.state_dict().items()}
-    model.load_state_dict(model.state_dict() | taken)
-    assert model.mapper is not None
-    nn.init.normal_(model.mapper.layers[-1].weight)  # type: ignore[arg-type]
-    return model
+    """The given or packaged mixture."""
+    path = weights or packaged_models()["moeisr-liif-edsr"]
+    return as_upscaler(checkpoint.load(path)[0])
 
 
 def sgemm_rate() -> float:
