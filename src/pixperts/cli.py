@@ -15,7 +15,9 @@ from pixperts import __version__, cli_research
 from pixperts.cli_options import (
     Budget,
     Device,
+    Inputs,
     Json,
+    Output,
     Quality,
     Quiet,
     RepairModel,
@@ -104,18 +106,8 @@ def root(
 
 @app.command()
 def upscale(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures."),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File for one picture; folder for several, where names stay the same.",
-        ),
-    ],
+    inputs: Inputs,
+    output: Output,
     scale: Annotated[
         float | None, typer.Option("--scale", "-s", help="Factor for both sides, such as 2.5.")
     ] = None,
@@ -176,18 +168,8 @@ def upscale(
 
 @app.command()
 def restore(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures."),
-    ],
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File for one picture; folder for several, where names stay the same.",
-        ),
-    ],
+    inputs: Inputs,
+    output: Output,
     model: RepairModel = DEFAULT_REPAIR_MODEL,
     strength: Annotated[
         float, typer.Option(help="1 = what the network says, 0 = the input, between: a blend.")

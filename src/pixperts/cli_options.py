@@ -6,6 +6,17 @@ import typer
 
 from pixperts.errors import UsageError
 
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures.")
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        help="File for one picture; folder for several, where names stay the same.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable lines on stdout.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Budget = Annotated[
