@@ -87,6 +87,36 @@ def test_training_patches_of_haze_see_one_distance() -> None:
     assert len({round(float(samples[i].degraded.mean()), 2) for i in range(40)}) > 10
 
 
+def test_reduced_patches_show_more_of_the_photo_and_of_its_depth() -> None:
+    """On a ramp of grey, a patch's own range tells by how much its photo was reduced."""
+    ramp = torch.arange(256).to(torch.uint8).expand(3, 256, 256).contiguous()
+    plain = SyntheticPairs([ramp], tasks={"clean": 1}, patch=32, seed=2)
+    wide = SyntheticPairs([ramp], tasks={"clean": 1}, patch=32, reduction=8, seed=2)
+    factors = []
+    for number in range(60):
+        clean = wide[number].clean
+        assert clean.shape == (3, 32, 32)
+        levels = clean * 255
+        assert (levels - levels.round()).abs().max() < 1e-4
+        slope = max(float(clean[0].diff(dim=axis).abs().median()) for axis in (0, 1))
+        factors.append(255 * slope)
+        assert 255 * float(plain[number].clean[0].diff(dim=0).abs().amax()) <= 1.001
+    assert 15 <= sum(factor < 1.01 for factor in factors) <= 45  # half of the patches stay as is
+    assert max(factors) > 4
+    black = [torch.zeros(3, 256, 256, dtype=torch.uint8)]
+    hazy = SyntheticPairs(black, tasks={"haze": 1}, patch=8, reduction=32, seed=1)
+    spreads = [float(hazy[i].degraded.amax() - hazy[i].degraded.amin()) for i in range(40)]
+    assert max(spreads) > 0.15  # a whole view, where a small patch sees one distance
+
+
+def test_reduction_leaves_the_samples_of_earlier_runs_alone() -> None:
+    photos = [photo(seed=0)]
+    tasks = {"noise25": 1.0}
+    plain = SyntheticPairs(photos, tasks=tasks, patch=16, seed=4)
+    one = SyntheticPairs(photos, tasks=tasks, patch=16, reduction=1.0, seed=4)
+    assert all(same(plain[number], one[number]) for number in range(5))
+
+
 # ---------------------------------------------------------------- synthetic pairs
 
 

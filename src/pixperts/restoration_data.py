@@ -15,6 +15,7 @@ from pixperts.data import describe_photos
 from pixperts.degradations import Frame, degrade
 from pixperts.errors import DataError
 from pixperts.pairs import Pair, read_pair
+from pixperts.resize import bicubic, quantise
 
 CLEAN = "clean"  # the task of leaving a good picture alone
 
@@ -36,12 +37,21 @@ class SyntheticPairs(Dataset[Degraded]):
     """Patches of clean photos, flipped and turned, then degraded by a task drawn by weight.
 
     A patch is degraded as the part of its photo that it is: haze keeps the depth of the whole.
+    With a `reduction` above 1, half of the patches are cut from a photo that was first reduced by
+    a random factor up to it: they show as much of the scene as a whole picture does, on which the
+    routers and the attention over all pixels will work.
     """
 
     def __init__(
-        self, photos: Sequence[Tensor], *, tasks: Mapping[str, float], patch: int, seed: int = 0
+        self,
+        photos: Sequence[Tensor],
+        *,
+        tasks: Mapping[str, float],
+        patch: int,
+        reduction: float = 1.0,
+        seed: int = 0,
     ) -> None:
-        self.photos, self.patch, self.seed = photos, patch, seed
+        self.photos, self.patch, self.reduction, self.seed = photos, patch, reduction, seed
         self.tasks = tuple(tasks)
         weights = np.array(list(tasks.values()), np.float64)
         self.edges = np.cumsum(weights) / weights.sum()
@@ -54,7 +64,14 @@ class SyntheticPairs(Dataset[Degraded]):
         """Sample `number`, the same on every call."""
         random = np.random.Generator(np.random.PCG64([self.seed, number]))
         photo = self.photos[int(random.integers(len(self.photos)))]
-        (clean,), frame = cut_and_turn([photo], self.patch, random)
+        largest = min(self.reduction, min(photo.shape[1:]) / self.patch)
+        if largest > 1 and random.random() < 0.5:
+            side = round(self.patch * largest ** random.random())
+            (wide,), frame = cut_and_turn([photo], side, random)
+            clean = quantise(bicubic(wide, (self.patch, self.patch)))
+            frame = Frame(*(round(value * self.patch / side) for value in frame))
+        else:
+            (clean,), frame = cut_and_turn([photo], self.patch, random)
         place = int(np.searchsorted(self.edges, random.random(), side="right"))
         place = min(place, len(self.tasks) - 1)
         seed = int(random.integers(2**31))

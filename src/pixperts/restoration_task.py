@@ -55,7 +55,10 @@ class RestorationTask(Task):
         photos = load_photos(
             [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
         )
-        return SyntheticPairs(photos, tasks=config.tasks, patch=config.patch, seed=config.seed)
+        return SyntheticPairs(
+            photos, tasks=config.tasks, patch=config.patch, reduction=config.reduction,
+            seed=config.seed,
+        )  # fmt: skip
 
     def optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW, as the paper."""

@@ -132,6 +132,7 @@ class RestorationConfig(TrainConfig):
     patch: int = 128
     learning_rate: float = 2e-4
     tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw, or
+    reduction: float = 1.0  # largest factor by which photos are reduced before a patch is cut
     published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
     layouts: dict[str, str] = field(default_factory=dict)  # whose parts lie here, by layout, or
     input: str | None = None  # a folder of degraded pictures of one's own, and
@@ -146,6 +147,10 @@ class RestorationConfig(TrainConfig):
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
         self._at_least_one("validation_images")
+        if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
+            raise UsageError(
+                f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
+            )
         from pixperts.degradations import TASKS
         from pixperts.pairs import REPEATS
 
