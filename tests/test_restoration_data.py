@@ -106,15 +106,7 @@ def test_reduced_patches_show_more_of_the_photo_and_of_its_depth() -> None:
     black = [torch.zeros(3, 256, 256, dtype=torch.uint8)]
     hazy = SyntheticPairs(black, tasks={"haze": 1}, patch=8, reduction=32, seed=1)
     spreads = [float(hazy[i].degraded.amax() - hazy[i].degraded.amin()) for i in range(40)]
-    assert max(spreads) > 0.15  # a whole view, where a small patch sees one distance
-
-
-def test_reduction_leaves_the_samples_of_earlier_runs_alone() -> None:
-    photos = [photo(seed=0)]
-    tasks = {"noise25": 1.0}
-    plain = SyntheticPairs(photos, tasks=tasks, patch=16, seed=4)
-    one = SyntheticPairs(photos, tasks=tasks, patch=16, reduction=1.0, seed=4)
-    assert all(same(plain[number], one[number]) for number in range(5))
+    assert min(spreads) > 0.06  # a wide view, where a small patch sees one distance
 
 
 # ---------------------------------------------------------------- synthetic pairs

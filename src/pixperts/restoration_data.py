@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pixperts.data import describe_photos
-from pixperts.degradations import Frame, degrade
+from pixperts.degradations import TASKS, Frame, degrade
 from pixperts.errors import DataError
 from pixperts.pairs import Pair, read_pair
 from pixperts.resize import bicubic, quantise
 
 CLEAN = "clean"  # the task of leaving a good picture alone
+_OF_SCENES = frozenset({"haze", "low_light"})  # steps that depend on the scene, not on details
 
 
 class Degraded(NamedTuple):
@@ -39,7 +40,8 @@ class SyntheticPairs(Dataset[Degraded]):
     A patch is degraded as the part of its photo that it is: haze keeps the depth of the whole.
     With a `reduction` above 1, half of the patches are cut from a photo that was first reduced by
     a random factor up to it: they show as much of the scene as a whole picture does, on which the
-    routers and the attention over all pixels will work.
+    routers and the attention over all pixels will work. Haze and darkness are of a scene, so their
+    patches all are, reduced by at least half of that factor.
     """
 
     def __init__(
@@ -64,19 +66,27 @@ class SyntheticPairs(Dataset[Degraded]):
         """Sample `number`, the same on every call."""
         random = np.random.Generator(np.random.PCG64([self.seed, number]))
         photo = self.photos[int(random.integers(len(self.photos)))]
-        largest = min(self.reduction, min(photo.shape[1:]) / self.patch)
-        if largest > 1 and random.random() < 0.5:
-            side = round(self.patch * largest ** random.random())
-            (wide,), frame = cut_and_turn([photo], side, random)
-            clean = quantise(bicubic(wide, (self.patch, self.patch)))
-            frame = Frame(*(round(value * self.patch / side) for value in frame))
-        else:
-            (clean,), frame = cut_and_turn([photo], self.patch, random)
         place = int(np.searchsorted(self.edges, random.random(), side="right"))
         place = min(place, len(self.tasks) - 1)
+        side = self._side(photo, self.tasks[place], random)
+        (clean,), frame = cut_and_turn([photo], side, random)
+        if side > self.patch:
+            clean = quantise(bicubic(clean, (self.patch, self.patch)))
+            frame = Frame(*(round(value * self.patch / side) for value in frame))
         seed = int(random.integers(2**31))
         degraded = degraded_or_clean(clean, self.tasks[place], seed, frame)
         return Degraded(degraded, clean, torch.tensor(place))
+
+    def _side(self, photo: Tensor, task: str, random: np.random.Generator) -> int:
+        """Of the square of the photo that becomes a patch."""
+        largest = min(self.reduction, min(photo.shape[1:]) / self.patch)
+        if largest <= 1:
+            return self.patch
+        if _OF_SCENES.isdisjoint(TASKS.get(task, ())):
+            factor = largest ** random.random() if random.random() < 0.5 else 1.0
+        else:
+            factor = max(1.0, largest * 0.5 ** random.random())
+        return round(self.patch * factor)
 
 
 class FilePairs(Dataset[Degraded]):

@@ -112,15 +112,14 @@ def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) 
     """
     if budget is None:
         return logits.argmax(dim=1)
-    if not 0.0 <= budget <= 1.0:
-        raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")
+    _check_budget(budget)
     cost = torch.tensor(costs, dtype=torch.float64)  # on the CPU: some accelerators lack float64
     cheapest, dearest = int(cost.argmin()), int(cost.argmax())
     if budget in (0.0, 1.0):
         fixed = dearest if budget == 1.0 else cheapest
         return torch.full((len(logits),), fixed, dtype=torch.int64, device=logits.device)
     target = float(cost.min() + budget * (cost.max() - cost.min()))
-    cheap, dear = _bracket(logits.float(), cost, target)
+    cheap, dear, _ = _bracket(logits.float(), cost, target)
     # What is left between the two assignments are ties at the solved beta: upgrade items in order
     # while the budget lasts. Assignments are nested, so the result is monotone in the budget.
     items = torch.nonzero(cheap != dear).squeeze(1)  # (M,)
@@ -131,41 +130,75 @@ def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) 
     return cheap
 
 
+def price_of(logits: Tensor, costs: Sequence[float], budget: float) -> float:
+    """The price of a unit of cost at which `at_price` meets a budget on these items, or less.
+
+    For pictures in tiles: a price found on samples of all tiles decides each pixel by itself.
+
+    Args:
+        logits: (N, J) float.
+        costs: cost of each expert, length J.
+        budget: 0 to 1 as in `choose`.
+
+    Raises:
+        UsageError: if the budget is outside 0..1.
+    """
+    _check_budget(budget)
+    cost = torch.tensor(costs, dtype=torch.float64)
+    target = float(cost.min() + budget * (cost.max() - cost.min()))
+    return _bracket(logits.float(), cost, target)[2]
+
+
+def at_price(logits: Tensor, costs: Sequence[float], price: float) -> Tensor:
+    """The expert of each item: argmax_j(logits_j - price * cost_j), (N, J) -> (N,) int64.
+
+    Example:
+        >>> at_price(torch.tensor([[2.0, 2.5]]), (0.5, 1.0), price=2.0).tolist()
+        [0]
+    """
+    return _assign(logits.float().t().contiguous(), costs, price)
+
+
+def _check_budget(budget: float) -> None:
+    if not 0.0 <= budget <= 1.0:
+        raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")
+
+
+def _assign(columns: Tensor, costs: Sequence[float], beta: float) -> Tensor:
+    """`at_price` on (J, N): one pass an expert is faster than N short argmaxes."""
+    best = columns[0] - beta * float(costs[0])
+    choice = torch.zeros_like(best, dtype=torch.int64)
+    for number in range(1, len(costs)):
+        value = columns[number] - beta * float(costs[number])
+        choice.masked_fill_(value > best, number)  # the first of equals wins, as in argmax
+        best = torch.maximum(best, value)
+    return choice
+
+
 def _total(choice: Tensor, cost: Tensor) -> float:
     """Summed cost of a choice, in double precision and in an order that never changes."""
     counts = torch.bincount(choice, minlength=len(cost)).cpu().double()
     return float(counts @ cost)
 
 
-def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor]:
-    """Assignments just below and just above the target mean cost, by bisection on beta."""
-
-    columns = logits.t().contiguous()  # (J, N): one pass an expert is faster than N short argmaxes
-
-    def assign(beta: float) -> Tensor:
-        best = columns[0] - beta * float(cost[0])
-        choice = torch.zeros_like(best, dtype=torch.int64)
-        for number in range(1, len(cost)):
-            value = columns[number] - beta * float(cost[number])
-            choice.masked_fill_(value > best, number)  # the first of equals wins, as in argmax
-            best = torch.maximum(best, value)
-        return choice
-
+def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor, float]:
+    """Assignments just below and just above the target mean cost, and the first one's beta."""
+    columns, costs = logits.t().contiguous(), cost.tolist()  # (J, N)
     # Beyond this beta the cheapest (or, negated, the dearest) expert wins everywhere.
     distinct = torch.unique(cost)
     gap = float((distinct[1:] - distinct[:-1]).min()) if len(distinct) > 1 else 1.0
     reach = (float(logits.max() - logits.min()) + 1.0) / gap
     low, high = -reach, reach
-    dear, cheap = assign(low), assign(high)
+    dear, cheap = _assign(columns, costs, low), _assign(columns, costs, high)
     above, below = _total(dear, cost), _total(cheap, cost)
     for _ in range(60):
         middle = 0.5 * (low + high)
         if middle in (low, high) or above - below <= float(cost.max() - cost.min()):
             break  # nothing, or a single item's choice, is left to decide
-        choice = assign(middle)
+        choice = _assign(columns, costs, middle)
         total = _total(choice, cost)
         if total > target * len(logits):
             low, dear, above = middle, choice, total
         else:
             high, cheap, below = middle, choice, total
-    return cheap, dear
+    return cheap, dear, high

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.models.statistics import Census, Sums
+
 
 def channels_last(x: Tensor) -> Tensor:
     """(B, C, H, W) in channels_last memory; free when it is so already."""
@@ -47,7 +49,14 @@ class ChannelNorm(nn.Module):
         return normed.permute(0, 3, 1, 2)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, output: Pointwise) -> Tensor:
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    temperature: Tensor,
+    output: Pointwise,
+    census: Census | None = None,
+) -> Tensor:
     """Transposed attention: every channel attends to the channels of its head.
 
     output(softmax(temperature * q^ k^T) v), where q^ and k^ are q and k with each channel scaled
@@ -60,6 +69,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, output: Pointwi
         v: values.
         temperature: (heads, 1, 1).
         output: the 1x1 convolution after the attention.
+        census: the sums over the picture, to be kept, or given where this is a tile of it.
 
     Returns:
         (B, D, H, W), D of `output`.
@@ -69,20 +79,23 @@ def attend(q: Tensor, k: Tensor, v: Tensor, temperature: Tensor, output: Pointwi
     each = channels // heads
 
     def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
-        return x.permute(0, 2, 3, 1).reshape(batch, height * width, heads, each)
+        part = x if census is None else census.inner(x)
+        return part.permute(0, 2, 3, 1).reshape(batch, -1, heads, each)
 
-    q_rows, k_rows = by_head(q), by_head(k)
-    scores = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
-    # A plain sum of squares: the library's vector norm is slow across rows.
-    lengths = [
-        rows.float().square().sum(dim=1).clamp_min(1e-24).sqrt()  # (B, heads, c)
-        for rows in (q_rows, k_rows)
-    ]
-    scores = scores.float() / lengths[0][..., :, None] / lengths[1][..., None, :]
-    weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)
+    def count() -> Sums:
+        q_rows, k_rows = by_head(q), by_head(k)
+        products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
+        # A plain sum of squares: the library's vector norm is slow across rows.
+        squares = [rows.float().square().sum(dim=1) for rows in (q_rows, k_rows)]
+        return products.float(), squares[0], squares[1]  # (B, heads, c) the squares
+
+    products, *squares = count() if census is None else census.sums(count)
+    lengths = [square.clamp_min(1e-24).sqrt() for square in squares]
+    scores = products / lengths[0][..., :, None] / lengths[1][..., None, :]
+    weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)  # one for all tiles, or B
     # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
     split = output.weight.to(v.dtype).view(-1, heads, each).transpose(0, 1)  # (heads, D, c)
-    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(batch, channels, -1)  # (B, C, D)
+    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(len(weights), channels, -1)  # (B, C, D)
     rows = v.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     out: Tensor = rows @ mixed
     if output.bias is not None:
@@ -100,10 +113,10 @@ class ChannelAttention(nn.Module):
         self.qkv_dwconv = depthwise(3 * channels, 3, bias=bias)
         self.project_out = Pointwise(channels, channels, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
-        return attend(q, k, v, self.temperature, self.project_out)
+        return attend(q, k, v, self.temperature, self.project_out, census)
 
 
 class CrossChannelAttention(nn.Module):
@@ -118,11 +131,11 @@ class CrossChannelAttention(nn.Module):
         self.kv_dwconv = depthwise(2 * channels, 7, bias=False)
         self.project_out = Pointwise(channels, channels, bias=False)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor, census: Census | None = None) -> Tensor:
         """Queries from x, keys and values from context, (B, C, H, W) each -> (B, C, H, W)."""
         q = self.q_dwconv(self.q(x))
         k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
-        return attend(q, k, v, self.temperature, self.project_out)
+        return attend(q, k, v, self.temperature, self.project_out, census)
 
 
 class FeedForward(nn.Module):
@@ -150,9 +163,9 @@ class EncoderBlock(nn.Module):
         self.mixer = ChannelAttention(channels, heads, bias=True)
         self.ffn = FeedForward(channels, expansion, bias=True)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        x = x + self.mixer(self.norms[0](x))
+        x = x + self.mixer(self.norms[0](x), census)
         out: Tensor = x + self.ffn(self.norms[1](x))
         return out
 
@@ -164,10 +177,10 @@ class Stage(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(EncoderBlock(channels, heads, expansion) for _ in range(blocks))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, census)
         return x
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.models.moce_blocks import ChannelNorm, Pointwise, depthwise, multiply_adds_per_pixel
+from pixperts.models.statistics import Census, mean_over_pixels
 from pixperts.routing import Routing, run_experts, run_experts_masked
 
 FOURIER_FORMS = ("fft", "matrix")
@@ -156,11 +157,11 @@ class Router(nn.Module):
         self.gate = nn.Linear(channels, experts, bias=False)
         self.freq_gate = nn.Linear(embedding, experts, bias=False)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, H, W) and the high-frequency embedding (B, E) -> (B, J) logits."""
         # Near ties must not be settled by the rounding of half precision.
         with torch.autocast(x.device.type, enabled=False):
-            pooled = x.mean(dim=(2, 3), dtype=torch.float32)
+            pooled = mean_over_pixels(x, census)
             logits = F.linear(pooled, self.gate.weight.float())
             return logits + F.linear(embedding.float(), self.freq_gate.weight.float())
 
@@ -198,7 +199,14 @@ class ExpertMixture(nn.Module):
     def _layers(self, number: int) -> nn.ModuleList:
         return cast(nn.ModuleList, self.experts[number])
 
-    def route(self, x: Tensor, embedding: Tensor, noise: Tensor | None, name: str) -> Routing:
+    def route(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        noise: Tensor | None,
+        name: str,
+        census: Census | None = None,
+    ) -> Routing:
         """Decide: the top-k experts of each picture and their gates, not renormalised.
 
         Args:
@@ -206,8 +214,9 @@ class ExpertMixture(nn.Module):
             embedding: (B, E) of the latent's high frequencies.
             noise: (B, J) added to the logits, in training.
             name: of the decoder block, for the record.
+            census: the sums over the picture, to be kept, or given where this is a tile of it.
         """
-        logits = self.routing(x, embedding)
+        logits = self.routing(x, embedding, census)
         noisy = logits if noise is None else logits + noise
         gates, experts = noisy.softmax(dim=-1).topk(self.top_k, dim=-1)  # (B, k) each
         return Routing(

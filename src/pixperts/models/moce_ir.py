@@ -37,6 +37,8 @@ from pixperts.models.moce_config import (
 from pixperts.models.moce_experts import ExpertMixture
 from pixperts.models.moce_losses import auxiliary_loss
 from pixperts.models.moeisr import Output
+from pixperts.models.statistics import Census, Statistics, mean_over_pixels
+from pixperts.models.windows import Window
 from pixperts.routing import Routing
 
 __all__ = ["MOCE_PRESETS", "MoCEIR", "MoCEIRConfig", "from_published_keys"]
@@ -58,10 +60,11 @@ class HighFrequencyEmbedding(nn.Module):
             nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
         )
 
-    def forward(self, latent: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, h, w) -> (B, C)."""
         filtered = F.conv2d(latent, self.high_pass, padding=1, groups=latent.shape[1])
-        embedding: Tensor = self.mlp(F.gelu(filtered).mean(dim=(2, 3)))
+        pooled = mean_over_pixels(F.gelu(filtered), census).to(latent.dtype)
+        embedding: Tensor = self.mlp(pooled)
         return embedding
 
 
@@ -94,16 +97,17 @@ class DecoderBlock(nn.Module):
         pinned: Routing | None,
         name: str,
         masked: bool,
+        census: Census | None,
     ) -> tuple[Tensor, Routing]:
         """(B, C, H, W) and the embedding (B, E) -> (B, C, H, W) and the decision."""
         normed = self.norms[0](x)
-        shared = self.shared(self.proj[0](normed))
+        shared = self.shared(self.proj[0](normed), census)
         adapted = self.proj[1](normed)
         routing = pinned
         if routing is None:
-            routing = self.adapter.route(adapted, embedding, noise, name)
+            routing = self.adapter.route(adapted, embedding, noise, name, census)
         mixed = self.adapter(adapted, shared, routing, masked=masked)
-        x = x + self.mixer(mixed, shared)
+        x = x + self.mixer(mixed, shared, census)
         return x + self.ffn(self.norms[1](x)), routing
 
 
@@ -191,6 +195,7 @@ class MoCEIR(nn.Module):
         noise: bool | torch.Generator = True,
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
+        statistics: Statistics | None = None,
     ) -> Output:
         """Restore.
 
@@ -201,6 +206,8 @@ class MoCEIR(nn.Module):
             pinned: routings of an earlier pass, one for each decoder block, to be used again (for
                 tiles of one picture); for one picture or for as many as there are.
             masked: run every expert on every picture and mask (slow; the oracle of the tests).
+            statistics: of one picture, see `survey`, of which the images are tiles: they are
+                routed and attended to as the whole is.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each decoder block, in
@@ -209,6 +216,35 @@ class MoCEIR(nn.Module):
         Raises:
             UsageError: for an empty or misshapen image, or pinned routings that do not fit.
         """
+        census = None if statistics is None else Census(statistics, count=False)
+        return self._run(image, noise, pinned, masked, census)
+
+    def survey(
+        self,
+        image: Tensor,
+        statistics: Statistics | None = None,
+        inner: Window | None = None,
+    ) -> tuple[Output, Statistics]:
+        """`forward` without noise, and the sums over all pixels of each picture on the way.
+
+        The sums of tiles of a picture may be added, and given to `forward` as its statistics. Each
+        place's sums depend on those before it: given the sums of an earlier survey to work with,
+        a survey of tiles comes closer to what the whole picture has. Pixels outside `inner`, whose
+        sides are multiples of 8 or those of the image, are context and not counted.
+        """
+        height = -(-image.shape[2] // self.size_multiple) * self.size_multiple
+        census = Census(statistics, height=height, inner=inner)
+        output = self._run(image, False, None, False, census)
+        return output, census.statistics
+
+    def _run(
+        self,
+        image: Tensor,
+        noise: bool | torch.Generator,
+        pinned: Sequence[Routing] | None,
+        masked: bool,
+        census: Census | None,
+    ) -> Output:
         if image.dim() != 4 or image.shape[1] != 3 or image.numel() == 0:
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         batch, _, height, width = image.shape
@@ -219,11 +255,11 @@ class MoCEIR(nn.Module):
         skips = []
         for level in self.enc:
             stage, down = cast(nn.ModuleList, level)
-            x = stage(x)
+            x = stage(x, census)
             skips.append(x)
             x = down(x)
-        x = self.latent(x)
-        embedding = self.freq_embed(x)
+        x = self.latent(x, census)
+        embedding = self.freq_embed(x, census)
         routings: list[Routing] = []
         for level in self.dec:
             up, merge, stage = cast(nn.ModuleList, level)
@@ -232,9 +268,9 @@ class MoCEIR(nn.Module):
             for number, block in enumerate(cast(DecoderStage, stage).layers):
                 place = len(routings)
                 name = f"level {depth} block {number}"
-                x, routing = block(x, embedding, noises[place], pins[place], name, masked)
+                x, routing = block(x, embedding, noises[place], pins[place], name, masked, census)
                 routings.append(routing)
-        residual = self.output(self.refinement(x))[:, :, :height, :width]
+        residual = self.output(self.refinement(x, census))[:, :, :height, :width]
         return Output(image + residual.to(image.dtype), tuple(routings))
 
     def _noise(self, noise: bool | torch.Generator, image: Tensor) -> Sequence[Tensor | None]:

@@ -21,8 +21,18 @@ from pixperts.models.config import ENCODERS, MoEISRConfig, build_encoder
 from pixperts.models.edsr import ResidualBlock
 from pixperts.models.implicit import EMBEDDINGS, Embedding, Expert, Tables, rows_of
 from pixperts.models.mapper import Mapper
-from pixperts.models.queries import Axis, Queries, axis_neighbours, make_queries
-from pixperts.routing import Routing, choose, run_experts, run_experts_masked
+from pixperts.models.moeisr_costs import multiply_adds_of_parts
+from pixperts.models.queries import (
+    Axis,
+    Queries,
+    axis_neighbours,
+    cells_of,
+    make_queries,
+    output_axes,
+    resample,
+)
+from pixperts.models.windows import Part
+from pixperts.routing import Routing, at_price, choose, run_experts, run_experts_masked
 
 __all__ = ["ENCODERS", "Mapper", "MoEISR", "MoEISRConfig", "Output"]
 
@@ -107,7 +117,9 @@ class MoEISR(nn.Module):
         lr: Tensor,
         size: tuple[int, int],
         *,
+        part: Part | None = None,
         budget: float | None = None,
+        price: float | None = None,
         probabilities: bool = False,
         masked: bool = False,
         progress: Callable[[float], None] | None = None,
@@ -117,14 +129,18 @@ class MoEISR(nn.Module):
         Args:
             lr: (B, 3, h, w) in [0, 1], any size from 1x1.
             size: output (H, W), each axis its own factor, below 1 included.
+            part: where lr is only a tile of the LR picture, with `context` pixels more than what
+                is asked for; `size` remains that of the whole output.
             budget: mean cost asked for, 0 = always the cheapest expert, 1 = always the deepest,
                 None = what the mapper says; over all pixels of the batch.
+            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`.
             probabilities: keep the softmax of the logits in the routing.
             masked: run every expert on every pixel and mask (slow; the oracle of the tests).
             progress: called with the share of output rows that is done, rising to 1.
 
         Returns:
-            Image (B, 3, H, W) around [0, 1], unclamped; one `Routing`, none for a dense model.
+            Image (B, 3, H, W), or of the part, around [0, 1], unclamped; one `Routing`, none for
+            a dense model.
 
         Raises:
             UsageError: for sizes below 1, a budget outside 0..1, or one for a single expert.
@@ -138,18 +154,24 @@ class MoEISR(nn.Module):
             raise UsageError("a model with a single expert has no budget: leave it out.")
         lr = lr.contiguous(memory_format=torch.channels_last)
         features = self.encode(lr)
-        rows = axis_neighbours(torch.arange(height, device=lr.device), height, lr.shape[2])
-        columns = axis_neighbours(torch.arange(width, device=lr.device), width, lr.shape[3])
-        cell = self._cell(lr, torch.tensor([size]).expand(len(lr), 2))
+        rows, columns = output_axes(lr, size, part)
+        height, width = (axis.index.shape[1] for axis in (rows, columns))
+        cell = cells_of(lr, size, part.whole if part else None)
         choice, soft = None, None
         if self.mapper is not None:
             logits = resample(self.mapper(features, cell).float(), rows, columns)  # (B, J, H, W)
             soft = logits.softmax(dim=1) if probabilities else None
-            choice = choose(rows_of(logits), self.costs, budget).view(len(lr), height, width)
-            del logits
+            table = rows_of(logits)
+            flat = (
+                at_price(table, self.costs, price)
+                if price is not None
+                else choose(table, self.costs, budget)
+            )
+            choice = flat.view(len(lr), height, width)
+            del logits, table
         streams = self._streams(features)
         image = lr.new_empty(len(lr), height, width, 3)
-        for top, bottom in self._bands(lr.shape, size):
+        for top, bottom in self._bands(lr.shape, height):
             band_choice = None if choice is None else choice[:, top:bottom]
             image[:, top:bottom] = self._decode_band(
                 lr, streams, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
@@ -160,6 +182,34 @@ class MoEISR(nn.Module):
         if choice is not None:
             routings.append(Routing(choice.to(torch.uint8), self.costs, soft))
         return Output(image.permute(0, 3, 1, 2), tuple(routings))
+
+    @property
+    def context(self) -> int:
+        """LR pixels beyond an output's own neighbours on which it depends, at most."""
+        necks = 2 * self.config.neck + 1  # and the embedding's 3x3
+        mapper = 0 if self.mapper is None else self.config.mapper_layers
+        return int(self.encoder.receptive_radius) + max(necks, mapper)
+
+    def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
+        """The mapper's logits (N, J) of every `step`-th output row and column of a part.
+
+        Args:
+            lr: (1, 3, h, w) in [0, 1], as of `forward` with a part.
+            size: of the whole output.
+            part: which tile.
+            step: distance of the samples in the whole output.
+
+        Raises:
+            UsageError: for a model with a single expert.
+        """
+        if self.mapper is None:
+            raise UsageError("a model with a single expert has no logits.")
+        rows, columns = output_axes(lr, size, part)
+        rows = rows.at(slice(-part.out.top % step, None, step))
+        columns = columns.at(slice(-part.out.left % step, None, step))
+        features = self.encode(lr.contiguous(memory_format=torch.channels_last))
+        logits = self.mapper(features, cells_of(lr, size, part.whole)).float()
+        return rows_of(resample(logits, rows, columns))
 
     def encode(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features; the models' own [-1, 1] is inside."""
@@ -189,7 +239,7 @@ class MoEISR(nn.Module):
         first = torch.arange(batch, device=lr.device)[:, None] * (height * width)  # (B, 1)
         base = first.expand(positions.shape[:2]).flatten()  # (B * Q,)
         queries = make_queries(rows.flatten(), columns.flatten(), base, width)
-        cell = self._cell(lr, sizes)
+        cell = cells_of(lr, sizes)
         padded = tuple(F.pad(stream, (1, 1, 1, 1)) for stream in self._streams(features))
         tables = self._tables(padded, cell)
         asked = {4: queries, 1: queries.nearest()}
@@ -211,12 +261,6 @@ class MoEISR(nn.Module):
             logits = queries.interpolate(table).view(*positions.shape[:2], -1)
         return colour.view(*positions.shape[:2], len(self.experts), 3), logits
 
-    def _cell(self, lr: Tensor, sizes: Tensor) -> Tensor:
-        """Size of an output pixel in half LR pixels, (B, 2): published cell 2 / H, times h."""
-        dtype = torch.promote_types(lr.dtype, torch.float32)
-        lengths = torch.tensor(lr.shape[2:], device=lr.device, dtype=dtype)
-        return (2.0 * lengths / sizes.to(lr.device, dtype)).to(lr.dtype)
-
     def _to_unit_range(self, colour: Tensor, source: Tensor, queries: Queries) -> Tensor:
         """From the decoder's [-1, 1] to [0, 1], plus the bilinear enlargement where configured."""
         if not self.config.residual:
@@ -224,12 +268,11 @@ class MoEISR(nn.Module):
         base = queries.interpolate(source)  # (N, 3)
         return colour * 0.5 + base.repeat(1, colour.shape[1] // 3)
 
-    def _bands(self, shape: torch.Size, size: tuple[int, int]) -> list[tuple[int, int]]:
+    def _bands(self, shape: torch.Size, height: int) -> list[tuple[int, int]]:
         """Output rows whose LR tables together stay within about `16 * max_pixels` LR pixels.
 
         But no fewer than a few LR rows at a time, since neighbouring bands compute three twice.
         """
-        height = size[0]
         limit = max(8, 16 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
         step = max(1, min(height, int((limit - 2) * height / shape[2])))
         return [(top, min(top + step, height)) for top in range(0, height, step)]
@@ -300,43 +343,14 @@ class MoEISR(nn.Module):
         size: tuple[int, int],
         shares: tuple[float, ...] | None = None,
     ) -> dict[str, float]:
-        """Analytic multiply-adds of one picture, by part.
+        """Analytic multiply-adds of one picture by part, see `multiply_adds_of_parts`.
 
         Args:
             lr_size: (h, w).
             size: output (H, W).
             shares: share of output pixels an expert; all to the deepest when None.
-
-        Returns:
-            encoder, mapper, embedding and light (neck and its embedding) at LR resolution, experts
-            at output resolution, total.
         """
-        lr_pixels, pixels = float(lr_size[0] * lr_size[1]), float(size[0] * size[1])
-        if shares is None:
-            shares = (*[0.0] * (len(self.experts) - 1), 1.0)
+        shares = shares or (*[0.0] * (len(self.experts) - 1), 1.0)
         mean = sum(share * adds for share, adds in zip(shares, self._adds, strict=True))
-        parts = {
-            "encoder": self.encoder.multiply_adds_per_pixel() * lr_pixels,
-            "mapper": 0.0,
-            "embedding": self.embedding.multiply_adds_per_lr_pixel() * lr_pixels,
-            "light": 0.0,
-            "experts": mean * pixels,
-        }
-        if self.light_embedding is not None and self.neck is not None:
-            neck = sum(m.weight.numel() for m in self.neck.modules() if isinstance(m, nn.Conv2d))
-            light = self.light_embedding.multiply_adds_per_lr_pixel() + neck
-            parts["light"] = light * lr_pixels
-        if self.mapper is not None:
-            parts["mapper"] = self.mapper.multiply_adds_per_lr_pixel() * lr_pixels
-            parts["mapper"] += 4.0 * len(self.experts) * pixels
-        parts["total"] = sum(parts.values())
-        return parts
-
-
-def resample(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """Bilinear samples on a whole output grid, rows then columns: (B, C, H, W)."""
-    tall = image[:, :, rows.index[0]] * rows.weight[0, :, None]
-    tall += image[:, :, rows.index[1]] * rows.weight[1, :, None]
-    wide = tall[:, :, :, columns.index[0]] * columns.weight[0]
-    wide += tall[:, :, :, columns.index[1]] * columns.weight[1]
-    return wide
+        parts = (self.encoder, self.mapper, self.embedding, self.neck, self.light_embedding)
+        return multiply_adds_of_parts(*parts, lr_size, size, mean, len(self.experts))

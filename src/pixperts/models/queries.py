@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pixperts.models.windows import Part
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -62,6 +64,35 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
     offset = 2.0 * ((numerator - index * denominator).float() / denominator)  # (2, ...)
     weight = torch.stack([denominator - past_lower, past_lower]).float() / denominator
     return Axis(index, offset, weight)
+
+
+def output_axes(lr: Tensor, size: tuple[int, int], part: Part | None) -> tuple[Axis, Axis]:
+    """Vertical and horizontal neighbours of the output pixels asked for, counted within lr."""
+    whole = tuple(lr.shape[2:]) if part is None else part.whole
+    out = (0, size[0], 0, size[1]) if part is None else part.out
+    axes = []
+    for axis in (0, 1):
+        positions = torch.arange(out[2 * axis], out[2 * axis + 1], device=lr.device)
+        found = axis_neighbours(positions, size[axis], whole[axis])
+        axes.append(found.counted_from(0 if part is None else part.source[2 * axis]))
+    return axes[0], axes[1]
+
+
+def cells_of(
+    lr: Tensor, sizes: Tensor | tuple[int, int], whole: tuple[int, int] | None = None
+) -> Tensor:
+    """Size of an output pixel in half LR pixels, (B, 2): the published cell 2 / H, times h.
+
+    Args:
+        lr: (B, C, h, w), all of the picture or a tile of it.
+        sizes: output (H, W), or (B, 2) one for each sample.
+        whole: (h, w) of the whole LR picture where lr is a tile.
+    """
+    if not isinstance(sizes, Tensor):
+        sizes = torch.tensor([sizes]).expand(len(lr), 2)
+    dtype = torch.promote_types(lr.dtype, torch.float32)
+    lengths = torch.tensor(whole or lr.shape[2:], device=lr.device, dtype=dtype)
+    return (2.0 * lengths / sizes.to(lr.device, dtype)).to(lr.dtype)
 
 
 @dataclass(frozen=True)
@@ -121,3 +152,12 @@ def make_queries(rows: Axis, columns: Axis, base: Tensor | int, width: int) -> Q
         dim=-1,
     )  # (2, 2, N, 2)
     return Queries(index.flatten(0, 1), offset.flatten(0, 1), weight.flatten(0, 1))
+
+
+def resample(image: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """Bilinear samples on a whole output grid, rows then columns: (B, C, H, W)."""
+    tall = image[:, :, rows.index[0]] * rows.weight[0, :, None]
+    tall += image[:, :, rows.index[1]] * rows.weight[1, :, None]
+    wide = tall[:, :, :, columns.index[0]] * columns.weight[0]
+    wide += tall[:, :, :, columns.index[1]] * columns.weight[1]
+    return wide

@@ -1,0 +1,108 @@
+"""What a network takes of a whole picture: sums over its pixels, which tiles of it can share.
+
+MoCE-IR looks at all pixels in three ways: the products of channel attention, the pooled features
+of its routers and the pooled high frequencies. All are sums, so those of a picture are the sums
+of its tiles', and a tile that is given the picture's sums works like a part of the picture.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pixperts.errors import ModelError
+from pixperts.models.windows import Window
+
+Sums = tuple[Tensor, ...]  # (B, ...) each
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The sums of each place of a network that looks at all pixels, in the order of execution."""
+
+    places: tuple[Sums, ...]
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        """Of two parts of a picture together.
+
+        Example:
+            >>> import torch
+            >>> one = Statistics(((torch.tensor([1.0]),),))
+            >>> (one + one).places
+            ((tensor([2.]),),)
+        """
+        pairs = zip(self.places, other.places, strict=True)
+        return Statistics(tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+
+
+class Census:
+    """The sums of one forward pass: counted in it and kept, or given from outside.
+
+    Args:
+        given: sums to be used in place of those of the picture at hand.
+        count: whether to count.
+        height: of the picture at hand, to tell by how much a map is reduced.
+        inner: where to count; the rest is context.
+    """
+
+    def __init__(
+        self,
+        given: Statistics | None = None,
+        *,
+        count: bool = True,
+        height: int = 0,
+        inner: Window | None = None,
+    ) -> None:
+        self._given: Iterator[Sums] | None = None if given is None else iter(given.places)
+        self._counts, self._height, self._inner = count, height, inner
+        self._counted: list[Sums] = []
+
+    def inner(self, x: Tensor) -> Tensor:
+        """The part of a map (B, C, h, w) in which to count."""
+        if self._inner is None:
+            return x
+        factor = self._height // x.shape[2]
+        top, bottom, left, right = (-(-side // factor) for side in self._inner)
+        return x[:, :, top:bottom, left:right]
+
+    def sums(self, count: Callable[[], Sums]) -> Sums:
+        """The sums of the next place to be used: those given, or else those that are counted.
+
+        Raises:
+            ModelError: fewer sums were given than the network has places.
+        """
+        if self._counts:
+            self._counted.append(count())
+        if self._given is None:
+            return self._counted[-1]
+        sums = next(self._given, None)
+        if sums is None:
+            raise ModelError("the statistics come from another network: count them again.")
+        return sums
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was counted so far."""
+        return Statistics(tuple(self._counted))
+
+
+def mean_over_pixels(x: Tensor, census: "Census | None") -> Tensor:
+    """(B, C, H, W) -> (B, C) float32 means, of the picture where its sums are given."""
+    if census is None:
+        return x.float().mean(dim=(2, 3))
+
+    def count() -> Sums:
+        part = census.inner(x).float()
+        pixels = part.new_full((len(x), 1), part.shape[2] * part.shape[3])
+        return part.sum(dim=(2, 3)), pixels
+
+    total, pixels = census.sums(count)
+    return total / pixels
+
+
+def total(parts: Sequence[Statistics]) -> Statistics:
+    """The sums of several parts of a picture, at least one."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + part
+    return result
