@@ -19,7 +19,7 @@ from pixperts import checkpoint, restorer
 from pixperts.cli import main
 from pixperts.errors import UsageError
 from pixperts.image import read_image, write_image
-from pixperts.jobs import Job, explain, plan
+from pixperts.batch import Job, explain, plan
 from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler
 from pixperts.progress import ProgressBar
 
@@ -419,7 +419,7 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
         ([a], str(link), None, "is an input as well"),
         ([a], f"{tmp_path}/other/../a.png", None, "is an input as well"),
         ([again], str(tmp_path), None, ""),  # replaces a.png, which is no input
-        ([tmp_path], str(tmp_path), None, "is an input as well"),
+        ([tmp_path], str(tmp_path), None, "is input and output at once"),
         ([a], "b.png", "b.png", "would both be written to b.png"),
         ([a], "b.png", str(a), "is an input as well"),
         ([a, again.rename(again.with_name("b.png"))], "b.png", None, "need a folder"),
@@ -432,7 +432,7 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
     cases.append(([a, tmp_path / "empty"], "out/", None, "holds no JPEG"))
     for inputs, output, chart, reason in cases:
         if not reason:
-            assert len(plan(inputs, output, chart)[0]) == 1
+            assert len(plan(inputs, output, chart).jobs) == 1
             continue
         with pytest.raises(UsageError, match=reason):
             plan(inputs, output, chart)
@@ -441,13 +441,15 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
 def test_plan_of_a_folder_and_a_file(tmp_path: Path) -> None:
     b, a = picture(tmp_path / "in" / "b.png"), picture(tmp_path / "in" / "a.jpg")
     c = picture(tmp_path / "c.png")
-    planned, remarks = plan([c, tmp_path / "in"], "out", "maps")
-    assert planned == [
-        Job(c, Path("out/c.png"), Path("maps/c_experts.png")),
-        Job(a, Path("out/a.jpg"), Path("maps/a_experts.png")),
-        Job(b, Path("out/b.png"), Path("maps/b_experts.png")),
+    planned = plan([c, tmp_path / "in"], "out", "maps")
+    roots = {"root": Path("out"), "map_root": Path("maps")}
+    assert planned.jobs == [
+        Job(c, Path("out/c.png"), Path("maps/c_experts.png"), **roots),
+        Job(a, Path("out/a.jpg"), Path("maps/a_experts.png"), **roots),
+        Job(b, Path("out/b.png"), Path("maps/b_experts.png"), **roots),
     ]
-    assert remarks == []
+    assert planned.remarks == []
+    assert planned.if_exists == "skip"
 
 
 # Weights
