@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 
 import pixperts
 from pixperts import checkpoint, restorer
+from pixperts.batch import Job, explain, plan
 from pixperts.cli import main
 from pixperts.errors import UsageError
 from pixperts.image import read_image, write_image
-from pixperts.batch import Job, explain, plan
 from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler
 from pixperts.progress import ProgressBar
 
