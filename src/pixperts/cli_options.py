@@ -24,7 +24,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File for one picture; folder for several, where names stay the same.",
+        help="File for one picture; folder for several, where names stay the same unless --name is given.",
         rich_help_panel=OUTPUT,
     ),
 ]
@@ -64,8 +64,7 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="Format of the outputs in a folder: png, jpeg, webp, tiff. That of each input if "
-        "unset.",
+        help="Format of the outputs in a folder, such as png or jpeg; that of each input if unset.",
         rich_help_panel=OUTPUT,
     ),
 ]

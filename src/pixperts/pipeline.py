@@ -105,7 +105,9 @@ def run_overlapped(
             with heed():
                 item = read(number)
                 done = item if isinstance(item, ended) else compute(number, cast(L, item), _nothing)
+            del item
             turn.put(number, done if isinstance(done, ended) else save(number, cast(D, done)))
+            del done  # the next picture needs the room
         return
 
     reads: deque[Future[L | R]] = deque()

@@ -212,13 +212,20 @@ def _renamed(jobs: Sequence[Job]) -> list[Job]:
         while os.path.lexists(target) or (chart is not None and os.path.lexists(chart)):
             number += 1
             target = numbered(job.target, number)
-            chart = None if job.expert_map is None else numbered(job.expert_map, number)
+            chart = _map_of(job, target, number)
             both = {os.path.abspath(path) for path in (target, chart) if path}
             if not taken.isdisjoint(both):
                 target, chart = job.target, job.expert_map  # taken by another job: count on
         taken |= {os.path.abspath(path) for path in (target, chart) if path}
         result.append(replace(job, target=target, expert_map=chart))
     return result
+
+
+def _map_of(job: Job, target: Path, number: int) -> Path | None:
+    """The map's name beside a target that was renamed."""
+    if job.expert_map is None or job.root is None or job.map_root is None:
+        return job.expert_map and numbered(job.expert_map, number)
+    return job.expert_map.with_name(f"{target.stem}_experts.png")
 
 
 def _refuse_clashes(jobs: Sequence[Job], manifest: Path | None) -> None:
