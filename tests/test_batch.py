@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from moce_models import mini
 from tiny_models import tiny
 
@@ -32,6 +34,7 @@ from pixperts.errors import UsageError
 from pixperts.image import read_image, write_image
 from pixperts.leftovers import remove_leftovers
 from pixperts.manifest import weights_sha256
+from pixperts.planning import POLICIES, plan
 from pixperts.sizes import SizeRequest
 from pixperts.work import Wishes
 
@@ -286,6 +289,51 @@ def test_a_second_run_does_not_take_results_for_inputs(
     for _ in range(2):
         assert call("upscale", "in", "-r", "-o", "in/large", "-q") == 0
         assert list(tree("in/large")) == ["a.png", "deep/b.png"]
+
+
+NAMES = st.sampled_from(["a.png", "a_1.png", "a_2.png", "b.jpg", "s/a.png", "s/b.jpg", "s/b_1.jpg"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sources=st.sets(NAMES, min_size=1),
+    there=st.sets(NAMES),
+    charts=st.booleans(),
+    policy=st.sampled_from(POLICIES),
+)
+def test_no_plan_writes_over_an_input_or_twice_or_where_it_should_not(
+    sources: set[str],
+    there: set[str],
+    charts: bool,
+    policy: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    root = tmp_path_factory.mktemp("plan")
+    for name in [f"in/{name}" for name in sources] + [f"out/{name}" for name in there]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    options = FolderOptions(recursive=True, if_exists=policy)
+    maps = str(root / "maps") if charts else None
+    try:
+        planned = plan([root / "in"], f"{root}/out", maps, options)
+    except UsageError as error:
+        assert policy == "error"
+        assert "exists" in str(error)
+        assert sources & there
+        return
+    assert sorted(str(job.source.relative_to(root / "in")) for job in planned.jobs) == sorted(
+        sources
+    )
+    targets = [path for job in planned.jobs for path in (job.target, job.expert_map) if path]
+    assert len(set(targets)) == len(targets)
+    for job in planned.jobs:
+        assert job.target.parent == root / "out" / job.source.parent.relative_to(root / "in")
+        if policy in {"rename", "error"}:
+            assert not job.target.exists()
+        else:
+            assert job.target.name == job.source.name
+        if job.expert_map is not None:
+            assert job.expert_map.name == f"{job.target.stem}_experts.png"
 
 
 # Links

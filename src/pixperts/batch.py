@@ -130,6 +130,9 @@ def run_folder(
     goal, charts = os.fspath(output), None if expert_map is None else os.fspath(expert_map)
     if "" in (*given, goal, charts, model):
         raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
+    for name in (*given, goal, charts or ""):
+        if "\0" in name:
+            raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
 
     @functools.cache
     def restorer() -> "Restorer":

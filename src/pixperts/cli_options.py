@@ -24,7 +24,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File for one picture; folder for several, where names stay the same unless --name is given.",
+        help="File for one picture; folder for several, where names stay the same.",
         rich_help_panel=OUTPUT,
     ),
 ]

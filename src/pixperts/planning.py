@@ -31,7 +31,7 @@ class FolderOptions:
     # skip, overwrite, rename or error; overwrite for a file that was named, skip in a folder
     if_exists: str | None = None
     workers: int = 1  # pictures that are read ahead, and that are written, beside the computing
-    manifest: Path | None = None  # JSON lines, appended
+    manifest: str | Path | None = None  # JSON lines, appended
 
     def __post_init__(self) -> None:
         Template(self.template.text, self.format)
@@ -96,7 +96,7 @@ def plan(
     policy = options.if_exists or ("overwrite" if folder is None else "skip")
     if policy == "rename":
         jobs = _renamed(jobs)
-    _refuse_clashes(jobs, options.manifest)
+    _refuse_clashes(jobs, None if options.manifest is None else Path(options.manifest))
     if policy == "error":
         for job in jobs:
             for target in filter(None, (job.target, job.expert_map)):
