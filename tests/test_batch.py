@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -316,9 +318,8 @@ def test_no_plan_writes_over_an_input_or_twice_or_where_it_should_not(
     maps = str(root / "maps") if charts else None
     try:
         planned = plan([root / "in"], f"{root}/out", maps, options)
-    except UsageError as error:
+    except UsageError:
         assert policy == "error"
-        assert "exists" in str(error)
         assert sources & there
         return
     assert sorted(str(job.source.relative_to(root / "in")) for job in planned.jobs) == sorted(
@@ -473,10 +474,8 @@ def test_temporaries_of_the_dead_are_removed(here: Path, model: restorer.Restore
     picture("in/deep/a.png")
     folder = Path("out/deep")
     folder.mkdir(parents=True)
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        child = process.pid
     mine, others = f".pixperts-{os.getpid()}-aa.tmp", ".pixperts-x-aa.tmp"
     for name in (f".pixperts-{child}-00ff00ff.tmp", mine, others, f"{child}.tmp"):
         (folder / name).write_text("half a picture")

@@ -19,6 +19,7 @@ NAMES = ("a.png", "b.jpg", "c.webp", "deep/d.tif", "deep/er/e.png", "f.png", "g.
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
+@pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
     weights = tmp_path / "tiny.safetensors"
     checkpoint.save(weights, tiny(), checkpoint.Card("tiny", {}))
