@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 import pixperts
-from pixperts import checkpoint, restorer
-from pixperts.cli import main
+from pixperts import checkpoint, progress, restorer
+from pixperts.batch import Job, explain, plan
+from pixperts.cli import SPIN_COUNT, main
 from pixperts.errors import UsageError
 from pixperts.image import read_image, write_image
-from pixperts.jobs import Job, explain, plan
 from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler
 from pixperts.progress import ProgressBar
 
@@ -419,7 +419,7 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
         ([a], str(link), None, "is an input as well"),
         ([a], f"{tmp_path}/other/../a.png", None, "is an input as well"),
         ([again], str(tmp_path), None, ""),  # replaces a.png, which is no input
-        ([tmp_path], str(tmp_path), None, "is an input as well"),
+        ([tmp_path], str(tmp_path), None, "is input and output at once"),
         ([a], "b.png", "b.png", "would both be written to b.png"),
         ([a], "b.png", str(a), "is an input as well"),
         ([a, again.rename(again.with_name("b.png"))], "b.png", None, "need a folder"),
@@ -432,7 +432,7 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
     cases.append(([a, tmp_path / "empty"], "out/", None, "holds no JPEG"))
     for inputs, output, chart, reason in cases:
         if not reason:
-            assert len(plan(inputs, output, chart)[0]) == 1
+            assert len(plan(inputs, output, chart).jobs) == 1
             continue
         with pytest.raises(UsageError, match=reason):
             plan(inputs, output, chart)
@@ -441,13 +441,15 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
 def test_plan_of_a_folder_and_a_file(tmp_path: Path) -> None:
     b, a = picture(tmp_path / "in" / "b.png"), picture(tmp_path / "in" / "a.jpg")
     c = picture(tmp_path / "c.png")
-    planned, remarks = plan([c, tmp_path / "in"], "out", "maps")
-    assert planned == [
-        Job(c, Path("out/c.png"), Path("maps/c_experts.png")),
-        Job(a, Path("out/a.jpg"), Path("maps/a_experts.png")),
-        Job(b, Path("out/b.png"), Path("maps/b_experts.png")),
+    planned = plan([c, tmp_path / "in"], "out", "maps")
+    roots = (Path("out"), Path("maps"))
+    assert planned.jobs == [
+        Job(c, Path("out/c.png"), Path("maps/c_experts.png"), *roots),
+        Job(a, Path("out/a.jpg"), Path("maps/a_experts.png"), *roots),
+        Job(b, Path("out/b.png"), Path("maps/b_experts.png"), *roots),
     ]
-    assert remarks == []
+    assert planned.remarks == []
+    assert planned.if_exists == "skip"
 
 
 # Weights
@@ -494,6 +496,30 @@ def test_the_bar_goes_by_pixels_and_never_back() -> None:
     assert nothing.value == 0.0
 
 
+def test_lines_in_place_of_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("pixperts.progress.time.monotonic", lambda: now)
+    with ProgressBar([3e6, 0, 1e6], visible=False, lines=True, pixels=True) as bar:
+        bar.update(0, 0.1, "a.png")
+        now += progress.PAUSE - 1
+        bar.update(0, 0.2, "a.png")
+        assert capsys.readouterr().err == ""
+        now += 1
+        bar.update(0, 1 / 3, "a.png")
+        bar.update(0, 0.4, "a.png")
+        assert capsys.readouterr().err == "1 of 3 a.png, 25%, 0.10 MP/s, about 30 s left\n"
+        now += progress.PAUSE - 1
+        bar.say("something")  # a line is a sign of life
+        now += 1
+        bar.update(2, 0.5, "c.png")
+        assert capsys.readouterr().err == "something\n"
+        now += 1000
+        bar.update(2, 0.5, "c.png")
+        assert capsys.readouterr().err == "3 of 3 c.png, 88%, 0.00 MP/s, about 2.4 min left\n"
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -527,6 +553,7 @@ def test_a_terminal_sees_a_bar_that_rises(
     text = screen.getvalue()
     assert "%" in text
     assert "c.png: 10 x 24 -> 20 x 48" in text
+    assert "MP/s" in text
 
 
 def test_no_bar_with_json(
@@ -675,6 +702,36 @@ def test_help_waits_for_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
     for command in ("upscale", "models", "evaluate", "convert", "train"):
         assert f" {command} " in done.stdout
+
+
+def test_waiting_threads_sleep_unless_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os; from pixperts.cli import main; main(['--version']); "
+        "print([os.environ.get(n) for n in ('GOMP_SPINCOUNT', 'KMP_BLOCKTIME')])"
+    )
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    assert shell("-c", code).stdout.splitlines()[-1] == f"['{SPIN_COUNT}', '0']"
+    late = f"import sys; sys.modules['torch'] = sys; {code}"  # too late to have an effect
+    assert shell("-c", late).stdout.splitlines()[-1] == "[None, None]"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert shell("-c", code).stdout.splitlines()[-1] == "[None, None]"
+
+
+def test_help_is_in_groups(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    for command, panels in (
+        ("upscale", ["Size", "Model", "Output", "Folder jobs"]),
+        ("restore", ["Model", "Output", "Folder jobs"]),
+    ):
+        assert main([command, "--help"]) == 0
+        text = capsys.readouterr().out
+        for panel in panels:
+            assert f" {panel} ─" in text
+        for option in ("--recursive", "--name", "--if-exists", "--workers", "--manifest"):
+            assert option in text
 
 
 def test_version() -> None:

@@ -6,26 +6,43 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from pixperts import __version__, cli_research
 from pixperts.cli_options import (
+    MODEL,
+    OUTPUT,
+    SIZE,
     Budget,
     Device,
+    Format,
+    IfExists,
     Inputs,
     Json,
+    ManifestFile,
+    Name,
     Output,
     Quality,
     Quiet,
+    Recursive,
     RepairModel,
+    Workers,
     check_budget,
 )
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.sizes import SizeRequest
+
+if TYPE_CHECKING:
+    from pixperts.planning import FolderOptions
+    from pixperts.work import Wishes
+
+
+# Rounds before a thread sleeps: some microseconds, against 300,000 rounds that are usual.
+SPIN_COUNT = "100"
 
 
 class _InterruptedError(PixpertsError):
@@ -58,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done; 1: something failed; 2: the command line was wrong; 130: interrupted. Every error is
     one sentence on stderr; PIXPERTS_TRACEBACK=1 lets unexpected ones through with their traceback.
     """
+    _let_threads_sleep()
     # libvips repeats on stderr, in its own words, what our own sentence already says.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
     command = typer.main.get_command(app)
@@ -80,6 +98,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             1,
         )
     return code if isinstance(code, int) else 0
+
+
+def _let_threads_sleep() -> None:
+    """Threads that wait shall not burn the cores that other programs need.
+
+    Between two steps of a network, OpenMP's threads spin for milliseconds, and so two commands
+    on the same cores hinder each other many times over. Only before torch is loaded does this
+    have an effect; whoever has set OpenMP up otherwise is left alone.
+    """
+    told = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    if "torch" in sys.modules or any(name in os.environ for name in told):
+        return
+    os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # GNU's runtime, in torch's wheels for Linux
+    os.environ["KMP_BLOCKTIME"] = "0"  # milliseconds; LLVM's and Intel's, elsewhere
 
 
 def _fail(message: str, code: int) -> int:
@@ -109,32 +141,60 @@ def upscale(
     inputs: Inputs,
     output: Output,
     scale: Annotated[
-        float | None, typer.Option("--scale", "-s", help="Factor for both sides, such as 2.5.")
+        float | None,
+        typer.Option(
+            "--scale", "-s", help="Factor for both sides, such as 2.5.", rich_help_panel=SIZE
+        ),
     ] = None,
-    size: Annotated[str | None, typer.Option(help="Exact size, such as 1920x1080.")] = None,
-    width: Annotated[int | None, typer.Option(help="New width in pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="New height in pixels.")] = None,
-    long_side: Annotated[int | None, typer.Option(help="New longer side in pixels.")] = None,
-    short_side: Annotated[int | None, typer.Option(help="New shorter side in pixels.")] = None,
-    megapixels: Annotated[float | None, typer.Option(help="New area in megapixels.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Exact size, such as 1920x1080.", rich_help_panel=SIZE)
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(help="New width in pixels.", rich_help_panel=SIZE)
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(help="New height in pixels.", rich_help_panel=SIZE)
+    ] = None,
+    long_side: Annotated[
+        int | None, typer.Option(help="New longer side in pixels.", rich_help_panel=SIZE)
+    ] = None,
+    short_side: Annotated[
+        int | None, typer.Option(help="New shorter side in pixels.", rich_help_panel=SIZE)
+    ] = None,
+    megapixels: Annotated[
+        float | None, typer.Option(help="New area in megapixels.", rich_help_panel=SIZE)
+    ] = None,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Name from 'pixperts models', or weights file.")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Name from 'pixperts models', or weights file.",
+            rich_help_panel=MODEL,
+        ),
     ] = DEFAULT_MODEL,
     budget: Budget = None,
+    device: Device = "auto",
+    image_format: Format = None,
+    quality: Quality = None,
     expert_map: Annotated[
         str | None,
         typer.Option(
             help="Also draw which expert did which pixel: a .png for one picture, a folder for "
-            "several, which receives NAME_experts.png."
+            "several, which receives NAME_experts.png.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
-    device: Device = "auto",
-    quality: Quality = None,
+    recursive: Recursive = False,
+    name: Name = None,
+    if_exists: IfExists = None,
+    workers: Workers = 1,
+    manifest: ManifestFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Enlarge pictures to any size: give exactly one of the options that say how large."""
-    from pixperts import jobs
+    from pixperts import batch
 
     request = SizeRequest.from_options(
         scale=scale,
@@ -146,24 +206,17 @@ def upscale(
         megapixels=megapixels,
     )
     check_budget(budget)
-    if "" in (*inputs, output, expert_map, model):  # Path("") would be the current folder
-        raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
-    planned, remarks = jobs.plan([Path(name) for name in inputs], output, expert_map)
-    jobs.check_quality(planned, quality)
-    if not quiet:
-        for remark in remarks:
-            print(remark, file=sys.stderr)
-    from pixperts.restorer import load
-
-    restorer = load(model, device=device)
-    _ = restorer.upscaler  # says so at once where the model is of the other kind
-    if not restorer.takes_budget:
-        for flag, value in (("--budget", budget), ("--expert-map", expert_map)):
-            if value is not None:
-                raise UsageError(f"{model} has a single expert: leave {flag} out.")
-    wishes = jobs.Enlargement(request, budget, quality)
-    if jobs.run(planned, restorer, wishes, as_json=as_json, quiet=quiet):
-        raise typer.Exit(1)
+    _run(
+        inputs,
+        output,
+        batch.Enlargement(request, budget, batch.FileOptions(quality)),
+        model,
+        batch.FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
+        device=device,
+        expert_map=expert_map,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @app.command()
@@ -172,31 +225,67 @@ def restore(
     output: Output,
     model: RepairModel = DEFAULT_REPAIR_MODEL,
     strength: Annotated[
-        float, typer.Option(help="1 = what the network says, 0 = the input, between: a blend.")
+        float,
+        typer.Option(
+            help="1 = what the network says, 0 = the input, between: a blend.",
+            rich_help_panel=MODEL,
+        ),
     ] = 1.0,
     device: Device = "auto",
+    image_format: Format = None,
     quality: Quality = None,
+    recursive: Recursive = False,
+    name: Name = None,
+    if_exists: IfExists = None,
+    workers: Workers = 1,
+    manifest: ManifestFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Repair pictures: noise, rain, haze, motion blur, darkness, snow and their mixtures."""
-    from pixperts import jobs
+    from pixperts import batch
 
     if not 0.0 <= strength <= 1.0:
         raise UsageError(f"--strength is {strength:g}, but must lie between 0 and 1.")
-    if "" in (*inputs, output, model):
-        raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
-    planned, remarks = jobs.plan([Path(name) for name in inputs], output)
-    jobs.check_quality(planned, quality)
-    if not quiet:
-        for remark in remarks:
-            print(remark, file=sys.stderr)
-    from pixperts.restorer import load
+    _run(
+        inputs,
+        output,
+        batch.Repair(strength, batch.FileOptions(quality)),
+        model,
+        batch.FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
+        device=device,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
-    restorer = load(model, device=device)
-    _ = restorer.repairer  # says so at once where the model is of the other kind
-    wishes = jobs.Repair(strength, quality)
-    if jobs.run(planned, restorer, wishes, as_json=as_json, quiet=quiet):
+
+def _run(
+    inputs: list[str],
+    output: str,
+    wishes: "Wishes",
+    model: str,
+    options: "FolderOptions",
+    *,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+    expert_map: str | None = None,
+) -> None:
+    from pixperts.batch import run_folder
+    from pixperts.telling import Teller
+
+    with Teller(as_json=as_json, quiet=quiet) as teller:
+        summary = run_folder(
+            inputs,
+            output,
+            wishes,
+            model,
+            options=options,
+            expert_map=expert_map,
+            device=device,
+            watcher=teller,
+        )
+    if summary.failed:
         raise typer.Exit(1)
 
 

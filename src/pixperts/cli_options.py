@@ -1,13 +1,23 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the panels that they appear in."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pixperts.errors import UsageError
 
+SIZE = "Size"
+MODEL = "Model"
+OUTPUT = "Output"
+FOLDER = "Folder jobs"
+
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT", help="Pictures, or folders of pictures.")
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        help="Pictures, folders of pictures, or patterns in quotes, such as 'photos/**/*.jpg'.",
+    ),
 ]
 Output = Annotated[
     str,
@@ -15,25 +25,93 @@ Output = Annotated[
         "--output",
         "-o",
         help="File for one picture; folder for several, where names stay the same.",
+        rich_help_panel=OUTPUT,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Machine-readable lines on stdout.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Machine-readable lines on stdout.", rich_help_panel=OUTPUT),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=MODEL)]
 Budget = Annotated[
     float | None,
     typer.Option(
         help="Compute to spend: 0 = the cheapest expert everywhere, 1 = the best. Unset, the "
         "model decides.",
         show_default=False,
+        rich_help_panel=MODEL,
     ),
 ]
 Quality = Annotated[
-    int | None, typer.Option(help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.")
+    int | None,
+    typer.Option(
+        help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.", rich_help_panel=OUTPUT
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors are told.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only errors are told.", rich_help_panel=OUTPUT)
+]
 RepairModel = Annotated[
     str,
-    typer.Option("--model", "-m", help="Name of a model that repairs, or weights file."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Name of a model that repairs, or weights file.",
+        rich_help_panel=MODEL,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="Format of the outputs in a folder, such as png or jpeg; that of each input if unset.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Recursive = Annotated[
+    bool,
+    typer.Option(
+        "--recursive",
+        "-r",
+        help="Subfolders too, mirrored below the output folder.",
+        rich_help_panel=FOLDER,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEMPLATE",
+        help="Names of the outputs, such as '{stem}_{model}_x{scale}'. Fields: stem, name, "
+        "suffix, ext, model, scale, width, height, index.",
+        rich_help_panel=FOLDER,
+    ),
+]
+IfExists = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="skip, overwrite, rename (to NAME_1) or error. If unset, a file named by -o is "
+        "overwritten, and files in a folder are kept.",
+        rich_help_panel=FOLDER,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        help="Pictures read ahead, and pictures being written, while one is computed; 0 takes "
+        "the least memory.",
+        rich_help_panel=FOLDER,
+    ),
+]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        metavar="FILE",
+        help="Append a JSON line a picture: hashes, model, settings, times. What it knows to be "
+        "made otherwise is made again.",
+        rich_help_panel=FOLDER,
+    ),
 ]
 
 

@@ -1,13 +1,22 @@
 """One bar over many pieces of work of unequal size, on stderr, that never moves back."""
 
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+PAUSE = 10.0  # seconds between two lines that tell of progress where there is no terminal
+
 
 class ProgressBar:
     """A bar over `weights`, one number a piece; lines that are said meanwhile appear above it.
+
+    Args:
+        weights: of the pieces; output pixels, if `pixels`, and then the speed is told.
+        visible: whether there is a bar.
+        lines: whether, without a bar, a line tells of long work now and then.
 
     Attributes:
         value: the share of all weights that is done, from 0 to 1.
@@ -23,17 +32,25 @@ class ProgressBar:
         1.0
     """
 
-    def __init__(self, weights: Sequence[float], *, visible: bool) -> None:
+    def __init__(
+        self, weights: Sequence[float], *, visible: bool, lines: bool = False, pixels: bool = False
+    ) -> None:
         self.value = 0.0
         self._before = [0.0]
         for weight in weights:
             self._before.append(self._before[-1] + weight)
+        self._pixels = pixels
+        self._lines = lines and not visible
+        self._label = ""
+        self._started = self._spoken = time.monotonic()
+        self._lock = threading.Lock()
         self._shown: Any = None
         if visible:
             self._shown = _rich_progress()
-            self._task = self._shown.add_task("", total=1.0)
+            self._task = self._shown.add_task("", total=1.0, speed="")
 
     def __enter__(self) -> Self:
+        self._started = self._spoken = time.monotonic()
         if self._shown is not None:
             self._shown.start()
         return self
@@ -51,17 +68,54 @@ class ProgressBar:
         """Say that `share` (0 to 1) of a piece is done, and all of those before it."""
         before, after, total = self._before[piece], self._before[piece + 1], self._before[-1]
         reached = before + (after - before) * share
-        self.value = max(self.value, min(1.0, reached / total) if total else 0.0)
-        if self._shown is not None:
-            changes = {} if label is None else {"description": label}
-            self._shown.update(self._task, completed=self.value, **changes)
+        with self._lock:
+            self.value = max(self.value, min(1.0, reached / total) if total else 0.0)
+            self._label = self._label if label is None else label
+            if self._shown is not None:
+                self._shown.update(
+                    self._task, completed=self.value, description=self._label, speed=self._speed()
+                )
+            elif self._lines and time.monotonic() - self._spoken >= PAUSE:
+                self._spoken = time.monotonic()
+                print(self._line(piece), file=sys.stderr, flush=True)
 
     def say(self, line: str) -> None:
         """One line on stderr, above the bar where there is one."""
         if self._shown is None:
-            print(line, file=sys.stderr, flush=True)
+            with self._lock:
+                self._spoken = time.monotonic()
+                print(line, file=sys.stderr, flush=True)
         else:
             self._shown.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _speed(self) -> str:
+        seconds = time.monotonic() - self._started
+        if not self._pixels or self.value == 0 or seconds <= 0:
+            return ""
+        return f"{self.value * self._before[-1] / 1e6 / seconds:.2f} MP/s"
+
+    def _line(self, piece: int) -> str:
+        """What a bar would show, in words."""
+        parts = [f"{piece + 1} of {len(self._before) - 1} {self._label}".strip()]
+        parts.append(f"{self.value:.0%}")
+        if speed := self._speed():
+            parts.append(speed)
+        if self.value > 0:
+            left = (time.monotonic() - self._started) * (1 - self.value) / self.value
+            parts.append(f"about {_duration(left)} left")
+        return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    """A time for a person.
+
+    >>> _duration(41.7), _duration(150), _duration(9000)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    for limit, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * limit:
+            return f"{seconds / limit:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _rich_progress() -> Any:
@@ -81,6 +135,7 @@ def _rich_progress() -> Any:
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}", markup=False),
         console=Console(stderr=True),
         transient=True,
         # Bands of a large picture can be minutes apart; the default forgets after 30 seconds.

@@ -1,0 +1,69 @@
+"""What is told of one picture that was done, as a line and as values for `--json`."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+
+class Told(Protocol):
+    """The outcome of one picture: a dataclass of plain values, for `--json`, and a line."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def to_line(self) -> str:
+        """One line for a person."""
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """One enlarged picture, as `--json` prints it."""
+
+    input: str
+    output: str
+    width: int  # pixels
+    height: int
+    new_width: int
+    new_height: int
+    seconds: float  # of the enlargement, without reading and writing files
+    model: str
+    mean_cost: float | None  # 1 = the dearest expert everywhere; None for a dense model
+    shares: list[float] | None  # of output pixels for each expert
+    multiply_adds: float
+    megapixels: float  # of the output
+
+    def to_line(self) -> str:
+        """One line for a person."""
+        sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
+        line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
+        if self.mean_cost is None or self.shares is None:
+            return line
+        shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
+        return f"{line}, mean cost {self.mean_cost:.2f}, experts {shares} %"
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """One repaired picture, as `--json` prints it."""
+
+    input: str
+    output: str
+    width: int  # pixels
+    height: int
+    seconds: float  # of the repair, without reading and writing files
+    model: str
+    strength: float  # 1 = what the network says
+    experts: list[list[int]]  # chosen in each decoder block, the best first
+    gates: list[list[float]]  # their weights
+    skipped: float  # share of the multiply-adds of all experts that was not spent
+    task: str | None  # nearest by the routing, None where the weights hold no signatures
+    confidence: float | None  # of that, 0 to 1
+    multiply_adds: float
+    megapixels: float
+
+    def to_line(self) -> str:
+        """One line for a person."""
+        chosen = " ".join("+".join(map(str, block)) for block in self.experts)
+        line = f"{self.input} -> {self.output}: {self.width} x {self.height}, {self.seconds:.1f} s"
+        line += f", experts {chosen}"
+        if self.task is None or self.confidence is None:
+            return line
+        return f"{line}, looks like {self.task} ({self.confidence:.0%})"
