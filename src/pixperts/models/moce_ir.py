@@ -8,6 +8,7 @@ once a picture, from its pooled features and the high frequencies of the latent.
 State-dict keys follow the published layout but for two names, see `from_published_keys`.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -236,6 +237,19 @@ class MoCEIR(nn.Module):
         census = Census(statistics, height=height, inner=inner)
         output = self._run(image, False, None, False, census)
         return output, census.statistics
+
+    def window_grid(self, routings: Sequence[Routing]) -> int:
+        """Pixels from window to window of the chosen experts: tiles begin at multiples of it."""
+        levels = [
+            level
+            for level in reversed(range(LEVELS - 1))
+            for _ in range(self.config.decoder_blocks[level])
+        ]
+        grid = self.size_multiple
+        for level, routing in zip(levels, routings, strict=True):
+            for expert in routing.experts.unique().tolist():
+                grid = math.lcm(grid, self.config.windows[expert] << level)
+        return grid
 
     def _run(
         self,

@@ -5,9 +5,10 @@ of its routers and the pooled high frequencies. All are sums, so those of a pict
 of its tiles', and a tile that is given the picture's sums works like a part of the picture.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from pixperts.errors import ModelError
@@ -26,13 +27,19 @@ class Statistics:
         """Of two parts of a picture together.
 
         Example:
-            >>> import torch
             >>> one = Statistics(((torch.tensor([1.0]),),))
             >>> (one + one).places
             ((tensor([2.]),),)
         """
         pairs = zip(self.places, other.places, strict=True)
-        return Statistics(tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
+        return Statistics(
+            tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs)
+        )
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> "Statistics":
+        """The same sums elsewhere: float64 on the CPU to be added up, float32 to be used."""
+        places = self.places
+        return Statistics(tuple(tuple(a.to(device, dtype) for a in sums) for sums in places))
 
 
 class Census:
@@ -98,11 +105,3 @@ def mean_over_pixels(x: Tensor, census: "Census | None") -> Tensor:
 
     total, pixels = census.sums(count)
     return total / pixels
-
-
-def total(parts: Sequence[Statistics]) -> Statistics:
-    """The sums of several parts of a picture, at least one."""
-    result = parts[0]
-    for part in parts[1:]:
-        result = result + part
-    return result

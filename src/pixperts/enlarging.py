@@ -1,0 +1,154 @@
+"""Enlarge a picture tile by tile: every tile gives what the whole picture would, to the bit.
+
+MoEISR (arXiv 2311.12077) decides about each pixel by itself, and convolutions have a finite reach:
+with as much context, a tile's pixels do not depend on where it was cut.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pixperts.models import MoEISR
+from pixperts.models.windows import Part
+from pixperts.rasters import Canvas, Source
+from pixperts.resize import bicubic_part
+from pixperts.routing import Tally, price_of
+from pixperts.running import Runner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.tiling import Tile, best_tile, strips
+from pixperts.transparency import REACH, fill_transparent
+
+_SAMPLES = 1 << 20  # output pixels on which a budget is spent, for more than one tile
+_LEAST = 32  # smallest tile that is tried when memory runs out
+
+Progress = Callable[[float], None]
+Listener = Callable[[Tile, Tensor], None]
+
+
+class Enlarging:
+    """One picture, or a batch of equal size, to one size.
+
+    Args:
+        model: the network, on the runner's device.
+        runner: device and precision.
+        source: the pictures.
+        size: (H, W) of the result.
+        budget: see `MoEISR.forward`.
+        progress: called with the share that is done, rising to 1.
+    """
+
+    def __init__(
+        self,
+        model: MoEISR,
+        runner: Runner,
+        source: Source,
+        size: tuple[int, int],
+        budget: float | None,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.runner, self.source, self.size = model, runner, source, size
+        self.budget, self.progress = budget, progress
+        self.whole = source.height, source.width
+        shrink = max(1.0, *(a / b for a, b in zip(self.whole, size, strict=True)))
+        fill = REACH if source.channels in (2, 4) else 0
+        # Bicubic interpolation of alpha reaches two pixels, of the result where it shrinks.
+        self.context = max(model.context + fill, math.ceil(2 * shrink) + 1)
+        self.multiple = model.encoder.size_multiple
+        self.price: float | None = None
+
+    def pixel_bytes(self) -> float:
+        """Memory that a source pixel of a tile takes, roughly, for each picture of the batch."""
+        features = 4 * 4 * int(self.model.encoder.out_channels)
+        enlarged = self.size[0] * self.size[1] / (self.whole[0] * self.whole[1])
+        # Logits and what makes them, the choice, colours and their conversions.
+        return features + enlarged * (3 * 4 * len(self.model.costs) + 8 + 6 * 4)
+
+    def run(self, canvas: Canvas, tile: int | None, memory: float, listener: Listener) -> Tally:
+        """Fill the canvas.
+
+        Args:
+            canvas: receives the result.
+            tile: side in source pixels; None = as large as the memory allows.
+            memory: bytes to work with.
+            listener: told every tile and which expert did which of its pixels (B, h, w).
+
+        Raises:
+            ImageError: values that are not finite.
+            MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
+        """
+        side = tile or best_tile(self.pixel_bytes(), memory, self.context, self.multiple)
+        if self.budget not in (None, 0.0, 1.0) and max(self.whole) > side:
+            self._find_price(side)
+        tally = Tally((0,) * len(self.model.costs), self.model.costs)
+        start = 0
+        while start < self.whole[0]:
+            try:
+                for strip in strips(
+                    self.whole, self.size, side, self.context, multiple=self.multiple, start=start
+                ):
+                    counted = tally
+                    rows = self.source.rows(*strip.source_rows)
+                    for one in strip.tiles:
+                        counted = counted + self._tile(one, rows, canvas, listener)
+                        self._tell(one)
+                    canvas.finish(strip.tiles[0].out.bottom)
+                    start, tally = strip.end, counted
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or side <= _LEAST:
+                    raise
+                side = max(side // 2, _LEAST)
+                continue
+            break
+        return tally
+
+    def _tile(self, tile: Tile, rows: Tensor, canvas: Canvas, listener: Listener) -> Tally:
+        part = Part(tile.out, tile.source, self.whole)
+        pixels = rows[:, :, :, tile.source.left : tile.source.right]
+        rgb, alpha = colours_and_alpha(pixels)
+        if alpha is not None:
+            rgb = fill_transparent(rgb, alpha)
+            alpha = bicubic_part(alpha, self.size, part).clamp(0, 1)
+        lr = rgb.to(self.runner.device)
+        budget = None if self.price is not None else self.budget
+        # Bands of rows report from inside of a tile that is the whole picture.
+        alone = self.progress if tile.out.size == self.size else None
+        output = self.runner.output(
+            lambda: self.model(
+                lr, self.size, part=part, budget=budget, price=self.price, progress=alone
+            )
+        )
+        canvas.put(joined(output.image, alpha, self.source.channels), tile.out)
+        if not output.routings:
+            return Tally((0,) * len(self.model.costs), self.model.costs)
+        listener(tile, output.routings[0].experts)
+        return output.routings[0].tally
+
+    def _find_price(self, side: int) -> None:
+        """What a unit of cost is worth for the budget, on evenly spread pixels of the result."""
+        step = max(1, math.ceil(math.sqrt(self.size[0] * self.size[1] / _SAMPLES)))
+        samples = []
+        for strip in strips(self.whole, self.size, side, self.context, multiple=self.multiple):
+            rows = self.source.rows(*strip.source_rows)
+            for tile in strip.tiles:
+                part = Part(tile.out, tile.source, self.whole)
+                rgb, alpha = colours_and_alpha(
+                    rows[:, :, :, tile.source.left : tile.source.right]
+                )
+                lr = (rgb if alpha is None else fill_transparent(rgb, alpha)).to(self.runner.device)
+                samples.append(
+                    self.runner.call(
+                        lambda lr=lr, part=part: self.model.sample_logits(
+                            lr, self.size, part, step
+                        )
+                    ).cpu()
+                )
+        self.source.rewind()
+        assert self.budget is not None
+        self.price = price_of(torch.cat(samples), self.model.costs, self.budget)
+
+    def _tell(self, tile: Tile) -> None:
+        if self.progress is not None:
+            above, beside = tile.out.top * self.size[1], tile.out.right
+            height = tile.out.bottom - tile.out.top
+            self.progress((above + height * beside) / (self.size[0] * self.size[1]))

@@ -1,0 +1,115 @@
+"""Where the inference path takes its pixels from and puts its results: arrays, or rows of files."""
+
+from collections.abc import Callable
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixperts.models.windows import Window
+from pixperts.pixels import from_float, to_float
+from pixperts.rows import RowReader, RowWriter
+
+
+class Source(Protocol):
+    """A picture that can be read in bands of rows, from the top, more than once."""
+
+    height: int
+    width: int
+    channels: int  # 1 to 4
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """(B, C, bottom - top, W) float32 in [0, 1]; `top` must not fall between `rewind`s."""
+
+    def rewind(self) -> None:
+        """From the top again."""
+
+
+class Canvas(Protocol):
+    """A result that is filled from the top."""
+
+    def put(self, image: Tensor, window: Window) -> None:
+        """A piece (B, C, h, w) in [0, 1] of the rows that are not finished yet."""
+
+    def finish(self, bottom: int) -> None:
+        """The rows above `bottom` are complete."""
+
+
+class ArraySource:
+    """A picture in memory, (B, C, H, W) float32 in [0, 1]."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+        self.channels, self.height, self.width = pixels.shape[1:]
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """(B, C, bottom - top, W)."""
+        return self.pixels[:, :, top:bottom]
+
+    def rewind(self) -> None:
+        """Nothing to be done."""
+
+
+class ArrayCanvas:
+    """A result in memory, `image` (B, C, H, W)."""
+
+    def __init__(self, batch: int, channels: int, height: int, width: int) -> None:
+        self.image = torch.empty(batch, channels, height, width)
+
+    def put(self, image: Tensor, window: Window) -> None:
+        """A piece, to its place."""
+        top, bottom, left, right = window
+        self.image[:, :, top:bottom, left:right] = image
+
+    def finish(self, bottom: int) -> None:
+        """Nothing to be done."""
+
+
+class FileSource:
+    """A picture file, of which only a band of rows is held; a context manager."""
+
+    def __init__(self, open_reader: Callable[[], RowReader]) -> None:
+        self._open, self.reader = open_reader, open_reader()
+        self.height, self.width = self.reader.height, self.reader.width
+        self.channels = self.reader.bands
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """(1, C, bottom - top, W)."""
+        band = torch.from_numpy(to_float(self.reader.rows(top, bottom)))  # (rows, W, C)
+        return band.permute(2, 0, 1)[None].clamp(0, 1)
+
+    def rewind(self) -> None:
+        """Opens the file again."""
+        self.reader.close()
+        self.reader = self._open()
+
+
+class FileCanvas:
+    """A picture file in the making, of which only a band of rows is held, at its own depth."""
+
+    def __init__(self, writer: RowWriter) -> None:
+        self._writer, self._top = writer, 0
+        self._band = np.empty((0, writer.width, writer.bands), writer.dtype)
+
+    def put(self, image: Tensor, window: Window) -> None:
+        """A piece (1, C, h, w), converted at once: floats of a wide band would fill the memory."""
+        top, bottom = window.top - self._top, window.bottom - self._top
+        if bottom > len(self._band):
+            more = np.empty((bottom - len(self._band), *self._band.shape[1:]), self._band.dtype)
+            self._band = np.concatenate([self._band, more])
+        pixels = image[0].permute(1, 2, 0).contiguous().numpy()  # (h, w, C)
+        converted = from_float(pixels, self._writer.dtype)
+        self._band[top:bottom, window.left : window.right] = converted
+
+    def finish(self, bottom: int) -> None:
+        """Writes the rows above `bottom`."""
+        count = bottom - self._top
+        self._writer.write(self._band[:count])
+        self._band, self._top = self._band[count:], bottom
