@@ -21,6 +21,7 @@ from pixperts.tags import EXIF_IFD, Value, build
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
 # What libexif, and with it libvips, takes; a segment of a JPEG file ends there as well.
 _LONGEST_EXIF = 64000
+_OPTIMISED_PIXELS = 16_000_000
 _USER_COMMENT = 0x9286
 _UNKNOWN_DPI = (72.0, 72.0)  # what EXIF 2.32, tag 0x011A, says for an unknown resolution
 
@@ -77,7 +78,9 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
     kind, grade = recipe.kind, recipe.grade
     deep = image.format == "ushort"
     if kind == "jpeg":
-        image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=True, keep=keep)
+        # Best codes take 12 bytes of memory a pixel, for a few percent of the file.
+        small = image.width * image.height <= _OPTIMISED_PIXELS
+        image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=small, keep=keep)
     elif kind == "webp":
         # Without `exact` the colours under full transparency are dropped.
         options = {"lossless": True, "exact": True} if recipe.lossless else {"Q": grade}
