@@ -16,6 +16,7 @@ from pixperts.colour import fits, profile_space, with_profile
 from pixperts.errors import ImageError
 from pixperts.metadata import NO_METADATA, Metadata, photoshop_block, to_raw_profile, updated_xmp
 from pixperts.pixels import Pixels
+from pixperts.png_texts import append_texts
 from pixperts.tags import EXIF_IFD, Value, build
 
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
@@ -56,7 +57,7 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     kept = recipe.metadata.stripped() if recipe.strip_metadata else recipe.metadata
     software = None if recipe.strip_metadata else recipe.software
     block = _exif_block(kept, image.width, image.height, kind, software)
-    image = _tagged(image, kind, kept, software)
+    image = _tagged(image, kind, kept)
     keep = _XMP | _IPTC | _ICC | _OTHER
     marker = os.urandom(24)
     if block is not None and kind != "tiff":
@@ -72,6 +73,18 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     elif block is not None and kind != "jxl":
         with path.open("rb+") as handle:
             _splice(handle, kind, block, marker)
+    if kind == "png" and (texts := _png_texts(kept, software)):
+        with path.open("rb+") as handle:
+            append_texts(handle, texts)
+
+
+def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]]:
+    texts = [text for text in metadata.texts if text[0] != "Software" or software is None]
+    if software is not None:
+        texts.append(("Software", software))
+    if metadata.iptc is not None:
+        texts.append(to_raw_profile(metadata.iptc))
+    return texts
 
 
 def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
@@ -105,6 +118,7 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
         image.tiffsave(
             name,
             compression="deflate",
+            resunit="inch",
             predictor="float" if image.format == "float" else "horizontal",
             # Deflate can grow noise past the samples' own size, so 128 MiB are kept free.
             bigtiff=size > 2**32 - 2**27,
@@ -112,8 +126,8 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
         )
 
 
-def _tagged(image: Any, kind: str, metadata: Metadata, software: str | None) -> Any:
-    """The image with colour space, resolution, profile, XMP, IPTC and texts, but without EXIF."""
+def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
+    """The image with colour space, resolution, profile, XMP and IPTC, but without EXIF."""
     deep = image.format == "ushort"
     space = ("grey16" if deep else "b-w") if image.bands < 3 else ("rgb16" if deep else "srgb")
     dpi = metadata.dpi or _UNKNOWN_DPI
@@ -121,7 +135,7 @@ def _tagged(image: Any, kind: str, metadata: Metadata, software: str | None) -> 
     for name in image.get_fields():
         if name.endswith("-data") or name in ("orientation", "resolution-unit", "n-pages"):
             image.remove(name)
-    blob, text = libvips().GValue.blob_type, libvips().GValue.gstr_type
+    blob = libvips().GValue.blob_type
     icc = metadata.icc
     if icc is not None and fits(icc, image.bands):
         image = with_profile(image, icc)
@@ -136,14 +150,6 @@ def _tagged(image: Any, kind: str, metadata: Metadata, software: str | None) -> 
     if metadata.iptc is not None and kind == "jpeg":
         block = b"Photoshop 3.0\0" + photoshop_block(metadata.iptc)
         image.set_type(blob, "iptc-data", block)
-    if kind == "png":
-        texts = [(key, value) for key, value in metadata.texts if key != "Software" or not software]
-        if software is not None:
-            texts.append(("Software", software.encode("ascii", "replace").decode()))
-        if metadata.iptc is not None:
-            texts.append(to_raw_profile(metadata.iptc))
-        for number, (key, value) in enumerate(texts):
-            image.set_type(text, f"png-comment-{number}-{key}", value)
     return image
 
 

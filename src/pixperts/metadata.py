@@ -1,15 +1,14 @@
 """What a picture file says besides its pixels: profile, EXIF, XMP, IPTC, resolution, PNG texts."""
 
-import contextlib
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixperts import exif
+from pixperts.png_texts import read_texts
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_PNG_TEXT = re.compile(r"png-comment-\d+-(.*)", re.DOTALL)
 _PNG_IPTC = "Raw profile type iptc"
 _PNG_XMP = "XML:com.adobe.xmp"
 
@@ -54,7 +53,7 @@ def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[st
             notes.append(f"The EXIF data of {path} is damaged and was left out.")
             block = None
     stored = exif.iptc_of_tiff(path) if kind == "tiff" else _blob(image, "iptc-data")
-    texts = _png_texts(image)
+    texts = read_texts(path) if kind == "png" else {}
     if stored is None and _PNG_IPTC in texts:
         stored = _from_raw_profile(texts[_PNG_IPTC])
     iptc = None if stored is None else iptc_record(stored)
@@ -111,16 +110,6 @@ def _from_raw_profile(text: str) -> bytes:
         return bytes.fromhex("".join(text.split()[2:]))
     except ValueError:
         return b""
-
-
-def _png_texts(image: Any) -> dict[str, str]:
-    texts = {}
-    for name in image.get_fields():
-        # Texts of Latin-1 instead of UTF-8 cannot be fetched as strings.
-        with contextlib.suppress(UnicodeDecodeError):
-            if found := _PNG_TEXT.fullmatch(name):
-                texts[found[1]] = str(image.get(name))
-    return texts
 
 
 def _blob(image: Any, name: str) -> bytes | None:
