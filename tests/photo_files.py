@@ -41,6 +41,43 @@ def vips_profile(name: str) -> bytes:
     return bytes(pyvips.Operation.call("profile_load", name))
 
 
+def wide_profile() -> bytes:
+    """The primaries and the gamma of Adobe RGB (1998), adapted to D50 (ICC.1, 8.3.3)."""
+    columns = {
+        b"rXYZ": (0.60974, 0.31111, 0.01947),
+        b"gXYZ": (0.20528, 0.62567, 0.06087),
+        b"bXYZ": (0.14919, 0.06322, 0.74457),
+        b"wtpt": (0.9642, 1.0, 0.8249),
+    }
+    tags = {
+        name: b"XYZ \0\0\0\0" + b"".join(round(v * 65536).to_bytes(4, "big") for v in values)
+        for name, values in columns.items()
+    }
+    curve = b"curv\0\0\0\0" + (1).to_bytes(4, "big") + (0x0233).to_bytes(2, "big") + bytes(2)
+    return profile(b"RGB ", tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
+
+
+def grey_profile() -> bytes:
+    """Linear grey (ICC.1, 8.4.2): white and a curve that changes nothing."""
+    white = b"XYZ \0\0\0\0" + bytes.fromhex("0000f6d6000100000000d32d")
+    return profile(b"GRAY", {b"wtpt": white, b"kTRC": b"curv\0\0\0\0" + bytes(4)})
+
+
+def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """Header, table and data of an ICC profile of version 2 (ICC.1, 7.2 and 7.3)."""
+    text = b"desc\0\0\0\0" + (5).to_bytes(4, "big") + b"name\0" + bytes(78)
+    tags = tags | {b"desc": text + bytes(-len(text) % 4), b"cprt": b"text\0\0\0\0none"}
+    table, body = b"", b""
+    for name, data in tags.items():
+        start = 128 + 4 + 12 * len(tags) + len(body)
+        table += name + start.to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        body += data
+    size = 128 + 4 + len(table) + len(body)
+    head = size.to_bytes(4, "big") + bytes(4) + b"\2\x40\0\0" + b"mntr" + space + b"XYZ "
+    head += bytes(12) + b"acsp" + bytes(28) + bytes.fromhex("0000f6d6000100000000d32d")
+    return head.ljust(128, b"\0") + len(tags).to_bytes(4, "big") + table + body
+
+
 def photoshop(iptc: bytes = IPTC) -> bytes:
     """An APP13 segment with a resource before the IPTC record."""
     other = b"8BIM\x04\x0a\x03abc\0\0\0\x01\x01\0"

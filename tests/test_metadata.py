@@ -43,9 +43,9 @@ def iptc_of(image: ImageFile.ImageFile) -> Any:
 def test_everything_arrives_in_every_format(tmp_path: Path, suffix: str) -> None:
     photo = read_image(files.write_photo(tmp_path / "photo.jpg"))
     assert photo.pixels.shape == (48, 32, 3)  # stood upright
-    assert photo.metadata.dpi == (300, 240)
-    assert photo.notes == ()
-    larger = np.kron(photo.pixels, np.ones((2, 2, 1), np.uint8))  # (96, 64, 3)
+    assert photo.metadata.dpi == pytest.approx((300, 240))
+    assert not photo.notes
+    larger = photo.pixels.repeat(2, axis=0).repeat(2, axis=1)  # (96, 64, 3)
     path = write_image(
         tmp_path / f"out{suffix}", larger, metadata=photo.metadata, software="pixperts 0.1 x2"
     )
@@ -315,3 +315,9 @@ def test_exif_of_a_stream() -> None:
     block = exif_module.updated(None, 4, 5, "name", (96, 96))
     assert exif_module.dots_per_inch(block) == (96, 96)
     assert io.BytesIO(block).read(4) == b"II*\0"
+
+
+def test_a_profile_of_other_channels_is_told() -> None:
+    told = losses("png", np.dtype(np.uint8), 1, Metadata(icc=files.srgb_profile()))
+    assert told == ("PNG cannot have a profile of RGB for these channels, so it was left out.",)
+    assert losses("png", np.dtype(np.uint8), 3, Metadata(icc=files.srgb_profile())) == ()

@@ -1,5 +1,4 @@
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +59,7 @@ def test_rows_are_those_of_read_image(
     getattr(image, SAVERS[suffix])(str(path))
     whole = read_image(path)
     assert whole.pixels.shape[0] == (47 if orientation >= 5 else 61)
-    for height, margin in ((1, 0), (7, 0), (10, 6), (13, 20), (100, 3)):
+    for height, margin in ((7, 0), (13, 20)):
         assert np.array_equal(read_in_windows(path, height, margin), whole.pixels)
 
 
@@ -70,7 +69,7 @@ def test_turned_pictures_that_do_not_fit_into_memory(
 ) -> None:
     monkeypatch.setattr(rows_module, "_BAND", 7)
     monkeypatch.setattr(rows_module, "_IN_MEMORY", 100)
-    monkeypatch.setattr(rows_module.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     image = vips(noise(dtype=np.uint16, channels=4)).copy()
     image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     image.tiffsave(str(tmp_path / "a.tif"))
@@ -78,7 +77,7 @@ def test_turned_pictures_that_do_not_fit_into_memory(
     assert np.array_equal(read_in_windows(tmp_path / "a.tif", 9, 4), whole)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
     if orientation > 2:
-        monkeypatch.setattr(rows_module.shutil, "disk_usage", lambda _: Usage(0))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(0))
         with RowReader(tmp_path / "a.tif") as reader, pytest.raises(ImageError, match="make room"):
             reader.rows(0, 1)
 
@@ -127,7 +126,7 @@ def test_what_a_reader_says_of_the_picture(tmp_path: Path) -> None:
     path = files.write_photo(tmp_path / "a.jpg")
     whole = read_image(path)
     with RowReader(path) as one, RowReader(path) as two:
-        assert (one.width, one.height, one.bands, one.dtype) == (32, 48, 3, np.uint8)
+        assert (one.width, one.height, one.bands, one.dtype.name) == (32, 48, 3, "uint8")
         assert (one.format, one.metadata, one.notes) == (whole.format, whole.metadata, ())
         assert np.array_equal(one.rows(0, 48), two.rows(0, 48))
     with pytest.raises(UsageError, match="closed"):
@@ -172,9 +171,18 @@ def test_errors_are_those_of_read_image(tmp_path: Path) -> None:
             reader.rows(50, 61)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".avif"])
+KINDS = [
+    (dtype, channels) for dtype in (np.uint8, np.uint16, np.float32) for channels in (1, 2, 3, 4)
+]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "channels"),
+    [
+        *[(suffix, *kind) for suffix in (".jpg", ".png", ".tif") for kind in KINDS],
+        *[(suffix, *kind) for suffix in (".webp", ".avif") for kind in KINDS[::5]],
+    ],
+)
 def test_a_file_by_rows_is_the_file_at_once(
     tmp_path: Path, suffix: str, dtype: Any, channels: int
 ) -> None:
@@ -205,10 +213,15 @@ def test_a_raw_file_of_many_strips(tmp_path: Path) -> None:
 def test_an_error_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     target = tmp_path / "a.png"
     target.write_bytes(b"before")
-    with pytest.raises(error), RowWriter(target, 47, 61, 3, np.uint8) as writer:
-        writer.write(noise()[:5])
-        assert len(list(tmp_path.iterdir())) == 2
-        raise error
+
+    def fail() -> None:
+        with RowWriter(target, 47, 61, 3, np.uint8) as writer:
+            writer.write(noise()[:5])
+            assert len(list(tmp_path.iterdir())) == 2
+            raise error
+
+    with pytest.raises(error):
+        fail()
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
     assert target.read_bytes() == b"before"
 
@@ -252,7 +265,7 @@ def test_rows_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_the_disk_must_hold_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 1000 * 1000 * 3
-    monkeypatch.setattr(rows_module.shutil, "disk_usage", lambda _: Usage(2 * size - 1))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: Usage(2 * size - 1))
     with pytest.raises(ImageError, match=r"a\.png needs up to 0\.01 GB .* 0\.01 GB are free"):
         RowWriter(tmp_path / "a.png", 1000, 1000, 3, np.uint8)
     RowWriter(tmp_path / "a.jpg", 1000, 1000, 3, np.uint8).close()
@@ -283,14 +296,14 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> N
             str(source), compression="deflate"
         )
         command = [sys.executable, "-c", COPY, str(source), str(tmp_path / f"out{suffix}")]
+        paths = os.pathsep.join(map(str, sys.path))
         done = subprocess.run(
             command,
             check=True,
             capture_output=True,
             text=True,
-            env=os.environ | {"PYTHONPATH": "src"},
+            env=os.environ | {"PYTHONPATH": paths},
         )
         peaks.append(int(done.stdout) / 1024)
-    assert resource.getpagesize() > 0
     assert peaks[1] < peaks[0] + 40, peaks
     assert peaks[1] < 192, peaks

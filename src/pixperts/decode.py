@@ -16,6 +16,7 @@ from pixperts.metadata import Metadata, read_metadata
 from pixperts.pixels import Pixels, is_finite
 
 COLOURS = ("keep", "srgb")
+_FETCH = 64  # rows
 _DTYPES = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 
 
@@ -47,10 +48,24 @@ class Opened:
 
     def decode(self, top: int, bottom: int) -> Pixels:
         """Rows of the file as stored, (bottom - top, W, C), from the top downwards only."""
+        image = self.image
+        pixels: Pixels = np.empty((bottom - top, image.width, image.bands), self.dtype)
         with explained(self.path, self.format):
-            part = self.image.crop(0, top, self.image.width, bottom - top)
-            # (H, W) or (H, W, C) -> (H, W, C)
-            pixels: Pixels = part.numpy().reshape(part.height, part.width, part.bands)
+            if (top, bottom) == (0, image.height):
+                # All at once runs on several threads.
+                return self._finite(image.numpy().reshape(pixels.shape))  # (H, W[, C])
+            # A pipeline of its own for each window would drop what sequential decoders have read
+            # beyond its end, and they cannot go back.
+            region = libvips().Region.new(image)
+            for start in range(top, bottom, _FETCH):
+                end = min(start + _FETCH, bottom)
+                data = region.fetch(0, start, image.width, end - start)
+                pixels[start - top : end - top] = np.frombuffer(data, self.dtype).reshape(
+                    end - start, image.width, image.bands
+                )
+        return self._finite(pixels)
+
+    def _finite(self, pixels: Pixels) -> Pixels:
         if pixels.dtype == np.float32 and not is_finite(pixels):
             raise ImageError(
                 f"{self.path} holds NaN or infinite samples: export it again without them."

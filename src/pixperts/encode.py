@@ -2,6 +2,7 @@
 
 import io
 import os
+import secrets
 import struct
 import zlib
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     block = _exif_block(kept, image.width, image.height, kind, software)
     image = _tagged(image, kind, kept)
     keep = _XMP | _IPTC | _ICC | _OTHER
-    marker = os.urandom(24)
+    marker = secrets.token_hex(16).encode()
     if block is not None and kind != "tiff":
         # Where libvips puts EXIF into JPEG XL has not been seen, so that it has the block itself.
         shown = b"Exif\0\0" + block if kind == "jxl" else _placeholder(block, marker)
@@ -175,8 +176,9 @@ def _placeholder(block: bytes, marker: bytes) -> bytes:
     most cameras; `_splice` puts the block itself in place.
     """
     handle = io.BytesIO()
-    size = max(len(block), len(marker))
-    build({EXIF_IFD: {_USER_COMMENT: Value(7, size, marker.ljust(size, b"\0"))}}, handle)
+    # libexif changes comments that do not name their encoding (EXIF 2.32, tag 0x9286).
+    comment = b"ASCII\0\0\0" + marker + bytes(len(block))
+    build({EXIF_IFD: {_USER_COMMENT: Value(7, len(comment), comment)}}, handle)
     return b"Exif\0\0" + handle.getvalue()
 
 
@@ -189,7 +191,7 @@ def _splice(handle: BinaryIO, kind: str, block: bytes, marker: bytes) -> None:
     before = handle.read(at - start)
     header = start + before.rindex(b"II*\0")
     handle.seek(header)
-    handle.write(block.ljust(at - header + max(len(block), len(marker)), b"\0"))
+    handle.write(block.ljust(at - header + len(marker) + len(block), b"\0"))
     if kind == "png":
         # A chunk is its length, its name, its data, and a checksum of name and data.
         handle.seek(header - 8)
@@ -229,6 +231,9 @@ def losses(
         found.append("gets 16 bit a channel, so floats are rounded")
     if kind == "jpeg" and bands in (2, 4):
         found.append("has no transparency, so the picture was put on white")
+    if metadata.icc is not None and not fits(metadata.icc, bands):
+        space = profile_space(metadata.icc)
+        found.append(f"cannot have a profile of {space} for these channels, so it was left out")
     if kind == "jp2" and metadata.exif is not None:
         found.append("has no place for EXIF, so it was left out")
     if kind in ("webp", "avif", "jxl", "jp2") and metadata.iptc is not None:
