@@ -1,4 +1,4 @@
-"""The libvips side of `image`: recognise, open, convert and encode one file."""
+"""Picture formats on libvips: their names, what a file is by its first bytes, and opening it."""
 
 import functools
 import os
@@ -6,22 +6,39 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pixperts.errors import ImageError, UsageError
-from pixperts.pixels import Pixels
 
-NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "tiff": "TIFF"}
-DEFAULT_QUALITY = {"jpeg": 95, "webp": 95}
-_VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+NAMES = {
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WebP",
+    "tiff": "TIFF",
+    "avif": "AVIF",
+    "jxl": "JPEG XL",
+    "jp2": "JPEG 2000",
+    "heic": "HEIC",
+    "gif": "GIF",
+}
+WRITABLE = ("jpeg", "png", "webp", "tiff", "avif", "jxl", "jp2")
+DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90, "jxl": 95, "jp2": 95}
+# The formats that have a lossy and a lossless mode; PNG and TIFF have the second alone.
+LOSSLESS = frozenset({"webp", "avif", "jxl", "jp2"})
+VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
+_OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAGICS: dict[str, tuple[bytes, ...]] = {
+    "gif": (b"GIF87a", b"GIF89a"),
+    "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "jp2": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+}
+_HEIF_BRANDS = frozenset(
+    {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+)
 # These carry a TIFF header whose first page is only the camera's small preview.
 _RAW_SUFFIXES = frozenset(
     {".dng", ".nef", ".nrw", ".cr2", ".arw", ".sr2", ".pef", ".srw", ".3fr", ".iiq", ".erf", ".kdc"}
 )
-
-_RGB_LIKE = frozenset({"b-w", "grey16", "srgb", "rgb", "rgb16", "scrgb", "multiband"})
 
 
 @functools.cache
@@ -30,6 +47,17 @@ def libvips() -> Any:
     import pyvips
 
     return pyvips
+
+
+@functools.cache
+def supports(kind: str, action: str) -> bool:
+    """Whether the installed libvips can "load" or "save" the format."""
+    return bool(libvips().type_find("VipsOperation", _OPERATIONS.get(kind, kind) + action))
+
+
+def writable_formats() -> list[str]:
+    """The formats that the installed libvips can write."""
+    return [kind for kind in WRITABLE if supports(kind, "save")]
 
 
 def reason(error: BaseException) -> str:
@@ -62,7 +90,7 @@ def sniff(path: Path) -> str:
         raise ImageError(f"{path} is not a regular file: name a picture file.")
     try:
         with path.open("rb") as handle:
-            head = handle.read(32)
+            head = handle.read(64)
     except PermissionError:
         raise ImageError(f"{path} may not be read: change its permissions.") from None
     except OSError as error:
@@ -79,8 +107,17 @@ def sniff(path: Path) -> str:
         if path.suffix.lower() in _RAW_SUFFIXES:
             raise ImageError(f"{path} is a camera raw file: develop it to TIFF or JPEG first.")
         return "tiff"
+    for kind, starts in _MAGICS.items():
+        if head.startswith(starts):
+            return kind
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        # ISO/IEC 23000-22: the major brand, a version, and the brands that the file fits as well.
+        size = int.from_bytes(head[:4], "big")
+        brands = {head[at : at + 4] for at in (8, *range(16, min(size, 64), 4))}
+        return "avif" if brands & {b"avif", b"avis"} else "heic"
     raise ImageError(
-        f"{path} holds no JPEG, PNG, WebP or TIFF picture: check the name, or convert it to one."
+        f"{path} holds no JPEG, PNG, WebP or TIFF picture, nor AVIF, HEIC, JPEG XL, JPEG 2000 or "
+        "GIF: check the name, or convert it to one."
     )
 
 
@@ -88,77 +125,11 @@ def open_image(path: Path, kind: str, page: int = 0) -> Any:
     """A lazily decoded page that stops at damage instead of filling in grey."""
     # The loader is called by name: `new_from_file` takes brackets in a file name for options.
     # "error" is the lowest level at which broken TIFF strips stop the load.
-    load = getattr(libvips().Image, f"{kind}load")
+    if not supports(kind, "load"):
+        raise ImageError(
+            f"{path} is {NAMES[kind]}, which the installed libvips cannot read: convert it to "
+            "JPEG, PNG or TIFF."
+        )
+    load = getattr(libvips().Image, f"{_OPERATIONS.get(kind, kind)}load")
     options: dict[str, Any] = {"page": page} if page else {}
     return load(os.fsencode(path), access="sequential", fail_on="error", revalidate=True, **options)
-
-
-def check_header(path: Path, kind: str, image: Any, max_pixels: int) -> None:
-    """Refuse, from the header alone, what is too large, animated or of several pages."""
-    width, height = image.width, image.height
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{path} has {width} x {height} pixels, over the limit of {max_pixels}: "
-            "raise max_pixels or reduce the picture first."
-        )
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages > 1 and kind == "webp":
-        raise ImageError(f"{path} is an animation of {pages} frames: extract one frame first.")
-    for page in range(1, pages):
-        other = open_image(path, kind, page)
-        # Previews and pyramid levels keep the aspect up to one pixel of rounding per side.
-        skew = abs(other.width * height - other.height * width)
-        if other.width >= width or other.height >= height or skew > width + height:
-            raise ImageError(f"{path} holds {pages} pages: split it into one file per page.")
-
-
-def to_rgb(path: Path, image: Any) -> Any:
-    """Colour spaces other than grey and RGB as sRGB; refuses what has no place in `Picture`."""
-    if image.interpretation not in _RGB_LIKE:
-        colours = 4 if image.interpretation == "cmyk" or image.coding == "labq" else 3
-        deep = image.format != "uchar"
-        colour, alpha = image, None
-        # libvips rescales alpha by the colour's range, which is wrong for 16-bit CMYK.
-        if image.bands == colours + 1 and image.format in ("uchar", "ushort"):
-            colour, alpha = image.extract_band(0, n=colours), image.extract_band(colours)
-        elif image.bands != colours:
-            raise ImageError(
-                f"{path} is {image.interpretation.upper()} with {image.bands} channels of "
-                f"{image.format}: export it as RGB."
-            )
-        image = colour.colourspace("rgb16" if deep else "srgb")
-        image = image if alpha is None else image.bandjoin(alpha)
-    if image.bands > 4:
-        raise ImageError(f"{path} has {image.bands} channels: export it as grey or RGB.")
-    if image.format not in _VIPS_FORMATS.values():
-        raise ImageError(
-            f"{path} stores {image.format} samples: export it as 8 bit, 16 bit or 32-bit float."
-        )
-    return image
-
-
-def encode(path: Path, pixels: Pixels, kind: str, quality: int | None) -> None:
-    """Write contiguous pixels that the format can hold; the only place that calls a saver."""
-    height, width, channels = pixels.shape
-    deep = pixels.dtype == np.uint16
-    space = ("grey16" if deep else "b-w") if channels < 3 else ("rgb16" if deep else "srgb")
-    image = libvips().Image.new_from_memory(
-        pixels, width, height, channels, _VIPS_FORMATS[pixels.dtype.name]
-    )
-    image = image.copy(interpretation=space)
-    name = os.fsencode(path)
-    grade = quality or DEFAULT_QUALITY.get(kind)
-    if kind == "jpeg":
-        image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=True)
-    elif kind == "webp":
-        image.webpsave(name, Q=grade, smart_subsample=True)
-    elif kind == "png":
-        image.pngsave(name, filter="all")
-    else:
-        image.tiffsave(
-            name,
-            compression="deflate",
-            predictor="float" if pixels.dtype == np.float32 else "horizontal",
-            # Deflate can grow noise past the samples' own size, so 128 MiB are kept free.
-            bigtiff=pixels.nbytes > 2**32 - 2**27,
-        )

@@ -1,13 +1,16 @@
-"""Pictures in and out of files: JPEG, PNG, WebP and TIFF at the depth that the file has.
+"""Pictures in and out of files at the depth that the file has, with what it says besides.
 
-Pixels are (H, W, C) arrays of uint8, uint16 or float32 with C = 1 (grey), 2 (grey and alpha),
-3 (RGB) or 4 (RGB and alpha). Alpha is straight (not premultiplied) and comes last.
+JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; HEIC, JPEG XL and JPEG 2000 are
+where the installed libvips can. Pixels are (H, W, C) arrays of uint8, uint16 or float32 with
+C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is straight (not
+premultiplied) and comes last.
 """
 
 import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,23 +18,25 @@ import numpy as np
 
 from pixperts.codec import (
     DEFAULT_QUALITY,
+    LOSSLESS,
     NAMES,
-    check_header,
-    encode,
     file_status,
-    libvips,
-    open_image,
     reason,
-    sniff,
-    to_rgb,
+    writable_formats,
 )
+from pixperts.decode import open_picture
+from pixperts.encode import Recipe, encode, image_of, losses
 from pixperts.errors import ImageError, UsageError
-from pixperts.pixels import DTYPES, Pixels, for_format, from_float, is_finite, to_float, upright
+from pixperts.metadata import NO_METADATA, Metadata
+from pixperts.pixels import DTYPES, Pixels, for_format, from_float, to_float, upright
 
 __all__ = [
     "DEFAULT_QUALITY",
     "FORMAT_LIMITS",
+    "MAX_PIXELS",
+    "READ_SUFFIXES",
     "SUFFIXES",
+    "Metadata",
     "PathLike",
     "Picture",
     "Pixels",
@@ -39,13 +44,16 @@ __all__ = [
     "from_float",
     "is_image_path",
     "list_images",
+    "losses",
     "read_image",
+    "replacing",
     "to_float",
     "write_image",
 ]
 
 PathLike = str | os.PathLike[str]
 
+# Of files that are written.
 SUFFIXES = {
     ".jpg": "jpeg",
     ".jpeg": "jpeg",
@@ -53,10 +61,26 @@ SUFFIXES = {
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
+    ".avif": "avif",
+    ".jxl": "jxl",
+    ".jp2": "jp2",
+}
+# Of files that are read, whatever the installed libvips makes of them.
+READ_SUFFIXES = frozenset([*SUFFIXES, ".gif", ".heic", ".heif", ".jpe", ".jfif", ".j2k"])
+
+# libjpeg stops at 65500 (JPEG_MAX_DIMENSION), short of the 65535 of the format's own header, and
+# libvips stops AVIF at 16384.
+FORMAT_LIMITS = {
+    "jpeg": 65500,
+    "png": 2**31 - 1,
+    "webp": 16383,
+    "tiff": 2**31 - 1,
+    "avif": 16384,
+    "jxl": 2**30 - 1,
+    "jp2": 2**31 - 1,
 }
 
-# libjpeg stops at 65500 (JPEG_MAX_DIMENSION), short of the 65535 of the format's own header.
-FORMAT_LIMITS = {"jpeg": 65500, "png": 2**31 - 1, "webp": 16383, "tiff": 2**31 - 1}
+MAX_PIXELS = 500_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +88,17 @@ class Picture:
     """A decoded picture.
 
     `pixels` is (H, W, C) as the module describes, uint8 and uint16 over their whole range and
-    float32 as stored, finite; `format` is "jpeg", "png", "webp" or "tiff", from the content and
-    not the name; `path` is the file it came from.
+    float32 as stored, finite; `format` is a key of `codec.NAMES` such as "jpeg", from the content
+    and not the name; `path` is the file it came from. `metadata` is what the file says besides,
+    with the profile that the pixels are encoded in; `notes` are sentences for the user on what
+    was not simply taken over.
     """
 
     pixels: Pixels
     format: str
     path: Path | None = None
+    metadata: Metadata = NO_METADATA
+    notes: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:
@@ -84,12 +112,12 @@ class Picture:
 
 
 def is_image_path(path: PathLike) -> bool:
-    """Whether the name ends like a supported picture; the file itself is not looked at.
+    """Whether the name ends like a picture that is read; the file itself is not looked at.
 
     >>> is_image_path("a/B.JPG"), is_image_path("notes.txt")
     (True, False)
     """
-    return Path(path).suffix.lower() in SUFFIXES
+    return Path(path).suffix.lower() in READ_SUFFIXES
 
 
 def list_images(folder: PathLike, recursive: bool = False) -> list[Path]:
@@ -115,35 +143,23 @@ def list_images(folder: PathLike, recursive: bool = False) -> list[Path]:
     return sorted(found)
 
 
-def read_image(path: PathLike, *, max_pixels: int = 500_000_000) -> Picture:
-    """Decode a JPEG, PNG, WebP or TIFF file, upright (EXIF orientation applied).
+def read_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, color: str = "keep") -> Picture:
+    """Decode a picture file, upright (EXIF orientation applied), with its metadata.
 
-    The depth is the file's: 8 or 16 bit, or float32 from TIFF. Palettes, 1, 2 and 4-bit samples
-    become 8 bit; CMYK, Lab and XYZ become sRGB of 8 bit, or of 16 bit where the file has more.
+    The depth is the file's: 8 or 16 bit, float32 from TIFF, 10 and 12 bit of AVIF and HEIC spread
+    over 16. Palettes, 1, 2 and 4-bit samples become 8 bit; CMYK (by its profile), Lab and XYZ
+    become sRGB of 8 bit, or of 16 bit where the file has more. With `color` "keep" the pixels
+    stay in the encoding of an embedded profile; with "srgb" they are converted and
+    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read.
     The width and height are held against `max_pixels` before anything is decoded.
 
-    Raises ImageError where the file is missing, empty, unreadable, cut short, damaged, too large,
-    of another format, animated, or a TIFF of several full-size pages. Damage inside JPEG or
-    uncompressed TIFF data that still decodes cannot be told from a picture.
+    Raises ImageError where the file is missing, empty, unreadable, cut short, damaged, too large
+    or of another format; UsageError for another `color`. Damage inside JPEG or uncompressed TIFF
+    data that still decodes cannot be told from a picture.
     """
-    source = Path(path)
-    kind = sniff(source)
-    vips = libvips()
-    try:
-        image = open_image(source, kind)
-        check_header(source, kind, image, max_pixels)
-        image = to_rgb(source, image)
-        # (H, W) or (H, W, C) -> (H, W, C)
-        pixels: Pixels = image.numpy().reshape(image.height, image.width, image.bands)
-        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
-    except vips.Error as error:
-        raise ImageError(
-            f"{source} cannot be decoded as {NAMES[kind]} ({reason(error)}): it is damaged, cut "
-            "short or of an unsupported kind, so copy it again or export it as plain RGB."
-        ) from None
-    if pixels.dtype == np.float32 and not is_finite(pixels):
-        raise ImageError(f"{source} holds NaN or infinite samples: export it again without them.")
-    return Picture(upright(pixels, orientation), kind, source)
+    opened = open_picture(Path(path), max_pixels, color)
+    pixels = upright(opened.decode(0, opened.image.height), opened.orientation)
+    return Picture(pixels, opened.format, opened.path, opened.metadata, opened.notes)
 
 
 def check_output(
@@ -152,22 +168,23 @@ def check_output(
     height: int,
     format: str | None = None,  # noqa: A002
     quality: int | None = None,
+    lossless: bool | None = None,
 ) -> None:
     """Raise now what `write_image` would raise later for a picture of this size; write nothing.
 
-    UsageError: unknown suffix or format, a side over `FORMAT_LIMITS`, a quality that does not
-    apply, a target that is a folder or a device. ImageError: a target or its nearest existing
-    parent that is not writable.
+    UsageError: unknown suffix or format, or one that the installed libvips cannot write, a side
+    over `FORMAT_LIMITS`, a quality or `lossless` that does not apply, a target that is a folder
+    or a device. ImageError: a target or its nearest existing parent that is not writable.
     """
     target = Path(path)
-    kind = _format_of(target, format)
+    kind = format_of(target, format)
     limit = FORMAT_LIMITS[kind]
     if max(width, height) > limit:
         raise UsageError(
             f"{target} would be {width} x {height} pixels, and {NAMES[kind]} holds at most "
             f"{limit} per side: write .png or .tif, or ask for a smaller size."
         )
-    _check_quality(kind, quality)
+    _check_quality(kind, quality, lossless)
     found = file_status(target)
     if found is not None:
         if stat.S_ISDIR(found.st_mode):
@@ -191,16 +208,26 @@ def write_image(
     *,
     format: str | None = None,  # noqa: A002
     quality: int | None = None,
+    lossless: bool | None = None,
+    metadata: Metadata | None = None,
+    software: str | None = None,
+    strip_metadata: bool = False,
 ) -> Path:
     """Encode (H, W, C) pixels into `path`, whole or not at all, and return the path.
 
     The format comes from the suffix unless given. Integers span their whole range and floats
     [0, 1]; floats outside are clipped. What a format cannot hold is converted: JPEG and WebP to
-    8 bit (16-bit codes by v * 255 / 65535, rounded), floats to 16 bit for PNG; TIFF keeps uint8,
-    uint16 and float32. JPEG has no alpha, so it is composited onto white. WebP has no grey, so
-    it becomes RGB. `quality` (1 to 100, default 95) is for JPEG, written without chroma
-    subsampling, and WebP, always 4:2:0; PNG and TIFF are lossless and refuse it. TIFF grows into
-    BigTIFF near 4 GB.
+    8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or 12 bit, floats to 16 bit for
+    PNG; TIFF keeps uint8, uint16 and float32. JPEG has no alpha, so it is composited onto white.
+    WebP and AVIF have no grey, so it becomes RGB. `losses` says all this in sentences.
+    `quality` (1 to 100, default 95, AVIF 90) is for JPEG and AVIF, written without chroma
+    subsampling, and WebP, always 4:2:0 then; PNG and TIFF are lossless and refuse it. `lossless`
+    makes WebP and AVIF so. TIFF grows into BigTIFF near 4 GB.
+
+    `metadata` goes into the file as far as the format has a place for it, with sizes brought up
+    to date, orientation 1 and no thumbnail; `software` becomes the software tag of EXIF, TIFF or
+    PNG. With `strip_metadata` the profile alone is written. A profile for another number of
+    channels than the pixels have is left out.
 
     The bytes go to a hidden file beside the target, which then replaces it; missing parent
     folders are made. A link is followed, and a replaced file keeps its permissions.
@@ -209,15 +236,29 @@ def write_image(
     ImageError for NaN or infinite samples and for a failed write.
     """
     target = Path(path)
-    kind = _format_of(target, format)
+    kind = format_of(target, format)
     _check_pixels(pixels)
-    check_output(target, pixels.shape[1], pixels.shape[0], kind, quality)
+    check_output(target, pixels.shape[1], pixels.shape[0], kind, quality, lossless)
     ready = for_format(pixels, kind)
+    recipe = Recipe(
+        kind, quality, bool(lossless), metadata or NO_METADATA, software, strip_metadata
+    )
+    with replacing(target) as temporary:
+        encode(temporary, image_of(ready), recipe)
+    return target
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A hidden path beside the target; what is written there replaces it unless anything fails.
+
+    Raises ImageError for a failed write.
+    """
     final = Path(os.path.realpath(target))
-    temporary = final.with_name(f".pixperts-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = hidden_beside(final)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        encode(temporary, ready, kind, quality)
+        yield temporary
         with contextlib.suppress(FileNotFoundError):
             temporary.chmod(stat.S_IMODE(final.stat().st_mode))
         with temporary.open("rb+") as handle:
@@ -231,29 +272,47 @@ def write_image(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return target
+
+
+def hidden_beside(path: Path) -> Path:
+    """A new hidden name in the folder of a path."""
+    return path.with_name(f".pixperts-{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _may(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _format_of(path: Path, given: str | None) -> str:
+def format_of(path: Path, given: str | None) -> str:
+    """The format to write by the name, or the given one; UsageError where it cannot be written."""
     suffix = path.suffix if given is None else f".{given}"
     kind = SUFFIXES.get(suffix.lower())
+    able = writable_formats()
     if kind is None:
-        known = ", ".join(SUFFIXES)
         if given is None:
+            known = ", ".join(ending for ending, name in SUFFIXES.items() if name in able)
             raise UsageError(f"{path} does not end in a supported suffix: use one of {known}.")
-        raise UsageError(f"The format {given!r} is unknown: use one of {', '.join(NAMES)}.")
+        if given in NAMES:
+            known = ", ".join(able)
+            raise UsageError(f"{path}: {NAMES[given]} cannot be written: use one of {known}.")
+        raise UsageError(f"The format {given!r} is unknown: use one of {', '.join(able)}.")
+    if kind not in able:
+        raise UsageError(
+            f"{path}: the installed libvips cannot write {NAMES[kind]}: use one of "
+            f"{', '.join(able)}."
+        )
     return kind
 
 
-def _check_quality(kind: str, quality: int | None) -> None:
+def _check_quality(kind: str, quality: int | None, lossless: bool | None) -> None:
+    if lossless and kind not in {"png", "tiff", *LOSSLESS}:
+        raise UsageError(f"{NAMES[kind]} has no lossless mode: write .png, .tif or .webp.")
     if quality is None:
         return
     if kind not in DEFAULT_QUALITY:
         raise UsageError(f"A quality does not apply to {NAMES[kind]}, which is lossless: drop it.")
+    if lossless:
+        raise UsageError("A quality and lossless contradict each other: drop one of them.")
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise UsageError(f"The quality {quality!r} is not a whole number from 1 to 100.")
 

@@ -101,5 +101,14 @@ def for_format(pixels: Pixels, kind: str) -> Pixels:
         # 65535 = 255 * 257, and 257 is odd: no code lies halfway between two.
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     elif kind != "tiff" and pixels.dtype == np.float32:
-        pixels = from_float(pixels, np.uint16 if kind == "png" else np.uint8)
+        pixels = from_float(pixels, np.uint8 if kind in ("jpeg", "webp") else np.uint16)
+    if kind == "avif" and pixels.dtype == np.uint16:
+        # 12 bit is the most that AV1 has; libvips drops the last four bits without rounding.
+        pixels = ((pixels.astype(np.uint32) * 4095 + 32767) // 65535 << 4).astype(np.uint16)
     return np.ascontiguousarray(pixels)
+
+
+def stored_shape(dtype: np.dtype[Any], bands: int, kind: str) -> tuple[np.dtype[Any], int]:
+    """Type and number of channels that `for_format` returns."""
+    one: Pixels = for_format(np.zeros((1, 1, bands), dtype), kind)
+    return one.dtype, one.shape[2]

@@ -1,0 +1,136 @@
+"""Colour profiles and spaces of opened pictures, on libvips."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixperts.codec import libvips
+from pixperts.errors import ImageError
+
+_RGB_LIKE = frozenset({"b-w", "grey16", "srgb", "rgb", "rgb16", "scrgb", "multiband"})
+_SAMPLES = frozenset({"uchar", "ushort", "float"})
+
+
+def profile_space(icc: bytes) -> str:
+    """The colour space that a profile describes, such as "RGB", "GRAY" or "CMYK" (ICC.1, 7.2.6)."""
+    return icc[16:20].decode("ascii", "replace").strip()
+
+
+def fits(icc: bytes, bands: int) -> bool:
+    """Whether a profile is one for pixels of this many channels, alpha counted."""
+    return profile_space(icc) == ("GRAY" if bands < 3 else "RGB")
+
+
+def srgb_profile() -> bytes:
+    """A small sRGB profile."""
+    return bytes(libvips().Operation.call("profile_load", "srgb"))
+
+
+@functools.lru_cache(maxsize=16)
+def is_srgb(icc: bytes) -> bool:
+    """Whether a profile turns no colour into another one than sRGB by half an 8-bit code.
+
+    Profiles of sRGB differ in their bytes and their text from maker to maker.
+    """
+    steps = np.linspace(0, 65535, 9).round().astype(np.uint16)
+    cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(9, 81, 3)  # (H, W, C)
+    if profile_space(icc) == "GRAY":
+        cube = np.arange(0, 65536, 257, dtype=np.uint16).reshape(1, 256, 1)
+    if profile_space(icc) not in ("GRAY", "RGB"):
+        return False
+    height, width, bands = cube.shape
+    image = libvips().Image.new_from_memory(cube, width, height, bands, "ushort")
+    image = image.copy(interpretation="grey16" if bands == 1 else "rgb16")
+    try:
+        result = _transformed(image, icc, 16).numpy()
+    except libvips().Error:
+        return False
+    return int(np.abs(result.astype(int) - cube).max()) <= 128
+
+
+def with_profile(image: Any, icc: bytes | None) -> Any:
+    """The image with this profile and no other."""
+    image = image.copy()
+    if image.get_typeof("icc-profile-data"):
+        image.remove("icc-profile-data")
+    if icc is not None:
+        image.set_type(libvips().GValue.blob_type, "icc-profile-data", icc)
+    return image
+
+
+def to_rgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
+    """Colour spaces other than grey and RGB as sRGB, with a sentence that says so.
+
+    Raises ImageError for what has no place in a `Picture`.
+    """
+    notes: tuple[str, ...] = ()
+    if image.interpretation not in _RGB_LIKE:
+        space = image.interpretation
+        colours = 4 if space == "cmyk" or image.coding == "labq" else 3
+        deep = image.format != "uchar"
+        colour, alpha = image, None
+        # libvips rescales alpha by the colour's range, which is wrong for 16-bit CMYK.
+        if image.bands == colours + 1 and image.format in ("uchar", "ushort"):
+            colour, alpha = image.extract_band(0, n=colours), image.extract_band(colours)
+        elif image.bands != colours:
+            raise ImageError(
+                f"{path} is {space.upper()} with {image.bands} channels of "
+                f"{image.format}: export it as RGB."
+            )
+        how = ""
+        icc = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
+        if space == "cmyk":
+            own = icc is not None and profile_space(icc) == "CMYK"
+            how = " by its own profile" if own else " by a general printing profile"
+            colour = _transformed(colour, icc if own else None, 16 if deep else 8, "cmyk")
+        else:
+            colour = colour.colourspace("rgb16" if deep else "srgb")
+        image = colour if alpha is None else colour.bandjoin(alpha)
+        image = with_profile(image, srgb_profile())
+        notes = (f"{path} is {space.upper()} and was converted to sRGB{how}.",)
+    if image.bands > 4:
+        raise ImageError(f"{path} has {image.bands} channels: export it as grey or RGB.")
+    if image.format not in _SAMPLES:
+        raise ImageError(
+            f"{path} stores {image.format} samples: export it as 8 bit, 16 bit or 32-bit float."
+        )
+    return image, notes
+
+
+def to_srgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
+    """Pixels of another profile as sRGB, alpha untouched; without a profile they are sRGB."""
+    icc = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
+    if icc is None or not fits(icc, image.bands) or is_srgb(icc):
+        return image, ()
+    colours = 1 if image.bands < 3 else 3
+    colour = image.extract_band(0, n=colours)
+    note = f"{path} was converted from its own colour profile to sRGB."
+    if image.format == "float":
+        # lcms takes integers here, so floats pass through 16 bit.
+        codes = (colour * 65535.0 + 0.5).cast("ushort")
+        codes = codes.copy(interpretation="grey16" if colours == 1 else "rgb16")
+        colour = (_transformed(codes, icc, 16) / 65535.0).cast("float")
+        note = f"{path} was converted from its own colour profile to sRGB, at 16 bit."
+    else:
+        deep = image.format == "ushort"
+        space = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16")}[colours][deep]
+        colour = _transformed(colour.copy(interpretation=space), icc, 16 if deep else 8)
+    if image.bands > colours:
+        colour = colour.bandjoin(image.extract_band(image.bands - 1))
+    return with_profile(colour, srgb_profile() if colours == 3 else None), (note,)
+
+
+def _transformed(image: Any, icc: bytes | None, depth: int, fallback: str | None = None) -> Any:
+    """Colour channels from a profile to sRGB, as many as there were in grey, else three."""
+    options: dict[str, Any] = {"input_profile": fallback} if fallback else {}
+    result = with_profile(image, icc).icc_transform(
+        "srgb",
+        embedded=icc is not None,
+        depth=depth,
+        intent="relative",
+        black_point_compensation=True,
+        **options,
+    )
+    return result.extract_band(1) if image.bands == 1 else result
