@@ -9,13 +9,12 @@ from torch import Tensor
 from pixperts.errors import UsageError
 from pixperts.resize import bicubic
 
+ColorFix = Literal["none", "mean", "wavelet"]
 KINDS = ("none", "mean", "wavelet")
 _LEVELS = 5
 
 
-def match_low_frequencies(
-    result: Tensor, source: Tensor, kind: Literal["none", "mean", "wavelet"]
-) -> Tensor:
+def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Tensor:
     """Replace the low frequencies of `result` by those of `source`, resized to its size.
 
     "mean" shifts every channel to the mean of the source. "wavelet" swaps what is left of both
@@ -72,7 +71,7 @@ def low_pass(image: Tensor) -> Tensor:
     return image
 
 
-def reach(kind: Literal["none", "mean", "wavelet"], scale: float = 1.0) -> int | None:
+def reach(kind: ColorFix, scale: float = 1.0) -> int | None:
     """How far, in pixels of the result, a pixel's value looks; None where it sees all of them.
 
     The low-pass looks 1 + 2 + 4 + 8 + 16 = 31 pixels to every side, and the bicubic kernel two

@@ -6,6 +6,7 @@ with as much context, a tile's pixels do not depend on where it was cut.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -132,17 +133,10 @@ class Enlarging:
             rows = self.source.rows(*strip.source_rows)
             for tile in strip.tiles:
                 part = Part(tile.out, tile.source, self.whole)
-                rgb, alpha = colours_and_alpha(
-                    rows[:, :, :, tile.source.left : tile.source.right]
-                )
+                rgb, alpha = colours_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
                 lr = (rgb if alpha is None else fill_transparent(rgb, alpha)).to(self.runner.device)
-                samples.append(
-                    self.runner.call(
-                        lambda lr=lr, part=part: self.model.sample_logits(
-                            lr, self.size, part, step
-                        )
-                    ).cpu()
-                )
+                run = partial(self.model.sample_logits, lr, self.size, part, step)
+                samples.append(self.runner.call(run).cpu())
         self.source.rewind()
         assert self.budget is not None
         self.price = price_of(torch.cat(samples), self.model.costs, self.budget)

@@ -2,10 +2,12 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.errors import UsageError
+from pixperts.models.windows import Part
 
 
 def bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
@@ -47,6 +49,44 @@ def bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
         batch, size=list(size), mode="bicubic", align_corners=False, antialias=True
     )
     return resized if image.ndim == 4 else resized.squeeze(0)
+
+
+def bicubic_part(source: Tensor, size: tuple[int, int], part: Part) -> Tensor:
+    """What `bicubic` gives of a whole picture, for a part of the result, from a tile of it.
+
+    Args:
+        source: `(B, C, h, w)`, the pixels of `part.source`: all that the part depends on, which is
+            two pixels around it, times the factor where the picture shrinks.
+        size: `(H, W)` of the whole result.
+        part: which part.
+
+    Returns:
+        `(B, C, h', w')`, the pixels of `part.out`.
+    """
+    tall, wide = (
+        _cubic_weights(
+            part.whole[axis], size[axis], part.out[2 * axis : 2 * axis + 2],
+            part.source[2 * axis : 2 * axis + 2],
+        ).to(source)
+        for axis in (0, 1)
+    )  # fmt: skip
+    return tall @ source @ wide.t()
+
+
+def _cubic_weights(
+    length: int, result: int, out: tuple[int, ...], given: tuple[int, ...]
+) -> Tensor:
+    """(results, source pixels) weights of Keys' kernel, a = -0.5, widened when shrinking."""
+    scale = length / result
+    wide = max(scale, 1.0)
+    centres = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
+    # Distances of the centres of all source pixels, of which the given ones are kept.
+    x = ((torch.arange(length, dtype=torch.float64) + 0.5 - centres) / wide).abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+    weights = weights / weights.sum(dim=1, keepdim=True)
+    return weights[:, given[0] : given[1]]
 
 
 def quantise(image: Tensor, levels: int = 255) -> Tensor:

@@ -1,7 +1,7 @@
 """The inference path: one image of any kind in, the same kind out.
 
 The command line, Python callers and the evaluation all come through `Restorer`; it chooses the
-device, turns pixels into tensors and back, clamps, and runs the network without gradients.
+device and the tiles, turns pixels into tensors and back, and runs the network without gradients.
 """
 
 import os
@@ -13,14 +13,19 @@ import torch
 from torch import Tensor
 
 from pixperts import checkpoint
+from pixperts.color_fix import ColorFix, match_low_frequencies
 from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
-from pixperts.errors import ImageError, ModelError, UsageError
+from pixperts.enlarging import Enlarging
+from pixperts.errors import ModelError, UsageError
 from pixperts.kinds import to_tensor
 from pixperts.memory import keep_freed_memory
 from pixperts.models import MoCEIR, MoEISR, Network, as_repairer, as_upscaler
-from pixperts.resize import bicubic
-from pixperts.routing import Routing
-from pixperts.sizes import SizeRequest, check_memory
+from pixperts.rasters import ArrayCanvas, ArraySource, Canvas, Source
+from pixperts.repairing import LEAST, Repairing
+from pixperts.routing import Routing, Tally
+from pixperts.running import Runner, choose_device
+from pixperts.sizes import SizeRequest, available_memory, check_memory
+from pixperts.tiling import Tile
 
 WEIGHTS = Path(__file__).parent / "weights"
 Progress = Callable[[float], None]
@@ -31,16 +36,28 @@ def packaged_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
-def load(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "auto") -> "Restorer":
+def load(
+    name_or_path: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    tile: int | None = None,
+    max_memory: float | None = None,
+    precision: str = "float32",
+) -> "Restorer":
     """A restorer for a packaged model's name or a weights file.
 
     Args:
         name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
         device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
+        tile: side of the tiles that large pictures are worked on in, input pixels; None = as
+            large as the memory allows, the whole picture where it does.
+        max_memory: bytes that the tiles may take; None = half of what is free.
+        precision: float32, bfloat16 or (on a GPU) float16.
 
     Raises:
         ModelError: for an unknown name or a file that is missing, damaged or foreign.
-        UsageError: for a device that this machine lacks.
+        UsageError: for a device that this machine lacks, or a tile, memory or precision that
+            cannot be.
     """
     text, packaged = str(name_or_path), packaged_models()
     path = packaged.get(text, Path(name_or_path))
@@ -55,31 +72,9 @@ def load(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "auto") -> "
             f"{path.stem}.safetensors'."
         )
     model, card = checkpoint.load(path)
-    return Restorer(model, card, device=device)
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` and device names into a device that exists.
-
-    Raises:
-        UsageError: naming the device that is missing.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"device {name!r} is unknown: use auto, cpu, cuda or mps.") from error
-    present = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(device.type, False):
-        raise UsageError(f"device {name!r} is not available on this machine: use auto or cpu.")
-    return device
+    return Restorer(
+        model, card, device=device, tile=tile, max_memory=max_memory, precision=precision
+    )
 
 
 class Restorer:
@@ -91,9 +86,25 @@ class Restorer:
         device: where it runs.
     """
 
-    def __init__(self, model: Network, card: checkpoint.Card, *, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: Network,
+        card: checkpoint.Card,
+        *,
+        device: str = "auto",
+        tile: int | None = None,
+        max_memory: float | None = None,
+        precision: str = "float32",
+    ) -> None:
         keep_freed_memory()
         self.device = choose_device(device)
+        least = LEAST if isinstance(model, MoCEIR) else 32
+        if tile is not None and tile < least:
+            raise UsageError(f"tile is {tile}, but must be at least {least} pixels.")
+        if max_memory is not None and not max_memory > 0:
+            raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
+        self._tile, self._max_memory = tile, max_memory
+        self._runner = Runner(card.name, self.device, precision)
         self.model = model.eval().to(self.device)
         # A chunk that fits a CPU's cache starves an accelerator.
         if isinstance(model, MoEISR) and self.device.type != "cpu":
@@ -135,11 +146,12 @@ class Restorer:
         scale: float | None = None,
         size: tuple[int, int] | None = None,
         budget: float | None = None,
+        color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
         """Enlarge (or reduce) one image; see `upscale_with_routing`, which also tells how."""
         return self.upscale_with_routing(
-            image, scale=scale, size=size, budget=budget, progress=progress
+            image, scale=scale, size=size, budget=budget, color_fix=color_fix, progress=progress
         )[0]
 
     def upscale_with_routing(
@@ -149,6 +161,7 @@ class Restorer:
         scale: float | None = None,
         size: tuple[int, int] | None = None,
         budget: float | None = None,
+        color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> tuple[Any, Routing | None]:
         """Enlarge one image and say which expert did which pixel.
@@ -156,10 +169,13 @@ class Restorer:
         Args:
             image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
                 (C, H, W) or (B, C, H, W) floating point in [0, 1]. C = 1 grey, 2 grey and alpha,
-                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation.
+                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation; colours under
+                full transparency are made from their neighbours'.
             scale: factor for both sides, or
             size: exact (width, height).
             budget: 0 = always the cheapest expert, 1 = always the best, None = as the mapper says.
+            color_fix: "mean" or "wavelet" give the result the input's mean colour or its low
+                frequencies, see `color_fix`; "none" leaves it.
             progress: called with the share that is done, rising to 1.
 
         Returns:
@@ -170,37 +186,82 @@ class Restorer:
             UsageError: for sizes, scales or budgets that make no sense, or too little memory.
             ImageError: for an image of an unknown kind, shape or type, or values not finite.
         """
-        model = self.upscaler
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
-        height, width = pixels.shape[-2:]
+        batch, channels, height, width = pixels.shape
         request = SizeRequest(scale=scale, size=size)
         new_width, new_height = request.resolve(width, height)
+        check_memory(new_width, new_height * batch)
+        canvas = ArrayCanvas(batch, channels, new_height, new_width)
+        experts = torch.empty(batch, new_height, new_width, dtype=torch.uint8)
+
+        def note(tile: Tile, chosen: Tensor) -> None:
+            top, bottom, left, right = tile.out
+            experts[:, top:bottom, left:right] = chosen
+
+        self.upscale_rows(
+            ArraySource(pixels), canvas, (new_width, new_height),
+            budget=budget, progress=progress, listener=note,
+        )  # fmt: skip
+        result = self._matched(canvas.image, pixels, color_fix)
+        routed = len(self.upscaler.experts) > 1
+        return restore_kind(result), Routing(experts, self.upscaler.costs) if routed else None
+
+    def upscale_rows(
+        self,
+        source: Source,
+        canvas: Canvas,
+        size: tuple[int, int],
+        *,
+        budget: float | None = None,
+        progress: Progress | None = None,
+        listener: Callable[[Tile, Tensor], None] | None = None,
+    ) -> Tally:
+        """Enlarge a picture that need not be in memory; what every enlargement comes down to.
+
+        Args:
+            source: the picture.
+            canvas: receives the result.
+            size: (width, height) of the result.
+            budget: as in `upscale_with_routing`.
+            progress: called with the share that is done, rising to 1.
+            listener: called with each tile and its experts (B, h, w).
+
+        Returns:
+            How many pixels each expert served.
+
+        Raises:
+            UsageError: a budget that makes no sense.
+            ImageError: values that are not finite.
+        """
         if budget is not None and not 0.0 <= budget <= 1.0:
             raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
+        model = self.upscaler
         if budget is not None and not self.takes_budget:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
-        batch = len(pixels)
-        check_memory(new_width, new_height * batch)
-        # Float32 channels an LR pixel that encoder and tables hold at their peak, roughly.
-        channels = 4 * int(model.encoder.out_channels)
-        check_memory(width, height * batch, channels=channels, what="Enlarging an image")
-        target = (new_height, new_width)
         with torch.inference_mode():
-            rgb, alpha = _split(pixels)
-            output = model(rgb.to(self.device), target, budget=budget, progress=progress)
-            if alpha is not None:
-                alpha = bicubic(alpha, target).clamp(0, 1)
-            result = self._joined(output.image, pixels, alpha)
-        return restore_kind(result), output.routings[0] if output.routings else None
+            work = Enlarging(model, self._runner, source, size[::-1], budget, progress)
+            return work.run(canvas, self._tile, self._memory(), listener or _ignore)
 
     def restore(
-        self, image: Any, *, strength: float = 1.0, progress: Progress | None = None
+        self,
+        image: Any,
+        *,
+        strength: float = 1.0,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
     ) -> Any:
         """Repair one image; see `restore_with_routing`, which also tells how."""
-        return self.restore_with_routing(image, strength=strength, progress=progress)[0]
+        return self.restore_with_routing(
+            image, strength=strength, color_fix=color_fix, progress=progress
+        )[0]
 
     def restore_with_routing(
-        self, image: Any, *, strength: float = 1.0, progress: Progress | None = None
+        self,
+        image: Any,
+        *,
+        strength: float = 1.0,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
     ) -> tuple[Any, tuple[Routing, ...]]:
         """Repair one image and say which expert served in each decoder block.
 
@@ -208,7 +269,8 @@ class Restorer:
             image: of any kind that `upscale_with_routing` takes. Grey is repaired as grey; alpha
                 stays as it is.
             strength: 1 = what the network says, 0 = the input; between them a blend.
-            progress: called with 1.0 at the end.
+            color_fix: as in `upscale_with_routing`.
+            progress: called with the share that is done, rising to 1.
 
         Returns:
             The result, of the kind, depth, size and channels of the input, and the routing of
@@ -218,37 +280,73 @@ class Restorer:
             UsageError: for a strength outside 0..1, a model that enlarges, or too little memory.
             ImageError: for an image of an unknown kind, shape or type, or values not finite.
         """
+        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
+        batch, channels, height, width = pixels.shape
+        check_memory(width, height * batch)
+        canvas = ArrayCanvas(batch, channels, height, width)
+        routings = self.restore_rows(
+            ArraySource(pixels), canvas, strength=strength, progress=progress
+        )
+        return restore_kind(self._matched(canvas.image, pixels, color_fix)), routings
+
+    def restore_rows(
+        self,
+        source: Source,
+        canvas: Canvas,
+        *,
+        strength: float = 1.0,
+        progress: Progress | None = None,
+    ) -> tuple[Routing, ...]:
+        """Repair a picture that need not be in memory; what every repair comes down to.
+
+        Args:
+            source: the picture.
+            canvas: receives the result.
+            strength: as in `restore_with_routing`.
+            progress: called with the share that is done, rising to 1.
+
+        Returns:
+            The routing of each decoder block.
+
+        Raises:
+            UsageError: a strength outside 0..1, or a model that enlarges.
+            ImageError: values that are not finite.
+        """
         model = self.repairer
         if not 0.0 <= strength <= 1.0:
             raise UsageError(f"strength is {strength:g}, but must lie between 0 and 1.")
-        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
-        height, width = pixels.shape[-2:]
-        # Measured: 107 to 116 bytes a pixel and channel of `dim` at the peak, tiny and small alike.
-        channels = 14 * model.config.dim
-        check_memory(width, height * len(pixels), channels=channels, what="Repairing an image")
         with torch.inference_mode():
-            rgb, alpha = _split(pixels)
-            output = model(rgb.to(self.device))
-            image = output.image.float().cpu()
-            if strength < 1:
-                image = torch.lerp(rgb, image, strength)
-            result = self._joined(image, pixels, alpha)
-        if progress is not None:
-            progress(1.0)
-        return restore_kind(result), output.routings
+            work = Repairing(model, self._runner, source, strength, progress)
+            return work.run(canvas, self._tile, self._memory())
 
-    def _joined(self, image: Tensor, pixels: Tensor, alpha: Tensor | None) -> Tensor:
-        """The network's picture as (B, C, H, W) in [0, 1], with the channels of the input."""
-        result = image.float()
-        if not bool(torch.isfinite(result).all()):
-            raise ImageError(f"{self.name} gave values that are not finite for this image.")
-        result = result.clamp(0, 1).cpu()
-        if pixels.shape[1] < 3:
-            result = result.mean(dim=1, keepdim=True)
-        return result if alpha is None else torch.cat([result, alpha], dim=1)
+    def _memory(self) -> float:
+        """Bytes for the tiles."""
+        if self._max_memory is not None:
+            return self._max_memory
+        if self.device.type == "cuda":
+            return 0.5 * float(torch.cuda.mem_get_info(self.device)[0])
+        free = available_memory()
+        return 0.5 * free if free is not None else 4e9
+
+    def _matched(self, image: Tensor, pixels: Tensor, color_fix: ColorFix) -> Tensor:
+        """The result with the input's low frequencies, alpha left alone."""
+        if color_fix == "none":
+            return image
+        colours = 1 if pixels.shape[1] < 3 else 3
+        fixed = match_low_frequencies(
+            image[:, :colours].expand(-1, 3, -1, -1),
+            pixels[:, :colours].expand(-1, 3, -1, -1),
+            color_fix,
+        )
+        return torch.cat([fixed[:, :colours].clamp(0, 1), image[:, colours:]], dim=1)
 
     def multiply_adds(
-        self, width: int, height: int, new_width: int, new_height: int, routing: Routing | None
+        self,
+        width: int,
+        height: int,
+        new_width: int,
+        new_height: int,
+        routing: Routing | Tally | None,
     ) -> float:
         """Analytic multiply-adds of one enlargement as it was routed."""
         shares = None if routing is None else routing.shares
@@ -256,8 +354,5 @@ class Restorer:
         return self.upscaler.multiply_adds(*sizes, shares)["total"]
 
 
-def _split(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-    """(B, C, H, W) as three colours (B, 3, H, W), and alpha (B, 1, H, W) where there is one."""
-    if pixels.shape[1] in (1, 3):
-        return pixels.expand(-1, 3, -1, -1), None
-    return pixels[:, :-1].expand(-1, 3, -1, -1), pixels[:, -1:]
+def _ignore(tile: Tile, experts: Tensor) -> None:
+    """Nobody wants to know."""

@@ -38,10 +38,43 @@ class Routing:
     name: str = ""
 
     @property
+    def tally(self) -> "Tally":
+        """How many items each expert serves."""
+        counts = torch.bincount(self.experts.flatten().long(), minlength=len(self.costs))
+        return Tally(tuple(counts.tolist()), self.costs)
+
+    @property
     def shares(self) -> tuple[float, ...]:
         """Share of the items that each expert serves; sums to 1."""
-        counts = torch.bincount(self.experts.flatten().long(), minlength=len(self.costs))
-        return tuple((counts.double() / self.experts.numel()).tolist())
+        return self.tally.shares
+
+    @property
+    def mean_cost(self) -> float:
+        """Mean cost of an item relative to the dearest expert, in (0, 1]."""
+        return self.tally.mean_cost
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many items each expert served, where it does not matter which.
+
+    Example:
+        >>> tally = Tally((1, 1), (0.5, 1.0)) + Tally((2, 0), (0.5, 1.0))
+        >>> tally.shares, tally.mean_cost
+        ((0.75, 0.25), 0.625)
+    """
+
+    counts: tuple[int, ...]
+    costs: tuple[float, ...]
+
+    def __add__(self, other: "Tally") -> "Tally":
+        counts = zip(self.counts, other.counts, strict=True)
+        return Tally(tuple(a + b for a, b in counts), self.costs)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of the items that each expert served; sums to 1."""
+        return tuple(count / sum(self.counts) for count in self.counts)
 
     @property
     def mean_cost(self) -> float:

@@ -68,6 +68,30 @@ class Runner:
             return run()
 
 
+def choose_device(name: str) -> torch.device:
+    """`auto` and device names into a device that exists.
+
+    Raises:
+        UsageError: naming the device that is missing.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {name!r} is unknown: use auto, cpu, cuda or mps.") from error
+    present = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(device.type, False):
+        raise UsageError(f"device {name!r} is not available on this machine: use auto or cpu.")
+    return device
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is how torch or Python say that memory does not suffice.
 

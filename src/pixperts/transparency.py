@@ -15,7 +15,10 @@ _FAR = 0.5
 _DECAYS = 8.0
 
 
-def fill_transparent(rgb: Tensor, alpha: Tensor, reach: int = 16) -> Tensor:
+REACH = 16  # pixels
+
+
+def fill_transparent(rgb: Tensor, alpha: Tensor, reach: int = REACH) -> Tensor:
     """Replace colours under alpha 0 by a smooth continuation of the visible ones around.
 
     Each is the mean of the visible colours of a square of `reach` pixels to every side, weighted

@@ -245,10 +245,11 @@ class MoCEIR(nn.Module):
             for level in reversed(range(LEVELS - 1))
             for _ in range(self.config.decoder_blocks[level])
         ]
-        grid = self.size_multiple
+        grid: int = self.size_multiple
         for level, routing in zip(levels, routings, strict=True):
             for expert in routing.experts.unique().tolist():
-                grid = math.lcm(grid, self.config.windows[expert] << level)
+                window = self.config.windows[int(expert)] << level
+                grid = math.lcm(grid, window)
         return grid
 
     def _run(

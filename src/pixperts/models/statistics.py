@@ -32,9 +32,7 @@ class Statistics:
             ((tensor([2.]),),)
         """
         pairs = zip(self.places, other.places, strict=True)
-        return Statistics(
-            tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs)
-        )
+        return Statistics(tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Statistics":
         """The same sums elsewhere: float64 on the CPU to be added up, float32 to be used."""
