@@ -1,4 +1,5 @@
 import io
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -321,3 +322,12 @@ def test_a_profile_of_other_channels_is_told() -> None:
     told = losses("png", np.dtype(np.uint8), 1, Metadata(icc=files.srgb_profile()))
     assert told == ("PNG cannot have a profile of RGB for these channels, so it was left out.",)
     assert losses("png", np.dtype(np.uint8), 3, Metadata(icc=files.srgb_profile())) == ()
+
+
+def test_values_that_lie_over_one_another_do_not_fill_the_memory() -> None:
+    # 4000 tags of 4 MB, all at the same place of a file of 4 MB.
+    size = 1 << 22
+    rows = b"".join(struct.pack("<HHII", tag, 7, size, 0) for tag in range(40000, 44000))
+    block = b"II*\0" + struct.pack("<IH", 8, 4000) + rows + bytes(size)
+    with pytest.raises(ValueError, match="impossible size"):
+        exif_module.parse(block)

@@ -90,6 +90,7 @@ def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]
 
 def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
     kind, grade = recipe.kind, recipe.grade
+    options: dict[str, Any]
     deep = image.format == "ushort"
     if kind == "jpeg":
         # Best codes take 12 bytes of memory a pixel, for a few percent of the file.
@@ -103,10 +104,9 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
         image.pngsave(name, filter="all", keep=keep)
     elif kind == "avif":
         options = {"lossless": True} if recipe.lossless else {"Q": grade}
-        bits = 12 if deep else 8
-        image.heifsave(
-            name, compression="av1", subsample_mode="off", bitdepth=bits, keep=keep, **options
-        )
+        options |= {"compression": "av1", "subsample_mode": "off", "bitdepth": 12 if deep else 8}
+        # Effort 4, the default, takes six times as long for files smaller by 2 percent.
+        image.heifsave(name, effort=3, keep=keep, **options)
     elif kind == "jxl":
         options = {"lossless": True} if recipe.lossless else {"Q": grade}
         image.jxlsave(name, keep=keep, **options)

@@ -19,8 +19,10 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 # Rationals are pairs of 32-bit numbers and are swapped as such.
 _WORDS = _SIZES | {5: 4, 10: 4}
 
-# A value longer than this is no metadata of a photograph but a damaged count.
-_LONGEST = 1 << 26
+# A value longer than this is no metadata of a photograph but a damaged count, and so is more than
+# that of all values together, which may lie over one another.
+_LONGEST = 1 << 22
+_LARGEST = 1 << 25
 
 
 class Value(NamedTuple):
@@ -84,10 +86,14 @@ def read_tree(handle: BinaryIO, layout: Layout, at: int, depth: int = 0) -> Tree
     Raises ValueError or struct.error where the directory itself cannot be read.
     """
     tree: Tree = {}
+    total = 0
     for tag, row in raw_entries(handle, layout, at)[0].items():
         value = read_value(handle, layout, row)
         if value is None:
             continue
+        total += len(value.data)
+        if total > _LARGEST:
+            raise ValueError("directory of impossible size")
         if tag not in _SUB_IFDS:
             tree[tag] = value
         elif depth < 3 and len(value.data) >= 4:
