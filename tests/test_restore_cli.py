@@ -14,6 +14,7 @@ from tiny_models import tiny
 from pixperts import checkpoint
 from pixperts.analysis import analyse
 from pixperts.cli import main
+from pixperts.filing import software_tag
 from pixperts.image import read_image, write_image
 from pixperts.restorer import load
 
@@ -81,7 +82,8 @@ def test_a_file_is_what_python_returns_byte_for_byte(
     result, routings = load(weights).restore_with_routing(read_image(source).pixels, strength=0.5)
     experts = ["+".join(map(str, routing.experts[0].tolist())) for routing in routings]
     assert line.endswith(f", experts {' '.join(experts)}")
-    write_image(tmp_path / "c.png", result)
+    software = software_tag("mini", (10, 8), (10, 8))
+    write_image(tmp_path / "c.png", result, software=software)
     assert target.read_bytes() == (tmp_path / "c.png").read_bytes()
     assert names(target.parent) == ["b.png"]
 
@@ -162,7 +164,7 @@ def test_a_folder_keeps_names_and_formats(
         (["--strength", "-1"], "--strength is -1, but must lie between 0 and 1."),
         (["--strength", "nan"], "--strength is nan, but must lie between 0 and 1."),
         (["--strength", "half"], "Invalid value for '--strength'"),
-        (["--quality", "90"], "no output is JPEG or WebP"),
+        (["--quality", "90"], "no output is jpeg, webp"),
         (["--quality", "0"], "--quality is 0"),
         (["--device", "toaster"], "device 'toaster' is unknown"),
         (["--scale", "2"], "No such option"),

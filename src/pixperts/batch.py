@@ -92,6 +92,9 @@ def run_folder(
     options: FolderOptions | None = None,
     expert_map: PathLike | None = None,
     device: str = "auto",
+    tile: int | None = None,
+    max_memory: float | None = None,
+    precision: str = "float32",
     watcher: Watcher | None = None,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
@@ -110,6 +113,9 @@ def run_folder(
             is made again where its last entry tells of other settings, weights or input.
         expert_map: a .png for one picture, or a folder, for maps of experts (enlarging only).
         device: where a model that is given by name runs.
+        tile: see `restorer.load`, for such a model.
+        max_memory: likewise, bytes.
+        precision: likewise.
         watcher: is told of progress and outcomes.
 
     Raises:
@@ -140,7 +146,9 @@ def run_folder(
             return model
         from pixperts.restorer import load
 
-        return load(os.fspath(model), device=device)
+        return load(
+            os.fspath(model), device=device, tile=tile, max_memory=max_memory, precision=precision
+        )
 
     planned = plan(
         given,

@@ -6,40 +6,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from pixperts import __version__, cli_research
-from pixperts.cli_options import (
-    MODEL,
-    OUTPUT,
-    SIZE,
-    Budget,
-    Device,
-    Format,
-    IfExists,
-    Inputs,
-    Json,
-    ManifestFile,
-    Name,
-    Output,
-    Quality,
-    Quiet,
-    Recursive,
-    RepairModel,
-    Workers,
-    check_budget,
-)
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import PixpertsError, UsageError
-from pixperts.sizes import SizeRequest
-
-if TYPE_CHECKING:
-    from pixperts.planning import FolderOptions
-    from pixperts.work import Wishes
-
+from pixperts import __version__, cli_research, cli_work
+from pixperts.cli_options import Device, Json, RepairModel
+from pixperts.defaults import DEFAULT_REPAIR_MODEL
+from pixperts.errors import PixpertsError
 
 # Rounds before a thread sleeps: some microseconds, against 300,000 rounds that are usual.
 SPIN_COUNT = "100"
@@ -137,159 +112,6 @@ def root(
 
 
 @app.command()
-def upscale(
-    inputs: Inputs,
-    output: Output,
-    scale: Annotated[
-        float | None,
-        typer.Option(
-            "--scale", "-s", help="Factor for both sides, such as 2.5.", rich_help_panel=SIZE
-        ),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Exact size, such as 1920x1080.", rich_help_panel=SIZE)
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(help="New width in pixels.", rich_help_panel=SIZE)
-    ] = None,
-    height: Annotated[
-        int | None, typer.Option(help="New height in pixels.", rich_help_panel=SIZE)
-    ] = None,
-    long_side: Annotated[
-        int | None, typer.Option(help="New longer side in pixels.", rich_help_panel=SIZE)
-    ] = None,
-    short_side: Annotated[
-        int | None, typer.Option(help="New shorter side in pixels.", rich_help_panel=SIZE)
-    ] = None,
-    megapixels: Annotated[
-        float | None, typer.Option(help="New area in megapixels.", rich_help_panel=SIZE)
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Name from 'pixperts models', or weights file.",
-            rich_help_panel=MODEL,
-        ),
-    ] = DEFAULT_MODEL,
-    budget: Budget = None,
-    device: Device = "auto",
-    image_format: Format = None,
-    quality: Quality = None,
-    expert_map: Annotated[
-        str | None,
-        typer.Option(
-            help="Also draw which expert did which pixel: a .png for one picture, a folder for "
-            "several, which receives NAME_experts.png.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    recursive: Recursive = False,
-    name: Name = None,
-    if_exists: IfExists = None,
-    workers: Workers = 1,
-    manifest: ManifestFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Enlarge pictures to any size: give exactly one of the options that say how large."""
-    from pixperts import batch
-
-    request = SizeRequest.from_options(
-        scale=scale,
-        size=size,
-        width=width,
-        height=height,
-        long_side=long_side,
-        short_side=short_side,
-        megapixels=megapixels,
-    )
-    check_budget(budget)
-    _run(
-        inputs,
-        output,
-        batch.Enlargement(request, budget, batch.FileOptions(quality)),
-        model,
-        batch.FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
-        device=device,
-        expert_map=expert_map,
-        as_json=as_json,
-        quiet=quiet,
-    )
-
-
-@app.command()
-def restore(
-    inputs: Inputs,
-    output: Output,
-    model: RepairModel = DEFAULT_REPAIR_MODEL,
-    strength: Annotated[
-        float,
-        typer.Option(
-            help="1 = what the network says, 0 = the input, between: a blend.",
-            rich_help_panel=MODEL,
-        ),
-    ] = 1.0,
-    device: Device = "auto",
-    image_format: Format = None,
-    quality: Quality = None,
-    recursive: Recursive = False,
-    name: Name = None,
-    if_exists: IfExists = None,
-    workers: Workers = 1,
-    manifest: ManifestFile = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Repair pictures: noise, rain, haze, motion blur, darkness, snow and their mixtures."""
-    from pixperts import batch
-
-    if not 0.0 <= strength <= 1.0:
-        raise UsageError(f"--strength is {strength:g}, but must lie between 0 and 1.")
-    _run(
-        inputs,
-        output,
-        batch.Repair(strength, batch.FileOptions(quality)),
-        model,
-        batch.FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
-        device=device,
-        as_json=as_json,
-        quiet=quiet,
-    )
-
-
-def _run(
-    inputs: list[str],
-    output: str,
-    wishes: "Wishes",
-    model: str,
-    options: "FolderOptions",
-    *,
-    device: str,
-    as_json: bool,
-    quiet: bool,
-    expert_map: str | None = None,
-) -> None:
-    from pixperts.batch import run_folder
-    from pixperts.telling import Teller
-
-    with Teller(as_json=as_json, quiet=quiet) as teller:
-        summary = run_folder(
-            inputs,
-            output,
-            wishes,
-            model,
-            options=options,
-            expert_map=expert_map,
-            device=device,
-            watcher=teller,
-        )
-    if summary.failed:
-        raise typer.Exit(1)
-
-
-@app.command()
 def analyze(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="One picture.")],
     model: RepairModel = DEFAULT_REPAIR_MODEL,
@@ -323,4 +145,5 @@ def models(as_json: Json = False) -> None:
         catalogue.show(listed)
 
 
+cli_work.register(app)
 cli_research.register(app)

@@ -45,7 +45,8 @@ Budget = Annotated[
 Quality = Annotated[
     int | None,
     typer.Option(
-        help="1 to 100, for outputs that are JPEG or WebP; 95 if unset.", rich_help_panel=OUTPUT
+        help="1 to 100, for outputs whose format loses something; visually lossless if unset.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Quiet = Annotated[
@@ -67,6 +68,57 @@ Format = Annotated[
         help="Format of the outputs in a folder, such as png or jpeg; that of each input if unset.",
         rich_help_panel=OUTPUT,
     ),
+]
+Color = Annotated[
+    str,
+    typer.Option(
+        help="keep: pixels stay in the encoding of their profile, which is kept; srgb: convert.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ColorFixName = Annotated[
+    str,
+    typer.Option(
+        "--color-fix",
+        help="none, or give the result the input's mean colour (mean) or its low frequencies "
+        "(wavelet).",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Lossless = Annotated[
+    bool,
+    typer.Option("--lossless", help="Lossless WebP, AVIF and the like.", rich_help_panel=OUTPUT),
+]
+StripMetadata = Annotated[
+    bool,
+    typer.Option(
+        "--strip-metadata",
+        help="Leave out EXIF, XMP, IPTC and texts; the profile stays.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+MaxPixels = Annotated[
+    int,
+    typer.Option(help="Refuse larger inputs, by their header.", rich_help_panel=OUTPUT),
+]
+TileSide = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        help="Side of the tiles of large pictures, in input pixels; auto: as memory allows.",
+        rich_help_panel=MODEL,
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BYTES",
+        help="Memory that may be used, such as 2G; half of what is free if unset.",
+        rich_help_panel=MODEL,
+    ),
+]
+Precision = Annotated[
+    str, typer.Option(help="float32, bfloat16 or float16 (GPU).", rich_help_panel=MODEL)
 ]
 Recursive = Annotated[
     bool,

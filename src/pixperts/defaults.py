@@ -2,3 +2,4 @@
 
 DEFAULT_MODEL = "moeisr-tiny"
 DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
+MAX_PIXELS = 500_000_000  # of an input

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pixperts.routing import Routing
+from pixperts.tiling import Tile
 
 # Cheap to dear, dark to bright; distinguishable in greyscale and to colour-blind eyes
 # (four stops of the viridis map, then extended by interpolation).
@@ -23,6 +26,37 @@ def palette(experts: int) -> NDArray[np.uint8]:
     places = np.linspace(0, len(_STOPS) - 1, experts) if experts > 1 else np.zeros(1)
     channels = [np.interp(places, range(len(_STOPS)), _STOPS[:, c]) for c in range(3)]
     return np.stack(channels, axis=1).round().astype(np.uint8)
+
+
+class Sketch:
+    """The map of experts of a picture that is too large to be held, reduced to every n-th pixel.
+
+    Args:
+        size: (width, height) of the picture.
+        costs: of the experts.
+        side: longest side of the map, at most.
+    """
+
+    def __init__(self, size: tuple[int, int], costs: tuple[float, ...], side: int = 4096) -> None:
+        self._step = -(-max(size) // side)
+        self._costs = costs
+        width, height = (-(-length // self._step) for length in size)
+        self._experts = torch.zeros(1, height, width, dtype=torch.uint8)
+
+    def add(self, tile: Tile, experts: Tensor) -> None:
+        """The experts (1, h, w) of a tile."""
+        step, (top, bottom, left, right) = self._step, tile.out
+        some = experts[:, -top % step :: step, -left % step :: step]
+        rows, columns = (
+            slice(-(-top // step), -(-bottom // step)),
+            slice(-(-left // step), -(-right // step)),
+        )
+        self._experts[:, rows, columns] = some
+
+    @property
+    def routing(self) -> Routing | None:
+        """The map, or None for a model with a single expert."""
+        return Routing(self._experts, self._costs) if len(self._costs) > 1 else None
 
 
 def draw(routing: Routing, *, legend: bool = True) -> NDArray[np.uint8]:

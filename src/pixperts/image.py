@@ -25,6 +25,7 @@ from pixperts.codec import (
     writable_formats,
 )
 from pixperts.decode import open_picture
+from pixperts.defaults import MAX_PIXELS
 from pixperts.encode import Recipe, encode, image_of, losses
 from pixperts.errors import ImageError, UsageError
 from pixperts.metadata import NO_METADATA, Metadata
@@ -79,8 +80,6 @@ FORMAT_LIMITS = {
     "jxl": 2**30 - 1,
     "jp2": 2**31 - 1,
 }
-
-MAX_PIXELS = 500_000_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixperts.errors import UsageError
-from pixperts.image import SUFFIXES
+from pixperts.image import READ_SUFFIXES, SUFFIXES
 
 FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
 _NUMBERS = ("width", "height", "index")
@@ -128,6 +128,8 @@ class Template:
         ending = source.suffix
         if self.format is not None and SUFFIXES.get(ending.lower()) != kind_of(self.format):
             ending = ending_of(self.format)
+        elif ending.lower() in READ_SUFFIXES and ending.lower() not in SUFFIXES:
+            ending = ".jpg" if ending.lower() in (".jpe", ".jfif") else ".png"
         literal, field, _ = self._pieces()[-1]
         there = field in {"name", "suffix"} or (field == "ext" and literal.endswith("."))
         return "" if there and ending == source.suffix else ending

@@ -138,7 +138,7 @@ def _check_named(job: Job, options: FolderOptions) -> None:
     if options.name is not None:
         raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
     if options.format is not None:
-        kind = SUFFIXES[job.target.suffix.lower()]
+        kind = SUFFIXES.get(job.target.suffix.lower())
         if kind_of(options.format) != kind:
             raise UsageError(
                 f"{job.target} and --format {options.format} contradict each other: drop one."

@@ -141,6 +141,26 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def parse_bytes(text: str) -> int:
+    """An amount of memory such as "2G", "1.5 GB", "800M" or "4GiB", in bytes.
+
+    K, M, G and T are powers of 1000, with an i powers of 1024.
+
+    Raises UsageError for anything else, and for nothing.
+
+    >>> parse_bytes("2G"), parse_bytes("512 MiB")
+    (2000000000, 536870912)
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,15}(?:\.[0-9]{1,9})?)\s*([kKmMgGtT]?)(i?)[bB]?\s*", text)
+    amount = 0
+    if match is not None and (match[2] or not match[3]):
+        power = "kmgt".find(match[2].lower()) + 1 if match[2] else 0
+        amount = int(Fraction(match[1]) * (1024 if match[3] else 1000) ** power)
+    if amount < 1:
+        raise UsageError(f"{text!r} is no amount of memory: give one such as 2G or 800M.")
+    return amount
+
+
 def check_memory(
     width: int,
     height: int,

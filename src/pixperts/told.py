@@ -1,6 +1,6 @@
 """What is told of one picture that was done, as a line and as values for `--json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 
@@ -29,15 +29,16 @@ class Enlarged:
     shares: list[float] | None  # of output pixels for each expert
     multiply_adds: float
     megapixels: float  # of the output
+    notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
         """One line for a person."""
         sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
-        if self.mean_cost is None or self.shares is None:
-            return line
-        shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
-        return f"{line}, mean cost {self.mean_cost:.2f}, experts {shares} %"
+        if self.mean_cost is not None and self.shares is not None:
+            shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
+            line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"
+        return "\n".join([line, *self.notes])
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,13 @@ class Repaired:
     confidence: float | None  # of that, 0 to 1
     multiply_adds: float
     megapixels: float
+    notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
         """One line for a person."""
         chosen = " ".join("+".join(map(str, block)) for block in self.experts)
         line = f"{self.input} -> {self.output}: {self.width} x {self.height}, {self.seconds:.1f} s"
         line += f", experts {chosen}"
-        if self.task is None or self.confidence is None:
-            return line
-        return f"{line}, looks like {self.task} ({self.confidence:.0%})"
+        if self.task is not None and self.confidence is not None:
+            line += f", looks like {self.task} ({self.confidence:.0%})"
+        return "\n".join([line, *self.notes])

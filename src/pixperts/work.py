@@ -1,88 +1,45 @@
 """What is done to one picture file, in three phases: read, enlarge or repair, write and tell."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pixperts.errors import ImageError, PixpertsError, UsageError
-from pixperts.image import (
-    DEFAULT_QUALITY,
-    SUFFIXES,
-    Picture,
-    Pixels,
-    check_output,
-    read_image,
-    write_image,
+from pixperts.errors import UsageError
+from pixperts.filing import (
+    FILE_OPTIONS,
+    Done,
+    FileOptions,
+    Files,
+    Job,
+    Loaded,
+    header_size,
+    notes_of,
+    reporting,
+    software_tag,
 )
+from pixperts.image import Pixels
 from pixperts.sizes import SizeRequest
 from pixperts.told import Enlarged, Repaired, Told
 
 if TYPE_CHECKING:
+    from pixperts.color_fix import ColorFix
     from pixperts.restorer import Restorer
+    from pixperts.routing import Routing, Tally
+
+__all__ = [
+    "Done",
+    "Enlargement",
+    "FileOptions",
+    "Job",
+    "Loaded",
+    "Repair",
+    "Wishes",
+    "header_size",
+]
 
 Progress = Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture file, the file it becomes, and perhaps one for the map of its experts.
-
-    `root` and `map_root` are the folders that the two must not leave through a symbolic link;
-    None for a file that was named as such. `problem` is why the picture cannot be done at all,
-    where that is known before the start.
-    """
-
-    source: Path
-    target: Path
-    expert_map: Path | None = None
-    root: Path | None = None
-    map_root: Path | None = None
-    problem: str | None = None
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """How files are written."""
-
-    quality: int | None = None  # 1 to 100, for the outputs that are JPEG or WebP
-
-    def check(self, jobs: Sequence[Job]) -> None:
-        """Raise UsageError for a quality out of 1..100, or one that no output could use."""
-        if self.quality is None:
-            return
-        if not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality is {self.quality}, but must lie between 1 and 100.")
-        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in jobs}
-        if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
-            raise UsageError(
-                "--quality does not apply, because no output is JPEG or WebP: drop it."
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """What `read` hands to `compute`: the picture, and how its result will be written."""
-
-    job: Job
-    picture: Picture
-    size: tuple[int, int]  # (width, height) of the result
-    kind: str  # format of the output
-    quality: int | None
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What `compute` hands to `save`: pixels, and what will be told once they are written."""
-
-    job: Job
-    pixels: Pixels
-    kind: str
-    quality: int | None
-    told: Told
-    chart: Pixels | None = None  # the map of experts
 
 
 class Wishes(Protocol):
@@ -110,69 +67,36 @@ class Wishes(Protocol):
         """Decode one picture; what cannot be written is refused here, before the work."""
 
     def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
-        """Enlarge or repair it; touches no file."""
+        """Enlarge or repair it; writes the result only where it is too large to be held."""
 
     def save(self, done: Done) -> Told:
         """Write it, whole or not at all, and tell."""
 
 
-class _Files:
-    """The phases that touch files, the same for every wish."""
-
-    files: FileOptions
-
-    def new_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the result for a picture of this size."""
-        return width, height
-
-    def expected_pixels(self, job: Job) -> float:
-        """Output pixels by the file's header; 0 for a picture that will be refused."""
-        try:
-            size = self.new_size(*header_size(job.source))
-            check_output(job.target, *size, _kind(job.target) or "png")
-        except PixpertsError:
-            return 0.0
-        return float(size[0] * size[1])
-
-    def read(self, job: Job) -> Loaded:
-        """Decode one picture; what cannot be written is refused here, before the work.
-
-        Raises:
-            UsageError, ImageError: with one sentence.
-        """
-        picture = read_image(job.source)
-        size = self.new_size(picture.width, picture.height)
-        kind = _kind(job.target) or picture.format
-        quality = self.files.quality if kind in DEFAULT_QUALITY else None
-        check_output(job.target, *size, kind, quality)
-        if job.expert_map is not None:
-            check_output(job.expert_map, *size)
-        return Loaded(job, picture, size, kind, quality)
-
-    def save(self, done: Done) -> Told:
-        """Write the picture, and before it the map of its experts.
-
-        Raises:
-            UsageError, ImageError: with one sentence.
-        """
-        # In this order, so that a picture that is there has everything that belongs to it.
-        if done.job.expert_map is not None and done.chart is not None:
-            write_image(done.job.expert_map, done.chart)
-        write_image(done.job.target, done.pixels, format=done.kind, quality=done.quality)
-        return done.told
+def _check_color_fix(kind: str, loaded: Loaded | None = None) -> None:
+    """Raise UsageError for an unknown kind, or a picture that is never whole in memory."""
+    if kind not in ("none", "mean", "wavelet"):
+        raise UsageError(f"--color-fix is {kind!r}, but must be none, mean or wavelet.")
+    if loaded is not None and loaded.picture is None and kind != "none":
+        raise UsageError(
+            "--color-fix needs the whole picture in memory, for which this one is too large: "
+            "leave it out."
+        )
 
 
 @dataclass(frozen=True)
-class Enlargement(_Files):
+class Enlargement(Files):
     """Enlarge every picture."""
 
     size: SizeRequest
     budget: float | None = None  # 0 to 1
-    files: FileOptions = FileOptions()
+    files: FileOptions = FILE_OPTIONS
+    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
         self.files.check(jobs)
+        _check_color_fix(self.color_fix)
 
     def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that repairs, or has no experts to choose from."""
@@ -189,23 +113,42 @@ class Enlargement(_Files):
         return self.size.resolve(width, height)
 
     def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
-        """Enlarge one picture.
+        """Enlarge one picture; one that is too large to be held is also written.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        picture, size, job = loaded.picture, loaded.size, loaded.job
-        width, height = picture.width, picture.height
+        _check_color_fix(self.color_fix, loaded)
+        (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         # Nothing is heard of the encoder, so the first band of rows brings its share along.
         parts = restorer.upscaler.multiply_adds((height, width), (size[1], size[0]))
-        first = parts["encoder"] / parts["total"]
+        report = reporting(progress, parts["encoder"] / parts["total"])
+        software = software_tag(restorer.name, loaded.source_size, size)
         started = time.perf_counter()
-        pixels, routing = restorer.upscale_with_routing(
-            picture.pixels,
-            size=size,
-            budget=self.budget,
-            progress=lambda share: progress(first + (1 - first) * share),
-        )
+        routing: Routing | None = None
+        tally: Tally | Routing | None
+        pixels: Pixels | None = None
+        if loaded.picture is not None:
+            pixels, routing = restorer.upscale_with_routing(
+                loaded.picture.pixels,
+                size=size,
+                budget=self.budget,
+                color_fix=self.color_fix,
+                progress=report,
+            )
+            tally, notes = routing, notes_of(loaded)
+        else:
+            from pixperts.expert_maps import Sketch
+
+            sketch = Sketch(size, restorer.upscaler.costs)
+            with ExitStack() as stack:
+                source, canvas = loaded.stream(stack, software)
+                notes = notes_of(loaded, source)
+                tally = restorer.upscale_rows(
+                    source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
+                )
+            routing = sketch.routing
+            tally = tally if restorer.takes_budget else None
         seconds = time.perf_counter() - started
         chart = None
         if job.expert_map is not None:
@@ -225,24 +168,27 @@ class Enlargement(_Files):
             new_height=size[1],
             seconds=round(seconds, 3),
             model=restorer.name,
-            mean_cost=None if routing is None else routing.mean_cost,
-            shares=None if routing is None else list(routing.shares),
-            multiply_adds=restorer.multiply_adds(width, height, *size, routing),
+            mean_cost=None if tally is None else tally.mean_cost,
+            shares=None if tally is None else list(tally.shares),
+            multiply_adds=restorer.multiply_adds(width, height, *size, tally),
             megapixels=size[0] * size[1] / 1e6,
+            notes=notes,
         )
-        return Done(job, pixels, loaded.kind, loaded.quality, told, chart)
+        return Done(loaded, pixels, software, told, chart)
 
 
 @dataclass(frozen=True)
-class Repair(_Files):
+class Repair(Files):
     """Repair every picture."""
 
     strength: float = 1.0  # 0 to 1
-    files: FileOptions = FileOptions()
+    files: FileOptions = FILE_OPTIONS
+    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
         self.files.check(jobs)
+        _check_color_fix(self.color_fix)
         if any(job.expert_map is not None for job in jobs):
             raise UsageError("--expert-map applies to enlarging: leave it out.")
 
@@ -251,21 +197,35 @@ class Repair(_Files):
         _ = restorer.repairer
 
     def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
-        """Repair one picture.
+        """Repair one picture; one that is too large to be held is also written.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        picture, job = loaded.picture, loaded.job
-        width, height = picture.width, picture.height
+        _check_color_fix(self.color_fix, loaded)
+        (width, height), job = loaded.source_size, loaded.job
+        software = software_tag(restorer.name, loaded.source_size, loaded.size)
         started = time.perf_counter()
-        pixels, routings = restorer.restore_with_routing(
-            picture.pixels, strength=self.strength, progress=progress
-        )
+        pixels: Pixels | None = None
+        if loaded.picture is not None:
+            pixels, routings = restorer.restore_with_routing(
+                loaded.picture.pixels,
+                strength=self.strength,
+                color_fix=self.color_fix,
+                progress=progress,
+            )
+            notes = notes_of(loaded)
+        else:
+            with ExitStack() as stack:
+                source, canvas = loaded.stream(stack, software)
+                notes = notes_of(loaded, source)
+                routings = restorer.restore_rows(
+                    source, canvas, strength=self.strength, progress=progress
+                )
         seconds = time.perf_counter() - started
         from pixperts.analysis import Analysis
 
-        found = Analysis.of(restorer, routings, (height, width))  # it may fail: nothing is written
+        found = Analysis.of(restorer, routings, (height, width))
         told = Repaired(
             input=str(job.source),
             output=str(job.target),
@@ -281,25 +241,6 @@ class Repair(_Files):
             confidence=None if found.confidence is None else round(found.confidence, 4),
             multiply_adds=found.multiply_adds,
             megapixels=width * height / 1e6,
+            notes=notes,
         )
-        return Done(job, pixels, loaded.kind, loaded.quality, told)
-
-
-def _kind(path: Path) -> str | None:
-    return SUFFIXES.get(path.suffix.lower())
-
-
-def header_size(path: Path) -> tuple[int, int]:
-    """Upright (width, height) without decoding; ImageError where there is no such header."""
-    import pyvips
-
-    if not os.path.isfile(path):
-        raise ImageError(f"{path} is not a regular file: name a picture file.")
-    try:
-        # Through a source, because a file name with brackets would be taken for options.
-        source = pyvips.Source.new_from_file(os.fsencode(path))
-        image = pyvips.Image.new_from_source(source, "", access="sequential")
-        turned = image.get_typeof("orientation") and image.get("orientation") in range(5, 9)
-    except pyvips.Error as error:
-        raise ImageError(f"{path} cannot be decoded: copy it again.") from error
-    return (image.height, image.width) if turned else (image.width, image.height)
+        return Done(loaded, pixels, software, told)
