@@ -155,8 +155,9 @@ def upscale(
         megapixels=megapixels,
     )
     check_budget(budget)
-    files = batch.FileOptions(quality, lossless, color, strip_metadata, max_pixels)
     loading = Loading(device, tile, max_memory, precision)
+    memory = loading.arguments()["max_memory"]
+    files = batch.FileOptions(quality, lossless, color, strip_metadata, max_pixels, memory)
     _run(
         inputs,
         output,
@@ -205,8 +206,9 @@ def restore(
 
     if not 0.0 <= strength <= 1.0:
         raise UsageError(f"--strength is {strength:g}, but must lie between 0 and 1.")
-    files = batch.FileOptions(quality, lossless, color, strip_metadata, max_pixels)
     loading = Loading(device, tile, max_memory, precision)
+    memory = loading.arguments()["max_memory"]
+    files = batch.FileOptions(quality, lossless, color, strip_metadata, max_pixels, memory)
     _run(
         inputs,
         output,

@@ -21,6 +21,7 @@ from pixperts.tiling import Tile, best_tile, strips
 from pixperts.transparency import REACH, fill_transparent
 
 _SAMPLES = 1 << 20  # output pixels on which a budget is spent, for more than one tile
+_TABLES = 150e6  # bytes of the tables of a band, roughly
 _LEAST = 32  # smallest tile that is tried when memory runs out
 
 Progress = Callable[[float], None]
@@ -63,7 +64,7 @@ class Enlarging:
         features = 4 * 4 * int(self.model.encoder.out_channels)
         enlarged = self.size[0] * self.size[1] / (self.whole[0] * self.whole[1])
         # Logits and what makes them, the choice, colours and their conversions.
-        return features + enlarged * (3 * 4 * len(self.model.costs) + 8 + 6 * 4)
+        return features + enlarged * (4 * 4 * len(self.model.costs) + 40)
 
     def run(self, canvas: Canvas, tile: int | None, memory: float, listener: Listener) -> Tally:
         """Fill the canvas.
@@ -78,7 +79,10 @@ class Enlarging:
             ImageError: values that are not finite.
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
-        side = tile or best_tile(self.pixel_bytes(), memory, self.context, self.multiple)
+        beside = self.source.row_bytes + canvas.row_bytes * self.size[0] / self.whole[0]
+        side = tile or best_tile(
+            self.pixel_bytes(), memory - _TABLES, self.context, self.multiple, beside
+        )
         if self.budget not in (None, 0.0, 1.0) and max(self.whole) > side:
             self._find_price(side)
         tally = Tally((0,) * len(self.model.costs), self.model.costs)
@@ -110,7 +114,7 @@ class Enlarging:
         if alpha is not None:
             rgb = fill_transparent(rgb, alpha)
             alpha = bicubic_part(alpha, self.size, part).clamp(0, 1)
-        lr = rgb.to(self.runner.device)
+        lr = self.runner.expect(rgb)
         budget = None if self.price is not None else self.budget
         # Bands of rows report from inside of a tile that is the whole picture.
         alone = self.progress if tile.out.size == self.size else None
@@ -134,7 +138,7 @@ class Enlarging:
             for tile in strip.tiles:
                 part = Part(tile.out, tile.source, self.whole)
                 rgb, alpha = colours_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
-                lr = (rgb if alpha is None else fill_transparent(rgb, alpha)).to(self.runner.device)
+                lr = self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
                 run = partial(self.model.sample_logits, lr, self.size, part, step)
                 samples.append(self.runner.call(run).cpu())
         self.source.rewind()

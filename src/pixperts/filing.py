@@ -1,9 +1,10 @@
 """The phases of a picture's work that touch files: reading it, writing what became of it."""
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from pixperts.rasters import FileCanvas, FileSource
 
 # Pixels of input and output together beyond which rows are read and written as they are needed.
-STREAMED_PIXELS = 24_000_000
+STREAMED_PIXELS = 48_000_000
+_HELD = 40.0  # bytes for each of them while they are in memory, copies included
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,12 @@ class FileOptions:
     color: str = "keep"  # keep the profile and its encoding, or srgb: convert
     strip_metadata: bool = False  # all but the profile
     max_pixels: int = MAX_PIXELS  # of an input
+    max_memory: float | None = field(default=None, metadata={"setting": False})  # bytes
+
+    def streams(self, pixels: int) -> bool:
+        """Whether so many pixels, of input and output together, are too many to be held."""
+        limit = math.inf if self.max_memory is None else 0.25 * self.max_memory
+        return pixels > STREAMED_PIXELS or pixels * _HELD > limit
 
     def check(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for a value out of its range, or one that no output could use."""
@@ -169,7 +177,7 @@ class Files:
         try:
             found = header_size(job.source)
             new = self.new_size(*found)
-            streamed = found[0] * found[1] + new[0] * new[1] > STREAMED_PIXELS
+            streamed = self.files.streams(found[0] * found[1] + new[0] * new[1])
         except ImageError:
             streamed = False  # reading it says better why it cannot be read
         if not streamed:

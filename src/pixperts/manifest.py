@@ -156,7 +156,7 @@ def _changed(value: Any) -> Any:
     for field in fields(value):
         mine = getattr(value, field.name)
         usual = field.default_factory() if callable(field.default_factory) else field.default
-        if usual is MISSING or mine != usual:
+        if field.metadata.get("setting", True) and (usual is MISSING or mine != usual):
             result[field.name] = _changed(mine)
     return result
 

@@ -18,6 +18,7 @@ class Source(Protocol):
     height: int
     width: int
     channels: int  # 1 to 4
+    row_bytes: float  # that a row takes while it is held
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """(B, C, bottom - top, W) float32 in [0, 1]; `top` must not fall between `rewind`s."""
@@ -29,6 +30,8 @@ class Source(Protocol):
 class Canvas(Protocol):
     """A result that is filled from the top."""
 
+    row_bytes: float  # that a row takes until it is finished
+
     def put(self, image: Tensor, window: Window) -> None:
         """A piece (B, C, h, w) in [0, 1] of the rows that are not finished yet."""
 
@@ -38,6 +41,8 @@ class Canvas(Protocol):
 
 class ArraySource:
     """A picture in memory, (B, C, H, W) float32 in [0, 1]."""
+
+    row_bytes = 0.0
 
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
@@ -53,6 +58,8 @@ class ArraySource:
 
 class ArrayCanvas:
     """A result in memory, `image` (B, C, H, W)."""
+
+    row_bytes = 0.0
 
     def __init__(self, batch: int, channels: int, height: int, width: int) -> None:
         self.image = torch.empty(batch, channels, height, width)
@@ -73,6 +80,9 @@ class FileSource:
         self._open, self.reader = open_reader, open_reader()
         self.height, self.width = self.reader.height, self.reader.width
         self.channels = self.reader.bands
+        # As decoded, joined with what is kept and copied, then twice as floats.
+        depth = 3 * self.reader.dtype.itemsize + 8
+        self.row_bytes = float(self.width * self.channels * depth)
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +107,7 @@ class FileCanvas:
     def __init__(self, writer: RowWriter) -> None:
         self._writer, self._top = writer, 0
         self._band = np.empty((0, writer.width, writer.bands), writer.dtype)
+        self.row_bytes = 3.0 * writer.width * writer.bands * writer.dtype.itemsize
 
     def put(self, image: Tensor, window: Window) -> None:
         """A piece (1, C, h, w), converted at once: floats of a wide band would fill the memory."""

@@ -55,7 +55,7 @@ class Repairing:
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, for each picture of the batch."""
         # Measured: 107 to 116 bytes a pixel and channel of `dim` at the peak, tiny and small alike.
-        return 116.0 * self.model.config.dim
+        return 120.0 * self.model.config.dim
 
     def run(self, canvas: Canvas, tile: int | None, memory: float) -> tuple[Routing, ...]:
         """Fill the canvas; returns the routing of each decoder block.
@@ -78,7 +78,11 @@ class Repairing:
                     raise
             self.source.rewind()
             tile = max(self.size) // 2
-        side = tile or best_tile(self.pixel_bytes(), memory, CONTEXT + FADE)
+        # The blend holds three rows of colours as floats, and a copy while strips are joined.
+        rows = self.source.row_bytes + canvas.row_bytes + 6 * 4 * self.size[1]
+        # A survey copies what it counts.
+        tiled = 1.3 * self.pixel_bytes()
+        side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
         side = max(side // 8 * 8, LEAST)
         statistics: Statistics | None = None
         for number in range(SURVEYS):
@@ -207,7 +211,7 @@ class Repairing:
         return image, output.routings
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
-        return (rgb if alpha is None else fill_transparent(rgb, alpha)).to(self.runner.device)
+        return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
 
     def _tell(self, share: float) -> None:
         if self.progress is not None:

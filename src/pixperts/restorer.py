@@ -18,7 +18,7 @@ from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
 from pixperts.enlarging import Enlarging
 from pixperts.errors import ModelError, UsageError
 from pixperts.kinds import to_tensor
-from pixperts.memory import keep_freed_memory
+from pixperts.memory import keep_freed_memory, resident_memory
 from pixperts.models import MoCEIR, MoEISR, Network, as_repairer, as_upscaler
 from pixperts.rasters import ArrayCanvas, ArraySource, Canvas, Source
 from pixperts.repairing import LEAST, Repairing
@@ -51,7 +51,8 @@ def load(
         device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
         tile: side of the tiles that large pictures are worked on in, input pixels; None = as
             large as the memory allows, the whole picture where it does.
-        max_memory: bytes that the tiles may take; None = half of what is free.
+        max_memory: bytes that the process may take on a CPU, and the tiles on another device;
+            None = half of what is free.
         precision: float32, bfloat16 or (on a GPU) float16.
 
     Raises:
@@ -322,7 +323,8 @@ class Restorer:
     def _memory(self) -> float:
         """Bytes for the tiles."""
         if self._max_memory is not None:
-            return self._max_memory
+            held = resident_memory() if self.device.type == "cpu" else 0
+            return max(self._max_memory - held, 0.0)
         if self.device.type == "cuda":
             return 0.5 * float(torch.cuda.mem_get_info(self.device)[0])
         free = available_memory()

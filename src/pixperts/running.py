@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import ImageError, UsageError
+from pixperts.memory import give_back_freed_memory
 from pixperts.models.moeisr import Output
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -36,6 +37,7 @@ class Runner:
             raise UsageError("float16 is not for the CPU: use bfloat16 or float32.")
         self._name, self.device, self._dtype = name, device, PRECISIONS[precision]
         self._precision, self._warned = precision, False
+        self._shape: tuple[int, ...] = ()
 
     def output(self, run: Callable[[], Output]) -> Output:
         """A tile's result, on the CPU as float32; again in float32 where it is not finite.
@@ -58,6 +60,14 @@ class Runner:
         if not _finite(image):
             raise ImageError(f"{self._name} gave values that are not finite for this image.")
         return output._replace(image=image.clamp_(0, 1))
+
+    def expect(self, tile: Tensor) -> Tensor:
+        """The tile on the device; room is made where its shape is a new one."""
+        if tuple(tile.shape) != self._shape and self.device.type == "cpu":
+            if self._shape:
+                give_back_freed_memory()
+            self._shape = tuple(tile.shape)
+        return tile.to(self.device)
 
     def call(self, run: Callable[[], T]) -> T:
         """A function of the network in this precision."""

@@ -106,14 +106,23 @@ def _spans(
     return spans
 
 
-def best_tile(pixel_bytes: float, memory: float, context: int, multiple: int = 1) -> int:
+def best_tile(
+    pixel_bytes: float, memory: float, context: int, multiple: int = 1, row_bytes: float = 0.0
+) -> int:
     """The largest tile that works within so many bytes, its context included; at least 64.
+
+    `pixel_bytes` are those of a pixel of the tile and `row_bytes` those of a row of the picture,
+    of which as many are held as the tile is high.
 
     Example:
         >>> best_tile(pixel_bytes=1000, memory=1e9, context=20)  # 1000 x 1000 pixels with context
         960
+        >>> best_tile(pixel_bytes=1000, memory=1e9, context=20, row_bytes=1.5e6)  # 500 x 500
+        460
     """
-    side = int(math.sqrt(max(memory, 0) / pixel_bytes)) - 2 * context
+    # pixel_bytes x^2 + row_bytes x = memory
+    half = 0.5 * row_bytes / pixel_bytes
+    side = int(math.sqrt(half * half + max(memory, 0) / pixel_bytes) - half) - 2 * context
     return max(side // multiple * multiple, math.ceil(64 / multiple) * multiple)
 
 
