@@ -5,12 +5,14 @@ al., CVPR 2022, arXiv 2111.09881). Every map is (B, C, H, W) in channels_last me
 and the 1x1 convolutions then work on rows of C numbers without a copy.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.models.bands import bands, empty_like_map, in_bands
 from pixperts.models.statistics import Census, Sums
 
 
@@ -50,9 +52,9 @@ class ChannelNorm(nn.Module):
 
 
 def attend(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    project: Callable[..., tuple[Tensor, Tensor, Tensor]],
+    maps: tuple[Tensor, ...],
+    halo: int,
     temperature: Tensor,
     output: Pointwise,
     census: Census | None = None,
@@ -64,9 +66,9 @@ def attend(
     convolution are linear, so both act on the small C x C matrix and not on the maps.
 
     Args:
-        q: (B, C, H, W), as k and v.
-        k: keys.
-        v: values.
+        project: from (bands of) the maps to q, k and v, (B, C, h, W) each.
+        maps: (B, C, H, W) each.
+        halo: rows that `project` looks up and down.
         temperature: (heads, 1, 1).
         output: the 1x1 convolution after the attention.
         census: the sums over the picture, to be kept, or given where this is a tile of it.
@@ -74,33 +76,50 @@ def attend(
     Returns:
         (B, D, H, W), D of `output`.
     """
-    batch, channels, height, width = v.shape
-    heads = len(temperature)
-    each = channels // heads
-
-    def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
-        part = x if census is None else census.inner(x)
-        return part.permute(0, 2, 3, 1).reshape(batch, -1, heads, each)
-
-    def count() -> Sums:
-        q_rows, k_rows = by_head(q), by_head(k)
-        products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
-        # A plain sum of squares: the library's vector norm is slow across rows.
-        squares = [rows.float().square().sum(dim=1) for rows in (q_rows, k_rows)]
-        return products.float(), squares[0], squares[1]  # (B, heads, c) the squares
-
-    products, *squares = count() if census is None else census.sums(count)
+    height, heads = maps[0].shape[2], len(temperature)
+    counted: Sums | None = None
+    v: Tensor | None = None
+    for band in bands(maps[0], halo):
+        q, k, part = map(band.core, project(*map(band.cut, maps)))
+        if band.bottom - band.top == height:
+            v = part
+        else:
+            v = empty_like_map(part, height) if v is None else v
+            v[:, :, band.top : band.bottom] = part
+        if census is None or census.counts:
+            if census is not None:
+                q, k = (census.inner(x, band.top, height) for x in (q, k))
+            sums = _products(q, k, heads)
+            counted = sums if counted is None else tuple(map(torch.add, counted, sums))
+    assert v is not None
+    sums = counted or () if census is None else census.sums(lambda: counted or ())
+    products, *squares = sums
     lengths = [square.clamp_min(1e-24).sqrt() for square in squares]
     scores = products / lengths[0][..., :, None] / lengths[1][..., None, :]
     weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)  # one for all tiles, or B
+    batch, channels, _, width = v.shape
     # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
-    split = output.weight.to(v.dtype).view(-1, heads, each).transpose(0, 1)  # (heads, D, c)
+    split = output.weight.to(v.dtype).view(-1, heads, channels // heads).transpose(0, 1)
     mixed = (split @ weights).permute(0, 1, 3, 2).reshape(len(weights), channels, -1)  # (B, C, D)
     rows = v.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     out: Tensor = rows @ mixed
     if output.bias is not None:
         out = out + output.bias.to(out.dtype)
     return out.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def _products(q: Tensor, k: Tensor, heads: int) -> Sums:
+    """q k^T of each head (B, heads, c, c), and the squares of q's and of k's channels, summed."""
+
+    def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
+        rows = x.permute(0, 2, 3, 1)
+        return rows.reshape(len(x), rows.shape[1] * rows.shape[2], heads, x.shape[1] // heads)
+
+    q_rows, k_rows = by_head(q), by_head(k)
+    products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
+    # A plain sum of squares: the library's vector norm is slow across rows.
+    squares = [rows.float().square().sum(dim=1) for rows in (q_rows, k_rows)]
+    return products.float(), squares[0], squares[1]  # (B, heads, c) the squares
 
 
 class ChannelAttention(nn.Module):
@@ -113,10 +132,19 @@ class ChannelAttention(nn.Module):
         self.qkv_dwconv = depthwise(3 * channels, 3, bias=bias)
         self.project_out = Pointwise(channels, channels, bias=bias)
 
-    def forward(self, x: Tensor, census: Census | None = None) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        q, k, v = self.qkv_dwconv(self.qkv(x)).chunk(3, dim=1)
-        return attend(q, k, v, self.temperature, self.project_out, census)
+    def forward(
+        self,
+        x: Tensor,
+        census: Census | None = None,
+        before: Callable[[Tensor], Tensor] = lambda part: part,
+    ) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W); of `before(x)`, which looks at single pixels."""
+
+        def project(part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            q, k, v = self.qkv_dwconv(self.qkv(before(part))).chunk(3, dim=1)
+            return q, k, v
+
+        return attend(project, (x,), 1, self.temperature, self.project_out, census)
 
 
 class CrossChannelAttention(nn.Module):
@@ -133,9 +161,12 @@ class CrossChannelAttention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, census: Census | None = None) -> Tensor:
         """Queries from x, keys and values from context, (B, C, H, W) each -> (B, C, H, W)."""
-        q = self.q_dwconv(self.q(x))
-        k, v = self.kv_dwconv(self.kv(context)).chunk(2, dim=1)
-        return attend(q, k, v, self.temperature, self.project_out, census)
+
+        def project(part: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            k, v = self.kv_dwconv(self.kv(other)).chunk(2, dim=1)
+            return self.q_dwconv(self.q(part)), k, v
+
+        return attend(project, (x, context), 3, self.temperature, self.project_out, census)
 
 
 class FeedForward(nn.Module):
@@ -165,9 +196,8 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x: Tensor, census: Census | None = None) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        x = x + self.mixer(self.norms[0](x), census)
-        out: Tensor = x + self.ffn(self.norms[1](x))
-        return out
+        x = x + self.mixer(x, census, self.norms[0])
+        return in_bands(lambda part: part + self.ffn(self.norms[1](part)), x, halo=1)
 
 
 class Stage(nn.Module):

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.models.bands import Band, bands, empty_like_map
 from pixperts.models.moce_blocks import ChannelNorm, Pointwise, depthwise, multiply_adds_per_pixel
 from pixperts.models.statistics import Census, mean_over_pixels
 from pixperts.routing import Routing, run_experts, run_experts_masked
@@ -92,10 +93,10 @@ class FourierAttention(nn.Module):
         self.norm = ChannelNorm(channels)
         self.proj_out = Pointwise(channels, channels, bias=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W)."""
-        q = self.q_dwconv(self.q(x))
-        k, v = self.kv_dwconv(self.kv(x)).chunk(2, dim=1)
+    def forward(self, x: Tensor, band: Band) -> Tensor:
+        """The band's rows, from a map cut for it, (B, C, h, W) -> (B, C, h', W)."""
+        q = band.core(self.q_dwconv(self.q(x)))
+        k, v = map(band.core, self.kv_dwconv(self.kv(x)).chunk(2, dim=1))
         product = self._multiply(q, k).to(v.dtype)
         return cast(Tensor, self.proj_out(self.norm(product) * v))
 
@@ -140,9 +141,20 @@ class ComplexityExpert(nn.Module):
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
         """(B, C, H, W) and the shared expert's output, alike -> (B, C, H, W)."""
-        modulation = F.silu(self.proj[1](shared))
-        out: Tensor = self.proj[2](self.body(self.proj[0](x)) * modulation)
-        return out + x
+        result: Tensor | None = None
+        # Windows lie on a grid, and the widest convolution is 7x7.
+        for band in bands(x, halo=3, unit=self.body.window):
+            rows = slice(band.top, band.bottom)
+            modulation = F.silu(self.proj[1](shared[:, :, rows]))
+            attended = self.body(self.proj[0](band.cut(x)), band)
+            part: Tensor = self.proj[2](attended * modulation) + x[:, :, rows]
+            if part.shape[2] == x.shape[2]:
+                return part
+            if result is None:
+                result = empty_like_map(part, x.shape[2])
+            result[:, :, rows] = part
+        assert result is not None
+        return result
 
     def multiply_adds_per_pixel(self) -> float:
         """The three projections and the attention."""
@@ -244,7 +256,8 @@ class ExpertMixture(nn.Module):
         run = run_experts_masked if masked else run_experts
         mixed = run(routing.experts.flatten(), [*map(runner, range(len(self.costs)))], out=out)
         weights = gates.to(mixed.dtype).view(batch, count, 1, 1, 1)
-        mixed = (mixed.view(batch, count, height, width, channels) * weights).sum(dim=1)
+        mixed = mixed.view(batch, count, height, width, channels)
+        mixed = mixed[:, 0] * weights[:, 0] if count == 1 else (mixed * weights).sum(dim=1)
         return cast(Tensor, self.proj_out(mixed.permute(0, 3, 1, 2)))
 
 
@@ -256,7 +269,9 @@ class Runner:
 
     def __call__(self, items: Tensor) -> Tensor:
         """Item numbers (M,) -> (M, H, W, C)."""
-        picture = items // self.count
+        # Items are in order, so as many as there are pictures are all of them: nothing is copied.
+        every = self.count == 1 and len(items) == len(self.rows)
+        picture = slice(None) if every else items // self.count
         x = self.rows[picture].permute(0, 3, 1, 2)  # (M, C, H, W)
         shared = self.shared[picture].permute(0, 3, 1, 2)
         for layer in self.layers:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
+from pixperts.models.bands import in_bands
 from pixperts.models.moce_blocks import (
     ChannelAttention,
     ChannelNorm,
@@ -101,15 +102,14 @@ class DecoderBlock(nn.Module):
         census: Census | None,
     ) -> tuple[Tensor, Routing]:
         """(B, C, H, W) and the embedding (B, E) -> (B, C, H, W) and the decision."""
-        normed = self.norms[0](x)
-        shared = self.shared(self.proj[0](normed), census)
-        adapted = self.proj[1](normed)
+        shared = self.shared(x, census, lambda part: self.proj[0](self.norms[0](part)))
+        adapted = in_bands(lambda part: self.proj[1](self.norms[0](part)), x, halo=0)
         routing = pinned
         if routing is None:
             routing = self.adapter.route(adapted, embedding, noise, name, census)
         mixed = self.adapter(adapted, shared, routing, masked=masked)
         x = x + self.mixer(mixed, shared, census)
-        return x + self.ffn(self.norms[1](x)), routing
+        return in_bands(lambda part: part + self.ffn(self.norms[1](part)), x, halo=1), routing
 
 
 class DecoderStage(nn.Module):

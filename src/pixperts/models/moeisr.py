@@ -157,30 +157,29 @@ class MoEISR(nn.Module):
         rows, columns = output_axes(lr, size, part)
         height, width = (axis.index.shape[1] for axis in (rows, columns))
         cell = cells_of(lr, size, part.whole if part else None)
-        choice, soft = None, None
+        table, choice, soft = None, None, None
         if self.mapper is not None:
-            logits = resample(self.mapper(features, cell).float(), rows, columns)  # (B, J, H, W)
-            soft = logits.softmax(dim=1) if probabilities else None
-            table = rows_of(logits)
-            flat = (
-                at_price(table, self.costs, price)
-                if price is not None
-                else choose(table, self.costs, budget)
-            )
-            choice = flat.view(len(lr), height, width)
-            del logits, table
+            table = self.mapper(features, cell).float()  # (B, J, h, w)
+            if probabilities:
+                soft = resample(table, rows, columns).softmax(dim=1)
+            choice = lr.new_empty(len(lr), height, width, dtype=torch.uint8)
+            if budget is not None:  # a decision about all pixels together
+                flat = choose(rows_of(resample(table, rows, columns)), self.costs, budget)
+                choice.copy_(flat.view_as(choice))
         streams = self._streams(features)
         image = lr.new_empty(len(lr), height, width, 3)
         for top, bottom in self._bands(lr.shape, height):
-            band_choice = None if choice is None else choice[:, top:bottom]
-            image[:, top:bottom] = self._decode_band(
-                lr, streams, rows.at(slice(top, bottom)), columns, cell, band_choice, masked
-            )
+            band = rows.at(slice(top, bottom))
+            if table is not None and choice is not None and budget is None:
+                flat = at_price(rows_of(resample(table, band, columns)), self.costs, price or 0.0)
+                choice[:, top:bottom] = flat.view(len(lr), bottom - top, width)
+            mine = None if choice is None else choice[:, top:bottom]
+            image[:, top:bottom] = self._decode_band(lr, streams, band, columns, cell, mine, masked)
             if progress is not None:
                 progress(bottom / height)
         routings = []
         if choice is not None:
-            routings.append(Routing(choice.to(torch.uint8), self.costs, soft))
+            routings.append(Routing(choice, self.costs, soft))
         return Output(image.permute(0, 3, 1, 2), tuple(routings))
 
     @property

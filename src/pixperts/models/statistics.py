@@ -62,13 +62,21 @@ class Census:
         self._counts, self._height, self._inner = count, height, inner
         self._counted: list[Sums] = []
 
-    def inner(self, x: Tensor) -> Tensor:
-        """The part of a map (B, C, h, w) in which to count."""
+    @property
+    def counts(self) -> bool:
+        """Whether anything is to be counted."""
+        return self._counts
+
+    def inner(self, x: Tensor, top: int = 0, height: int | None = None) -> Tensor:
+        """The part of a map (B, C, h, w) in which to count.
+
+        Where x is a band of rows, it begins at row `top` of a map of this `height`.
+        """
         if self._inner is None:
             return x
-        factor = self._height // x.shape[2]
-        top, bottom, left, right = (-(-side // factor) for side in self._inner)
-        return x[:, :, top:bottom, left:right]
+        factor = self._height // (height or x.shape[2])
+        first, last, left, right = (-(-side // factor) for side in self._inner)
+        return x[:, :, max(first - top, 0) : max(last - top, 0), left:right]
 
     def sums(self, count: Callable[[], Sums]) -> Sums:
         """The sums of the next place to be used: those given, or else those that are counted.
