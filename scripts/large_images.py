@@ -27,7 +27,8 @@ from pixperts.rows import RowWriter
 MINI = {
     "restore": (
         "moce-ir-tiny",
-        {"dim": 2, "min_rank": 1, "heads": (1, 1, 1, 1), "latent_blocks": 0, "encoder_blocks": (0, 0, 0)},
+        {"dim": 2, "min_rank": 1, "heads": (1, 1, 1, 1), "latent_blocks": 0,
+         "encoder_blocks": (0, 0, 0)},
     ),
     "upscale": (
         "moeisr-tiny",
