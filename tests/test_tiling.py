@@ -1,5 +1,7 @@
 """Laws of tiles: they cover a result once, hold what they need, and blend without a trace."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -33,7 +35,7 @@ def test_tiles_cover_the_result_exactly_once(
         assert found[0][0] == 0
         assert found[-1][1] == length
         assert all(first < last for first, last in found)
-        assert all(a[1] == b[0] for a, b in zip(found, found[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(found))
     for strip, (top, bottom) in zip(plan, rows, strict=True):
         assert [one.out for one in strip.tiles] == [Window(top, bottom, *c) for c in columns]
         assert {one.source[:2] for one in strip.tiles} == {strip.source_rows}

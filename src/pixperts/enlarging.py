@@ -101,7 +101,7 @@ class Enlarging:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or side <= _LEAST:
                     raise
-                side = max(side // 2, _LEAST)
+                side = max(min(side, max(self.whole)) // 2, _LEAST)
                 continue
             break
         return tally

@@ -211,10 +211,10 @@ class Repairing:
 
     def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
         """Repaired colours (B, 3, H, W) as much as is wanted, with what the source has beside."""
-        rgb, alpha = colours_and_alpha(pixels)
+        image = joined(image, None, self.source.channels)  # first, so that grey stays to the bit
         if self.strength < 1:
-            image = torch.lerp(rgb, image, self.strength)
-        return joined(image, alpha, self.source.channels)
+            image = torch.lerp(pixels[:, : image.shape[1]], image, self.strength)
+        return torch.cat([image, pixels[:, image.shape[1] :]], dim=1)
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
         return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
