@@ -27,7 +27,7 @@ def survey(
 
 def in_tiles(image: Tensor, side: int, context: int, given: Statistics | None = None) -> Statistics:
     total: Statistics | None = None
-    size = tuple(image.shape[2:])
+    size = image.shape[2], image.shape[3]
     for strip in strips(size, size, side, context, multiple=8, align=32):
         for out, (top, bottom, left, right) in strip.tiles:
             inner = Window(out.top - top, out.bottom - top, out.left - left, out.right - left)
@@ -51,10 +51,10 @@ def test_the_first_sums_of_tiles_are_those_of_the_whole(size: tuple[int, int]) -
     for a, b in zip(tiles.places, whole.places, strict=True):
         assert [x.shape for x in a] == [x.shape for x in b]
     # Pixels are counted once, also the mirrored ones beyond an edge.
-    pixels = [sums[1] for sums in whole.places if len(sums) == 2]
+    totals = [sums[1] for sums in whole.places if len(sums) == 2]
     counted = [sums[1] for sums in tiles.places if len(sums) == 2]
-    assert pixels
-    assert all(map(torch.equal, counted, pixels))
+    assert totals
+    assert all(map(torch.equal, counted, totals))
 
 
 def test_sums_of_all_pixels_given_back_change_nothing() -> None:

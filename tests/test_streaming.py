@@ -42,14 +42,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def photo(path: Path, kind: str) -> Path:
     if kind == "turned":
         return write_photo(path.with_suffix(".jpg"))
-    channels, dtype, suffix = {
+    kinds: dict[str, tuple[int, Any, str]] = {
         "rgb": (3, np.uint8, ".png"),
         "deep": (3, np.uint16, ".png"),
         "cut out": (4, np.uint8, ".png"),
         "grey": (1, np.uint8, ".png"),
         "tiff": (3, np.uint16, ".tif"),
         "jpeg": (3, np.uint8, ".jpg"),
-    }[kind]
+    }
+    channels, dtype, suffix = kinds[kind]
     top = 1 + int(np.iinfo(dtype).max)
     pixels = np.random.default_rng(1).integers(0, top, (53, 41, channels), dtype)
     if channels == 4:
