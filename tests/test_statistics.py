@@ -48,8 +48,8 @@ def test_the_first_sums_of_tiles_are_those_of_the_whole(size: tuple[int, int]) -
     whole, tiles = survey(image), in_tiles(image, 40, 8)
     for a, b in zip(tiles.places[0], whole.places[0], strict=True):
         close(a, b, 1e-4)
-    for a, b in zip(tiles.places, whole.places, strict=True):
-        assert [x.shape for x in a] == [x.shape for x in b]
+    for mine, theirs in zip(tiles.places, whole.places, strict=True):
+        assert [x.shape for x in mine] == [x.shape for x in theirs]
     # Pixels are counted once, also the mirrored ones beyond an edge.
     totals = [sums[1] for sums in whole.places if len(sums) == 2]
     counted = [sums[1] for sums in tiles.places if len(sums) == 2]
