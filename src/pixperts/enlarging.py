@@ -5,8 +5,7 @@ with as much context, a tile's pixels do not depend on where it was cut.
 """
 
 import math
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from pixperts.rasters import Canvas, Source
 from pixperts.resize import bicubic_part
 from pixperts.routing import Tally, price_of
 from pixperts.running import Runner, colours_and_alpha, is_out_of_memory, joined
-from pixperts.tiling import Tile, best_tile, strips
+from pixperts.tiling import Strip, Tile, best_tile, strips
 from pixperts.transparency import REACH, fill_transparent
 
 _SAMPLES = 1 << 20  # output pixels on which a budget is spent, for more than one tile
@@ -58,13 +57,15 @@ class Enlarging:
         self.context = max(model.context + fill, math.ceil(2 * shrink) + 1)
         self.multiple = model.encoder.size_multiple
         self.price: float | None = None
+        self._done = 0.0
 
     def pixel_bytes(self) -> float:
-        """Memory that a source pixel of a tile takes, roughly, for each picture of the batch."""
+        """Memory that a source pixel of a tile takes, roughly, in all pictures of the batch."""
         features = 4 * 4 * int(self.model.encoder.out_channels)
         enlarged = self.size[0] * self.size[1] / (self.whole[0] * self.whole[1])
         # Logits and what makes them, the choice, colours and their conversions.
-        return features + enlarged * (4 * 4 * len(self.model.costs) + 40)
+        each = features + enlarged * (4 * 4 * len(self.model.costs) + 40)
+        return self.source.batch * each
 
     def run(self, canvas: Canvas, tile: int | None, memory: float, listener: Listener) -> Tally:
         """Fill the canvas.
@@ -83,15 +84,13 @@ class Enlarging:
         side = tile or best_tile(
             self.pixel_bytes(), memory - _TABLES, self.context, self.multiple, beside
         )
-        if self.budget not in (None, 0.0, 1.0) and max(self.whole) > side:
-            self._find_price(side)
         tally = Tally((0,) * len(self.model.costs), self.model.costs)
         start = 0
         while start < self.whole[0]:
             try:
-                for strip in strips(
-                    self.whole, self.size, side, self.context, multiple=self.multiple, start=start
-                ):
+                if self.price is None and self.budget not in (None, 0.0, 1.0):
+                    self._find_price(side)
+                for strip in self._strips(side, start):
                     counted = tally
                     rows = self.source.rows(*strip.source_rows)
                     for one in strip.tiles:
@@ -102,10 +101,17 @@ class Enlarging:
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or side <= _LEAST:
                     raise
-                side = max(side // 2, _LEAST)
+                side = max(min(side, max(self.whole)) // 2, _LEAST)
                 continue
             break
         return tally
+
+    def _strips(self, side: int, start: int = 0) -> Iterator[Strip]:
+        # An encoder with windows counts them from the first pixel that it is given.
+        grid = self.multiple
+        return strips(
+            self.whole, self.size, side, self.context, multiple=grid, align=grid, start=start
+        )
 
     def _tile(self, tile: Tile, rows: Tensor, canvas: Canvas, listener: Listener) -> Tally:
         part = Part(tile.out, tile.source, self.whole)
@@ -117,7 +123,7 @@ class Enlarging:
         lr = self.runner.expect(rgb)
         budget = None if self.price is not None else self.budget
         # Bands of rows report from inside of a tile that is the whole picture.
-        alone = self.progress if tile.out.size == self.size else None
+        alone = self._advance if tile.out.size == self.size else None
         output = self.runner.output(
             lambda: self.model(
                 lr, self.size, part=part, budget=budget, price=self.price, progress=alone
@@ -130,23 +136,38 @@ class Enlarging:
         return output.routings[0].tally
 
     def _find_price(self, side: int) -> None:
-        """What a unit of cost is worth for the budget, on evenly spread pixels of the result."""
+        """What a unit of cost is worth for the budget, on evenly spread pixels of the result.
+
+        A picture in one tile needs none: the budget is spent on its pixels exactly.
+        """
+        if max(self.whole) <= side:
+            return
         step = max(1, math.ceil(math.sqrt(self.size[0] * self.size[1] / _SAMPLES)))
-        samples = []
-        for strip in strips(self.whole, self.size, side, self.context, multiple=self.multiple):
-            rows = self.source.rows(*strip.source_rows)
-            for tile in strip.tiles:
-                part = Part(tile.out, tile.source, self.whole)
-                rgb, alpha = colours_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
-                lr = self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
-                run = partial(self.model.sample_logits, lr, self.size, part, step)
-                samples.append(self.runner.call(run).cpu())
-        self.source.rewind()
+        samples: list[Tensor] = []
+        try:
+            for strip in self._strips(side):
+                rows = self.source.rows(*strip.source_rows)
+                samples.extend(self._logits(tile, rows, step) for tile in strip.tiles)
+        finally:
+            self.source.rewind()
         assert self.budget is not None
         self.price = price_of(torch.cat(samples), self.model.costs, self.budget)
 
+    def _logits(self, tile: Tile, rows: Tensor, step: int) -> Tensor:
+        part = Part(tile.out, tile.source, self.whole)
+        rgb, alpha = colours_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
+        lr = self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
+        return self.runner.finite(
+            lambda: self.model.sample_logits(lr, self.size, part, step).cpu(),
+            lambda logits: [logits],
+        )
+
     def _tell(self, tile: Tile) -> None:
+        above, beside = tile.out.top * self.size[1], tile.out.right
+        height = tile.out.bottom - tile.out.top
+        self._advance((above + height * beside) / (self.size[0] * self.size[1]))
+
+    def _advance(self, share: float) -> None:
         if self.progress is not None:
-            above, beside = tile.out.top * self.size[1], tile.out.right
-            height = tile.out.bottom - tile.out.top
-            self.progress((above + height * beside) / (self.size[0] * self.size[1]))
+            self._done = max(self._done, share)  # smaller tiles begin a strip again
+            self.progress(self._done)

@@ -203,8 +203,7 @@ class Files:
         loaded = done.loaded
         job, picture = loaded.job, loaded.picture
         # In this order, so that a picture that is there has everything that belongs to it.
-        if job.expert_map is not None and done.chart is not None:
-            write_image(job.expert_map, done.chart)
+        self.save_chart(job, done.chart)
         if done.pixels is not None:
             write_image(
                 job.target,
@@ -217,6 +216,11 @@ class Files:
                 strip_metadata=self.files.strip_metadata,
             )
         return done.told
+
+    def save_chart(self, job: Job, chart: Pixels | None) -> None:
+        """Write the map of experts, where one is asked for."""
+        if job.expert_map is not None and chart is not None:
+            write_image(job.expert_map, chart)
 
 
 def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> str:

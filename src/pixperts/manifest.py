@@ -156,8 +156,11 @@ def _changed(value: Any) -> Any:
     for field in fields(value):
         mine = getattr(value, field.name)
         usual = field.default_factory() if callable(field.default_factory) else field.default
-        if field.metadata.get("setting", True) and (usual is MISSING or mine != usual):
-            result[field.name] = _changed(mine)
+        if not field.metadata.get("setting", True) or (usual is not MISSING and mine == usual):
+            continue
+        changed = _changed(mine)
+        if changed != {}:  # a dataclass of which nothing counts as a setting
+            result[field.name] = changed
     return result
 
 

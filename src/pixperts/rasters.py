@@ -15,6 +15,7 @@ from pixperts.rows import RowReader, RowWriter
 class Source(Protocol):
     """A picture that can be read in bands of rows, from the top, more than once."""
 
+    batch: int
     height: int
     width: int
     channels: int  # 1 to 4
@@ -46,7 +47,7 @@ class ArraySource:
 
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
-        self.channels, self.height, self.width = pixels.shape[1:]
+        self.batch, self.channels, self.height, self.width = pixels.shape
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """(B, C, bottom - top, W)."""
@@ -75,6 +76,8 @@ class ArrayCanvas:
 
 class FileSource:
     """A picture file, of which only a band of rows is held; a context manager."""
+
+    batch = 1
 
     def __init__(self, open_reader: Callable[[], RowReader]) -> None:
         self._open, self.reader = open_reader, open_reader()

@@ -51,11 +51,12 @@ class Repairing:
         self.model, self.runner, self.source = model, runner, source
         self.strength, self.progress = strength, progress
         self.size = source.height, source.width
+        self._done = 0.0
 
     def pixel_bytes(self) -> float:
-        """Memory that a pixel of a tile takes, roughly, for each picture of the batch."""
+        """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
         # Measured: 56 to 71 bytes a pixel and channel of `dim` at the peak.
-        return 76.0 * self.model.config.dim
+        return 76.0 * self.model.config.dim * self.source.batch
 
     def run(self, canvas: Canvas, tile: int | None, memory: float) -> tuple[Routing, ...]:
         """Fill the canvas; returns the routing of each decoder block.
@@ -69,21 +70,21 @@ class Repairing:
             ImageError: values that are not finite.
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
+        # The blend holds three rows of colours as floats, and a copy while strips are joined.
+        rows = self.source.row_bytes + canvas.row_bytes + 6 * 4 * self.size[1] * self.source.batch
+        # A survey copies what it counts.
+        tiled = 1.3 * self.pixel_bytes()
+        side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
+        side = max(side // 8 * 8, LEAST)
         needed = self.size[0] * self.size[1] * self.pixel_bytes()
-        if max(self.size) <= tile if tile is not None else needed <= memory:
+        if max(self.size) <= (tile or side) or (tile is None and needed <= memory):
             try:
                 return self._at_once(canvas)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or max(self.size) <= LEAST:
                     raise
             self.source.rewind()
-            tile = max(self.size) // 2
-        # The blend holds three rows of colours as floats, and a copy while strips are joined.
-        rows = self.source.row_bytes + canvas.row_bytes + 6 * 4 * self.size[1]
-        # A survey copies what it counts.
-        tiled = 1.3 * self.pixel_bytes()
-        side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
-        side = max(side // 8 * 8, LEAST)
+            side = max(max(self.size) // 16 * 8, LEAST)
         statistics: Statistics | None = None
         for number in range(SURVEYS):
             while True:
@@ -101,8 +102,7 @@ class Repairing:
         window = Window(0, self.size[0], 0, self.size[1])
         rows = self.source.rows(0, self.size[0])
         image, routings = self._repaired(rows, None)
-        _, alpha = colours_and_alpha(rows)
-        canvas.put(joined(image, alpha, self.source.channels), window)
+        canvas.put(self._mixed(image, rows), window)
         canvas.finish(self.size[0])
         self._tell(1.0)
         return routings
@@ -142,8 +142,10 @@ class Repairing:
             out.left - source.left,
             out.right - source.left,
         )
-        _, counted = self.runner.call(lambda: self.model.survey(filled, given, inner))
-        return counted.to("cpu", torch.float64)
+        return self.runner.finite(
+            lambda: self.model.survey(filled, given, inner)[1].to("cpu", torch.float64),
+            lambda counted: [sums for place in counted.places for sums in place],
+        )
 
     def _grid(self, statistics: Statistics | None) -> int:
         """The grid of windows of the experts that these statistics choose."""
@@ -151,7 +153,7 @@ class Repairing:
             return 32  # nothing is chosen yet; most windows fit
         batch = len(statistics.places[0][0])
         some = torch.zeros(batch, 3, 8, 8, device=self.runner.device)
-        routings = self.model(some, statistics=statistics).routings
+        routings = self.runner.call(lambda: self.model(some, statistics=statistics)).routings
         return self.model.window_grid(routings)
 
     def _in_tiles(self, canvas: Canvas, side: int, statistics: Statistics) -> tuple[Routing, ...]:
@@ -159,28 +161,29 @@ class Repairing:
         grid = self._grid(statistics)
         blend = Blend(height, width, FADE)
         routings: tuple[Routing, ...] = ()
-        start = 0
+        plan, start = self._strips(side, grid), 0
         while start < height:
-            kept = blend.kept()
+            strip, kept = next(plan), blend.kept()
+            top, bottom = strip.source_rows
             try:
-                for strip in self._strips(side, grid, start):
-                    top, bottom = strip.source_rows
-                    rows = self.source.rows(top, bottom)
-                    for tile in strip.tiles:
-                        routings = self._add(blend, tile, rows, statistics)
-                        area = tile.out.top * width + (strip.end - strip.start) * tile.out.right
-                        self._tell((SURVEYS + area / (height * width)) / (SURVEYS + 1))
-                    first = blend.top
-                    image = blend.finish(strip.end)
-                    done = first + image.shape[2]
-                    _, alpha = colours_and_alpha(rows[:, :, first - top : done - top])
-                    image = joined(image, alpha, self.source.channels)
-                    canvas.put(image, Window(first, done, 0, width))
-                    canvas.finish(done)
-                    kept, start = blend.kept(), strip.end
+                rows = self.source.rows(top, bottom)
+                for tile in strip.tiles:
+                    routings = self._add(blend, tile, rows, statistics)
+                    area = tile.out.top * width + (strip.end - strip.start) * tile.out.right
+                    self._tell((SURVEYS + area / (height * width)) / (SURVEYS + 1))
             except (MemoryError, RuntimeError) as error:
                 side = _halved(side, error)
                 blend.forget(kept)
+                plan = self._strips(side, grid, start)
+                continue
+            first, start = blend.top, strip.end
+            image = blend.finish(strip.end)
+            done = first + image.shape[2]
+            canvas.put(
+                self._mixed(image, rows[:, :, first - top : done - top]),
+                Window(first, done, 0, width),
+            )
+            canvas.finish(done)
         return routings
 
     def _add(
@@ -201,21 +204,25 @@ class Repairing:
     def _repaired(
         self, pixels: Tensor, statistics: Statistics | None
     ) -> tuple[Tensor, tuple[Routing, ...]]:
-        """Three colours (B, 3, H, W) on the CPU, repaired as much as is wanted."""
-        rgb, alpha = colours_and_alpha(pixels)
-        filled = self._filled(rgb, alpha)
+        """Three colours (B, 3, H, W) on the CPU as the network says."""
+        filled = self._filled(*colours_and_alpha(pixels))
         output = self.runner.output(lambda: self.model(filled, statistics=statistics))
-        image = output.image
+        return output.image, output.routings
+
+    def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
+        """Repaired colours (B, 3, H, W) as much as is wanted, with what the source has beside."""
+        image = joined(image, None, self.source.channels)  # first, so that grey stays to the bit
         if self.strength < 1:
-            image = torch.lerp(rgb, image, self.strength)
-        return image, output.routings
+            image = torch.lerp(pixels[:, : image.shape[1]], image, self.strength)
+        return torch.cat([image, pixels[:, image.shape[1] :]], dim=1)
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
         return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
 
     def _tell(self, share: float) -> None:
         if self.progress is not None:
-            self.progress(share)
+            self._done = max(self._done, share)  # smaller tiles begin again
+            self.progress(self._done)
 
 
 def _halved(side: int, error: Exception) -> int:

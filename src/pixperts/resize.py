@@ -80,13 +80,12 @@ def _cubic_weights(
     scale = length / result
     wide = max(scale, 1.0)
     centres = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
-    # Distances of the centres of all source pixels, of which the given ones are kept.
-    x = ((torch.arange(length, dtype=torch.float64) + 0.5 - centres) / wide).abs()
+    # Distances of the centres of the given pixels; those left out have no weight.
+    x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centres) / wide).abs()
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
     weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
-    weights = weights / weights.sum(dim=1, keepdim=True)
-    return weights[:, given[0] : given[1]]
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def quantise(image: Tensor, levels: int = 255) -> Tensor:

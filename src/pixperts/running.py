@@ -1,7 +1,7 @@
 """One tile through a network: device, precision, and what to do where a result is not finite."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TypeVar
 
@@ -40,14 +40,27 @@ class Runner:
         self._shape: tuple[int, ...] = ()
 
     def output(self, run: Callable[[], Output]) -> Output:
-        """A tile's result, on the CPU as float32; again in float32 where it is not finite.
+        """A tile's result, on the CPU as float32 within [0, 1]; see `finite`."""
+
+        def fetched() -> Output:
+            output = run()
+            return output._replace(image=output.image.float().cpu())
+
+        output = self.finite(fetched, lambda found: [found.image])
+        return output._replace(image=output.image.clamp_(0, 1))
+
+    def finite(self, run: Callable[[], T], values: Callable[[T], Iterable[Tensor]]) -> T:
+        """What a function of the network gives; again in float32 where it is not finite.
+
+        Args:
+            run: the function.
+            values: the tensors of its result, on the CPU.
 
         Raises:
             ImageError: not finite in float32 either.
         """
-        output = self.call(run)
-        image = output.image.float().cpu()
-        if not _finite(image) and self._dtype is not None:
+        result = self.call(run)
+        if self._dtype is not None and not all(map(_finite, values(result))):
             if not self._warned:
                 warnings.warn(
                     f"{self._name} left the range of {self._precision}: the tiles concerned are "
@@ -55,11 +68,10 @@ class Runner:
                     stacklevel=2,
                 )
                 self._warned = True
-            output = run()
-            image = output.image.float().cpu()
-        if not _finite(image):
+            result = run()
+        if not all(map(_finite, values(result))):
             raise ImageError(f"{self._name} gave values that are not finite for this image.")
-        return output._replace(image=image.clamp_(0, 1))
+        return result
 
     def expect(self, tile: Tensor) -> Tensor:
         """The tile on the device; room is made where its shape is a new one."""

@@ -128,6 +128,7 @@ class Enlargement(Files):
         routing: Routing | None = None
         tally: Tally | Routing | None
         pixels: Pixels | None = None
+        chart: Pixels | None = None
         if loaded.picture is not None:
             pixels, routing = restorer.upscale_with_routing(
                 loaded.picture.pixels,
@@ -137,6 +138,7 @@ class Enlargement(Files):
                 progress=report,
             )
             tally, notes = routing, notes_of(loaded)
+            chart = self._chart(job, routing, restorer.name)
         else:
             from pixperts.expert_maps import Sketch
 
@@ -147,18 +149,10 @@ class Enlargement(Files):
                 tally = restorer.upscale_rows(
                     source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
                 )
-            routing = sketch.routing
+                # Before the stack ends and the picture appears, see `save`.
+                self.save_chart(job, self._chart(job, sketch.routing, restorer.name))
             tally = tally if restorer.takes_budget else None
         seconds = time.perf_counter() - started
-        chart = None
-        if job.expert_map is not None:
-            from pixperts.expert_maps import draw
-
-            if routing is None:
-                raise UsageError(
-                    f"{restorer.name} has a single expert: leave the map of experts out."
-                )
-            chart = draw(routing)
         told = Enlarged(
             input=str(job.source),
             output=str(job.target),
@@ -175,6 +169,15 @@ class Enlargement(Files):
             notes=notes,
         )
         return Done(loaded, pixels, software, told, chart)
+
+    def _chart(self, job: Job, routing: "Routing | None", model: str) -> Pixels | None:
+        if job.expert_map is None:
+            return None
+        from pixperts.expert_maps import draw
+
+        if routing is None:
+            raise UsageError(f"{model} has a single expert: leave the map of experts out.")
+        return draw(routing)
 
 
 @dataclass(frozen=True)

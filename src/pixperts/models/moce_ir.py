@@ -233,7 +233,10 @@ class MoCEIR(nn.Module):
         a survey of tiles comes closer to what the whole picture has. Pixels outside `inner`, whose
         sides are multiples of 8 or those of the image, are context and not counted.
         """
-        height = -(-image.shape[2] // self.size_multiple) * self.size_multiple
+        multiple = self.size_multiple
+        height = -(-image.shape[2] // multiple) * multiple
+        if inner is not None:  # the mirrored rest of a picture counts, as it does in the whole
+            inner = Window(*(-(-side // multiple) * multiple for side in inner))
         census = Census(statistics, height=height, inner=inner)
         output = self._run(image, False, None, False, census)
         return output, census.statistics
