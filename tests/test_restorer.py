@@ -12,7 +12,8 @@ from pixperts import checkpoint
 from pixperts.errors import ImageError, ModelError, UsageError
 from pixperts.models import MoEISR, create_model
 from pixperts.resize import bicubic
-from pixperts.restorer import Restorer, choose_device, load, packaged_models
+from pixperts.restorer import Restorer, load, packaged_models
+from pixperts.running import choose_device
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = typer.main.get_command(app)
     args = None if arguments is None else list(arguments)
     try:
-        code = command.main(args=args, prog_name="pixperts", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = command.main(args=args, prog_name="pixperts", standalone_mode=False)
     except PixpertsError as error:
         return _fail(str(error), error.exit_code)
     except Exception as error:
@@ -87,6 +90,10 @@ def _let_threads_sleep() -> None:
         return
     os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # GNU's runtime, in torch's wheels for Linux
     os.environ["KMP_BLOCKTIME"] = "0"  # milliseconds; LLVM's and Intel's, elsewhere
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(" ".join(str(message).split()), file=sys.stderr, flush=True)
 
 
 def _fail(message: str, code: int) -> int:

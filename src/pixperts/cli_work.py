@@ -68,11 +68,12 @@ class Loading:
             >>> Loading("cpu", "512", "2G", "float32").arguments()["max_memory"]
             2000000000
         """
-        if self.tile != "auto" and not (self.tile.isascii() and self.tile.isdecimal()):
+        digits = self.tile.isascii() and self.tile.isdecimal() and len(self.tile) < 10
+        if self.tile != "auto" and not digits:
             raise UsageError(f"--tile is {self.tile!r}, but must be auto or a number of pixels.")
         return {
             "device": self.device,
-            "tile": None if self.tile == "auto" else int(self.tile[:9]),
+            "tile": None if self.tile == "auto" else int(self.tile),
             "max_memory": None if self.max_memory is None else parse_bytes(self.max_memory),
             "precision": self.precision,
         }

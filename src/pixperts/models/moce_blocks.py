@@ -115,11 +115,13 @@ def _products(q: Tensor, k: Tensor, heads: int) -> Sums:
         rows = x.permute(0, 2, 3, 1)
         return rows.reshape(len(x), rows.shape[1] * rows.shape[2], heads, x.shape[1] // heads)
 
-    q_rows, k_rows = by_head(q), by_head(k)
-    products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
-    # A plain sum of squares: the library's vector norm is slow across rows.
-    squares = [rows.float().square().sum(dim=1) for rows in (q_rows, k_rows)]
-    return products.float(), squares[0], squares[1]  # (B, heads, c) the squares
+    # Sums over a whole picture pass the range of half precision.
+    with torch.autocast(q.device.type, enabled=False):
+        q_rows, k_rows = by_head(q).float(), by_head(k).float()
+        products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
+        # A plain sum of squares: the library's vector norm is slow across rows.
+        squares = [rows.square().sum(dim=1) for rows in (q_rows, k_rows)]  # (B, heads, c)
+    return products, squares[0], squares[1]
 
 
 class ChannelAttention(nn.Module):
