@@ -79,7 +79,7 @@ def explained(path: Path, kind: str) -> Iterator[None]:
     """Errors of libvips inside as ImageError of one sentence."""
     try:
         yield
-    except libvips().Error as error:
+    except (libvips().Error, UnicodeDecodeError) as error:
         if kind == "heic":
             raise ImageError(
                 f"{path} is HEIC, which the installed libvips cannot decode ({reason(error)}): "

@@ -1,6 +1,5 @@
 """Errors whose message is one sentence for a person: what is wrong, where, and the cure."""
 
-
 _LONGEST = 2000  # characters; two paths of common length and a cure are far below
 
 

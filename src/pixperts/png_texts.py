@@ -90,6 +90,6 @@ def _is_printable(key: bytes) -> bool:
 def _inflated(data: bytes, limit: int) -> bytes:
     inflater = zlib.decompressobj()
     text = inflater.decompress(data, limit)
-    if inflater.unconsumed_tail:
-        raise zlib.error("longer than the limit")
+    if not inflater.eof:
+        raise zlib.error("cut short, or longer than the limit")
     return text

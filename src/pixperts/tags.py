@@ -97,9 +97,7 @@ def read_tree(handle: BinaryIO, layout: Layout, at: int) -> Tree:
     return tree
 
 
-def _read_tree(
-    handle: BinaryIO, layout: Layout, at: int, depth: int, budget: list[int]
-) -> Tree:
+def _read_tree(handle: BinaryIO, layout: Layout, at: int, depth: int, budget: list[int]) -> Tree:
     """As `read_tree`; `budget` holds the bytes left for all directories together."""
     tree: Tree = {}
     for tag, row in raw_entries(handle, layout, at)[0].items():

@@ -54,7 +54,7 @@ class Report:
     damage: str
     outcome: str
     detail: str = ""
-    seconds: float = 0.0
+    seconds: float = 0.0  # of the processor, which a busy machine does not lengthen
     peak: int = 0  # bytes of resident memory
     written: bool = False
 
@@ -73,7 +73,7 @@ def check(seed: int, number: int, pool: dict[str, bytes], folder: Path) -> Repor
     path.write_bytes(data)
     report = Report(number, name, damage, "accepted")
     before = _resident(reset=True)
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         _read_both_ways(path, report)
         if report.outcome == "accepted" and rng.random() < 0.25:
@@ -84,7 +84,7 @@ def check(seed: int, number: int, pool: dict[str, bytes], folder: Path) -> Repor
     except (Exception, RecursionError) as error:
         report.outcome = type(error).__name__
         report.detail = "".join(traceback.format_exception(error))[-3000:]
-    report.seconds = time.perf_counter() - begin
+    report.seconds = time.process_time() - begin
     report.peak = _peak()
     if report.peak - before > GROWTH:
         report.outcome, report.detail = "memory", f"{(report.peak - before) / 1e6:.0f} MB more"
@@ -201,11 +201,15 @@ def batch(seed: int, start: int, count: int, shelf: Path) -> Iterator[Report]:
     number, patience = start, HANG + 20  # to start Python
     try:
         while number < start + count:
-            try:
-                line = lines.get(timeout=patience)
-            except queue.Empty:
-                yield Report(number, "?", "?", "hang", f"over {patience:.0f} s", patience)
-                return
+            begin, queued = time.monotonic(), _queued(child.pid)
+            line = None
+            while line is None:
+                with contextlib.suppress(queue.Empty):
+                    line = lines.get(timeout=1)
+                own = time.monotonic() - begin - (_queued(child.pid) - queued)
+                if line is None and own > patience:
+                    yield Report(number, "?", "?", "hang", f"over {patience:.0f} s", own)
+                    return
             if not line:
                 yield Report(number, "?", "?", "crash", f"exit status {child.wait()}")
                 return
@@ -214,6 +218,16 @@ def batch(seed: int, start: int, count: int, shelf: Path) -> Iterator[Report]:
     finally:
         child.kill()
         child.wait()
+
+
+def _queued(pid: int) -> float:
+    """Seconds that a process has waited for a free processor, on the thread that waited most."""
+    waits = [0.0]
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                waits.append(int((task / "schedstat").read_text().split()[1]) / 1e9)
+    return max(waits)
 
 
 def main() -> int:
@@ -268,8 +282,12 @@ def tell(reports: list[Report], seconds: float) -> None:
     print(f"{'all':8}" + "".join(f"{total[name]:16}" for name in outcomes))
     slowest = max(reports, key=lambda one: one.seconds)
     highest = max(reports, key=lambda one: one.peak)
-    print(f"{len(reports)} cases in {seconds:.0f} s, {sum(o.written for o in reports)} written back")
-    print(f"slowest: case {slowest.number} ({slowest.name}, {slowest.damage}) {slowest.seconds:.2f} s")
+    print(
+        f"{len(reports)} cases in {seconds:.0f} s, {sum(o.written for o in reports)} written back"
+    )
+    print(
+        f"slowest: case {slowest.number} ({slowest.name}, {slowest.damage}) {slowest.seconds:.2f} s"
+    )
     print(f"peak memory: case {highest.number} ({highest.name}) {highest.peak / 1e6:.0f} MB")
     for one in reports:
         if one.outcome not in ("accepted", "refused"):
