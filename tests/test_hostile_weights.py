@@ -57,10 +57,12 @@ def test_code_in_weights_is_not_run(tmp_path: Path, legacy: bool) -> None:
 def test_deflated_weights_are_refused_before_they_grow(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save({"w": torch.zeros(8 << 20)}, tmp_path / "sound.pth")
-    with zipfile.ZipFile(tmp_path / "sound.pth") as sound:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
-            for part in sound.namelist():
-                bomb.writestr(part, sound.read(part))
+    with (
+        zipfile.ZipFile(tmp_path / "sound.pth") as sound,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for part in sound.namelist():
+            bomb.writestr(part, sound.read(part))
     assert path.stat().st_size < 1 << 20
     with bounded(20), pytest.raises(ModelError, match="its parts are compressed"):
         read_published(path)
@@ -167,7 +169,7 @@ def test_tensors_must_be_floating_point(tmp_path: Path, weights: Any, dtype: tor
     other = {key: value.to(dtype) for key, value in tensors.items()}
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes(other, metadata={"pixperts": json.dumps(facts)}))
-    with pytest.raises(ModelError, match="damaged|not floating point"):
+    with pytest.raises(ModelError, match=r"damaged|not floating point"):
         checkpoint.load(path)
 
 
@@ -229,8 +231,11 @@ def test_absurd_configurations_are_refused(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", "null", "3", '"x"', "[" * 10**5, '{"format": 1}', '{"format": 1, "name": 3}']
-    + ['{"format": 1, "name": "a", "config": {}, "more": 1}', '{"format": "1"}', '{"format": NaN}'],
+    [
+        *("", "{}", "[]", "null", "3", '"x"', "[" * 10**5),
+        *('{"format": 1}', '{"format": "1"}', '{"format": NaN}', '{"format": 1, "name": 3}'),
+        '{"format": 1, "name": "a", "config": {}, "more": 1}',
+    ],
 )
 def test_cards_of_nothing_useful_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.safetensors"
