@@ -58,7 +58,7 @@ def huge(kind: str, folder: Path) -> bytes:
     data = bytearray(path.read_bytes())
     if kind == "gif":
         data[6:10] = b"\xff" * 4
-        at = data.index(b"\x2c")
+        at = data.index(b"\x2c\0\0\0\0")  # not a colour of the palette
         data[at + 5 : at + 9] = b"\xff" * 4
     elif kind == "jpeg":
         at = data.index(b"\xff\xc0")
