@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from pixperts.errors import ModelError
+from pixperts.errors import ModelError, printable
 from pixperts.models import Network, build, family_of
 
 FORMAT = 1
 _LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
+_LONGEST_HEADER = 8 << 20  # bytes; a model of a thousand tensors needs a tenth of one
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def read_card(path: Path) -> Card:
         values = json.loads(text)
         if values.pop("format") != FORMAT:
             raise ModelError(f"{path}: written by a newer pixperts; update the package.")
-        card = Card(**values)
+        card = Card(**_shown(values))
         if not (isinstance(card.config, dict) and isinstance(card.notes, dict)):
             raise TypeError("config and notes must be mappings")
         if not all(
@@ -120,9 +121,14 @@ def load(path: Path) -> tuple[Network, Card]:
             stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
             wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
             check_keys(path.name, stored, wanted)
-            tensors = {key: file.get_tensor(key).float() for key in stored}
-    except (SafetensorError, OSError) as error:
+            read = {key: file.get_tensor(key) for key in stored}
+    # A header may name types that this torch does not know, and that is told in many ways.
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
+    for key, value in read.items():
+        if not value.is_floating_point():
+            raise ModelError(f"{path}: the tensor {key!r} is {value.dtype}, not floating point.")
+    tensors = {key: value.float() for key, value in read.items()}
     for key, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise ModelError(f"{path}: the tensor {key!r} holds values that are not finite.")
@@ -149,6 +155,15 @@ def check_keys(
             raise ModelError(f"{source}: {key!r} has shape {shape}, not {wanted[key]}.")
 
 
+def _shown(value: Any) -> Any:
+    """JSON with all texts as one line without control characters: they are shown to people."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _shown(inner) for key, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, list) else value
+
+
 def _header(path: Path) -> dict[str, Any]:
     """The JSON header of a safetensors file, checked against the file's real size."""
     try:
@@ -156,7 +171,7 @@ def _header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             prefix = file.read(8)
             length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
-            if length > min(size - 8, 100 << 20) or size > _LIMIT:
+            if length > min(size - 8, _LONGEST_HEADER) or size > _LIMIT:
                 raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
             values = json.loads(file.read(length))
     except FileNotFoundError as error:

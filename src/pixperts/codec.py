@@ -62,6 +62,10 @@ def writable_formats() -> list[str]:
 
 def reason(error: BaseException) -> str:
     """The last line a library left: for pyvips that of the loader, without the call's name."""
+    if isinstance(error, UnicodeDecodeError):
+        # pyvips cannot read a message that quotes a name which is no UTF-8, and leaves it there.
+        libvips().vips_lib.vips_error_clear()
+        return "no reason given"
     text = getattr(error, "strerror", None) or getattr(error, "detail", None) or str(error)
     lines = [line.strip(" .:") for line in str(text).splitlines() if line.strip(" .:")]
     return lines[-1] if lines else "no reason given"

@@ -9,6 +9,7 @@ dicts; their first MLP layer is split into a convolution and two small terms (se
 import pickle
 import re
 import warnings
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ def from_published(name: str, state_dict: dict[str, Any]) -> Network:
             continue
         if not isinstance(value, Tensor):
             raise ModelError(f"the entry {key!r} of the published weights is not a tensor.")
+        if value.layout != torch.strided or not value.is_floating_point():
+            raise ModelError(
+                f"the tensor {key!r} is {value.dtype} ({value.layout}), not plain floating point."
+            )
         ours |= {key: value} if isinstance(model, MoCEIR) else _rename(key, value, model)
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     checkpoint.check_keys(name, {key: tuple(value.shape) for key, value in ours.items()}, wanted)
@@ -142,6 +147,7 @@ def read_published(path: Path) -> dict[str, Any]:
         ModelError: for a missing, damaged or unsafe file.
     """
     try:
+        _refuse_compressed(path)
         with warnings.catch_warnings():  # on old pickle protocols; what matters is an exception
             warnings.simplefilter("ignore")
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -151,20 +157,24 @@ def read_published(path: Path) -> dict[str, Any]:
         raise ModelError(
             f"{path}: refused, because it is damaged or holds code and not just tensors."
         ) from error
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        TypeError,
-    ) as error:
+    # A pickle of another's making can fail in any way, out of memory included.
+    except Exception as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path}: these are no PyTorch weights, or they are damaged.") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path}: this file holds no state dict.")
     return loaded
+
+
+def _refuse_compressed(path: Path) -> None:
+    """ModelError for a zip whose parts are deflated, which torch never writes but inflates."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise ModelError(f"{path}: refused, because its parts are compressed: save it with torch.")
 
 
 def convert_file(

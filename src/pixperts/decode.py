@@ -11,12 +11,13 @@ import numpy as np
 
 from pixperts.codec import NAMES, libvips, open_image, reason, sniff
 from pixperts.colour import to_rgb, to_srgb
-from pixperts.errors import ImageError, UsageError
+from pixperts.errors import ImageError, UsageError, printable
 from pixperts.metadata import Metadata, read_metadata
 from pixperts.pixels import Pixels, is_finite
 
 COLOURS = ("keep", "srgb")
 _FETCH = 64  # rows
+_MOST_LEVELS = 64  # pages that are compared with the first; a pyramid has no more
 _DTYPES = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 
 
@@ -78,7 +79,7 @@ def explained(path: Path, kind: str) -> Iterator[None]:
     """Errors of libvips inside as ImageError of one sentence."""
     try:
         yield
-    except libvips().Error as error:
+    except (libvips().Error, UnicodeDecodeError) as error:
         if kind == "heic":
             raise ImageError(
                 f"{path} is HEIC, which the installed libvips cannot decode ({reason(error)}): "
@@ -122,7 +123,7 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         image=image,
         orientation=orientation if orientation in range(1, 9) else 1,
         metadata=metadata,
-        notes=(*notes, *remarks, *converted, *retouched),
+        notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
     )
 
 
@@ -136,6 +137,10 @@ def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
         yield f"{path} holds {pages} pictures: only the main one was read."
     else:
         width, height = image.width, image.height
+        # Each page is found through all before it, so that many would take a time of their square.
+        if pages > _MOST_LEVELS:
+            yield f"{path} holds {pages} pages: only the first was read."
+            return
         for page in range(1, pages):
             other = open_image(path, kind, page)
             # Previews and pyramid levels keep the aspect up to one pixel of rounding per side.

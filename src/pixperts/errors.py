@@ -1,10 +1,38 @@
 """Errors whose message is one sentence for a person: what is wrong, where, and the cure."""
 
+_LONGEST = 2000  # characters; two paths of common length and a cure are far below
+
+
+def printable(text: str) -> str:
+    """The text as one line that does no harm in a terminal.
+
+    Names of files and what stands in them may hold line breaks, escape sequences, signs that turn
+    the direction of writing, and bytes that are no text.
+
+    >>> printable("a\\nb \\x1b[31m")
+    'a\\\\nb \\\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
 
 class PixpertsError(Exception):
-    """Base of every error that pixperts raises on purpose; `exit_code` is the command line's."""
+    """Base of every error that pixperts raises on purpose; `exit_code` is the command line's.
+
+    The message is shown as one line: control characters are escaped, and of more than 2000
+    characters the middle is left out.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > _LONGEST:
+            text = f"{text[:1500]} [...] {text[-400:]}"
+        return printable(text)
 
 
 class UsageError(PixpertsError, ValueError):

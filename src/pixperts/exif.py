@@ -44,6 +44,8 @@ _STRUCTURE = frozenset(
     | {_THUMBNAIL, _THUMBNAIL_SIZE, 0x211, 0x212, 0x213, 0x214, 0x2BC, IPTC, 0x8649, 0x8773}
 )
 
+_HIGHEST_DPI = 1e6  # electron microscopes are below
+
 BROKEN = (ValueError, struct.error, KeyError, OverflowError, ZeroDivisionError)
 
 
@@ -102,7 +104,16 @@ def dots_per_inch(block: bytes) -> tuple[float, float] | None:
             found.append(above / below * scale)
     except BROKEN:
         return None
-    return (found[0], found[1]) if min(found) > 0 else None
+    return (found[0], found[1]) if all(map(is_resolution, found)) else None
+
+
+def is_resolution(dpi: float) -> bool:
+    """Whether a number of dots per inch can be meant.
+
+    >>> is_resolution(300.0), is_resolution(0.0), is_resolution(float("inf"))
+    (True, False, False)
+    """
+    return 1 / _HIGHEST_DPI <= dpi <= _HIGHEST_DPI
 
 
 def updated(

@@ -77,15 +77,17 @@ def iptc_record(data: bytes) -> bytes | None:
     b'\\x1c\\x02x\\x00\\x02hi'
     """
     data = data.removeprefix(_PHOTOSHOP)
-    while data.startswith(b"8BIM"):
+    start = 0
+    while data.startswith(b"8BIM", start):
         # Photoshop file formats, "Image Resource Blocks": a Pascal name and data, both even.
-        name_size = (data[6] + 2) // 2 * 2 if len(data) > 6 else 0
-        at = 6 + name_size
-        size = int.from_bytes(data[at : at + 4], "big")
-        if data[4:6] == b"\x04\x04":
-            data = data[at + 4 : at + 4 + size]
+        name_size = (data[start + 6] + 2) // 2 * 2 if len(data) > start + 6 else 0
+        at = start + 6 + name_size + 4
+        size = int.from_bytes(data[at - 4 : at], "big")
+        if data[start + 4 : start + 6] == b"\x04\x04":
+            data, start = data[at : at + size], 0
             break
-        data = data[at + 4 + size + size % 2 :]
+        start = at + size + size % 2
+    data = data[start:]
     # Some TIFF writers store the record as 32-bit numbers of the wrong byte order.
     if data[3:4] == b"\x1c" and data[:1] != b"\x1c":
         data = b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
@@ -107,8 +109,8 @@ def to_raw_profile(iptc: bytes) -> tuple[str, str]:
 
 def _from_raw_profile(text: str) -> bytes:
     try:
-        return bytes.fromhex("".join(text.split()[2:]))
-    except ValueError:
+        return bytes.fromhex(text.split(maxsplit=2)[2])
+    except (ValueError, IndexError):
         return b""
 
 
@@ -123,7 +125,9 @@ def _resolution(image: Any, kind: str, block: bytes | None) -> tuple[float, floa
     # libvips says one dot a millimetre where the file says nothing, and 72 an inch for JPEG.
     unknown = (72.0, 72.0) if kind == "jpeg" else (25.4, 25.4)
     silent = max(abs(a - b) for a, b in zip(dpi, unknown, strict=True)) < 1e-3
-    return None if silent or kind not in ("jpeg", "png", "tiff") else dpi
+    if silent or kind not in ("jpeg", "png", "tiff") or not all(map(exif.is_resolution, dpi)):
+        return None
+    return dpi
 
 
 def updated_xmp(packet: bytes, width: int, height: int) -> bytes:

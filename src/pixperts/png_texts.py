@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _SIGNATURE = 8
-_LONGEST = 1 << 24
+_LONGEST = 1 << 24  # bytes of one text and of all together
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 # IEND: no data, and the checksum of its name.
 _END = b"\0\0\0\0IEND\xae\x42\x60\x82"
@@ -19,15 +19,17 @@ _END = b"\0\0\0\0IEND\xae\x42\x60\x82"
 
 def read_texts(path: Path) -> dict[str, str]:
     """Texts by keyword, the last one where a keyword comes twice; damaged ones are left out."""
-    found = {}
+    found: dict[str, str] = {}
+    left = _LONGEST
     try:
         with path.open("rb") as handle:
             handle.seek(_SIGNATURE)
             while len(head := handle.read(8)) == 8:
                 size, name = struct.unpack(">I4s", head)
-                if name in _TEXTS and size <= _LONGEST:
-                    if text := _decoded(name, handle.read(size)):
+                if name in _TEXTS and size <= left:
+                    if text := _decoded(name, handle.read(size), left):
                         found[text[0]] = text[1]
+                        left -= len(text[0]) + len(text[1])
                     handle.seek(4, os.SEEK_CUR)
                 else:
                     handle.seek(size + 4, os.SEEK_CUR)
@@ -61,19 +63,33 @@ def _encoded(keyword: str, text: str) -> bytes:
     return b"tEXt" + key + data
 
 
-def _decoded(name: bytes, data: bytes) -> tuple[str, str] | None:
+def _decoded(name: bytes, data: bytes, limit: int) -> tuple[str, str] | None:
+    """Keyword and text, or None where damaged or longer than `limit` bytes."""
     key, _, rest = data.partition(b"\0")
+    keyword = key.decode("latin-1")
+    # PNG, 11.3.3.2: 1 to 79 printable signs of Latin-1, no blank at either end.
+    if not 1 <= len(key) <= 79 or keyword != keyword.strip() or not _is_printable(key):
+        return None
     try:
-        if name == b"tEXt":
-            return key.decode("latin-1"), rest.decode("latin-1")
-        if name == b"zTXt":
-            return key.decode("latin-1"), _inflated(rest[1:]).decode("latin-1")
-        compressed = rest[:1] == b"\1"
-        body = rest[2:].split(b"\0", 2)[2]  # behind language and translated keyword
-        return key.decode("latin-1"), (_inflated(body) if compressed else body).decode("utf-8")
+        if name == b"iTXt":
+            compressed = rest[:1] == b"\1"
+            body = rest[2:].split(b"\0", 2)[2]  # behind language and translated keyword
+            text = (_inflated(body, limit) if compressed else body).decode("utf-8")
+        else:
+            body = _inflated(rest[1:], limit) if name == b"zTXt" else rest
+            text = body.decode("latin-1")
     except (zlib.error, IndexError, UnicodeDecodeError):
         return None
+    return None if "\0" in text else (keyword, text)
 
 
-def _inflated(data: bytes) -> bytes:
-    return zlib.decompressobj().decompress(data, _LONGEST)
+def _is_printable(key: bytes) -> bool:
+    return all(32 <= sign <= 126 or sign >= 161 for sign in key)
+
+
+def _inflated(data: bytes, limit: int) -> bytes:
+    inflater = zlib.decompressobj()
+    text = inflater.decompress(data, limit)
+    if not inflater.eof:
+        raise zlib.error("cut short, or longer than the limit")
+    return text

@@ -20,9 +20,10 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 _WORDS = _SIZES | {5: 4, 10: 4}
 
 # A value longer than this is no metadata of a photograph but a damaged count, and so is more than
-# that of all values together, which may lie over one another.
+# that of all values together: values and whole directories may lie over one another.
 _LONGEST = 1 << 22
 _LARGEST = 1 << 25
+_OVERHEAD = 200  # bytes that an entry takes beside its value
 
 
 class Value(NamedTuple):
@@ -58,10 +59,14 @@ def read_layout(handle: BinaryIO) -> Layout:
         raise ValueError("no TIFF header")
     (magic,) = struct.unpack_from(f"{order}H", head, 2)
     if magic == 43 and len(head) == 16:
-        return Layout(order, True, struct.unpack_from(f"{order}Q", head, 8)[0])
-    if magic != 42:
+        layout = Layout(order, True, struct.unpack_from(f"{order}Q", head, 8)[0])
+    elif magic == 42:
+        layout = Layout(order, False, struct.unpack_from(f"{order}I", head, 4)[0])
+    else:
         raise ValueError("no TIFF header")
-    return Layout(order, False, struct.unpack_from(f"{order}I", head, 4)[0])
+    if layout.first < 2 * layout.word:
+        raise ValueError("directory inside the header")
+    return layout
 
 
 def raw_entries(handle: BinaryIO, layout: Layout, at: int) -> tuple[dict[int, bytes], int]:
@@ -80,26 +85,34 @@ def raw_entries(handle: BinaryIO, layout: Layout, at: int) -> tuple[dict[int, by
     return {struct.unpack_from(f"{layout.order}H", row)[0]: row for row in rows}, following
 
 
-def read_tree(handle: BinaryIO, layout: Layout, at: int, depth: int = 0) -> Tree:
+def read_tree(handle: BinaryIO, layout: Layout, at: int) -> Tree:
     """A directory with what it points to; entries that are damaged are left out.
 
     Raises ValueError or struct.error where the directory itself cannot be read.
     """
+    budget = [_LARGEST]
+    tree = _read_tree(handle, layout, at, 0, budget)
+    if budget[0] < 0:
+        raise ValueError("directory of impossible size")
+    return tree
+
+
+def _read_tree(handle: BinaryIO, layout: Layout, at: int, depth: int, budget: list[int]) -> Tree:
+    """As `read_tree`; `budget` holds the bytes left for all directories together."""
     tree: Tree = {}
-    total = 0
     for tag, row in raw_entries(handle, layout, at)[0].items():
         value = read_value(handle, layout, row)
         if value is None:
             continue
-        total += len(value.data)
-        if total > _LARGEST:
+        budget[0] -= len(value.data) + _OVERHEAD
+        if budget[0] < 0:
             raise ValueError("directory of impossible size")
         if tag not in _SUB_IFDS:
             tree[tag] = value
         elif depth < 3 and len(value.data) >= 4:
             offset = int.from_bytes(value.data, _name(layout.order))
             try:
-                tree[tag] = read_tree(handle, layout, offset, depth + 1)
+                tree[tag] = _read_tree(handle, layout, offset, depth + 1, budget)
             except (ValueError, struct.error, OverflowError):
                 continue
     return tree
