@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixperts import checkpoint, convert
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import as_upscaler, create_model, moeisr
+from pixperts.models import as_upscaler, create_model, queries
 from pixperts.models.queries import Axis, axis_neighbours
 
 ALL = tuple(name for name in convert.PUBLISHED if not name.startswith("moce-ir"))
@@ -70,7 +70,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
         plain.double()
         exact = plain(image.double(), size)
         with monkeypatch.context() as patch:
-            patch.setattr(moeisr, "axis_neighbours", rounded_as_published)
+            patch.setattr(queries, "axis_neighbours", rounded_as_published)
             published = model(image.double(), size).image
     assert error(published, expected) < 4e-4
     assert error(double, exact) < 2e-5

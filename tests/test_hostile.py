@@ -17,6 +17,7 @@ from PIL import Image, ImageOps
 
 from pixperts import exif
 from pixperts.errors import ImageError, ModelError, PixpertsError, printable
+from pixperts.filing import header_size
 from pixperts.image import read_image, write_image
 from pixperts.metadata import Metadata, iptc_record, photoshop_block
 from pixperts.png_texts import read_texts
@@ -88,8 +89,9 @@ def test_texts_of_a_png_are_bounded_together(tmp_path: Path) -> None:
     with bounded(60):
         found = read_texts(path)
     assert [len(text) for text in found.values()] == [7 << 20] * 2
-    with contextlib.suppress(ImageError), bounded(200):
-        read_image(path)
+    for read in (read_image, header_size):
+        with bounded(60), pytest.raises(ImageError, match="texts of more than 64 MiB"):
+            read(path)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_large_metadata_is_read_and_bounded(tmp_path: Path) -> None:
     )
     with bounded(150):
         picture = read_image(tmp_path / "a.jpg")
-    assert picture.metadata.icc is None or len(picture.metadata.icc) > 12 << 20
+    assert picture.metadata.icc == files.srgb_profile()  # the rest is none of it
     assert picture.metadata.exif is not None
     for suffix in (".jpg", ".png", ".tif"):
         with bounded(250):
@@ -187,7 +189,8 @@ def test_names_of_every_kind(tmp_path: Path, name: bytes) -> None:
     with RowReader(path) as reader:
         assert np.array_equal(reader.rows(0, reader.height), pixels)
     assert list(tmp_path.iterdir()) == [path]
-    path.write_bytes(path.read_bytes()[:200])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ImageError) as caught:
         read_image(path)
     assert str(caught.value).isprintable()
@@ -295,9 +298,12 @@ def test_every_orientation_stands_upright(
     tmp_path_factory: pytest.TempPathFactory, width: int, height: int, turn: int, grey: bool
 ) -> None:
     pixels = _pixels(turn, width, height, 1 if grey else 3, "uint8")
-    path = tmp_path_factory.getbasetemp() / "turned.tif"
+    # Not TIFF, which Pillow turns on loading and once more by `exif_transpose`.
+    path = tmp_path_factory.getbasetemp() / "turned.png"
     image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    image.save(path, tiffinfo={274: turn})
+    tags = Image.Exif()
+    tags[274] = turn
+    image.save(path, exif=tags)
     with Image.open(path) as opened:
         wanted = np.asarray(ImageOps.exif_transpose(opened))
     got = read_image(path).pixels

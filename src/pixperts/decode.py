@@ -14,6 +14,7 @@ from pixperts.colour import to_rgb, to_srgb
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.metadata import Metadata, read_metadata
 from pixperts.pixels import Pixels, is_finite
+from pixperts.png_texts import refuse_bomb
 
 COLOURS = ("keep", "srgb")
 _FETCH = 64  # rows
@@ -96,6 +97,8 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     if color not in COLOURS:
         raise UsageError(f"color is {color!r}: use one of {', '.join(COLOURS)}.")
     kind = sniff(path)
+    if kind == "png":
+        refuse_bomb(path)
     with explained(path, kind):
         image = open_image(path, kind)
         if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):

@@ -24,6 +24,7 @@ from pixperts.image import (
     write_image,
 )
 from pixperts.metadata import NO_METADATA
+from pixperts.png_texts import refuse_bomb
 from pixperts.told import Told
 
 if TYPE_CHECKING:
@@ -272,6 +273,7 @@ def header_size(path: Path) -> tuple[int, int]:
 
     if not os.path.isfile(path):
         raise ImageError(f"{path} is not a regular file: name a picture file.")
+    refuse_bomb(path)
     try:
         # Through a source, because a file name with brackets would be taken for options.
         source = pyvips.Source.new_from_file(os.fsencode(path))

@@ -3,6 +3,7 @@
 libvips cuts keywords at the first blank and knows no encodings, so the chunks are handled here.
 """
 
+import contextlib
 import os
 import struct
 import zlib
@@ -10,8 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from pixperts.errors import ImageError
+
 _SIGNATURE = 8
 _LONGEST = 1 << 24  # bytes of one text and of all together
+_BOMB = 1 << 26  # bytes of all texts, inflated and as stored, that are let through to libpng
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 # IEND: no data, and the checksum of its name.
 _END = b"\0\0\0\0IEND\xae\x42\x60\x82"
@@ -36,6 +40,32 @@ def read_texts(path: Path) -> dict[str, str]:
     except OSError:
         return {}
     return found
+
+
+def refuse_bomb(path: Path) -> None:
+    """Raise ImageError for a PNG whose texts would fill the memory: libpng inflates them all."""
+    left = _BOMB
+    with contextlib.suppress(OSError), path.open("rb") as handle:
+        handle.seek(_SIGNATURE)
+        while len(head := handle.read(8)) == 8:
+            size, name = struct.unpack(">I4s", head)
+            if name not in _TEXTS:
+                handle.seek(size + 4, os.SEEK_CUR)
+                continue
+            data = handle.read(min(size, left + 1))
+            handle.seek(size - len(data) + 4, os.SEEK_CUR)
+            left -= len(data)
+            inflater = zlib.decompressobj()
+            with contextlib.suppress(zlib.error, IndexError):
+                rest = data.partition(b"\0")[2][1:]
+                body = rest[1:].split(b"\0", 2)[2] if name == b"iTXt" else rest
+                if name != b"tEXt" and left > 0:
+                    left -= len(inflater.decompress(body, left + 1))
+            if left < 0:
+                raise ImageError(
+                    f"{path} holds texts of more than {_BOMB >> 20} MiB, which would fill the "
+                    "memory: export it again without them."
+                )
 
 
 def append_texts(handle: BinaryIO, texts: Iterable[tuple[str, str]]) -> None:

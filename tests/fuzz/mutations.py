@@ -143,7 +143,7 @@ def _loop(rng: random.Random, data: bytearray, _: bytes) -> None:
     """Offsets of directories that lead back to where a directory begins."""
     for magic in (b"II*\0", b"MM\0*"):
         start = bytes(data).find(magic)
-        if start < 0:
+        if start < 0 or len(data) < start + 8:
             continue
         order = "<I" if magic[:1] == b"I" else ">I"
         offsets = [at for at, size in _tiff_fields(bytes(data[start:])) if size == 4]
