@@ -83,8 +83,8 @@ class FileSource:
         self._open, self.reader = open_reader, open_reader()
         self.height, self.width = self.reader.height, self.reader.width
         self.channels = self.reader.bands
-        # As decoded, joined with what is kept and copied, then twice as floats.
-        depth = 3 * self.reader.dtype.itemsize + 8
+        # As decoded, joined with what is kept and copied, then as floats, of one band or two.
+        depth = 4 * self.reader.dtype.itemsize + 8
         self.row_bytes = float(self.width * self.channels * depth)
 
     def __enter__(self) -> Self:
@@ -96,7 +96,7 @@ class FileSource:
     def rows(self, top: int, bottom: int) -> Tensor:
         """(1, C, bottom - top, W)."""
         band = torch.from_numpy(to_float(self.reader.rows(top, bottom)))  # (rows, W, C)
-        return band.permute(2, 0, 1)[None].clamp(0, 1)
+        return band.permute(2, 0, 1)[None].clamp_(0, 1)
 
     def rewind(self) -> None:
         """Opens the file again."""

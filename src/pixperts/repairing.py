@@ -25,6 +25,7 @@ FADE = 16  # pixels to each side of a border in which two tiles are mixed
 SURVEYS = 2
 SURVEYED_PIXELS = 1 << 24  # beyond this, evenly spread tiles stand for the rest
 LEAST = 128  # smallest tile
+_ROWS = 32  # that are converted at a time
 
 Progress = Callable[[float], None]
 
@@ -56,7 +57,7 @@ class Repairing:
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
         # Measured: 56 to 71 bytes a pixel and channel of `dim` at the peak.
-        return 76.0 * self.model.config.dim * self.source.batch
+        return (76.0 * self.model.config.dim + 100) * self.source.batch
 
     def run(self, canvas: Canvas, tile: int | None, memory: float) -> tuple[Routing, ...]:
         """Fill the canvas; returns the routing of each decoder block.
@@ -70,8 +71,8 @@ class Repairing:
             ImageError: values that are not finite.
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
-        # The blend holds three rows of colours as floats, and a copy while strips are joined.
-        rows = self.source.row_bytes + canvas.row_bytes + 6 * 4 * self.size[1] * self.source.batch
+        # The blend holds three colours as floats, twice while strips are joined, and fades them.
+        rows = self.source.row_bytes + canvas.row_bytes + 9 * 4 * self.size[1] * self.source.batch
         # A survey copies what it counts.
         tiled = 1.3 * self.pixel_bytes()
         side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
@@ -179,10 +180,11 @@ class Repairing:
             first, start = blend.top, strip.end
             image = blend.finish(strip.end)
             done = first + image.shape[2]
-            canvas.put(
-                self._mixed(image, rows[:, :, first - top : done - top]),
-                Window(first, done, 0, width),
-            )
+            for row in range(first, done, _ROWS):
+                last = min(row + _ROWS, done)
+                piece = image[:, :, row - first : last - first]
+                piece = self._mixed(piece, rows[:, :, row - top : last - top])
+                canvas.put(piece, Window(row, last, 0, width))
             canvas.finish(done)
         return routings
 
