@@ -139,6 +139,7 @@ def test_json_lines_of_several_files_with_a_bad_one_among_them(
         "confidence": None,
         "multiply_adds": spent,
         "megapixels": 8e-5,
+        "notes": [],
     }
 
 
