@@ -17,8 +17,8 @@ from pixperts.cli_options import Device, Json, RepairModel
 from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.errors import PixpertsError
 
-# Rounds before a thread sleeps: some microseconds, against 300,000 rounds that are usual.
-SPIN_COUNT = "100"
+# Rounds before a thread sleeps, against 300,000 that are usual; see LAB.md for what others cost.
+SPIN_COUNT = "3000"
 
 
 class _InterruptedError(PixpertsError):
