@@ -94,6 +94,12 @@ def test_names_that_are_folders_or_nothing(text: str, value: str) -> None:
         Template(text).render(Path("no-ending"), {"model": lambda: value})
 
 
+@pytest.mark.parametrize("text", [".png", "..png", "...JPG", ".{ext}"])
+def test_names_that_are_an_ending_alone(text: str) -> None:
+    with pytest.raises(UsageError, match="an ending without a name"):
+        Template(text).render(Path("a.jpg"), VALUES)
+
+
 @given(
     text=st.lists(st.sampled_from([f"{{{f}}}" for f in FIELDS] + [".", "..", "-", "a", ".png"]))
     .map("".join)

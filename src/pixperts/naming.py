@@ -80,7 +80,7 @@ class Template:
         """The file name for one input; `values` gives the fields that are not of its name.
 
         Raises:
-            UsageError: where the name would be none, or lie in another folder.
+            UsageError: where the name would be none, an ending alone, or lie in another folder.
         """
         own: dict[str, Value] = {
             "stem": source.stem,
@@ -100,6 +100,10 @@ class Template:
         ):
             raise UsageError(
                 f"--name {self.text!r} gives {name!r} for {source}, which is no name of a file."
+            )
+        if name[0] == "." and f".{name.lstrip('.')}".lower() in SUFFIXES:  # hidden, without ending
+            raise UsageError(
+                f"--name {self.text!r} gives {name!r} for {source}, an ending without a name."
             )
         return name
 
