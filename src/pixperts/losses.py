@@ -135,6 +135,25 @@ def distillation_loss(colours: Tensor, costs: Tensor, floor: float = 1e-6) -> Te
     return ((distance + floor).log() * weights).sum(dim=1).mean()
 
 
+def picture_weights(image: Tensor, target: Tensor, level: float) -> Tensor:
+    """Weights that make the sum of L1 errors e_b behave like that of level * ln(e_b + level) * 2.
+
+    Args:
+        image: (B, C, H, W).
+        target: alike.
+        level: the error at which a weight is 1, above 0.
+
+    Returns:
+        (B,) 2 * level / (e_b + level), without gradient.
+
+    Example:
+        >>> picture_weights(torch.tensor([0.0, 0.06]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), 0.02)
+        tensor([2.0000, 0.5000])
+    """
+    errors = (image - target).detach().abs().flatten(1).mean(dim=1)
+    return 2 * level / (errors + level)
+
+
 def spectral_l1(image: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of the real and imaginary parts of the Fourier transforms.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pixperts.data import load_photos
 from pixperts.errors import DataError
-from pixperts.losses import spectral_l1
+from pixperts.losses import picture_weights, spectral_l1
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
 from pixperts.pairs import TASK_SETS, Pair, match_folders, read_task_set
@@ -71,9 +71,16 @@ class RestorationTask(Task):
         """One step; loss terms are logged, experts counted."""
         config = self.config
         output = self.model(batch.degraded, noise=self.step_noise())
+        image, clean = output.image, batch.clean
+        if config.equalise:
+            # Hazy and dark pictures are wrong by a tenth, clean ones by a hundredth: near the
+            # logarithm of its error, a picture pulls as hard whatever its task. Both losses are
+            # proportional to the pictures' difference, so a factor on the pictures does it.
+            weight = picture_weights(image, clean, config.equalise)[:, None, None, None]
+            image, clean = weight * image, weight * clean
         terms = {
-            "l1": (output.image - batch.clean).abs().mean(),
-            "fourier": config.fourier_weight * spectral_l1(output.image, batch.clean),
+            "l1": (image - clean).abs().mean(),
+            "fourier": config.fourier_weight * spectral_l1(image, clean),
             "auxiliary": config.auxiliary_weight * self.model.auxiliary_loss(output.routings),
         }
         for block, routing in enumerate(output.routings):

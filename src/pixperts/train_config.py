@@ -141,12 +141,15 @@ class RestorationConfig(TrainConfig):
     validation_images: int = 8  # photos a task
     fourier_weight: float = 0.1  # of the L1 of the spectrum
     auxiliary_weight: float = 0.01  # of the routers' balance
+    equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
     weight_decay: float = 0.01  # of AdamW
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
         self._at_least_one("validation_images")
+        if not 0 <= self.equalise < math.inf:
+            raise UsageError(f"equalise is {self.equalise}, but must be 0 or more.")
         if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
             raise UsageError(
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
