@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pixperts.data import ArbitraryScale, FromStep, load_photos
+from pixperts.data import ArbitraryScale, load_photos
 from pixperts.errors import DataError
 from pixperts.image import write_image
+from pixperts.parallel import FromStep, Layout
 from pixperts.resize import bicubic, quantise
 
 
@@ -107,7 +108,7 @@ def test_a_small_photo_limits_the_scale() -> None:
 
 def test_sample_numbers_go_on_from_the_step() -> None:
     step = 0
-    sampler = FromStep(lambda: step, steps=3, batch=4)
+    sampler = FromStep(lambda: step, 3, Layout(4))
     assert list(sampler) == list(range(12))
     step = 3
     assert list(sampler) == list(range(12, 24))

@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
     "windows": [4, 8],
     "rank_divisors": [4, 1],
 }
-TITLE = "experts by task, % of the training pictures, decoder blocks in order:"
+TITLE = "experts by task, % of the training samples, blocks in order:"
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,14 @@ Sample number i of a run depends on (seed, i) alone, so a resumed run sees what 
 one would have seen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from pixperts.errors import DataError
 from pixperts.image import from_float, list_images, read_image, to_float
@@ -117,18 +117,3 @@ class ArbitraryScale(Dataset[Sample]):
         target = crop.reshape(3, -1)[:, chosen].t()  # (Q, 3)
         positions = torch.stack([chosen // side, chosen % side], dim=1)
         return Sample(lr, positions, torch.tensor([side, side]), target)
-
-
-class FromStep(Sampler[int]):
-    """Sample numbers of the steps from `step()` on; the run's position lives in the step alone."""
-
-    def __init__(self, step: Callable[[], int], steps: int, batch: int) -> None:
-        self.step, self.steps, self.batch = step, steps, batch
-
-    def __iter__(self) -> Iterator[int]:
-        """Numbers step * batch, step * batch + 1, ..."""
-        first = self.step() * self.batch
-        yield from range(first, first + self.steps * self.batch)
-
-    def __len__(self) -> int:
-        return self.steps * self.batch

@@ -6,7 +6,12 @@ from torch import Tensor
 
 
 def gumbel_weights(
-    logits: Tensor, temperature: float, *, hard: bool, generator: torch.Generator | None = None
+    logits: Tensor,
+    temperature: float,
+    *,
+    hard: bool,
+    generator: torch.Generator | None = None,
+    uniform: Tensor | None = None,
 ) -> Tensor:
     """Gumbel-Softmax (Jang et al., arXiv 1611.01144): differentiable samples of a choice.
 
@@ -15,11 +20,13 @@ def gumbel_weights(
         temperature: above 0; the lower, the closer to one-hot.
         hard: one-hot in the forward pass, soft in the backward pass (straight-through).
         generator: source of the noise, for runs that can be repeated.
+        uniform: (..., J) in [0, 1), the noise itself before it is bent, instead.
 
     Returns:
         (..., J) weights that sum to 1.
     """
-    uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
+    if uniform is None:
+        uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
     noise = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
     soft = ((logits + noise) / temperature).softmax(dim=-1)
     if not hard:

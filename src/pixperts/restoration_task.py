@@ -1,5 +1,7 @@
 """Training of the models that repair (MoCE-IR, arXiv 2411.18466, section 4 and supplement)."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +12,7 @@ from pixperts.errors import DataError
 from pixperts.losses import picture_weights, spectral_l1
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
+from pixperts.parallel import Layout, processes, rank, together
 from pixperts.pairs import TASK_SETS, Pair, match_folders, read_task_set
 from pixperts.restoration_data import (
     Degraded,
@@ -29,11 +32,11 @@ class RestorationTask(Task):
     config: RestorationConfig
     model: MoCEIR
 
-    def __init__(self, config: RestorationConfig) -> None:
-        super().__init__(config)
-        self.names = _names(config)
+    def __init__(self, config: RestorationConfig, layout: Layout | None = None) -> None:
+        super().__init__(config, layout)
+        self._names = _names(config)
         blocks, experts = len(self.model.decoder_blocks), len(self.model.config.windows)
-        self.counts = torch.zeros(len(self.names), blocks, experts, dtype=torch.int64)
+        self.counts = torch.zeros(len(self._names), blocks, experts, dtype=torch.int64)
         self.photos: list[Tensor] = []
         if config.validation:
             found = load_photos([Path(config.validation)])
@@ -46,12 +49,22 @@ class RestorationTask(Task):
             places = range(0, len(found), len(found) // config.validation_images)
             self.photos = [found[place] for place in places][: config.validation_images]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The run's tasks."""
+        return self._names
+
+    @property
+    def blocks(self) -> list[str]:
+        """The decoder blocks, as `Routing.name` has them."""
+        return self.model.block_names
+
     def samples(self) -> SyntheticPairs | FilePairs:
         """Degraded patches: of pairs of files, or of the photos on the fly."""
         config = self.config
         if config.published is not None or config.input is not None:
             pairs = _pairs(config)
-            return FilePairs(pairs, tasks=self.names, patch=config.patch, seed=config.seed)
+            return FilePairs(pairs, tasks=self._names, patch=config.patch, seed=config.seed)
         photos = load_photos(
             [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
         )
@@ -67,10 +80,12 @@ class RestorationTask(Task):
             parameters, lr=config.learning_rate, weight_decay=config.weight_decay
         )
 
-    def training_step(self, batch: Degraded, batch_idx: int) -> Tensor:
-        """One step; loss terms are logged, experts counted."""
+    def loss(self, batch: Degraded) -> dict[str, Tensor]:
+        """L1, spectrum and the routers' balance; experts are counted by task."""
         config = self.config
-        output = self.model(batch.degraded, noise=self.step_noise())
+        shape = (len(self.blocks), self.counts.shape[2])
+        noise = self.noise(shape, normal=True).transpose(0, 1)  # (blocks, B, J)
+        output = self.model(batch.degraded, noise=noise)
         image, clean = output.image, batch.clean
         if config.equalise:
             # Hazy and dark pictures are wrong by a tenth, clean ones by a hundredth: near the
@@ -78,48 +93,45 @@ class RestorationTask(Task):
             # proportional to the pictures' difference, so a factor on the pictures does it.
             weight = picture_weights(image, clean, config.equalise)[:, None, None, None]
             image, clean = weight * image, weight * clean
-        terms = {
-            "l1": (image - clean).abs().mean(),
-            "fourier": config.fourier_weight * spectral_l1(image, clean),
-            "auxiliary": config.auxiliary_weight * self.model.auxiliary_loss(output.routings),
-        }
+        routings = [
+            replace(r, logits=together(r.logits), noisy_logits=together(r.noisy_logits))
+            for r in output.routings
+            if r.logits is not None and r.noisy_logits is not None
+        ]
         for block, routing in enumerate(output.routings):
             tasks = batch.task.cpu()[:, None].expand_as(routing.experts)  # (B, k)
             places = (tasks.flatten(), torch.tensor(block), routing.experts.cpu().flatten())
             self.counts.index_put_(places, torch.tensor(1), accumulate=True)
-        if self.global_step % 50 == 0:
-            self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
-        return torch.stack(list(terms.values())).sum()
+        return {
+            "l1": (image - clean).abs().mean(),
+            "fourier": config.fourier_weight * spectral_l1(image, clean),
+            "auxiliary": config.auxiliary_weight * self.model.auxiliary_loss(routings),
+        }
 
-    def measure(self) -> dict[str, float]:
-        """PSNR of each validation task, protocol rgb, and the training's experts by task."""
-        notes = {}
-        for task in self.config.validation_tasks:
-            values = []
-            for number, photo in enumerate(self.photos):
-                clean = photo.float() / 255
-                degraded = degraded_or_clean(clean, task, number)
-                image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
-                # A picture that comes back exactly counts as 100 dB.
-                values.append(min(psnr(image, clean, "rgb"), 100.0))
-            if values:
-                notes[f"psnr_{task}"] = sum(values) / len(values)
-        print(self.expert_table(), flush=True)
-        for name, counts in zip(self.names, self.counts, strict=True):
-            shares = counts.sum(dim=0) / counts.sum().clamp_min(1)
-            for expert, share in enumerate(shares.tolist()):
-                notes[f"share_{name}_{expert}"] = share
-        self.counts.zero_()
-        return notes
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """PSNR of each validation task and photo, protocol rgb; exact pictures count as 100 dB."""
+        cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
+        for task, number in cases[rank() :: processes()]:
+            clean = self.photos[number].float() / 255
+            degraded = degraded_or_clean(clean, task, number)
+            image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
+            yield f"psnr_{task}", min(psnr(image, clean, "rgb"), 100.0)
 
-    def expert_table(self) -> str:
-        """Share of each expert in each decoder block for each task since the last table, in %."""
-        lines = ["experts by task, % of the training pictures, decoder blocks in order:"]
-        for name, counts in zip(self.names, self.counts, strict=True):
-            shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
-            blocks = [" ".join(f"{value:3.0f}" for value in block) for block in shares.tolist()]
-            lines.append(f"  {name:14} {' | '.join(blocks)}")
-        return "\n".join(lines)
+    def pictures(self) -> dict[str, Tensor]:
+        """For each validation task a photo's middle: degraded, repaired, clean, side by side."""
+        shown = {}
+        for task in self.config.validation_tasks if self.photos else ():
+            clean = middle(self.photos[0]).float() / 255
+            degraded = degraded_or_clean(clean, task, 0)
+            image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
+            shown[task] = torch.cat([degraded, image, clean], dim=2)
+        return shown
+
+
+def middle(photo: Tensor, side: int = 256) -> Tensor:
+    """The middle of a photo (3, H, W), at most `side` pixels high and wide."""
+    top, left = (max(0, (length - side) // 2) for length in photo.shape[1:])
+    return photo[:, top : top + side, left : left + side]
 
 
 def _names(config: RestorationConfig) -> tuple[str, ...]:

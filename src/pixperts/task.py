@@ -1,7 +1,8 @@
-"""What is common to the training of both families: start, frozen parts, optimiser, schedule."""
+"""What is common to the training of both families: start, optimiser, noise, measuring, counting."""
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,25 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pixperts import checkpoint
+from pixperts import checkpoint, parallel
 from pixperts.errors import UsageError
 from pixperts.models import Network, create_model
 from pixperts.train_config import TrainConfig
 
 
 class Task(L.LightningModule):
-    """A network, its losses, its samples and its measure; one subclass a family."""
+    """A network, its losses, its samples and its measure; one subclass a family.
 
-    def __init__(self, config: TrainConfig) -> None:
+    Attributes:
+        counts: (tasks, blocks, J) int64, how often each expert was chosen since the last check.
+    """
+
+    counts: Tensor
+
+    def __init__(self, config: TrainConfig, layout: parallel.Layout | None = None) -> None:
         super().__init__()
         self.config = config
+        self.layout = layout or parallel.Layout(config.batch, config.accumulate)
         self.model: Network = create_model(config.model, **config.model_options)
         if config.init is not None:
             self.taken = start_from(self.model, Path(config.init))
@@ -31,14 +39,67 @@ class Task(L.LightningModule):
                 raise UsageError(f"frozen names {prefix!r}, but no parameter begins like that.")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        if not self._trained:
+            raise UsageError("frozen names every parameter, so there is nothing to train.")
+        self._numbers = range(0)
+
+    # ------------------------------------------------------------ what a family says
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The tasks that `counts` tells apart."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[str]:
+        """The blocks that route, in order of execution."""
 
     @abstractmethod
     def samples(self) -> Dataset[Any]:
         """Training samples by number, each a function of the seed and its number alone."""
 
     @abstractmethod
-    def measure(self) -> dict[str, float]:
-        """Quality of the present weights on the validation pictures; prints details if any."""
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """The terms of the loss, weighted; their sum is minimised. Counts the experts."""
+
+    @abstractmethod
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """Name and value for each validation picture of this process's share."""
+
+    @abstractmethod
+    def pictures(self) -> dict[str, Tensor]:
+        """What the present weights do, to look at: (3, H, W) in [0, 1] by name."""
+
+    # ------------------------------------------------------------ steps
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One part of a step: the loss, and everything random a function of the step."""
+        part = batch_idx % self.layout.accumulate
+        places = self.layout.places(parallel.rank(), part)
+        first = self.global_step * self.layout.batch
+        self._numbers = range(first + places.start, first + places.stop)
+        # What a network draws by itself (SwinIR's skipped branches) comes from torch's own state.
+        torch.manual_seed((self.config.seed << 40) + self._numbers.start)
+        terms = self.loss(batch)
+        if self.global_step % 50 == 0:
+            self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
+        return torch.stack(list(terms.values())).sum() + parallel.touch(self._trained)
+
+    def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
+        """(B, *shape) random numbers, each sample's a function of the seed and its number.
+
+        Args:
+            shape: of one sample's.
+            normal: standard normal instead of uniform in [0, 1).
+        """
+        draw = torch.randn if normal else torch.rand
+        rows = []
+        for number in self._numbers:
+            seed = (self.config.seed << 40) + number
+            rows.append(draw(*shape, generator=torch.Generator().manual_seed(seed)))
+        return torch.stack(rows).to(self.device)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
@@ -50,7 +111,7 @@ class Task(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Linear warm-up, then cosine over the run's own length."""
         config = self.config
-        optimizer = self.optimizer([p for p in self.model.parameters() if p.requires_grad])
+        optimizer = self.optimizer(self._trained)
 
         def factor(step: int) -> float:
             if step < config.warmup_steps:
@@ -65,10 +126,48 @@ class Task(L.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def step_noise(self) -> torch.Generator:
-        """Randomness of the present step, the same in a run that was resumed."""
-        seed = self.config.seed * 1_000_003 + self.global_step
-        return torch.Generator(self.device).manual_seed(seed)
+    # ------------------------------------------------------------ measuring
+
+    def measure(self) -> dict[str, float]:
+        """Means of `scores` over all processes' pictures, and the shares of the experts."""
+        values: dict[str, list[float]] = {}
+        for name, value in parallel.gathered(list(self.scores())):
+            values.setdefault(name, []).append(value)
+        notes = {name: sum(found) / len(found) for name, found in values.items()}
+        for name, counts in zip(self.names, self.counts, strict=True):
+            shares = counts.sum(dim=0) / counts.sum().clamp_min(1)
+            for expert, share in enumerate(shares.tolist()):
+                notes[f"share_{name}_{expert}"] = share
+        return notes
+
+    def expert_table(self) -> str:
+        """Share of each expert in each block for each task since the last table, in %."""
+        lines = ["experts by task, % of the training samples, blocks in order:"]
+        for name, counts in zip(self.names, self.counts, strict=True):
+            shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
+            blocks = [" ".join(f"{value:3.0f}" for value in block) for block in shares.tolist()]
+            lines.append(f"  {name:14} {' | '.join(blocks)}")
+        return "\n".join(lines)
+
+    def idle_experts(self, high: float = 0.9, low: float = 0.01, least: int = 200) -> list[str]:
+        """A sentence for each expert that did nearly everything or nothing in its block.
+
+        Blocks with fewer than `least` choices since the last check, or one expert, are left out.
+        """
+        sentences = []
+        for block, counts in zip(self.blocks, self.counts.sum(dim=0), strict=True):
+            total = int(counts.sum())
+            if total < least or len(counts) == 1:
+                continue
+            for expert, share in enumerate((counts / total).tolist()):
+                if low <= share <= high:
+                    continue
+                word = "nearly all" if share > high else "nearly none"
+                sentences.append(
+                    f"expert {expert} of {block} got {100 * share:.1f} % of the choices, {word}: "
+                    "see 'When an expert dies' in docs/training.md."
+                )
+        return sentences
 
 
 def start_from(model: torch.nn.Module, path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 import math
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -22,7 +23,8 @@ class TrainConfig:
     exclude: tuple[str, ...] = ()  # file names left out of training
     validation: str | None = None  # a folder of pictures to measure on while it runs
     patch: int = 32  # side of a training patch, pixels of the network's input
-    batch: int = 16  # patches a step
+    batch: int = 16  # patches a step, of all processes and accumulated parts together
+    accumulate: int = 1  # parts that a process's share of the batch is worked on in, for memory
     max_steps: int = 10000  # length of the learning-rate schedule and of the run
     warmup_steps: int = 100  # linear rise of the learning rate
     learning_rate: float = 1e-4  # peak
@@ -30,14 +32,27 @@ class TrainConfig:
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.999  # decay of the averaged weights; what is validated and saved
     check_every: int = 500  # steps between validations and checkpoints
+    skips: int = 20  # steps in a row that may be left out as not finite before the run is stopped
+    precision: str = "float32"  # or bfloat16: matrix products and convolutions in half precision
+    compile: bool = False  # the encoder by torch.compile; where it helps, see docs/training.md
+    workers: int = 0  # processes that prepare samples, for each that trains
     seed: int = 0  # of the data and the noise
     licence: str = "Apache-2.0"  # of the weights that come out
     data: str = "not stated"  # one line on the training data, for the card
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
-        for name in ("patch", "batch", "max_steps", "check_every"):
+        for name in ("patch", "batch", "accumulate", "max_steps", "check_every", "skips"):
             self._at_least_one(name)
+        if not 0 <= self.seed < 1 << 20:
+            raise UsageError(f"seed is {self.seed}, but must lie in 0..1048575.")
+        if self.workers < 0:
+            raise UsageError(f"workers is {self.workers}, but must be 0 or more.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise UsageError(
+                f"precision is {self.precision!r}, but must be float32 or bfloat16 (float16 is "
+                "not offered: bfloat16 needs no scaling of the loss)."
+            )
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
         self._positive("learning_rate", self.learning_rate)
@@ -51,8 +66,12 @@ class TrainConfig:
             raise UsageError(f"{name} is {getattr(self, name)}, but must be above 0.")
 
     @staticmethod
-    def from_yaml(path: Path) -> "TrainConfig":
+    def from_yaml(path: Path, changes: Sequence[str] = ()) -> "TrainConfig":
         """Read a configuration; relative folders are taken from the current directory.
+
+        Args:
+            path: of the YAML file.
+            changes: "key=value" each, the value in YAML; "tasks.haze=2" reaches into a field.
 
         Raises:
             UsageError: for a missing file or an unknown or missing field, by name.
@@ -65,6 +84,8 @@ class TrainConfig:
             raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
+        for change in changes:
+            _set(values, change)
         return TrainConfig.from_dict(values, str(path))
 
     @staticmethod
@@ -180,6 +201,26 @@ class RestorationConfig(TrainConfig):
                 raise UsageError(
                     f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
                 )
+
+
+def _set(values: Any, change: str) -> None:
+    """Put one "key=value" into what was read of a file."""
+    import yaml
+
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {change!r} is not of the form key=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {change!r}: the value is not valid YAML ({error}).") from error
+    for part in parts[:-1]:
+        if not isinstance(values, dict) or not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"--set {change!r}: {part!r} has no fields within.")
+        values = values[part]
+    if isinstance(values, dict):
+        values[parts[-1]] = value
 
 
 def _repairs(name: Any) -> bool:

@@ -1,5 +1,6 @@
 """Training of the mixtures that enlarge (MoEISR)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from pixperts.data import ArbitraryScale, Sample, load_photos
 from pixperts.errors import UsageError
 from pixperts.evaluate import SuperResolutionSet
+from pixperts.expert_maps import draw
 from pixperts.losses import (
     balance_loss,
     distillation_loss,
@@ -18,6 +20,7 @@ from pixperts.losses import (
 )
 from pixperts.metrics import psnr
 from pixperts.models import MoEISR
+from pixperts.parallel import Layout, averaged, processes, rank, together
 from pixperts.task import Task
 from pixperts.train_config import UpscalingConfig
 
@@ -28,9 +31,10 @@ class SuperResolutionTask(Task):
     config: UpscalingConfig
     model: MoEISR
 
-    def __init__(self, config: UpscalingConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: UpscalingConfig, layout: Layout | None = None) -> None:
+        super().__init__(config, layout)
         experts = len(self.model.experts)
+        self.counts = torch.zeros(1, 1, experts, dtype=torch.int64)
         target = config.balance_target or (1 / experts,) * experts
         if len(target) != experts or abs(sum(target) - 1) > 1e-6 or min(target) <= 0:
             raise UsageError(
@@ -43,6 +47,16 @@ class SuperResolutionTask(Task):
             pictures = SuperResolutionSet.open(config.validation)
             for scale in config.validation_scales:
                 self.sets[scale] = [pictures.pair(i, scale) for i in range(len(pictures))]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """There is one task."""
+        return ("enlarging",)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """One mapper decides for every pixel."""
+        return ("the mapper",)
 
     def samples(self) -> ArbitraryScale:
         """LR patches with pixel queries, made from the photos on the fly."""
@@ -58,8 +72,8 @@ class SuperResolutionTask(Task):
             seed=config.seed,
         )
 
-    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        """One step; loss terms and expert shares are logged."""
+    def loss(self, batch: Sample) -> dict[str, Tensor]:
+        """The weighted terms; the choices of the pixels that were asked for are counted."""
         config, step = self.config, self.global_step
         frozen_encoder = any("encoder".startswith(prefix) for prefix in config.frozen)
         with torch.set_grad_enabled(not frozen_encoder):
@@ -68,25 +82,25 @@ class SuperResolutionTask(Task):
         colours, logits = self.model.query(lr, batch.positions, batch.size, features)
         errors = (colours - batch.target[:, :, None]).abs()  # (B, Q, J, 3)
         if logits is None:
-            loss = errors.mean()
-            self.log_dict({"loss/l1": loss})
-            return loss
+            return {"l1": errors.mean()}
         start, end = config.temperature
         temperature = start * (end / start) ** min(1.0, step / config.max_steps)
-        noise = self.step_noise()
-        weights = gumbel_weights(logits.float(), temperature, hard=config.hard, generator=noise)
+        noise = self.noise(logits.shape[1:], normal=False)
+        weights = gumbel_weights(logits.float(), temperature, hard=config.hard, uniform=noise)
         mixed = (weights[..., None] * colours).sum(dim=2)  # (B, Q, 3)
         probabilities = logits.float().softmax(dim=-1).flatten(0, 1)  # (B * Q, J)
+        share = together(probabilities.mean(dim=0, keepdim=True))  # (processes, J)
         terms = {
             "l1": config.mixture_weight * (mixed - batch.target).abs().mean(),
             "experts": config.expert_weight * errors.mean(),
-            "balance": config.balance_weight * balance_loss(probabilities, self.balance_target),
+            "balance": config.balance_weight * balance_loss(share, self.balance_target),
             "cost": config.cost_weight * expected_cost(probabilities, self.costs),
         }
         squared = errors.detach().square().mean(dim=3)  # (B, Q, J)
         if config.routing_weight:
             routed = expected_error(probabilities, squared.flatten(0, 1))
-            terms["routing"] = config.routing_weight * routed
+            own = squared.mean() / averaged(squared.mean())  # it is relative to the batch's mean
+            terms["routing"] = config.routing_weight * own * routed
         if config.distillation_weight:
             distance = distillation_loss(colours, self.costs)
             terms["distillation"] = config.distillation_weight * distance
@@ -98,27 +112,32 @@ class SuperResolutionTask(Task):
             relative = counted / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
             prediction = predicted_error_loss(logits.float(), relative.clamp_max(20))
             terms["prediction"] = config.prediction_weight * prediction
-        loss = torch.stack(list(terms.values())).sum()
+        chosen = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
+        self.counts[0, 0] += chosen.cpu()
         if step % 50 == 0:
-            share = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
-            share = share.float() / len(probabilities)
-            self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
-            own = errors.detach().mean(dim=(0, 1, 3))
-            self.log_dict({f"share/{j}": value for j, value in enumerate(share)})
-            self.log_dict({f"l1/{j}": value for j, value in enumerate(own)})
-        return loss
+            means = errors.detach().mean(dim=(0, 1, 3))
+            self.log_dict({f"l1/{j}": value for j, value in enumerate(means)})
+        return terms
 
-    def measure(self) -> dict[str, float]:
-        """PSNR and mean cost at each validation scale, protocol y-shave."""
-        notes = {}
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """PSNR and mean cost of each picture at each validation scale, protocol y-shave."""
+        cases = [(s, lr, hr) for s, pairs in self.sets.items() for lr, hr in pairs]
+        for scale, lr, hr in cases[rank() :: processes()]:
+            output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
+            image = output.image[0].clamp(0, 1).cpu()
+            yield f"psnr_x{scale}", psnr(image, hr, "y-shave", scale)
+            for routing in output.routings:
+                yield f"cost_x{scale}", routing.mean_cost
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For each validation scale the first picture: enlarged, original, map of its experts."""
+        shown = {}
         for scale, pairs in self.sets.items():
-            values, costs = [], []
-            for lr, hr in pairs:
-                output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
-                image = output.image[0].clamp(0, 1).cpu()
-                values.append(psnr(image, hr, "y-shave", scale))
-                costs += [routing.mean_cost for routing in output.routings]
-            notes[f"psnr_x{scale}"] = sum(values) / len(values)
-            if costs:
-                notes[f"cost_x{scale}"] = sum(costs) / len(costs)
-        return notes
+            lr, hr = pairs[0]
+            output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
+            parts = [output.image[0].clamp(0, 1).cpu(), hr]
+            for routing in output.routings:
+                sketch = draw(routing, legend=False)  # (H, W, 3)
+                parts.append(torch.from_numpy(sketch).permute(2, 0, 1).float() / 255)
+            shown[f"x{scale}"] = torch.cat(parts, dim=2)
+        return shown

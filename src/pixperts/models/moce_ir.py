@@ -185,6 +185,13 @@ class MoCEIR(nn.Module):
         return [block for stage in self.dec for block in _layers(stage)]
 
     @property
+    def block_names(self) -> list[str]:
+        """Names of the decoder blocks in the order of execution, as their routings have them."""
+        config = self.config
+        levels = reversed(range(LEVELS - 1))
+        return [f"level {x} block {n}" for x in levels for n in range(config.decoder_blocks[x])]
+
+    @property
     def complexities(self) -> tuple[tuple[float, ...], ...]:
         """Parameters of each expert relative to the largest, for each decoder block."""
         return tuple(block.adapter.complexity for block in self.decoder_blocks)
@@ -193,7 +200,7 @@ class MoCEIR(nn.Module):
         self,
         image: Tensor,
         *,
-        noise: bool | torch.Generator = True,
+        noise: bool | torch.Generator | Tensor = True,
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
@@ -203,7 +210,8 @@ class MoCEIR(nn.Module):
         Args:
             image: (B, 3, H, W) in [0, 1], any size from 1x1; padded inside to multiples of 8.
             noise: of the routers, in training mode only: drawn from this generator, or from
-                torch's own, or left out. Never any in evaluation mode.
+                torch's own, or left out, or given: (blocks, B, J) standard normal numbers. Never
+                any in evaluation mode.
             pinned: routings of an earlier pass, one for each decoder block, to be used again (for
                 tiles of one picture); for one picture or for as many as there are.
             masked: run every expert on every picture and mask (slow; the oracle of the tests).
@@ -258,7 +266,7 @@ class MoCEIR(nn.Module):
     def _run(
         self,
         image: Tensor,
-        noise: bool | torch.Generator,
+        noise: bool | torch.Generator | Tensor,
         pinned: Sequence[Routing] | None,
         masked: bool,
         census: Census | None,
@@ -282,23 +290,26 @@ class MoCEIR(nn.Module):
         for level in self.dec:
             up, merge, stage = cast(nn.ModuleList, level)
             x = merge(torch.cat([up(x), skips.pop()], dim=1))
-            depth = len(skips)  # 0 at full resolution
-            for number, block in enumerate(cast(DecoderStage, stage).layers):
+            for block in cast(DecoderStage, stage).layers:
                 place = len(routings)
-                name = f"level {depth} block {number}"
+                name = self.block_names[place]
                 x, routing = block(x, embedding, noises[place], pins[place], name, masked, census)
                 routings.append(routing)
         residual = self.output(self.refinement(x, census))[:, :, :height, :width]
         return Output(image + residual.to(image.dtype), tuple(routings))
 
-    def _noise(self, noise: bool | torch.Generator, image: Tensor) -> Sequence[Tensor | None]:
+    def _noise(self, noise: bool | torch.Generator | Tensor, image: Tensor) -> Sequence[Tensor | None]:
         """Noise of each router (B, J), or None for each."""
         blocks = sum(self.config.decoder_blocks)
         if not self.training or noise is False:
             return [None] * blocks
+        shape = (blocks, len(image), len(self.config.windows))
+        if isinstance(noise, Tensor):
+            if noise.shape != shape:
+                raise UsageError(f"noise has shape {tuple(noise.shape)}, but must be {shape}.")
+            return list((noise * self.config.router_noise).to(image.device))
         generator = noise if isinstance(noise, torch.Generator) else None
         device = image.device if generator is None else generator.device
-        shape = (blocks, len(image), len(self.config.windows))
         drawn = torch.randn(shape, generator=generator, device=device, dtype=torch.float32)
         return list((drawn * self.config.router_noise).to(image.device))
 

@@ -1,0 +1,243 @@
+"""What happens around the steps of a training: guard, stop, report, keep."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+from pixperts import checkpoint, parallel
+from pixperts.errors import DataError
+from pixperts.task import Task
+from pixperts.train_config import TrainConfig
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint of a run to go on from: the last, or the one before where it is missing."""
+    found = (folder / name for name in (LAST, PREVIOUS))
+    return next((path for path in found if path.is_file()), None)
+
+
+class Guard(Callback):
+    """Limits the gradient's norm; a step whose gradient is not finite is left out and counted.
+
+    The norm is that of the averaged gradient, so all processes decide alike. A loss that is not
+    finite shows there, and so does an overflow that the loss does not show. Without gradients the
+    optimiser leaves weights and moments as they are.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.clip, self.limit = config.clip, config.skips
+        self.skipped, self.in_a_row = 0, 0
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
+    ) -> None:
+        """After the backward pass of a whole step."""
+        parameters = [p for p in pl_module.parameters() if p.grad is not None]
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.clip))
+        if math.isfinite(norm):
+            self.in_a_row = 0
+            if trainer.global_step % 50 == 0:
+                pl_module.log("step/gradient_norm", norm)
+            return
+        for parameter in parameters:
+            parameter.grad = None
+        self.skipped += 1
+        self.in_a_row += 1
+        if self.in_a_row >= self.limit:
+            raise DataError(
+                f"the gradient was not finite in {self.in_a_row} steps in a row, up to step "
+                f"{trainer.global_step + 1}: lower learning_rate, or look for broken pictures in "
+                "the training data; the checkpoint is of an earlier step."
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts, so that a resumed run stops where the uninterrupted one does."""
+        return {"skipped": self.skipped, "in_a_row": self.in_a_row}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Of `state_dict`."""
+        self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
+
+
+class Stopper(Callback):
+    """Ends a run after a whole step: at its last, after a time, or when it is asked to by a signal.
+
+    What is there is then validated and kept. A second interrupt ends the run at once.
+    """
+
+    def __init__(self, accumulate: int, limit: timedelta | None = None) -> None:
+        self.accumulate, self.limit, self.asked = accumulate, limit, False
+        self.started = time.monotonic()
+        self._before: dict[int, Any] = {}
+
+    def setup(self, *_: Any, **__: Any) -> None:
+        """Listen, where this is the main thread."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) == signal.SIG_IGN:  # as a shell sets it for background jobs
+                continue
+            try:
+                self._before[number] = signal.signal(number, self._ask)
+            except ValueError:  # another thread
+                return
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        """Put back what listened before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Only after whole steps: a part of one cannot be resumed."""
+        if (batch_idx + 1) % self.accumulate:
+            return
+        late = self.limit is not None and time.monotonic() - self.started > self.limit.total_seconds()
+        over = trainer.global_step >= trainer.max_steps
+        if over or parallel.any_process(late or self.asked):
+            trainer.should_stop = True
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+class Pace(Callback):
+    """Samples a second, and the share of the time that is spent waiting for them."""
+
+    def __init__(self, batch: int, accumulate: int) -> None:
+        self.samples_a_part = batch / accumulate
+        self._reset()
+
+    def _reset(self) -> None:
+        self.waited, self.worked, self.parts = 0.0, 0.0, 0
+        self._mark: float | None = None
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """What has passed since the last batch was waiting; validation is not counted."""
+        now = time.perf_counter()
+        if self._mark is not None:
+            self.waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """What has passed since the batch came was work."""
+        now = time.perf_counter()
+        if self._mark is not None:
+            self.worked += now - self._mark
+        self.parts += 1
+        self._mark = now
+
+    def on_validation_start(self, *_: Any) -> None:
+        """The time of validation is neither."""
+        self._mark = None
+
+    def take(self) -> dict[str, float]:
+        """The figures since the last call."""
+        total = max(self.waited + self.worked, 1e-9)
+        figures = {
+            "samples_per_second": self.parts * self.samples_a_part / total,
+            "waiting_for_data": self.waited / total,
+        }
+        self._reset()
+        return figures
+
+
+class Keeper(Callback):
+    """After each stretch of steps: validate, print, log, write last.safetensors."""
+
+    def __init__(self, folder: Path, config: TrainConfig, pace: Pace, guard: Guard) -> None:
+        self.folder, self.config, self.pace, self.guard = folder, config, pace, guard
+        self.started = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Runs while the averaged weights are swapped in."""
+        assert isinstance(pl_module, Task)
+        step = trainer.global_step
+        pl_module.counts = parallel.summed(pl_module.counts)
+        model = pl_module.model.eval()
+        notes: dict[str, Any] = {"step": step} | pl_module.measure()
+        figures = self.pace.take() | {"skipped_steps": float(self.guard.skipped)}
+        for name, value in notes.items():
+            if name != "step":
+                pl_module.log(f"validation/{name}", value)
+        for name, value in figures.items():
+            pl_module.log(f"step/{name}", value)
+        if trainer.is_global_zero:
+            self._tell(trainer, pl_module, notes, figures)
+            card = checkpoint.Card(
+                name=self.config.model,
+                config={},
+                licence=self.config.licence,
+                data=self.config.data,
+                notes={"training": notes},
+            )
+            checkpoint.save(self.folder / "last.safetensors", model, card)
+            show(trainer, pl_module.pictures(), step)
+        pl_module.counts.zero_()
+        model.train()
+
+    def _tell(
+        self, trainer: L.Trainer, task: Task, notes: dict[str, Any], figures: dict[str, float]
+    ) -> None:
+        print(task.expert_table(), flush=True)
+        text = ", ".join(f"{k} {v:.3f}" for k, v in notes.items() if k[:5] not in ("step", "share"))
+        shown = {k: float(v) for k, v in trainer.logged_metrics.items() if k.startswith("loss/")}
+        terms = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+        minutes = (time.monotonic() - self.started) / 60
+        pace = (
+            f"{figures['samples_per_second']:.1f} samples/s, "
+            f"{100 * figures['waiting_for_data']:.0f} % waiting for data"
+        )
+        skipped = f", {self.guard.skipped} steps skipped" if self.guard.skipped else ""
+        line = "; ".join(part for part in (text, terms, pace + skipped) if part)
+        print(f"step {notes['step']}, {minutes:.1f} min: {line}", flush=True)
+        for sentence in task.idle_experts():
+            print(f"note: {sentence}", flush=True)
+
+
+def show(trainer: L.Trainer, pictures: dict[str, torch.Tensor], step: int) -> None:
+    """Hand pictures (3, H, W) to every logger."""
+    for logger in trainer.loggers:
+        for name, picture in pictures.items():
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(f"pictures/{name}", picture, step)
+            elif isinstance(logger, WandbLogger):
+                pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
+                logger.log_image(f"pictures/{name}", [pixels], step=step)
+
+
+class Saver(Callback):
+    """Keeps the last two checkpoints: written beside, renamed when whole.
+
+    Whatever moment the process is killed at, `newest` finds a whole one. It comes after the
+    callback that averages, whose weights are part of it.
+    """
+
+    def __init__(self, folder: Path, replace: Callable[[Path, Path], None] = os.replace) -> None:
+        self.folder, self.replace = folder, replace
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """At the end of a stretch, or where the run stops within one."""
+        part = self.folder / f".{LAST}.part"
+        trainer.save_checkpoint(part)  # waits for all processes
+        if trainer.is_global_zero:
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            if (self.folder / LAST).is_file():
+                self.replace(self.folder / LAST, self.folder / PREVIOUS)
+            self.replace(part, self.folder / LAST)
