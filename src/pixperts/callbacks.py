@@ -50,7 +50,7 @@ class Guard(Callback):
         if math.isfinite(norm):
             self.in_a_row = 0
             if trainer.global_step % 50 == 0:
-                pl_module.log("step/gradient_norm", norm)
+                log(trainer, {"step/gradient_norm": norm})
             return
         for parameter in parameters:
             parameter.grad = None
@@ -105,7 +105,9 @@ class Stopper(Callback):
         """Only after whole steps: a part of one cannot be resumed."""
         if (batch_idx + 1) % self.accumulate:
             return
-        late = self.limit is not None and time.monotonic() - self.started > self.limit.total_seconds()
+        late = (
+            self.limit is not None and time.monotonic() - self.started > self.limit.total_seconds()
+        )
         over = trainer.global_step >= trainer.max_steps
         if over or parallel.any_process(late or self.asked):
             trainer.should_stop = True
@@ -171,14 +173,12 @@ class Keeper(Callback):
         pl_module.counts = parallel.summed(pl_module.counts)
         model = pl_module.model.eval()
         notes: dict[str, Any] = {"step": step} | pl_module.measure()
-        figures = self.pace.take() | {"skipped_steps": float(self.guard.skipped)}
-        for name, value in notes.items():
-            if name != "step":
-                pl_module.log(f"validation/{name}", value)
-        for name, value in figures.items():
-            pl_module.log(f"step/{name}", value)
+        losses = pl_module.take_losses()
+        figures = self.pace.take() | {"skipped": float(self.guard.skipped)}
+        for group, values in (("validation", notes), ("loss", losses), ("step", figures)):
+            log(trainer, {f"{group}/{k}": float(v) for k, v in values.items() if k != "step"})
         if trainer.is_global_zero:
-            self._tell(trainer, pl_module, notes, figures)
+            self._tell(pl_module, notes, losses, figures)
             card = checkpoint.Card(
                 name=self.config.model,
                 config={},
@@ -192,12 +192,16 @@ class Keeper(Callback):
         model.train()
 
     def _tell(
-        self, trainer: L.Trainer, task: Task, notes: dict[str, Any], figures: dict[str, float]
+        self,
+        task: Task,
+        notes: dict[str, Any],
+        losses: dict[str, float],
+        figures: dict[str, float],
     ) -> None:
         print(task.expert_table(), flush=True)
         text = ", ".join(f"{k} {v:.3f}" for k, v in notes.items() if k[:5] not in ("step", "share"))
-        shown = {k: float(v) for k, v in trainer.logged_metrics.items() if k.startswith("loss/")}
-        terms = ", ".join(f"{k} {v:.4f}" for k, v in shown.items())
+        terms = ", ".join(f"{k} {v:.4f}" for k, v in losses.items())
+        terms = f"loss: {terms}" if terms else ""
         minutes = (time.monotonic() - self.started) / 60
         pace = (
             f"{figures['samples_per_second']:.1f} samples/s, "
@@ -208,6 +212,12 @@ class Keeper(Callback):
         print(f"step {notes['step']}, {minutes:.1f} min: {line}", flush=True)
         for sentence in task.idle_experts():
             print(f"note: {sentence}", flush=True)
+
+
+def log(trainer: L.Trainer, values: dict[str, float]) -> None:
+    """Hand numbers to every logger; only the first process writes."""
+    for logger in trainer.loggers:
+        logger.log_metrics(values, trainer.global_step)
 
 
 def show(trainer: L.Trainer, pictures: dict[str, torch.Tensor], step: int) -> None:

@@ -12,8 +12,9 @@ from pixperts.errors import DataError
 from pixperts.losses import picture_weights, spectral_l1
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
-from pixperts.parallel import Layout, processes, rank, together
+from pixperts.models.moce_blocks import EncoderBlock
 from pixperts.pairs import TASK_SETS, Pair, match_folders, read_task_set
+from pixperts.parallel import Layout, processes, rank, together
 from pixperts.restoration_data import (
     Degraded,
     FilePairs,
@@ -126,6 +127,17 @@ class RestorationTask(Task):
             image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
             shown[task] = torch.cat([degraded, image, clean], dim=2)
         return shown
+
+    def sheet(self, batch: Degraded) -> Tensor:
+        """Degraded above, clean below."""
+        columns = torch.cat([batch.degraded, batch.clean], dim=2)  # (B, 3, 2 p, p)
+        return torch.cat(list(columns), dim=2)
+
+    def compile_parts(self) -> None:
+        """The transformer blocks of encoder, latent and refinement."""
+        for module in self.model.modules():
+            if isinstance(module, EncoderBlock):
+                module.compile(dynamic=False)
 
 
 def middle(photo: Tensor, side: int = 256) -> Tensor:

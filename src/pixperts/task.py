@@ -43,6 +43,8 @@ class Task(L.LightningModule):
         if not self._trained:
             raise UsageError("frozen names every parameter, so there is nothing to train.")
         self._numbers = range(0)
+        self._sums: dict[str, Tensor] = {}
+        self._parts = 0
 
     # ------------------------------------------------------------ what a family says
 
@@ -72,6 +74,14 @@ class Task(L.LightningModule):
     def pictures(self) -> dict[str, Tensor]:
         """What the present weights do, to look at: (3, H, W) in [0, 1] by name."""
 
+    @abstractmethod
+    def sheet(self, batch: Any) -> Tensor:
+        """A batch as one picture (3, H, W) in [0, 1], a column a sample."""
+
+    @abstractmethod
+    def compile_parts(self) -> None:
+        """Compile what neither routes nor changes its shape."""
+
     # ------------------------------------------------------------ steps
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -79,12 +89,13 @@ class Task(L.LightningModule):
         part = batch_idx % self.layout.accumulate
         places = self.layout.places(parallel.rank(), part)
         first = self.global_step * self.layout.batch
-        self._numbers = range(first + places.start, first + places.stop)
+        self._numbers = range(first + places.start, first + places.stop)[: len(batch[0])]
         # What a network draws by itself (SwinIR's skipped branches) comes from torch's own state.
         torch.manual_seed((self.config.seed << 40) + self._numbers.start)
         terms = self.loss(batch)
-        if self.global_step % 50 == 0:
-            self.log_dict({f"loss/{name}": value.detach() for name, value in terms.items()})
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach().cpu()
+        self._parts += 1
         return torch.stack(list(terms.values())).sum() + parallel.touch(self._trained)
 
     def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
@@ -139,6 +150,11 @@ class Task(L.LightningModule):
             for expert, share in enumerate(shares.tolist()):
                 notes[f"share_{name}_{expert}"] = share
         return notes
+
+    def take_losses(self) -> dict[str, float]:
+        """Means of the terms of the loss since the last call, over all processes."""
+        sums, self._sums, parts, self._parts = self._sums, {}, self._parts, 0
+        return {k: float(parallel.averaged(v)) / max(1, parts) for k, v in sorted(sums.items())}
 
     def expert_table(self) -> str:
         """Share of each expert in each block for each task since the last table, in %."""

@@ -80,7 +80,8 @@ def train(
     layout.check()
     folder.mkdir(parents=True, exist_ok=True)
     keep_freed_memory()
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # hints, advertisements
+    for name in ("lightning.pytorch", "lightning.fabric"):  # hints, advertisements
+        logging.getLogger(name).setLevel(logging.WARNING)
     L.seed_everything(config.seed, verbose=False)
     task = task_of(config, layout)
     samples: Any = task.samples()

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.data import ArbitraryScale, Sample, load_photos
@@ -114,9 +115,6 @@ class SuperResolutionTask(Task):
             terms["prediction"] = config.prediction_weight * prediction
         chosen = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
         self.counts[0, 0] += chosen.cpu()
-        if step % 50 == 0:
-            means = errors.detach().mean(dim=(0, 1, 3))
-            self.log_dict({f"l1/{j}": value for j, value in enumerate(means)})
         return terms
 
     def scores(self) -> Iterator[tuple[str, float]]:
@@ -141,3 +139,18 @@ class SuperResolutionTask(Task):
                 parts.append(torch.from_numpy(sketch).permute(2, 0, 1).float() / 255)
             shown[f"x{scale}"] = torch.cat(parts, dim=2)
         return shown
+
+    def sheet(self, batch: Sample) -> Tensor:
+        """The LR patch above, below it those pixels of the photo that are asked for."""
+        side = int(batch.size.max())
+        columns = []
+        for lr, positions, target in zip(batch.lr, batch.positions, batch.target, strict=True):
+            asked = torch.zeros(3, side, side)
+            asked[:, positions[:, 0], positions[:, 1]] = target.t()
+            shown = F.interpolate(lr[None], (side, side), mode="nearest")[0]
+            columns.append(torch.cat([shown, asked], dim=1))
+        return torch.cat(columns, dim=2)
+
+    def compile_parts(self) -> None:
+        """The encoder."""
+        self.model.encoder.compile(dynamic=False)

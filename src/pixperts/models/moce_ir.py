@@ -298,7 +298,9 @@ class MoCEIR(nn.Module):
         residual = self.output(self.refinement(x, census))[:, :, :height, :width]
         return Output(image + residual.to(image.dtype), tuple(routings))
 
-    def _noise(self, noise: bool | torch.Generator | Tensor, image: Tensor) -> Sequence[Tensor | None]:
+    def _noise(
+        self, noise: bool | torch.Generator | Tensor, image: Tensor
+    ) -> Sequence[Tensor | None]:
         """Noise of each router (B, J), or None for each."""
         blocks = sum(self.config.decoder_blocks)
         if not self.training or noise is False:

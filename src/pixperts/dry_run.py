@@ -1,0 +1,85 @@
+"""What a training would be, without training: `pixperts train --dry-run`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixperts.image import from_float, write_image
+from pixperts.parallel import Layout
+from pixperts.task import Task
+from pixperts.train_config import TrainConfig
+from pixperts.training import task_of
+
+
+def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
+    """Build everything, work on one sample, and draw the first batch.
+
+    Args:
+        config: what would be trained.
+        folder: receives first_batch.png, and nothing else.
+        processes: among which the batch would be dealt.
+
+    Returns:
+        Lines of text: parameters, multiply-adds and memory of a step, data, the picture's path.
+
+    Raises:
+        UsageError, DataError, ModelError: as the training would.
+    """
+    layout = Layout(config.batch, config.accumulate, processes)
+    layout.check()
+    torch.manual_seed(config.seed)
+    task = task_of(config, layout)
+    samples: Any = task.samples()
+    batch = default_collate([samples[number] for number in range(layout.batch)])
+    one = type(batch)(*(field[:1] for field in batch))
+    multiply_adds, kept = cost_of(task, one)
+    trained = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in task.model.parameters())
+    # Weights and their average; gradients and two moments of those that are trained.
+    state = 4 * (2 * total + 3 * trained)
+    path = folder / "first_batch.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    sheet = task.sheet(batch).permute(1, 2, 0).clamp(0, 1).numpy()
+    write_image(path, from_float(sheet, "uint8"))
+    steps = config.max_steps
+    return "\n".join(
+        [
+            f"model: {config.model}, {total / 1e6:.2f} million parameters, "
+            f"{trained / 1e6:.2f} of them trained",
+            f"data: {samples.describe()}",
+            f"steps: {steps} of {config.batch} samples ({layout.local} a process and part), "
+            f"{steps * config.batch} in all",
+            f"work: {multiply_adds / 1e9:.2f} billion multiply-adds a sample, backward included; "
+            f"{multiply_adds * config.batch * steps / 1e15:.3f} * 10^15 in all",
+            f"memory, estimated: {state / 1e6:.0f} MB for weights and optimiser, "
+            f"{kept * layout.local / 1e6:.0f} MB of activations a process in float32",
+            f"first batch: {path}",
+        ]
+    )
+
+
+def cost_of(task: Task, batch: Any) -> tuple[float, int]:
+    """Multiply-adds of one step on a batch, and bytes that the forward pass keeps for the other."""
+    seen: set[int] = {p.data_ptr() for p in task.model.parameters()}
+    kept = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            held.append(tensor)
+            kept += storage.nbytes()
+        return tensor
+
+    held: list[Tensor] = []  # so that no address is given out twice
+    counter = FlopCounterMode(display=False)
+    with counter, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        task.training_step(batch, 0).backward()
+    task.take_losses()
+    task.counts.zero_()
+    return counter.get_total_flops() / 2, kept
