@@ -3,12 +3,13 @@
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -78,26 +79,28 @@ class Stopper(Callback):
     What is there is then validated and kept. A second interrupt ends the run at once.
     """
 
+    _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
     def __init__(self, accumulate: int, limit: timedelta | None = None) -> None:
         self.accumulate, self.limit, self.asked = accumulate, limit, False
         self.started = time.monotonic()
         self._before: dict[int, Any] = {}
 
-    def setup(self, *_: Any, **__: Any) -> None:
-        """Listen, where this is the main thread."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) == signal.SIG_IGN:  # as a shell sets it for background jobs
-                continue
-            try:
-                self._before[number] = signal.signal(number, self._ask)
-            except ValueError:  # another thread
-                return
+    def __enter__(self) -> Self:
+        self._before = {number: signal.getsignal(number) for number in self._SIGNALS}
+        return self
 
-    def teardown(self, *_: Any, **__: Any) -> None:
-        """Put back what listened before."""
+    def on_train_start(self, *_: Any) -> None:
+        """Listen, where this is the main thread; in place of Lightning, which would raise."""
+        for number in self._SIGNALS:
+            # A shell has background jobs ignore interrupts: so be it.
+            if signal.getsignal(number) != signal.SIG_IGN and _in_main_thread():
+                signal.signal(number, self._ask)
+
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before.clear()
+            if _in_main_thread():
+                signal.signal(number, handler)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -105,9 +108,8 @@ class Stopper(Callback):
         """Only after whole steps: a part of one cannot be resumed."""
         if (batch_idx + 1) % self.accumulate:
             return
-        late = (
-            self.limit is not None and time.monotonic() - self.started > self.limit.total_seconds()
-        )
+        passed = timedelta(seconds=time.monotonic() - self.started)
+        late = self.limit is not None and passed > self.limit
         over = trainer.global_step >= trainer.max_steps
         if over or parallel.any_process(late or self.asked):
             trainer.should_stop = True
@@ -116,6 +118,10 @@ class Stopper(Callback):
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class Pace(Callback):
@@ -175,7 +181,11 @@ class Keeper(Callback):
         notes: dict[str, Any] = {"step": step} | pl_module.measure()
         losses = pl_module.take_losses()
         figures = self.pace.take() | {"skipped": float(self.guard.skipped)}
-        for group, values in (("validation", notes), ("loss", losses), ("step", figures)):
+        groups = (
+            ("validation", notes), ("loss", losses), ("step", figures),
+            ("experts", pl_module.expert_shares()),
+        )  # fmt: skip
+        for group, values in groups:
             log(trainer, {f"{group}/{k}": float(v) for k, v in values.items() if k != "step"})
         if trainer.is_global_zero:
             self._tell(pl_module, notes, losses, figures)

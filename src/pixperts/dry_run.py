@@ -45,21 +45,33 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     sheet = task.sheet(batch).permute(1, 2, 0).clamp(0, 1).numpy()
     write_image(path, from_float(sheet, "uint8"))
-    steps = config.max_steps
+    count = config.max_steps * config.batch
     return "\n".join(
         [
-            f"model: {config.model}, {total / 1e6:.2f} million parameters, "
-            f"{trained / 1e6:.2f} of them trained",
+            f"model: {config.model}, {short(total)} parameters, {short(trained)} of them trained",
             f"data: {samples.describe()}",
-            f"steps: {steps} of {config.batch} samples ({layout.local} a process and part), "
-            f"{steps * config.batch} in all",
-            f"work: {multiply_adds / 1e9:.2f} billion multiply-adds a sample, backward included; "
-            f"{multiply_adds * config.batch * steps / 1e15:.3f} * 10^15 in all",
-            f"memory, estimated: {state / 1e6:.0f} MB for weights and optimiser, "
-            f"{kept * layout.local / 1e6:.0f} MB of activations a process in float32",
+            f"steps: {config.max_steps} of {config.batch} samples ({layout.local} a process and "
+            f"part), {count} in all",
+            f"work: {short(multiply_adds)} multiply-adds a sample in matrix products and "
+            f"convolutions, backward included; {short(multiply_adds * count)} in all",
+            f"memory, estimated: {short(state)}B for weights and optimiser, "
+            f"{short(kept * layout.local)}B of activations a process in float32",
             f"first batch: {path}",
         ]
     )
+
+
+def short(number: float) -> str:
+    """Three digits and a prefix.
+
+    Example:
+        >>> short(1_104_000), short(999), short(2.5e15)
+        ('1.1 M', '999', '2.5 P')
+    """
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {prefix}"
+    return f"{number:.3g}"
 
 
 def cost_of(task: Task, batch: Any) -> tuple[float, int]:

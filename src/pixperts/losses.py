@@ -154,7 +154,8 @@ def picture_weights(image: Tensor, target: Tensor, level: float) -> Tensor:
         (B,) 2 * level / (e_b + level), without gradient.
 
     Example:
-        >>> picture_weights(torch.tensor([0.0, 0.06]).view(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), 0.02)
+        >>> image = torch.tensor([0.0, 0.06])[:, None, None, None]
+        >>> picture_weights(image, torch.zeros(2, 1, 1, 1), 0.02)
         tensor([2.0000, 0.5000])
     """
     errors = (image - target).detach().abs().flatten(1).mean(dim=1)

@@ -119,7 +119,7 @@ def together(rows: Tensor) -> Tensor:
     For losses that are no mean over samples: computed from these, on every process alike, their
     gradients averaged over the processes are those of one process with the whole batch.
     """
-    return rows if processes() == 1 else cast(Tensor, _Together.apply(rows))
+    return rows if processes() == 1 else cast(Tensor, _Together.apply(rows))  # type: ignore[no-untyped-call]
 
 
 def summed(values: Tensor) -> Tensor:

@@ -156,6 +156,16 @@ class Task(L.LightningModule):
         sums, self._sums, parts, self._parts = self._sums, {}, self._parts, 0
         return {k: float(parallel.averaged(v)) / max(1, parts) for k, v in sorted(sums.items())}
 
+    def expert_shares(self) -> dict[str, float]:
+        """Share of each expert since the last check, as task/block/expert."""
+        shares = self.counts / self.counts.sum(dim=2, keepdim=True).clamp_min(1)
+        return {
+            f"{name}/{block}/{expert}": value
+            for name, blocks in zip(self.names, shares.tolist(), strict=True)
+            for block, values in zip(self.blocks, blocks, strict=True)
+            for expert, value in enumerate(values)
+        }
+
     def expert_table(self) -> str:
         """Share of each expert in each block for each task since the last table, in %."""
         lines = ["experts by task, % of the training samples, blocks in order:"]

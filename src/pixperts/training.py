@@ -86,6 +86,7 @@ def train(
     task = task_of(config, layout)
     samples: Any = task.samples()
     pace, guard = Pace(config.batch, config.accumulate), Guard(config)
+    stopper = Stopper(config.accumulate, max_time)
     # Buffers are constants here, and averaging whole numbers would truncate them.
     averaging = EMAWeightAveraging(decay=config.ema, use_buffers=False)
     trainer = L.Trainer(
@@ -99,7 +100,7 @@ def train(
         accumulate_grad_batches=config.accumulate,
         # `averaging` swaps the weights back at the end of the validation: `Keeper` comes before it.
         callbacks=[
-            pace, guard, Stopper(config.accumulate, max_time), LearningRateMonitor(),
+            pace, guard, stopper, LearningRateMonitor(),
             Keeper(folder, config, pace, guard), averaging, Saver(folder),
         ],
         logger=_loggers(folder, wandb),
@@ -115,20 +116,21 @@ def train(
     if config.compile:
         task.compile_parts()
     sampler = FromStep(lambda: trainer.global_step, config.check_every, layout)
-    loader = DataLoader(
-        samples,
-        batch_size=layout.local,
-        sampler=sampler,
-        num_workers=config.workers,
-        pin_memory=torch.cuda.is_available(),
-    )
-    probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `Keeper`
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stopper:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+        warnings.filterwarnings("ignore", message=".*worker processes in total.*")  # as asked for
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
         # `FromStep` goes on from the step itself, which Lightning cannot know.
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+        loader = DataLoader(
+            samples,
+            batch_size=layout.local,
+            sampler=sampler,
+            num_workers=config.workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `Keeper`
         trainer.fit(task, loader, probe, ckpt_path=_whole(start) if resume else None,
                     weights_only=True if resume else None)  # fmt: skip
     return folder / "last.safetensors"

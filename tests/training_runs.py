@@ -1,0 +1,90 @@
+"""Short runs of both families on synthetic photos, for the tests of the engine."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pixperts import checkpoint
+from pixperts.image import write_image
+from pixperts.train_config import TrainConfig
+
+RUNS: dict[str, dict[str, Any]] = {
+    "enlarging": {
+        "model": "moeisr-tiny",
+        "model_options": {
+            "encoder_options": {"channels": 8, "blocks": 1},
+            "width": 8,
+            "depths": [0, 1],
+            "widths": [8, 8],
+            "mapper_width": 4,
+            "mapper_layers": 2,
+        },
+        "patch": 8,
+        "queries": 32,
+        "validation_scales": [2],
+        "expert_weight": 0.1,
+        "cost_weight": 0.01,
+        "routing_weight": 0.1,
+        "distillation_weight": 0.01,
+        "prediction_weight": 0.01,
+    },
+    # Three experts and a batch of four: with two processes, some expert gets none on each.
+    "repair": {
+        "model": "moce-ir-tiny",
+        "model_options": {
+            "dim": 8,
+            "encoder_blocks": [1, 0, 1],
+            "latent_blocks": 1,
+            "decoder_blocks": [1, 1, 1],
+            "refinement_blocks": 0,
+            "heads": [1, 1, 2, 2],
+            "windows": [4, 8, 16],
+            "rank_divisors": [4, 2, 1],
+        },
+        "patch": 16,
+        "tasks": {"noise50": 1, "low_light": 1, "blur": 1},
+        "validation_tasks": ["noise25"],
+        "validation_images": 1,
+    },
+}
+COMMON: dict[str, Any] = {
+    "batch": 4,
+    "max_steps": 6,
+    "warmup_steps": 2,
+    "learning_rate": 1e-3,
+    "ema": 0.5,
+    "check_every": 3,
+}
+
+
+def make_photos(folder: Path) -> Path:
+    """Three photos of waves, 128 pixels a side."""
+    y, x = np.mgrid[:128, :128]
+    for number in range(3):
+        waves = [np.sin(x / (3 + number + c) + y / (5 + c)) for c in range(3)]
+        write_image(folder / f"{number}.png", (127 + 100 * np.stack(waves, -1)).astype(np.uint8))
+    return folder
+
+
+def values_of(family: str, photos: Path, **changes: Any) -> dict[str, Any]:
+    """A run as plain data."""
+    return RUNS[family] | COMMON | {"photos": [str(photos)]} | changes
+
+
+def config_of(family: str, photos: Path, **changes: Any) -> TrainConfig:
+    """A run as its configuration."""
+    return TrainConfig.from_dict(values_of(family, photos, **changes), family)
+
+
+def weights_in(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights that a run wrote."""
+    return checkpoint.load(folder / "last.safetensors")[0].state_dict()
+
+
+def difference(first: Path, second: Path) -> float:
+    """The largest between the weights of two runs."""
+    a, b = weights_in(first), weights_in(second)
+    assert a.keys() == b.keys()
+    return max(float((a[key] - b[key]).abs().max()) for key in a)
