@@ -6,21 +6,18 @@ reader raises DataError, in one sentence, for the folder that is missing or empt
 that lack a partner, share a name, cannot be read or differ in size from their partner.
 """
 
-import contextlib
 import os
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from pixperts.codec import libvips, open_image, sniff
 from pixperts.degradations import COMPOSITIONS, TASKS
 from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.image import SUFFIXES, Pixels, from_float, read_image, to_float
+from pixperts.image import SUFFIXES
+from pixperts.pictures import PictureFile, picture_size, read_opaque
+from pixperts.shards import is_packed, read_pair_shards
 
 # How often the released code of MoCE-IR lists each task's pairs in an epoch. AIO-5 is scored at
 # noise level 25, but its released training command names 15 and 50 as well.
@@ -89,8 +86,8 @@ class Pair:
     key of `degradations.TASKS`.
     """
 
-    clean: Path
-    degraded: Path | None
+    clean: PictureFile
+    degraded: PictureFile | None
     task: str
 
     def __post_init__(self) -> None:
@@ -224,10 +221,10 @@ def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
     RESIDE's frame of 10 pixels loses it where the task is "haze". Raises DataError for an alpha
     channel or different sizes, ImageError for a file that cannot be read.
     """
-    clean = _read_rgb(pair.clean)
+    clean = read_opaque(pair.clean)
     if pair.degraded is None:
         return None, clean
-    degraded = _read_rgb(pair.degraded)
+    degraded = read_opaque(pair.degraded)
     (height, width), (rows, columns) = degraded.shape[1:], clean.shape[1:]
     if not _fits(pair.task, (width, height), (columns, rows)):
         raise DataError(
@@ -315,44 +312,9 @@ def _pictures(folder: Path, kind: str) -> list[Path]:
     return sorted(found)
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(file: PictureFile) -> tuple[int, int] | None:
     """Width and height as seen, from the header; None for what cannot be read."""
     try:
-        if header := _bmp_header(path):
-            height, width = _map_bmp(path, header).shape[:2]
-            return width, height
-        image = open_image(path, sniff(path))
-    except (ImageError, libvips().Error):
+        return picture_size(file)
+    except ImageError:
         return None
-    turned = image.get_typeof("orientation") and image.get("orientation") in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else (image.width, image.height)
-
-
-def _read_rgb(path: Path) -> Tensor:
-    header = _bmp_header(path)
-    pixels = np.array(_map_bmp(path, header)) if header else read_image(path).pixels
-    if pixels.shape[2] not in (1, 3):
-        raise DataError(f"{path} has an alpha channel: convert it to grey or RGB without alpha.")
-    if pixels.dtype != np.uint8:
-        pixels = from_float(to_float(pixels), np.uint8)
-    rgb = torch.from_numpy(pixels).permute(2, 0, 1)  # (H, W, C) -> (C, H, W)
-    return rgb.expand(3, -1, -1).contiguous()  # (3, H, W)
-
-
-def _bmp_header(path: Path) -> bytes | None:
-    with contextlib.suppress(OSError), path.open("rb") as handle:
-        return handle.read(54) if handle.read(2) == b"BM" else None
-    return None
-
-
-def _map_bmp(path: Path, header: bytes) -> Pixels:
-    # The Waterloo Exploration Database (WED) is published as BMP, which libvips does not read.
-    with contextlib.suppress(struct.error):
-        start, size, width, height, _, *kind = struct.unpack_from("<IIiiHHI", header, 8)
-        shape = (abs(height), (3 * width + 3) // 4 * 4)  # (H, stride)
-        whole = path.stat().st_size >= start + shape[0] * shape[1]
-        if size >= 40 and width > 0 and height != 0 and kind == [24, 0] and whole:
-            rows = np.memmap(path, np.uint8, "r", start, shape)  # blue first
-            pixels = rows[:: -1 if height > 0 else 1, : 3 * width].reshape(-1, width, 3)
-            return pixels[..., ::-1]  # (H, W, 3)
-    raise ImageError(f"{path} is cut short or no plain 24-bit BMP: convert it to PNG.")
