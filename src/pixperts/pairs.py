@@ -57,6 +57,17 @@ _TITLES = {
     "cdd11": "mixtures (CDD-11)",
 }
 
+_NOISES = ("noise15", "noise25", "noise50")
+_TASKS_OF: Mapping[str, tuple[str, ...]] = {
+    "denoise": _NOISES,
+    "rain": ("rain",),
+    "haze": ("haze",),
+    "blur": ("blur",),
+    "low_light": ("low_light",),
+    "cdd11": tuple(COMPOSITIONS),
+}
+PACKED = "packed"  # among the layouts: shards of whatever the others do not name
+
 # Degraded and clean folder below a layout's root; the first two that exist are read.
 _FOLDERS = {
     "rain": (("rainy", "gt"), ("rain", "norain"), ("input", "target")),
@@ -96,6 +107,16 @@ class Pair:
             raise UsageError(f"There is no degradation {self.task!r} to make: choose from {known}.")
 
 
+class PairingError(DataError):
+    """Pictures that do not pair up: `faults` (file, reason), and the `pairs` that do."""
+
+    def __init__(
+        self, message: str, faults: Sequence[tuple[str, str]] = (), pairs: Sequence[Pair] = ()
+    ) -> None:
+        super().__init__(message)
+        self.faults, self.pairs = list(faults), list(pairs)
+
+
 def match_folders(degraded: Path, clean: Path, task: str = "pair") -> list[Pair]:
     """Pair two folders of equal trees: same relative path, whatever the suffix.
 
@@ -117,9 +138,15 @@ def read_denoise(root: Path) -> list[Pair]:
     folders = named if any(folder.is_dir() for folder in named) else [root]
     _need(root, "denoise", folders)
     photos = [path for folder in folders for path in _pictures(folder, "denoise")]
-    if faults := _fault("unreadable", [path for path in photos if _size(path) is None]):
-        raise DataError(f"{root} holds pictures that do not serve: {faults[0]}; replace these.")
-    return [Pair(path, None, task) for task in ("noise15", "noise25", "noise50") for path in photos]
+    bad = {path: "unreadable" for path in photos if _size(path) is None}
+    pairs = [Pair(path, None, task) for task in _NOISES for path in photos if path not in bad]
+    if faults := _fault("unreadable", list(bad)):
+        raise PairingError(
+            f"{root} holds pictures that do not serve: {faults[0]}; replace these.",
+            [(str(path), what) for path, what in bad.items()],
+            pairs,
+        )
+    return pairs
 
 
 def read_rain(root: Path) -> list[Pair]:
@@ -183,7 +210,30 @@ def read_cdd11(root: Path) -> list[Pair]:
     base = next((place for place in places if place.is_dir()), root)
     _need(base, "cdd11", [base / "clear", *(base / task for task in COMPOSITIONS)])
     trees = {task: _tree(base / task, "cdd11") for task in ("clear", *COMPOSITIONS)}
-    return [pair for task in COMPOSITIONS for pair in _join(trees[task], trees["clear"], task)]
+    pairs, errors = [], []
+    for task in COMPOSITIONS:
+        try:
+            pairs += _join(trees[task], trees["clear"], task)
+        except PairingError as error:
+            pairs += error.pairs
+            errors.append(error)
+    if errors:
+        faults = dict.fromkeys(fault for error in errors for fault in error.faults)
+        raise PairingError(errors[0].args[0], list(faults), pairs)
+    return pairs
+
+
+def read_packed(root: Path) -> list[Pair]:
+    """Pairs of a .tar file or a folder of shards, in order, once for each of their tasks.
+
+    Raises DataError for a damaged shard or one of photos, UsageError for an unknown task of a
+    pair whose degraded version is yet to be made.
+    """
+    return [
+        Pair(sample.clean, sample.degraded, task)
+        for sample in read_pair_shards(root)
+        for task in sample.tasks
+    ]
 
 
 LAYOUTS: Mapping[str, Callable[[Path], list[Pair]]] = {
@@ -196,22 +246,49 @@ LAYOUTS: Mapping[str, Callable[[Path], list[Pair]]] = {
 }
 
 
+def layouts_of(name: str) -> tuple[str, ...]:
+    """The layouts that a published set needs; UsageError for an unknown one."""
+    if name not in REPEATS:
+        raise UsageError(f"There is no published set {name!r}: choose from {', '.join(REPEATS)}.")
+    return _LAYOUTS_OF[name]
+
+
+def packed_tasks(root: Path) -> tuple[str, ...]:
+    """The tasks that a packed set of pairs names, in order of appearance; DataError."""
+    return tuple(dict.fromkeys(pair.task for pair in read_packed(root)))
+
+
 def read_task_set(name: str, roots: Mapping[str, Path]) -> list[Pair]:
     """All pairs of a published training set, task by task, as often as `REPEATS` says.
 
     `roots` gives a folder for each layout (see `LAYOUTS`) that the set needs; others are ignored.
+    A folder of shards may stand for any of them, and as "packed" for all that are not named.
     Raises UsageError for an unknown set, DataError for a missing root and as the module says.
     """
-    if name not in REPEATS:
-        raise UsageError(f"There is no published set {name!r}: choose from {', '.join(REPEATS)}.")
-    layouts = _LAYOUTS_OF[name]
-    if missing := [f"{layout!r}: {_TITLES[layout]}" for layout in layouts if layout not in roots]:
+    layouts = layouts_of(name)
+    missing = [
+        f"{layout!r}: {_TITLES[layout]}"
+        for layout in layouts
+        if layout not in roots and PACKED not in roots
+    ]
+    if missing:
         raise DataError(f"The set {name} needs a folder for each of these: {'; '.join(missing)}.")
-    pairs = [pair for layout in layouts for pair in LAYOUTS[layout](roots[layout])]
+    pairs = [pair for layout in layouts for pair in read_layout(layout, roots)]
     listed: list[Pair] = []
     for task, count in REPEATS[name].items():
         listed += [pair for pair in pairs if pair.task == task] * count
     return listed
+
+
+def read_layout(layout: str, roots: Mapping[str, Path]) -> list[Pair]:
+    """The pairs of one layout as `read_task_set` finds them, each once; its errors."""
+    root = roots.get(layout) or roots[PACKED]
+    if layout in roots and not is_packed(root):
+        return LAYOUTS[layout](root)
+    pairs = [pair for pair in read_packed(root) if pair.task in _TASKS_OF[layout]]
+    if lacking := [task for task in _TASKS_OF[layout] if task not in {p.task for p in pairs}]:
+        raise DataError(f"{root} holds no pairs of {', '.join(lacking)}: pack {_TITLES[layout]}.")
+    return pairs
 
 
 def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
@@ -226,7 +303,7 @@ def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
         return None, clean
     degraded = read_opaque(pair.degraded)
     (height, width), (rows, columns) = degraded.shape[1:], clean.shape[1:]
-    if not _fits(pair.task, (width, height), (columns, rows)):
+    if not fits(pair.task, (width, height), (columns, rows)):
         raise DataError(
             f"{pair.degraded} of {width}x{height} pixels does not fit {pair.clean} of "
             f"{columns}x{rows}: put the right pictures there."
@@ -245,22 +322,34 @@ def _join(degraded: _Keys, clean: _Keys, task: str, shared: bool = False) -> lis
     bad, good = _groups(degraded), _groups(clean)
     pairs = [Pair(good[key][0], path, task) for path, key in degraded.items() if key in good]
     sizes = {path: _size(path) for path in (*degraded, *clean)}
-    unequal = []
-    for pair in pairs:
-        size, wanted = sizes[pair.degraded or pair.clean], sizes[pair.clean]
-        if size and wanted and not _fits(task, size, wanted):
-            unequal.append("{} {}x{}, clean {}x{}".format(pair.degraded, *size, *wanted))
+    unequal: dict[Path, str] = {}
+    for path, key in degraded.items():
+        size, wanted = sizes[path], sizes[good[key][0]] if key in good else None
+        if size and wanted and not fits(task, size, wanted):
+            unequal[path] = "{}x{}, clean {}x{}".format(*size, *wanted)
+    alone = [path for path, key in degraded.items() if key not in good]
     unused = [path for path, key in clean.items() if key not in bad and not shared]
-    twice = [*good.values(), *([] if shared else bad.values())]
+    twice = [ps for ps in (*good.values(), *([] if shared else bad.values())) if len(ps) > 1]
+    unreadable = [path for path, size in sizes.items() if size is None]
     faults = [
-        *_fault("without clean partner", [p for p, key in degraded.items() if key not in good]),
+        *_fault("without clean partner", alone),
         *_fault("without degraded partner", unused),
-        *_fault("of one name", [" and ".join(map(str, ps)) for ps in twice if len(ps) > 1]),
-        *_fault("unreadable", [path for path, size in sizes.items() if size is None]),
-        *_fault("unequal in size", unequal),
+        *_fault("of one name", [" and ".join(map(str, ps)) for ps in twice]),
+        *_fault("unreadable", unreadable),
+        *_fault("unequal in size", [f"{path} {how}" for path, how in unequal.items()]),
     ]
     if faults:
-        raise DataError(f"Pictures of {task!r} do not pair up: {', '.join(faults)}; correct these.")
+        single = [(path, "no clean partner") for path in alone]
+        single += [(path, "no degraded partner") for path in unused]
+        single += [(path, f"same name as {ps[0]}") for ps in twice for path in ps[1:]]
+        single += [(path, "unreadable") for path in unreadable]
+        single += [(path, f"sizes differ: {how}") for path, how in unequal.items()]
+        wrong = {path for path, _ in single}
+        raise PairingError(
+            f"Pictures of {task!r} do not pair up: {', '.join(faults)}; correct these.",
+            [(str(path), what) for path, what in single],
+            [pair for pair in pairs if wrong.isdisjoint((pair.clean, pair.degraded))],
+        )
     return pairs
 
 
@@ -276,7 +365,8 @@ def _fault(what: str, cases: Sequence[object]) -> list[str]:
     return [f"{len(cases)} {what} ({', '.join(shown)})"] if cases else []
 
 
-def _fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
+def fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
+    """Whether the sizes of a pair agree, or differ by RESIDE's frame."""
     cut = {clean[0] - degraded[0], clean[1] - degraded[1]}
     return cut == {0} or (task == "haze" and cut == {2 * _FRAME})
 

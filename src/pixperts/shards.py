@@ -80,7 +80,7 @@ def shard_files(path: Path) -> list[Path]:
         raise DataError(
             f"{path} holds shards and pictures such as {loose[0].name}: keep them in two folders."
         )
-    if (index := _stored_index(path)) is not None:
+    if (index := stored_index(path)) is not None:
         names = {child.name for child in found}
         for shard in index.shards:
             name, size = str(shard["file"]), shard["bytes"]
@@ -106,7 +106,7 @@ def read_index(path: Path) -> Index:
     Raises:
         DataError: as `read_shards`.
     """
-    stored = None if path.is_file() else _stored_index(path)
+    stored = None if path.is_file() else stored_index(path)
     return stored or index_of(read_shards(path))
 
 
@@ -243,7 +243,8 @@ def _note(handle: IO[bytes], member: Member) -> Mapping[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _stored_index(folder: Path) -> Index | None:
+def stored_index(folder: Path) -> Index | None:
+    """The index.json of a folder, or None; DataError where it cannot be read."""
     path = folder / INDEX
     if not path.is_file():
         return None
