@@ -187,7 +187,7 @@ class _Writer:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self.archive is not None:
-            self.archive.fileobj.close()  # type: ignore[union-attr]
+            self.archive.fileobj.close()
         shutil.rmtree(self.hidden, ignore_errors=True)
         if isinstance(error, OSError):
             raise self._unwritable(error) from error
@@ -248,7 +248,7 @@ class _Writer:
         if self.archive is None:
             name = f"{index.kind}-{len(index.shards):06}.tar"
             index.shards.append({"file": name, "samples": 0})
-            self.archive = tarfile.open(self.hidden / name, "w", format=tarfile.USTAR_FORMAT)
+            self.archive = tarfile.TarFile(self.hidden / name, "w", format=tarfile.USTAR_FORMAT)
             self.filled = tarfile.RECORDSIZE
         index.samples += 1
         for ending, data in sorted(members.items()):
@@ -280,9 +280,9 @@ class _Writer:
 
 def _encoded(file: PictureFile, pixels: Pixels, whole: bool, kind: str | None) -> tuple[str, bytes]:
     """Ending and bytes of a picture; a whole JPEG file stays as it is where the format allows."""
-    if whole and kind in (None, "jpeg") and picture_format(file) == "jpeg":
-        if picture_size(file) == (pixels.shape[1], pixels.shape[0]):  # else its frame was cut off
-            return "jpg", picture_bytes(file)
+    copied = whole and kind in (None, "jpeg") and picture_format(file) == "jpeg"
+    if copied and picture_size(file) == (pixels.shape[1], pixels.shape[0]):  # no frame was cut off
+        return "jpg", picture_bytes(file)
     kind = kind or "png"
     image = image_of(np.ascontiguousarray(pixels))
     try:

@@ -158,6 +158,18 @@ def read_pair_shards(path: Path) -> list[Packed]:
     return samples
 
 
+def holds_pairs(path: Path) -> bool:
+    """Whether this is a packed set of pairs, as far as it can be read."""
+    if not is_packed(path):
+        return False
+    shards = [path] if path.is_file() else sorted(filter(_is_shard, path.iterdir()))
+    for shard in shards:
+        with contextlib.suppress(DataError):
+            for sample in read_shard(shard):
+                return sample.is_pair
+    return False
+
+
 def read_shard(shard: Path) -> list[Packed]:
     """The samples of one tar; DataError as `read_shards`."""
     groups: dict[str, dict[str, Member]] = {}
