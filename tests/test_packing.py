@@ -34,6 +34,7 @@ from pixperts.pairs import (
 from pixperts.pictures import Member, picture_bytes
 from pixperts.restoration_data import FilePairs, SyntheticPairs
 from pixperts.shards import read_index, read_shards
+from pixperts.train_config import TrainConfig
 
 
 def pixels(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -157,6 +158,28 @@ def test_validation_pictures_may_be_packed(photos: Path, tmp_path: Path) -> None
     assert all(same(folder.pair(i, 2), pack.pair(i, 2)) for i in range(6))
 
 
+def test_configurations_may_name_packs(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
+    from pixperts.training import task_of
+
+    lq, gt = put_pairs(tmp_path)
+    pack_pairs(match_folders(lq, gt, "rain"), tmp_path / "pairs")
+    pack_photos([photos], tmp_path / "photos.pack", exclude=["alpha.png"])
+    values = {"model": "moce-ir-tiny", "patch": 16, "validation_images": 2}
+    values |= {"validation": str(tmp_path / "photos.pack")}
+    pairs = task_of(
+        TrainConfig.from_dict(values | {"input": str(tmp_path / "pairs")}, "test")
+    ).samples()
+    assert isinstance(pairs, FilePairs)
+    assert pairs.tasks == ("rain",)
+    assert pairs[0].degraded.shape == (3, 16, 16)
+    with pytest.raises(UsageError, match="exactly one source"):
+        TrainConfig.from_dict(values | {"input": str(lq)}, "test")
+    values["target"] = str(gt)
+    with pytest.raises(UsageError, match="exactly one source"):
+        TrainConfig.from_dict(values | {"input": str(tmp_path / "pairs")}, "test")
+
+
 # ---------------------------------------------------------------- what is in the tars
 
 
@@ -277,20 +300,17 @@ def test_a_pickled_source_starts_empty(photos: Path) -> None:
     assert torch.equal(again[0], first)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_workers_give_the_samples_of_a_single_process(
-    photos: Path, tmp_path: Path, method: str
-) -> None:
-    """After a fork too, with photos decoded before it: libvips' threads would hang there."""
-    if method not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"this system cannot {method}")
+def test_workers_give_the_samples_of_a_single_process(photos: Path, tmp_path: Path) -> None:
+    """After a fork, with photos decoded before it: libvips' threads would hang there."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system cannot fork")
     pack_photos([photos], tmp_path / "pack")
     data = ArbitraryScale(load_photos([photos, tmp_path / "pack"]), patch=16, queries=9, seed=2)
     expected = [data[number] for number in range(12)]
     assert read_image(photos / "b.png").pixels.shape == (150, 200, 3)  # with threads
     fresh = ArbitraryScale(load_photos([photos, tmp_path / "pack"]), patch=16, queries=9, seed=2)
     loader = DataLoader(
-        fresh, batch_size=6, sampler=range(12), num_workers=1, multiprocessing_context=method,
+        fresh, batch_size=6, sampler=range(12), num_workers=1, multiprocessing_context="fork",
         timeout=30,
     )  # fmt: skip
     found = [row for batch in loader for row in zip(*batch, strict=True)]

@@ -41,21 +41,23 @@ class Report:
     """What was found: `faults`, in order, and (number, megapixels) of good ones by kind."""
 
     def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
-        self._faults: dict[Fault, None] = {}
+        self._reasons: dict[str, list[str]] = {}
         self._progress = progress
         self.counts: dict[str, tuple[int, float]] = {}
 
     @property
     def faults(self) -> list[Fault]:
-        """Each once."""
-        return list(self._faults)
+        """One a file."""
+        return [Fault(file, "; ".join(reasons)) for file, reasons in self._reasons.items()]
 
     def blame(self, file: object, why: object) -> None:
         """Note a fault; the file's name is not repeated in its reason."""
         name, text = str(file), str(why)
         for start in (f"{name} ", f"{name}: "):
             text = text.removeprefix(start)
-        self._faults[Fault(name, text)] = None
+        reasons = self._reasons.setdefault(name, [])
+        if text not in reasons:
+            reasons.append(text)
 
     def count(self, kind: str, size: _Size) -> None:
         """Note a good picture or pair."""
@@ -68,7 +70,7 @@ class Report:
             f"{kind}: {number} good, {megapixels:.1f} megapixels"
             for kind, (number, megapixels) in self.counts.items()
         ]
-        count = len(self._faults)
+        count = len(self._reasons)
         return "\n".join([*lines, f"{count} bad" if count else "all good"])
 
     def photos(

@@ -142,10 +142,10 @@ def check_data(
 ) -> None:
     """Decode all training data and name every bad file; exit code 1 if there is one."""
     roots = _roots(published, layouts)
-    if not sources and degraded is None and published is None:
-        raise UsageError("Name a configuration or folders, or give --input or --published.")
     if target is not None and degraded is None:
         raise UsageError("--target needs --input, the folder of the degraded pictures.")
+    if not sources and degraded is None and published is None:
+        raise UsageError("Name a configuration or folders, or give --input or --published.")
     files = [path for path in sources or [] if path.suffix.lower() in (".yaml", ".yml")]
     if files and importlib.util.find_spec("yaml") is None:
         raise MissingExtraError("reading a training configuration", "train")
