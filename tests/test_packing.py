@@ -269,6 +269,15 @@ def test_tars_of_others_are_read(tmp_path: Path) -> None:
     assert torch.equal(found[0], torch.from_numpy(pixels(20, 30)).permute(2, 0, 1))
 
 
+def test_an_archive_among_photos_changes_nothing(photos: Path, tmp_path: Path) -> None:
+    before = load_photos([photos])
+    subprocess.run(["tar", "cf", photos / "backup.tar", photos / "b.png"], check=True)
+    assert same(before, load_photos([photos]))
+    for path in photos.glob("*.*g"):
+        path.rename(photos / "sub" / path.name)
+    assert len(load_photos([photos])) == len(before)
+
+
 # ---------------------------------------------------------------- the cache
 
 

@@ -3,15 +3,18 @@
 A pack is built in a hidden folder beside its place and renamed when all of it is there.
 """
 
-import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,14 +125,13 @@ def pack_photos(
                 # The folder's name, but not where it lies: the same photos give the same bytes.
                 source = f"{root.resolve().name}/{_below(file, root)}" if inside else name
                 listed.append((file, source))
+
+    def encode(file: PictureFile, source: str) -> list[_Sample]:
+        return _samples({"": (file, without_alpha(read_8bit(file)))}, {"source": source}, options)
+
     with _Writer(target, "photos", options) as writer:
-        for number, (file, source) in enumerate(listed):
-            with writer.leaving_out(file):
-                pixels = without_alpha(read_8bit(file))
-                writer.add({"": (file, pixels)}, {"source": source}, ())
-            if progress:
-                progress(number + 1, len(listed))
-        return writer.finish()
+        items = [_Item(file, partial(encode, file, source)) for file, source in listed]
+        return writer.fill(items, progress)
 
 
 def pack_pairs(
@@ -150,23 +152,41 @@ def pack_pairs(
         if {pair.clean.name, (pair.degraded or pair.clean).name}.intersection(exclude):
             continue
         tasks.setdefault((pair.clean, pair.degraded), []).append(pair.task)
+
+    def encode(pair: Pair, found: Sequence[str]) -> list[_Sample]:
+        bad, good = read_pair(pair)
+        parts = {"target": (pair.clean, good.permute(1, 2, 0).numpy())}
+        if pair.degraded is not None and bad is not None:
+            parts["input"] = (pair.degraded, bad.permute(1, 2, 0).numpy())
+        source = "/".join(Path(str(pair.degraded or pair.clean)).parts[-2:])
+        return _samples(parts, {"source": source, "tasks": found}, options)
+
     with _Writer(target, "pairs", options) as writer:
-        for number, ((clean, degraded), found) in enumerate(tasks.items()):
-            with writer.leaving_out(degraded or clean):
-                bad, good = read_pair(Pair(clean, degraded, found[0]))
-                parts = {"target": (clean, good.permute(1, 2, 0).numpy())}
-                if degraded is not None and bad is not None:
-                    parts["input"] = (degraded, bad.permute(1, 2, 0).numpy())
-                source = "/".join(Path(str(degraded or clean)).parts[-2:])
-                note = {"source": source, "tasks": list(dict.fromkeys(found))}
-                writer.add(parts, note, tuple(note["tasks"]))
-            if progress:
-                progress(number + 1, len(tasks))
-        return writer.finish()
+        items = []
+        for (clean, degraded), found in tasks.items():
+            names = list(dict.fromkeys(found))
+            one = Pair(clean, degraded, names[0])
+            items.append(_Item(degraded or clean, partial(encode, one, names), tuple(names)))
+        return writer.fill(items, progress)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A picture or pair to be packed; `encode` may run in any thread."""
+
+    file: PictureFile
+    encode: "Callable[[], list[_Sample]]"
+    tasks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Sample:
+    members: Mapping[str, bytes]  # ending -> content
+    area: int  # pixels of one picture
 
 
 class _Writer:
-    """Shards in a hidden folder, which becomes the target at `finish` and else disappears."""
+    """Shards in a hidden folder, which becomes the target after `fill` and else disappears."""
 
     def __init__(self, target: Path, kind: str, options: PackOptions) -> None:
         self.target, self.options = Path(os.path.realpath(target)), options
@@ -174,7 +194,7 @@ class _Writer:
         self.result = Packing(Index(kind))
         self.archive: tarfile.TarFile | None = None
         self.filled = 0  # bytes of the present shard
-        self.megapixels = 0.0
+        self.pixels = 0
 
     def __enter__(self) -> Self:
         if self.target.exists() and not (self.target.is_dir() and not any(self.target.iterdir())):
@@ -192,46 +212,39 @@ class _Writer:
         if isinstance(error, OSError):
             raise self._unwritable(error) from error
 
-    @contextlib.contextmanager
-    def leaving_out(self, file: PictureFile) -> Iterator[None]:
-        """A context in which an error of the picture is noted, where that is wished."""
-        try:
-            yield
-        except (ImageError, DataError) as error:
-            if not self.options.skip_bad:
-                raise
-            self.result.left_out.append((str(file), str(error)))
+    def fill(self, items: Sequence[_Item], progress: Callable[[int, int], None] | None) -> Packing:
+        """Write all items, in order, and finish; encoded on all cores, a few pictures ahead."""
+        threads = os.cpu_count() or 1
+        with ThreadPoolExecutor(threads) as pool:
+            coming: deque[Future[list[_Sample]]] = deque()
+            ahead = iter(items)
+            try:
+                for number, item in enumerate(items):
+                    for other in itertools.islice(ahead, 2 * threads - len(coming)):
+                        coming.append(pool.submit(other.encode))
+                    try:
+                        samples = coming.popleft().result()
+                    except (ImageError, DataError) as error:
+                        if not self.options.skip_bad:
+                            raise
+                        self.result.left_out.append((str(item.file), str(error)))
+                        continue
+                    for sample in samples:
+                        self._write(sample.members, item.tasks)
+                        self.pixels += sample.area
+                    if progress:
+                        progress(number + 1, len(items))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+        return self._finish()
 
-    def add(
-        self,
-        parts: Mapping[str, tuple[PictureFile, Pixels]],
-        note: Mapping[str, Any],
-        tasks: Sequence[str],
-    ) -> None:
-        """One picture, or the two of a pair under "input" and "target": a sample for each tile."""
-        options = self.options
-        height, width = next(iter(parts.values()))[1].shape[:2]
-        for tile in tiles(height, width, options.crop, options.overlap):
-            top, left, high, wide = tile
-            whole = (high, wide) == (height, width)
-            described = dict(note) | {"width": wide, "height": high}
-            if not whole:
-                described["crop"] = [top, left]
-            members = {"json": json.dumps(described, sort_keys=True).encode()}
-            for role, (file, pixels) in parts.items():
-                piece = pixels[top : top + high, left : left + wide]
-                ending, data = _encoded(file, piece, whole, options.format)
-                members[f"{role}.{ending}".lstrip(".")] = data
-            self._write(members, tasks)
-            self.megapixels += wide * high / 1e6
-
-    def finish(self) -> Packing:
+    def _finish(self) -> Packing:
         """Close the last shard, write the index, and put all into place."""
         index = self.result.index
         if not index.samples:
             raise DataError(f"There is no picture to pack into {self.target}: name others.")
         self._close()
-        index.megapixels = round(self.megapixels, 3)
+        index.megapixels = round(self.pixels / 1e6, 3)
         index.tasks = dict(sorted(index.tasks.items()))
         text = json.dumps({"format": FORMAT, **asdict(index)}, indent=1) + "\n"
         (self.hidden / INDEX).write_text(text, encoding="utf-8")
@@ -276,6 +289,26 @@ class _Writer:
             f"{self.target} could not be written ({reason(error)}): check the free space and the "
             "permissions."
         )
+
+
+def _samples(
+    parts: Mapping[str, tuple[PictureFile, Pixels]], note: Mapping[str, Any], options: PackOptions
+) -> list[_Sample]:
+    """A sample for each tile of one picture, or of the two of a pair ("input" and "target")."""
+    samples = []
+    height, width = next(iter(parts.values()))[1].shape[:2]
+    for top, left, high, wide in tiles(height, width, options.crop, options.overlap):
+        whole = (high, wide) == (height, width)
+        described = dict(note) | {"width": wide, "height": high}
+        if not whole:
+            described["crop"] = [top, left]
+        members = {"json": json.dumps(described, sort_keys=True).encode()}
+        for role, (file, pixels) in parts.items():
+            piece = pixels[top : top + high, left : left + wide]
+            ending, data = _encoded(file, piece, whole, options.format)
+            members[f"{role}.{ending}".lstrip(".")] = data
+        samples.append(_Sample(members, wide * high))
+    return samples
 
 
 def _encoded(file: PictureFile, pixels: Pixels, whole: bool, kind: str | None) -> tuple[str, bytes]:

@@ -55,11 +55,18 @@ class Index:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether a path is a .tar file, or a folder with such files directly in it."""
+    """Whether a path is a .tar file, or a folder of such files.
+
+    A folder of photos in which an archive lies as well is none, unless there is an index.json: it
+    holds pictures or folders.
+    """
     if path.suffix.lower() == ".tar" and path.is_file():
         return True
     with contextlib.suppress(OSError):
-        return any(_is_shard(child) for child in path.iterdir())
+        children = [child for child in path.iterdir() if child.name[0] != "."]
+        if any(_is_shard(child) for child in children):
+            others = any(is_image_path(child) or child.is_dir() for child in children)
+            return not others or (path / INDEX).is_file()
     return False
 
 
