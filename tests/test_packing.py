@@ -344,7 +344,39 @@ def test_a_photo_cut_short_is_refused_when_it_is_used(photos: Path) -> None:
         load_photos([photos])
 
 
+def test_a_jpeg_that_loses_its_frame_is_not_copied(tmp_path: Path) -> None:
+    """RESIDE's indoor clear pictures are larger than the hazy ones by 10 pixels on each side."""
+    for half, height, width in (("hazy", 30, 40), ("clear", 50, 60)):
+        (tmp_path / half).mkdir()
+        Image.fromarray(pixels(height, width)).save(tmp_path / half / "1.jpg")
+    pairs = match_folders(tmp_path / "hazy", tmp_path / "clear", "haze")
+    pack_pairs(pairs, tmp_path / "pack")
+    (packed,) = read_packed(tmp_path / "pack")
+    assert (packed.clean.name, packed.degraded and packed.degraded.name) == (
+        "000000001.target.png", "000000001.input.jpg",
+    )  # fmt: skip
+    assert same(read_pair(packed), read_pair(pairs[0]))
+
+
 # ---------------------------------------------------------------- refusals
+
+
+def test_an_interrupted_pack_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    options = PackOptions(shard_size=100_000)  # the first shards are complete by then
+    with pytest.raises(KeyboardInterrupt):
+        pack_photos([photos], tmp_path / "out" / "pack", options, progress=stop)
+    assert list((tmp_path / "out").iterdir()) == []
+
+    def fill_up(done: int, total: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DataError, match=r"pack could not be written \(No space left on device\)"):
+        pack_photos([photos], tmp_path / "out" / "pack", options, progress=fill_up)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_a_bad_picture_stops_the_pack_or_is_left_out(
