@@ -10,7 +10,7 @@ from pixperts.image import write_image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import data_loading  # noqa: E402
+import data_loading
 
 
 def test_the_script_measures_every_source(
