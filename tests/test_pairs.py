@@ -29,6 +29,7 @@ from pixperts.pairs import (
     read_rain,
     read_task_set,
 )
+from pixperts.pictures import PictureFile
 
 
 def put(root: Path, *names: str, width: int = 6, height: int = 4, bands: int = 3) -> None:
@@ -63,11 +64,16 @@ def put_bmp(path: Path, pixels: np.ndarray, *, top_first: bool = False, bits: in
     path.write_bytes(b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + info + data)
 
 
+def path_of(file: PictureFile) -> Path:
+    assert isinstance(file, Path)
+    return file
+
+
 def names(pairs: list[Pair], root: Path) -> list[tuple[str | None, str, str]]:
     return [
         (
-            None if pair.degraded is None else pair.degraded.relative_to(root).as_posix(),
-            pair.clean.relative_to(root).as_posix(),
+            None if pair.degraded is None else path_of(pair.degraded).relative_to(root).as_posix(),
+            path_of(pair.clean).relative_to(root).as_posix(),
             pair.task,
         )
         for pair in pairs
@@ -273,7 +279,7 @@ def test_cdd11_layouts(tmp_path: Path, base: str) -> None:
     for pair in pairs:
         assert pair.degraded is not None
         assert pair.degraded == tmp_path / base / pair.task / pair.clean.name
-        assert pair.clean.parent == tmp_path / base / "clear"
+        assert path_of(pair.clean).parent == tmp_path / base / "clear"
 
 
 # Sets
@@ -341,7 +347,7 @@ def test_reading_twice_gives_the_same_list(roots: dict[str, Path]) -> None:
     for layout, read in LAYOUTS.items():
         pairs = read(roots[layout])
         assert pairs == read(roots[layout])
-        paths = [pair.degraded or pair.clean for pair in pairs]
+        paths = [path_of(pair.degraded or pair.clean) for pair in pairs]
         for task in {pair.task for pair in pairs}:
             mine = [path for path, pair in zip(paths, pairs, strict=True) if pair.task == task]
             assert mine == sorted(mine)
@@ -731,6 +737,6 @@ def test_published_benchmark_pairs_are_read(
         degraded, clean = read_pair(pair)
         assert degraded is not None
         assert pair.degraded is not None
-        assert pair.degraded.stem.split("_")[0] == pair.clean.stem
+        assert path_of(pair.degraded).stem.split("_")[0] == path_of(pair.clean).stem
         assert degraded.shape == clean.shape
         assert not torch.equal(degraded, clean)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pixperts import __version__, cli_research, cli_work
+from pixperts import __version__, cli_data, cli_research, cli_work
 from pixperts.cli_options import Device, Json, RepairModel
 from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.errors import PixpertsError
@@ -154,3 +154,4 @@ def models(as_json: Json = False) -> None:
 
 cli_work.register(app)
 cli_research.register(app)
+cli_data.register(app)

@@ -48,12 +48,16 @@ class Opened:
         width, height = self.image.width, self.image.height
         return (height, width) if self.orientation >= 5 else (width, height)
 
-    def decode(self, top: int, bottom: int) -> Pixels:
-        """Rows of the file as stored, (bottom - top, W, C), from the top downwards only."""
+    def decode(self, top: int, bottom: int, *, threads: bool = True) -> Pixels:
+        """Rows of the file as stored, (bottom - top, W, C), from the top downwards only.
+
+        libvips' own threads do not survive a fork: a process that was forked off goes `threads`
+        False, or waits for them for ever.
+        """
         image = self.image
         pixels: Pixels = np.empty((bottom - top, image.width, image.bands), self.dtype)
         with explained(self.path, self.format):
-            if (top, bottom) == (0, image.height):
+            if threads and (top, bottom) == (0, image.height):
                 # All at once runs on several threads.
                 return self._finite(image.numpy().reshape(pixels.shape))  # (H, W[, C])
             # A pipeline of its own for each window would drop what sequential decoders have read

@@ -17,8 +17,10 @@ from torch import Tensor
 from pixperts import metrics
 from pixperts.errors import DataError, ModelError, UsageError
 from pixperts.image import list_images, read_image, to_float
+from pixperts.pictures import Member, PictureFile, read_opaque
 from pixperts.resize import bicubic, low_resolution_size, quantise
 from pixperts.routing import Routing
+from pixperts.shards import is_packed, read_photo_shards
 
 PUBLISHED = "published"
 SYNTHESISED = "bicubic, antialiased, 8 bit"
@@ -70,16 +72,19 @@ class SuperResolutionSet:
     """
 
     folder: Path
-    pictures: tuple[Path, ...]  # HR, sorted
+    pictures: tuple[PictureFile, ...]  # HR, sorted
 
     @classmethod
     def open(cls, folder: Path | str) -> "SuperResolutionSet":
-        """List the HR pictures of a folder.
+        """List the HR pictures of a folder, or of shards (a folder of them or a .tar file).
 
         Raises:
-            DataError: the folder is missing or holds no picture, or two pictures share a stem.
+            DataError: the folder is missing or holds no picture, two pictures share a stem, or a
+                shard is damaged.
         """
         folder = Path(folder)
+        if is_packed(folder):
+            return cls(folder, tuple(sample.clean for sample in read_photo_shards(folder)))
         hr = folder / "HR" if (folder / "HR").is_dir() else folder
         pictures = tuple(_by_stem(hr).values())
         if not pictures:
@@ -122,7 +127,7 @@ class SuperResolutionSet:
         hr = _read_rgb(path)
         height, width = hr.shape[-2:]
         if self.lr_source(scale) == PUBLISHED:
-            lr_path = self._published(scale)[path.stem]
+            lr_path = self._published(scale)[_stem(path)]
             lr = _read_rgb(lr_path)
             rows, columns = (round(side * scale) for side in lr.shape[-2:])
             cut = (height - rows, width - columns)
@@ -148,7 +153,7 @@ class SuperResolutionSet:
     def _published(self, scale: float) -> dict[str, Path]:
         folder = self._lr_folder(scale)
         lr = _by_stem(folder)
-        if unpaired := sorted(lr.keys() ^ {path.stem for path in self.pictures}):
+        if unpaired := sorted(lr.keys() ^ {_stem(path) for path in self.pictures}):
             raise DataError(
                 f"{folder} and the HR pictures do not pair up: {unpaired[0]!r} (one of "
                 f"{len(unpaired)}) exists only in {'LR' if unpaired[0] in lr else 'HR'}; "
@@ -341,7 +346,13 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_rgb(path: Path) -> Tensor:
+def _stem(file: PictureFile) -> str:
+    return Path(file.name).stem
+
+
+def _read_rgb(path: PictureFile) -> Tensor:
+    if isinstance(path, Member):
+        return read_opaque(path).float() / 255
     pixels = torch.tensor(to_float(read_image(path).pixels))  # (H, W, C)
     if pixels.shape[-1] not in (1, 3):
         raise DataError(

@@ -6,21 +6,18 @@ reader raises DataError, in one sentence, for the folder that is missing or empt
 that lack a partner, share a name, cannot be read or differ in size from their partner.
 """
 
-import contextlib
 import os
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from pixperts.codec import libvips, open_image, sniff
 from pixperts.degradations import COMPOSITIONS, TASKS
 from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.image import SUFFIXES, Pixels, from_float, read_image, to_float
+from pixperts.image import SUFFIXES
+from pixperts.pictures import PictureFile, picture_size, read_opaque
+from pixperts.shards import is_packed, read_pair_shards
 
 # How often the released code of MoCE-IR lists each task's pairs in an epoch. AIO-5 is scored at
 # noise level 25, but its released training command names 15 and 50 as well.
@@ -60,6 +57,17 @@ _TITLES = {
     "cdd11": "mixtures (CDD-11)",
 }
 
+_NOISES = ("noise15", "noise25", "noise50")
+_TASKS_OF: Mapping[str, tuple[str, ...]] = {
+    "denoise": _NOISES,
+    "rain": ("rain",),
+    "haze": ("haze",),
+    "blur": ("blur",),
+    "low_light": ("low_light",),
+    "cdd11": tuple(COMPOSITIONS),
+}
+PACKED = "packed"  # among the layouts: shards of whatever the others do not name
+
 # Degraded and clean folder below a layout's root; the first two that exist are read.
 _FOLDERS = {
     "rain": (("rainy", "gt"), ("rain", "norain"), ("input", "target")),
@@ -89,14 +97,24 @@ class Pair:
     key of `degradations.TASKS`.
     """
 
-    clean: Path
-    degraded: Path | None
+    clean: PictureFile
+    degraded: PictureFile | None
     task: str
 
     def __post_init__(self) -> None:
         if self.degraded is None and self.task not in TASKS:
             known = ", ".join(TASKS)
             raise UsageError(f"There is no degradation {self.task!r} to make: choose from {known}.")
+
+
+class PairingError(DataError):
+    """Pictures that do not pair up: `faults` (file, reason), and the `pairs` that do."""
+
+    def __init__(
+        self, message: str, faults: Sequence[tuple[str, str]] = (), pairs: Sequence[Pair] = ()
+    ) -> None:
+        super().__init__(message)
+        self.faults, self.pairs = list(faults), list(pairs)
 
 
 def match_folders(degraded: Path, clean: Path, task: str = "pair") -> list[Pair]:
@@ -120,9 +138,15 @@ def read_denoise(root: Path) -> list[Pair]:
     folders = named if any(folder.is_dir() for folder in named) else [root]
     _need(root, "denoise", folders)
     photos = [path for folder in folders for path in _pictures(folder, "denoise")]
-    if faults := _fault("unreadable", [path for path in photos if _size(path) is None]):
-        raise DataError(f"{root} holds pictures that do not serve: {faults[0]}; replace these.")
-    return [Pair(path, None, task) for task in ("noise15", "noise25", "noise50") for path in photos]
+    bad = {path: "unreadable" for path in photos if _size(path) is None}
+    pairs = [Pair(path, None, task) for task in _NOISES for path in photos if path not in bad]
+    if faults := _fault("unreadable", list(bad)):
+        raise PairingError(
+            f"{root} holds pictures that do not serve: {faults[0]}; replace these.",
+            [(str(path), what) for path, what in bad.items()],
+            pairs,
+        )
+    return pairs
 
 
 def read_rain(root: Path) -> list[Pair]:
@@ -186,7 +210,30 @@ def read_cdd11(root: Path) -> list[Pair]:
     base = next((place for place in places if place.is_dir()), root)
     _need(base, "cdd11", [base / "clear", *(base / task for task in COMPOSITIONS)])
     trees = {task: _tree(base / task, "cdd11") for task in ("clear", *COMPOSITIONS)}
-    return [pair for task in COMPOSITIONS for pair in _join(trees[task], trees["clear"], task)]
+    pairs, errors = [], []
+    for task in COMPOSITIONS:
+        try:
+            pairs += _join(trees[task], trees["clear"], task)
+        except PairingError as error:
+            pairs += error.pairs
+            errors.append(error)
+    if errors:
+        faults = dict.fromkeys(fault for error in errors for fault in error.faults)
+        raise PairingError(errors[0].args[0], list(faults), pairs)
+    return pairs
+
+
+def read_packed(root: Path) -> list[Pair]:
+    """Pairs of a .tar file or a folder of shards, in order, once for each of their tasks.
+
+    Raises DataError for a damaged shard or one of photos, UsageError for an unknown task of a
+    pair whose degraded version is yet to be made.
+    """
+    return [
+        Pair(sample.clean, sample.degraded, task)
+        for sample in read_pair_shards(root)
+        for task in sample.tasks
+    ]
 
 
 LAYOUTS: Mapping[str, Callable[[Path], list[Pair]]] = {
@@ -199,22 +246,49 @@ LAYOUTS: Mapping[str, Callable[[Path], list[Pair]]] = {
 }
 
 
+def layouts_of(name: str) -> tuple[str, ...]:
+    """The layouts that a published set needs; UsageError for an unknown one."""
+    if name not in REPEATS:
+        raise UsageError(f"There is no published set {name!r}: choose from {', '.join(REPEATS)}.")
+    return _LAYOUTS_OF[name]
+
+
+def packed_tasks(root: Path) -> tuple[str, ...]:
+    """The tasks that a packed set of pairs names, in order of appearance; DataError."""
+    return tuple(dict.fromkeys(pair.task for pair in read_packed(root)))
+
+
 def read_task_set(name: str, roots: Mapping[str, Path]) -> list[Pair]:
     """All pairs of a published training set, task by task, as often as `REPEATS` says.
 
     `roots` gives a folder for each layout (see `LAYOUTS`) that the set needs; others are ignored.
+    A folder of shards may stand for any of them, and as "packed" for all that are not named.
     Raises UsageError for an unknown set, DataError for a missing root and as the module says.
     """
-    if name not in REPEATS:
-        raise UsageError(f"There is no published set {name!r}: choose from {', '.join(REPEATS)}.")
-    layouts = _LAYOUTS_OF[name]
-    if missing := [f"{layout!r}: {_TITLES[layout]}" for layout in layouts if layout not in roots]:
+    layouts = layouts_of(name)
+    missing = [
+        f"{layout!r}: {_TITLES[layout]}"
+        for layout in layouts
+        if layout not in roots and PACKED not in roots
+    ]
+    if missing:
         raise DataError(f"The set {name} needs a folder for each of these: {'; '.join(missing)}.")
-    pairs = [pair for layout in layouts for pair in LAYOUTS[layout](roots[layout])]
+    pairs = [pair for layout in layouts for pair in read_layout(layout, roots)]
     listed: list[Pair] = []
     for task, count in REPEATS[name].items():
         listed += [pair for pair in pairs if pair.task == task] * count
     return listed
+
+
+def read_layout(layout: str, roots: Mapping[str, Path]) -> list[Pair]:
+    """The pairs of one layout as `read_task_set` finds them, each once; its errors."""
+    root = roots.get(layout) or roots[PACKED]
+    if layout in roots and not is_packed(root):
+        return LAYOUTS[layout](root)
+    pairs = [pair for pair in read_packed(root) if pair.task in _TASKS_OF[layout]]
+    if lacking := [task for task in _TASKS_OF[layout] if task not in {p.task for p in pairs}]:
+        raise DataError(f"{root} holds no pairs of {', '.join(lacking)}: pack {_TITLES[layout]}.")
+    return pairs
 
 
 def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
@@ -224,12 +298,12 @@ def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
     RESIDE's frame of 10 pixels loses it where the task is "haze". Raises DataError for an alpha
     channel or different sizes, ImageError for a file that cannot be read.
     """
-    clean = _read_rgb(pair.clean)
+    clean = read_opaque(pair.clean)
     if pair.degraded is None:
         return None, clean
-    degraded = _read_rgb(pair.degraded)
+    degraded = read_opaque(pair.degraded)
     (height, width), (rows, columns) = degraded.shape[1:], clean.shape[1:]
-    if not _fits(pair.task, (width, height), (columns, rows)):
+    if not fits(pair.task, (width, height), (columns, rows)):
         raise DataError(
             f"{pair.degraded} of {width}x{height} pixels does not fit {pair.clean} of "
             f"{columns}x{rows}: put the right pictures there."
@@ -248,22 +322,34 @@ def _join(degraded: _Keys, clean: _Keys, task: str, shared: bool = False) -> lis
     bad, good = _groups(degraded), _groups(clean)
     pairs = [Pair(good[key][0], path, task) for path, key in degraded.items() if key in good]
     sizes = {path: _size(path) for path in (*degraded, *clean)}
-    unequal = []
-    for pair in pairs:
-        size, wanted = sizes[pair.degraded or pair.clean], sizes[pair.clean]
-        if size and wanted and not _fits(task, size, wanted):
-            unequal.append("{} {}x{}, clean {}x{}".format(pair.degraded, *size, *wanted))
+    unequal: dict[Path, str] = {}
+    for path, key in degraded.items():
+        size, wanted = sizes[path], sizes[good[key][0]] if key in good else None
+        if size and wanted and not fits(task, size, wanted):
+            unequal[path] = "{}x{}, clean {}x{}".format(*size, *wanted)
+    alone = [path for path, key in degraded.items() if key not in good]
     unused = [path for path, key in clean.items() if key not in bad and not shared]
-    twice = [*good.values(), *([] if shared else bad.values())]
+    twice = [ps for ps in (*good.values(), *([] if shared else bad.values())) if len(ps) > 1]
+    unreadable = [path for path, size in sizes.items() if size is None]
     faults = [
-        *_fault("without clean partner", [p for p, key in degraded.items() if key not in good]),
+        *_fault("without clean partner", alone),
         *_fault("without degraded partner", unused),
-        *_fault("of one name", [" and ".join(map(str, ps)) for ps in twice if len(ps) > 1]),
-        *_fault("unreadable", [path for path, size in sizes.items() if size is None]),
-        *_fault("unequal in size", unequal),
+        *_fault("of one name", [" and ".join(map(str, ps)) for ps in twice]),
+        *_fault("unreadable", unreadable),
+        *_fault("unequal in size", [f"{path} {how}" for path, how in unequal.items()]),
     ]
     if faults:
-        raise DataError(f"Pictures of {task!r} do not pair up: {', '.join(faults)}; correct these.")
+        single = [(path, "no clean partner") for path in alone]
+        single += [(path, "no degraded partner") for path in unused]
+        single += [(path, f"same name as {ps[0]}") for ps in twice for path in ps[1:]]
+        single += [(path, "unreadable") for path in unreadable]
+        single += [(path, f"sizes differ: {how}") for path, how in unequal.items()]
+        wrong = {path for path, _ in single}
+        raise PairingError(
+            f"Pictures of {task!r} do not pair up: {', '.join(faults)}; correct these.",
+            [(str(path), what) for path, what in single],
+            [pair for pair in pairs if wrong.isdisjoint((pair.clean, pair.degraded))],
+        )
     return pairs
 
 
@@ -279,7 +365,8 @@ def _fault(what: str, cases: Sequence[object]) -> list[str]:
     return [f"{len(cases)} {what} ({', '.join(shown)})"] if cases else []
 
 
-def _fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
+def fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
+    """Whether the sizes of a pair agree, or differ by RESIDE's frame."""
     cut = {clean[0] - degraded[0], clean[1] - degraded[1]}
     return cut == {0} or (task == "haze" and cut == {2 * _FRAME})
 
@@ -315,44 +402,9 @@ def _pictures(folder: Path, kind: str) -> list[Path]:
     return sorted(found)
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(file: PictureFile) -> tuple[int, int] | None:
     """Width and height as seen, from the header; None for what cannot be read."""
     try:
-        if header := _bmp_header(path):
-            height, width = _map_bmp(path, header).shape[:2]
-            return width, height
-        image = open_image(path, sniff(path))
-    except (ImageError, libvips().Error):
+        return picture_size(file)
+    except ImageError:
         return None
-    turned = image.get_typeof("orientation") and image.get("orientation") in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else (image.width, image.height)
-
-
-def _read_rgb(path: Path) -> Tensor:
-    header = _bmp_header(path)
-    pixels = np.array(_map_bmp(path, header)) if header else read_image(path).pixels
-    if pixels.shape[2] not in (1, 3):
-        raise DataError(f"{path} has an alpha channel: convert it to grey or RGB without alpha.")
-    if pixels.dtype != np.uint8:
-        pixels = from_float(to_float(pixels), np.uint8)
-    rgb = torch.from_numpy(pixels).permute(2, 0, 1)  # (H, W, C) -> (C, H, W)
-    return rgb.expand(3, -1, -1).contiguous()  # (3, H, W)
-
-
-def _bmp_header(path: Path) -> bytes | None:
-    with contextlib.suppress(OSError), path.open("rb") as handle:
-        return handle.read(54) if handle.read(2) == b"BM" else None
-    return None
-
-
-def _map_bmp(path: Path, header: bytes) -> Pixels:
-    # The Waterloo Exploration Database (WED) is published as BMP, which libvips does not read.
-    with contextlib.suppress(struct.error):
-        start, size, width, height, _, *kind = struct.unpack_from("<IIiiHHI", header, 8)
-        shape = (abs(height), (3 * width + 3) // 4 * 4)  # (H, stride)
-        whole = path.stat().st_size >= start + shape[0] * shape[1]
-        if size >= 40 and width > 0 and height != 0 and kind == [24, 0] and whole:
-            rows = np.memmap(path, np.uint8, "r", start, shape)  # blue first
-            pixels = rows[:: -1 if height > 0 else 1, : 3 * width].reshape(-1, width, 3)
-            return pixels[..., ::-1]  # (H, W, 3)
-    raise ImageError(f"{path} is cut short or no plain 24-bit BMP: convert it to PNG.")

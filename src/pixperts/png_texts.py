@@ -44,28 +44,33 @@ def read_texts(path: Path) -> dict[str, str]:
 
 def refuse_bomb(path: Path) -> None:
     """Raise ImageError for a PNG whose texts would fill the memory: libpng inflates them all."""
-    left = _BOMB
     with contextlib.suppress(OSError), path.open("rb") as handle:
-        handle.seek(_SIGNATURE)
-        while len(head := handle.read(8)) == 8:
-            size, name = struct.unpack(">I4s", head)
-            if name not in _TEXTS:
-                handle.seek(size + 4, os.SEEK_CUR)
-                continue
-            data = handle.read(min(size, left + 1))
-            handle.seek(size - len(data) + 4, os.SEEK_CUR)
-            left -= len(data)
-            inflater = zlib.decompressobj()
-            with contextlib.suppress(zlib.error, IndexError):
-                rest = data.partition(b"\0")[2][1:]
-                body = rest[1:].split(b"\0", 2)[2] if name == b"iTXt" else rest
-                if name != b"tEXt" and left > 0:
-                    left -= len(inflater.decompress(body, left + 1))
-            if left < 0:
-                raise ImageError(
-                    f"{path} holds texts of more than {_BOMB >> 20} MiB, which would fill the "
-                    "memory: export it again without them."
-                )
+        refuse_bomb_in(handle, path)
+
+
+def refuse_bomb_in(handle: BinaryIO, path: Path) -> None:
+    """`refuse_bomb` of an open file."""
+    left = _BOMB
+    handle.seek(_SIGNATURE)
+    while len(head := handle.read(8)) == 8:
+        size, name = struct.unpack(">I4s", head)
+        if name not in _TEXTS:
+            handle.seek(size + 4, os.SEEK_CUR)
+            continue
+        data = handle.read(min(size, left + 1))
+        handle.seek(size - len(data) + 4, os.SEEK_CUR)
+        left -= len(data)
+        inflater = zlib.decompressobj()
+        with contextlib.suppress(zlib.error, IndexError):
+            rest = data.partition(b"\0")[2][1:]
+            body = rest[1:].split(b"\0", 2)[2] if name == b"iTXt" else rest
+            if name != b"tEXt" and left > 0:
+                left -= len(inflater.decompress(body, left + 1))
+        if left < 0:
+            raise ImageError(
+                f"{path} holds texts of more than {_BOMB >> 20} MiB, which would fill the "
+                "memory: export it again without them."
+            )
 
 
 def append_texts(handle: BinaryIO, texts: Iterable[tuple[str, str]]) -> None:

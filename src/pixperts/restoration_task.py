@@ -13,7 +13,7 @@ from pixperts.losses import picture_weights, spectral_l1
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
 from pixperts.models.moce_blocks import EncoderBlock
-from pixperts.pairs import TASK_SETS, Pair, match_folders, read_task_set
+from pixperts.pairs import TASK_SETS, Pair, match_folders, packed_tasks, read_packed, read_task_set
 from pixperts.parallel import Layout, processes, rank, together
 from pixperts.restoration_data import (
     Degraded,
@@ -149,7 +149,7 @@ def middle(photo: Tensor, side: int = 256) -> Tensor:
 def _names(config: RestorationConfig) -> tuple[str, ...]:
     """The tasks of a run, in the order of its counts."""
     if config.input is not None:
-        return (_OWN,)
+        return (_OWN,) if config.target is not None else packed_tasks(Path(config.input))
     return tuple(config.tasks) if config.published is None else TASK_SETS[config.published]
 
 
@@ -159,5 +159,6 @@ def _pairs(config: RestorationConfig) -> list[Pair]:
         layouts = {name: Path(root) for name, root in config.layouts.items()}
         return read_task_set(config.published, layouts)
     assert config.input is not None
-    assert config.target is not None
+    if config.target is None:
+        return read_packed(Path(config.input))
     return match_folders(Path(config.input), Path(config.target), _OWN)

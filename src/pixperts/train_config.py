@@ -156,8 +156,8 @@ class RestorationConfig(TrainConfig):
     reduction: float = 1.0  # largest factor by which photos are reduced before a patch is cut
     published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
     layouts: dict[str, str] = field(default_factory=dict)  # whose parts lie here, by layout, or
-    input: str | None = None  # a folder of degraded pictures of one's own, and
-    target: str | None = None  # the folder of their clean versions
+    input: str | None = None  # a folder of degraded pictures of one's own, or shards of pairs, and
+    target: str | None = None  # the folder of their clean versions, which shards need not
     validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
     validation_images: int = 8  # photos a task
     fourier_weight: float = 0.1  # of the L1 of the spectrum
@@ -177,12 +177,15 @@ class RestorationConfig(TrainConfig):
             )
         from pixperts.degradations import TASKS
         from pixperts.pairs import REPEATS
+        from pixperts.shards import is_packed
 
         sources = [bool(self.tasks), self.published is not None, self.input is not None]
-        if sum(sources) != 1 or (self.input is None) != (self.target is None):
+        packed = self.input is not None and is_packed(Path(self.input))
+        unpaired = (self.input is None) != (self.target is None)
+        if sum(sources) != 1 or (packed and self.target is not None) or (unpaired and not packed):
             raise UsageError(
                 "give exactly one source of training data: tasks, published with layouts, or "
-                "input with target."
+                "input with target, which shards of pairs need not."
             )
         if self.published is not None and self.published not in REPEATS:
             raise UsageError(
