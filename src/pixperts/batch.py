@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.errors import ImageError, PixpertsError, UsageError, printable
 from pixperts.leftovers import remove_leftovers
 from pixperts.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
 from pixperts.pipeline import Interrupts, run_overlapped
@@ -334,9 +334,14 @@ def explain(source: Path, error: Exception) -> str:
         >>> explain(Path("a.png"), MemoryError())
         'a.png: the memory does not suffice: ask for a smaller size or close other programs.'
     """
-    text = " ".join(str(error).split())
+    name = str(source)
     if isinstance(error, PixpertsError):
-        return text if str(source) in text else f"{source}: {text}"
+        text = str(error)  # escaped already, so the name is looked for as it stands there
+        return text if printable(name) in text else f"{printable(name)}: {text}"
+    return printable(_unforeseen(name, " ".join(str(error).split()), error))
+
+
+def _unforeseen(source: str, text: str, error: Exception) -> str:
     if _short_of_memory(error):
         return (
             f"{source}: the memory does not suffice: ask for a smaller size or close other "

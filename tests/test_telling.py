@@ -1,0 +1,63 @@
+"""What is printed of a run is one harmless line a sentence, whatever files are called."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from folder_jobs import picture
+
+from pixperts.batch import explain
+from pixperts.told import Enlarged
+
+EVIL = "two\nlines  and \x1b[31m\u202e"
+SHOWN = "two\\nlines  and \\x1b[31m\\u202e"
+
+
+@pytest.mark.parametrize("command", ["upscale", "restore"])
+def test_results_are_one_line_a_picture(
+    command: str, here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (f"{EVIL}.png", "b.png"):
+        picture(f"in {EVIL}/{name}")
+    Path(f"in {EVIL}/words").write_text("no picture")
+    assert call(command, f"in {EVIL}", "-o", f"out {EVIL}") == 0
+    skipped, *told = capsys.readouterr().err.splitlines()
+    assert skipped == f"in {SHOWN}: skipped 1 of its entries that are no picture files."
+    assert len(told) == 2
+    assert told[1].startswith(f"in {SHOWN}/{SHOWN}.png -> out {SHOWN}/{SHOWN}.png: 8 x 6")
+    assert all(line.isprintable() for line in told)
+
+
+def test_json_keeps_the_names_in_one_line(
+    here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(f"{EVIL}.png")
+    assert call("upscale", f"{EVIL}.png", "-o", f"o{EVIL}.png", "--json") == 0
+    output = capsys.readouterr().out
+    assert output.isascii()
+    assert output.count("\n") == 1
+    told = json.loads(output)
+    assert (told["input"], told["output"]) == (f"{EVIL}.png", f"o{EVIL}.png")
+
+
+def test_failures_are_one_line_and_name_the_picture_once(
+    here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(f"{EVIL}.png").write_text("no picture")
+    picture("b.png")
+    assert call("upscale", f"{EVIL}.png", "b.png", "-o", "out", "-q") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{SHOWN}.png holds no JPEG")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(5, "bad", "\x1b[2J"), ValueError("\x07")])
+def test_unforeseen_failures_are_one_line(error: Exception) -> None:
+    line = explain(Path(f"{EVIL}.png"), error)
+    assert line.startswith(f"{SHOWN}.png: ")
+    assert line.isprintable()
+
+
+def test_notes_are_lines_of_their_own() -> None:
+    told = Enlarged("a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, notes=["x\r", EVIL])
+    assert told.to_line().splitlines()[1:] == ["x\\r", SHOWN]
