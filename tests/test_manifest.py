@@ -158,3 +158,36 @@ def test_a_manifest_that_cannot_be_written_is_told_for_each_picture(
     assert all("The manifest made.jsonl could not be written (" in e for e in listener.errors)
     assert path.read_bytes() == before  # no half of a line
     assert len(tree("out")) == 2
+
+
+def test_all_that_changes_pixels_counts(here: Path, call: Callable[..., int]) -> None:
+    picture("in/a.png")
+    record = ["in", "-o", "out", "--manifest", "made.jsonl", "-q"]
+    options: list[list[object]] = [
+        [], ["--precision", "bfloat16"], ["--tile", 128], ["--color", "srgb"],
+        ["--color-fix", "mean"], ["--color-fix", "wavelet"], ["--strip-metadata"],
+    ]  # fmt: skip
+    own: dict[str, list[list[object]]] = {
+        "upscale": [["--budget", 0], ["--budget", 0.5]],
+        "restore": [["--strength", 0.5]],
+    }
+    for command in ("upscale", "restore"):
+        for more in options + own[command]:
+            before = len(lines()) if Path("made.jsonl").exists() else 0
+            assert call(command, *record, *more) == 0
+            assert len(lines()) == before + 1, more
+            unchanging = ["--max-memory", "4G", "--max-pixels", 1000, "--workers", 0]
+            assert call(command, *record, *more, *unchanging) == 0
+            assert len(lines()) == before + 1, more
+    told = [entry["settings"] for entry in lines()]
+    assert told[1] == {"does": "Enlargement", "size": {"scale": 2.0}, "precision": "bfloat16"}
+    assert told[2]["tile"] == 128
+
+
+def test_how_files_are_written_counts(here: Path, call: Callable[..., int]) -> None:
+    picture("in/a.webp")
+    record = ["in", "-o", "out", "--manifest", "made.jsonl", "-q"]
+    for number, more in enumerate(([], ["--quality", 80], ["--lossless"]), start=1):
+        for _ in range(2):
+            assert call("upscale", *record, *more) == 0
+            assert len(lines()) == number

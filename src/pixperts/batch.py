@@ -185,7 +185,7 @@ class _Run:
         self.watcher = watcher
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
-        self.settings = settings_of(wishes)
+        self.settings = settings_of(wishes, restorer)
         self.weights = None if record is None else weights_sha256(restorer)
         self._roots = {job.root for job in self.jobs if job.root and os.path.isdir(job.root)}
         self._lock = threading.Lock()

@@ -60,7 +60,8 @@ class FileOptions:
     lossless: bool = False  # where the format can
     color: str = "keep"  # keep the profile and its encoding, or srgb: convert
     strip_metadata: bool = False  # all but the profile
-    max_pixels: int = MAX_PIXELS  # of an input
+    # Of an input; it refuses pictures, and changes none.
+    max_pixels: int = field(default=MAX_PIXELS, metadata={"setting": False})
     max_memory: float | None = field(default=None, metadata={"setting": False})  # bytes
 
     def streams(self, pixels: int) -> bool:
