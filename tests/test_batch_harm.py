@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from folder_jobs import TWICE, Listener, picture, tree
 
-from pixperts import restorer
+from pixperts import filing, restorer
 from pixperts.batch import (
     Enlargement,
     FolderOptions,
@@ -196,3 +197,78 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert done == Summary(done=2, skipped=3, failed=0)
     run_folder("in", "whole", TWICE, model)
     assert tree("out") == tree("whole")
+
+
+# Large pictures, which are written while they are computed
+
+
+def late(happens: Callable[[], None], share: float = 0.3) -> Listener:
+    """A listener that lets something happen once, in the midst of the work."""
+
+    class Late(Listener):
+        def progress(self, number: int, done: float) -> None:
+            if done > share and not self.happened:
+                self.happened = True
+                happens()
+
+        happened = False
+
+    return Late()
+
+
+def linked() -> None:
+    Path("elsewhere").mkdir()
+    Path("out/a.png").symlink_to(Path("elsewhere/a.png").absolute())
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    ("happens", "reason"),
+    [
+        (lambda: shutil.rmtree("out"), "the folder out has vanished: bring it back"),
+        (linked, "out/a.png is a symbolic link, which is not followed"),
+        (lambda: shutil.rmtree("maps"), "the folder maps has vanished: bring it back"),
+    ],
+)
+def test_a_streamed_picture_is_not_put_where_it_may_not_be(
+    happens: Callable[[], None], reason: str, workers: int, here: Path, files: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    picture("in/a.png", 90, 40)
+    for folder in ("out", "maps"):
+        Path(folder).mkdir()
+    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    by = restorer.load(files["upscale"], device="cpu", tile=32)
+    listener = late(happens)
+    options = FolderOptions(workers=workers)
+    run_folder("in", "out", TWICE, by, options=options, expert_map="maps", watcher=listener)
+    (error,) = listener.errors
+    assert reason in error
+    written = {*tree("."), *tree("elsewhere")} if Path("elsewhere").exists() else {*tree(".")}
+    assert {name for name in written if not name.startswith("maps/")} == {"in/a.png"}
+    assert Path("out").exists() == (happens is linked or "maps" in reason)
+
+
+def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
+    here: Path, model: restorer.Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture("in/a.png")
+    picture("in/b.png")
+    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    listener = Listener(lambda number: shutil.rmtree("out") if number == 0 else None)
+    # The second picture has been read when the folder goes.
+    computed = []
+    begin = Enlargement.compute
+
+    def compute(self: Enlargement, loaded: Any, *rest: Any) -> Any:
+        if loaded.job.source.name == "b.png":
+            shutil.rmtree("out", ignore_errors=True)
+        done = begin(self, loaded, *rest)
+        computed.append(loaded.job.source.name)
+        return done
+
+    monkeypatch.setattr(Enlargement, "compute", compute)
+    run_folder("in", "out", TWICE, model, watcher=listener)
+    assert computed == ["a.png"]
+    assert "the folder out has vanished" in listener.errors[0]
+    assert not Path("out").exists()

@@ -187,7 +187,8 @@ def test_all_that_changes_pixels_counts(here: Path, call: Callable[..., int]) ->
 def test_how_files_are_written_counts(here: Path, call: Callable[..., int]) -> None:
     picture("in/a.webp")
     record = ["in", "-o", "out", "--manifest", "made.jsonl", "-q"]
-    for number, more in enumerate(([], ["--quality", 80], ["--lossless"]), start=1):
+    options: list[list[object]] = [[], ["--quality", 80], ["--lossless"]]
+    for number, more in enumerate(options, start=1):
         for _ in range(2):
             assert call("upscale", *record, *more) == 0
             assert len(lines()) == number

@@ -8,7 +8,7 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +187,8 @@ class _Run:
         self.interrupts = Interrupts()
         self.settings = settings_of(wishes, restorer)
         self.weights = None if record is None else weights_sha256(restorer)
-        self._roots = {job.root for job in self.jobs if job.root and os.path.isdir(job.root)}
+        roots = {root for job in self.jobs for root in (job.root, job.map_root) if root is not None}
+        self._roots = set(filter(os.path.isdir, roots))  # those that are there
         self._lock = threading.Lock()
 
     def work(self, workers: int) -> None:
@@ -238,12 +239,23 @@ class _Run:
                 foreign = entry is None or entry.get("settings") is None
                 if entry is None or foreign or entry.get("input_sha256") == digest:
                     return self.left(job, digest, known=entry is not None)
-            check_inside(job.target, job.root)
-            if job.expert_map is not None:
-                check_inside(job.expert_map, job.map_root)
-            return self.wishes.read(job), digest
+            self.check_places(job)
+            loaded = self.wishes.read(job)
+            return replace(loaded, check=functools.partial(self.check_places, job)), digest
         except Exception as error:  # one bad picture must not cost the others
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
+
+    def check_places(self, job: Job) -> None:
+        """Raise where links or folders have changed so that its outputs may not be written."""
+        for target, root in ((job.target, job.root), (job.expert_map, job.map_root)):
+            if target is None or root is None:
+                continue
+            check_inside(target, root)
+            if root in self._roots and not os.path.isdir(root):
+                raise ImageError(
+                    f"{target} cannot be written, because the folder {root} has vanished: bring "
+                    "it back and start again."
+                )
 
     def left(self, job: Job, digest: str | None, *, known: bool) -> Outcome:
         """An output that stays as it is; the manifest learns of it if it did not know."""
@@ -276,19 +288,11 @@ class _Run:
         done, digest = item
         job = self.jobs[number]
         try:
-            # Links and folders may have changed while the picture was computed.
-            check_inside(job.target, job.root)
-            if job.expert_map is not None:
-                check_inside(job.expert_map, job.map_root)
-            if job.root in self._roots and not os.path.isdir(job.root):
-                raise ImageError(
-                    f"{job.target} cannot be written, because the folder {job.root} has vanished: "
-                    "bring it back and start again."
-                )
+            if done.pixels is not None:  # else it is there already, and was checked before
+                self.check_places(job)
             told = self.wishes.save(done)
-            if job.root is not None:
-                with self._lock:
-                    self._roots.add(job.root)
+            with self._lock:
+                self._roots |= {root for root in (job.root, job.map_root) if root is not None}
             made = None if self.record is None else file_sha256(job.target)
             return Outcome(job, told, hashes=(digest, made))
         except Exception as error:

@@ -101,6 +101,8 @@ class Loaded:
     size: tuple[int, int]  # of the result
     kind: str  # format of the output
     options: FileOptions
+    # Raises where the outputs may not be written any more; a large picture takes hours.
+    check: Callable[[], None] | None = None
 
     @property
     def quality(self) -> int | None:
@@ -135,6 +137,7 @@ class Loaded:
                 metadata=reader.metadata,
                 software=software,
                 strip_metadata=options.strip_metadata,
+                check=self.check,
             )
         )
         return source, FileCanvas(writer)
@@ -205,7 +208,7 @@ class Files:
         loaded = done.loaded
         job, picture = loaded.job, loaded.picture
         # In this order, so that a picture that is there has everything that belongs to it.
-        self.save_chart(job, done.chart)
+        self.save_chart(loaded, done.chart)
         if done.pixels is not None:
             write_image(
                 job.target,
@@ -219,10 +222,12 @@ class Files:
             )
         return done.told
 
-    def save_chart(self, job: Job, chart: Pixels | None) -> None:
+    def save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
         """Write the map of experts, where one is asked for."""
-        if job.expert_map is not None and chart is not None:
-            write_image(job.expert_map, chart)
+        if loaded.job.expert_map is not None and chart is not None:
+            if loaded.check is not None:
+                loaded.check()
+            write_image(loaded.job.expert_map, chart)
 
 
 def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> str:

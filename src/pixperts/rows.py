@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -180,6 +181,9 @@ class RowWriter:
     a second one, which replaces the target. JPEG, PNG and TIFF are encoded row by row; WebP and
     AVIF take the whole picture into memory.
 
+    `check` is called before anything is made in the folder, before the encoding, and before the
+    target is replaced; what it raises leaves the target as it was.
+
     Raises UsageError and ImageError as `write_image`, ImageError where the disk has no room for
     both files.
     """
@@ -198,7 +202,11 @@ class RowWriter:
         metadata: Metadata | None = None,
         software: str | None = None,
         strip_metadata: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> None:
+        if check is not None:
+            check()
+        self._check = check
         self.path = Path(path)
         self.width, self.height, self.bands = width, height, bands
         self.dtype = np.dtype(dtype)
@@ -277,7 +285,7 @@ class RowWriter:
             raise UsageError(
                 f"{self.path} got {self._written} of its {self.height} rows: write them all."
             )
-        with replacing(self.path) as temporary:
+        with replacing(self.path, self._check) as temporary:
             self._file.close()
             # Mapped into memory by `rawload`, the whole file would count as memory in use.
             image = libvips().Image.tiffload(

@@ -150,7 +150,7 @@ class Enlargement(Files):
                     source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
                 )
                 # Before the stack ends and the picture appears, see `save`.
-                self.save_chart(job, self._chart(job, sketch.routing, restorer.name))
+                self.save_chart(loaded, self._chart(job, sketch.routing, restorer.name))
             tally = tally if restorer.takes_budget else None
         seconds = time.perf_counter() - started
         told = Enlarged(
