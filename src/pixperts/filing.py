@@ -28,6 +28,7 @@ from pixperts.png_texts import refuse_bomb
 from pixperts.told import Told
 
 if TYPE_CHECKING:
+    from pixperts.color_fix import ColorFix
     from pixperts.rasters import FileCanvas, FileSource
 
 # Pixels of input and output together beyond which rows are read and written as they are needed.
@@ -109,13 +110,17 @@ class Loaded:
         """Of this output's format."""
         return self.options.quality if self.kind in DEFAULT_QUALITY else None
 
-    def stream(self, stack: ExitStack, software: str) -> "tuple[FileSource, FileCanvas]":
+    def stream(
+        self, stack: ExitStack, software: str, color_fix: "ColorFix" = "none"
+    ) -> "tuple[FileSource, FileCanvas]":
         """The picture and its result row by row; the result appears when `stack` ends well.
+
+        The canvas has to be told when it is complete.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        from pixperts.rasters import FileCanvas, FileSource
+        from pixperts.rasters import FileCanvas, FileSource, FloatFile, MatchedCanvas
         from pixperts.rows import RowReader, RowWriter
 
         job, options = self.job, self.options
@@ -140,7 +145,11 @@ class Loaded:
                 check=self.check,
             )
         )
-        return source, FileCanvas(writer)
+        canvas = FileCanvas(writer)
+        if color_fix == "none":
+            return source, canvas
+        draft = FloatFile(job.target, *self.size, reader.bands, writer.space)
+        return source, MatchedCanvas(stack.enter_context(draft), source, canvas, color_fix)
 
 
 @dataclass(frozen=True, eq=False)

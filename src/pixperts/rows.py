@@ -130,7 +130,7 @@ class _Turned:
         size = self._width * self._height * self._bands * self._dtype.itemsize
         try:
             if size > _IN_MEMORY:
-                _check_space(Path(folder), size, opened.path, "turned upright")
+                check_space(Path(folder), size, opened.path, "turned upright")
             for top in range(0, self._height, _BAND):
                 rows = opened.decode(top, min(top + _BAND, self._height))
                 self._file.write(upright(rows, self._orientation).tobytes())
@@ -228,7 +228,8 @@ class RowWriter:
         self._raw = hidden_beside(final)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            _check_space(final.parent, int(size * (1 + share)), self.path, "written")
+            self.space = int(size * (1 + share))  # bytes of disk
+            check_space(final.parent, self.space, self.path, "written")
             self._file = self._raw.open("xb")
             self._file.write(_raw_header(width, height, *self._stored))
         except OSError as error:
@@ -300,7 +301,8 @@ class RowWriter:
         )
 
 
-def _check_space(folder: Path, needed: int, path: Path, what: str) -> None:
+def check_space(folder: Path, needed: int, path: Path, what: str) -> None:
+    """Raise ImageError where a folder's disk has fewer free bytes than a picture needs there."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ImageError(
