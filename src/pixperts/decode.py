@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixperts.codec import NAMES, libvips, open_image, reason, sniff
-from pixperts.colour import to_rgb, to_srgb
+from pixperts.colour import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.metadata import Metadata, read_metadata
 from pixperts.pixels import Pixels, is_finite
@@ -115,10 +115,11 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         retouched: tuple[str, ...] = ()
         if color == "srgb" and not converted:
             image, retouched = to_srgb(path, image)
+        elif not converted and (icc := profile_of(image)) and not whole_profile(icc):
+            image = with_profile(image, None)
+            retouched = (f"The colour profile of {path} is damaged and was left out.",)
         if converted or retouched:
-            named = image.get_typeof("icc-profile-data")
-            icc = bytes(image.get("icc-profile-data")) if named else None
-            metadata = metadata.with_profile(icc)
+            metadata = metadata.with_profile(profile_of(image))
         orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     return Opened(
         path=path,
