@@ -146,7 +146,11 @@ def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
             yield f"{path} holds {pages} pages: only the first was read."
             return
         for page in range(1, pages):
-            other = open_image(path, kind, page)
+            try:
+                other = open_image(path, kind, page)
+            except libvips().Error:  # the first page is none the worse for it
+                yield f"{path} holds {pages} pages: only the first was read."
+                return
             # Previews and pyramid levels keep the aspect up to one pixel of rounding per side.
             skew = abs(other.width * height - other.height * width)
             if other.width >= width or other.height >= height or skew > width + height:
