@@ -1,6 +1,7 @@
 """Picture formats on libvips: their names, what a file is by its first bytes, and opening it."""
 
 import functools
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -137,3 +138,39 @@ def open_image(path: Path, kind: str, page: int = 0) -> Any:
     load = getattr(libvips().Image, f"{_OPERATIONS.get(kind, kind)}load")
     options: dict[str, Any] = {"page": page} if page else {}
     return load(os.fsencode(path), access="sequential", fail_on="error", revalidate=True, **options)
+
+
+def first_page_alone(path: Path) -> tuple[Any, Any] | None:
+    """A TIFF's first page where later ones are damaged, and the memory that it needs; else None.
+
+    What libtiff says of any page on its way through the file fails the load of the first.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(16)
+        # TIFF 6.0, section 2, and BigTIFF, which has the same with wider numbers.
+        order: Any = "little" if head[:2] == b"II" else "big"
+        big = int.from_bytes(head[2:4], order) == 43
+        wide, entry = (8, 20) if big else (4, 12)
+        start = int.from_bytes(head[8:16] if big else head[4:8], order)
+        handle.seek(start)
+        width = 8 if big else 2
+        count = int.from_bytes(handle.read(width), order)
+        link = start + width + entry * count
+        handle.seek(link)
+        following = handle.read(wide)
+        if not any(following) or count > 1 << 16:
+            return None
+        try:
+            open_image(path, "tiff").crop(0, 0, 1, 1).avg()
+            return None
+        except libvips().Error:
+            # The file's own pages, but for the one with the link, which is cut.
+            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
+    memory[link : link + wide] = bytes(wide)
+    try:
+        source = libvips().Source.new_from_memory(memory)
+        load = libvips().Image.tiffload_source
+        load(source).crop(0, 0, 1, 1).avg()
+        return (source, memory), load(source, access="sequential", fail_on="error", revalidate=True)
+    except libvips().Error:
+        return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.codec import NAMES, libvips, open_image, reason, sniff
+from pixperts.codec import NAMES, first_page_alone, libvips, open_image, reason, sniff
 from pixperts.colour import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.metadata import Metadata, read_metadata
@@ -36,6 +36,7 @@ class Opened:
     orientation: int
     metadata: Metadata
     notes: tuple[str, ...]
+    source: Any = None  # memory that the image needs while it is decoded
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -99,8 +100,13 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     kind = sniff(path)
     if kind == "png":
         refuse_bomb(path)
+    alone = None
     with explained(path, kind):
         image = open_image(path, kind)
+        if kind == "tiff" and (alone := first_page_alone(path)) is not None:
+            count = max(2, image.get("n-pages") if image.get_typeof("n-pages") else 1)
+            image = alone[1].copy()
+            image.set_type(libvips().GValue.gint_type, "n-pages", count)
         if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
             image = open_image(path, kind, primary)
         if image.width * image.height > max_pixels:
@@ -128,6 +134,7 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         orientation=orientation if orientation in range(1, 9) else 1,
         metadata=metadata,
         notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
+        source=None if alone is None else alone[0],
     )
 
 
