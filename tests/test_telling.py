@@ -61,3 +61,23 @@ def test_unforeseen_failures_are_one_line(error: Exception) -> None:
 def test_notes_are_lines_of_their_own() -> None:
     told = Enlarged("a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, notes=["x\r", EVIL])
     assert told.to_line().splitlines()[1:] == ["x\\r", SHOWN]
+
+
+def test_half_precision_on_a_cpu_is_warned_of(
+    here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("in/a.png", "in/b.png"):
+        picture(name)
+    for command in ("upscale", "restore"):
+        told = []
+        for more in (["--precision", "bfloat16"], ["--precision", "bfloat16", "-q"], []):
+            assert call(command, "in", "-o", "out", "--if-exists", "overwrite", *more) == 0
+            told.append([x for x in capsys.readouterr().err.splitlines() if "slower" in x])
+        assert told == [
+            [
+                "--precision bfloat16 is many times slower than float32 on most CPUs: leave it "
+                "out, or use a GPU."
+            ],
+            [],
+            [],
+        ]

@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 PathLike = str | os.PathLike[str]
+_SLOW = (
+    "--precision bfloat16 is many times slower than float32 on most CPUs: leave it out, or use a "
+    "GPU."
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ def run_folder(
     wishes.check_jobs(planned.jobs)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
     wishes.check_model(restorer(), planned.jobs)
+    if restorer().precision == "bfloat16" and restorer().device.type == "cpu":
+        planned = replace(planned, remarks=[*planned.remarks, _SLOW])
     run = _Run(planned, wishes, restorer(), record, watcher)
     run.work(options.workers)
     return Summary(run.counts["done"], run.counts["skipped"], run.counts["failed"])
