@@ -1,12 +1,16 @@
 """What is printed of a run is one harmless line a sentence, whatever files are called."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from folder_jobs import picture
 
+import pixperts
 from pixperts.batch import explain
 from pixperts.told import Enlarged
 
@@ -81,3 +85,21 @@ def test_half_precision_on_a_cpu_is_warned_of(
             [],
             [],
         ]
+
+
+def test_headers_that_lie_make_no_library_speak(here: Path) -> None:
+    data = picture("a.avif", 64, 64).read_bytes()
+    width = data.index(b"ispe") + 8  # ISO/IEC 23008-12, 6.5.3: after the version and flags
+    Path("a.avif").write_bytes(data[:width] + b"\x7f\xff\xff\xff" + data[width + 4 :])
+    command = [sys.executable, "-m", "pixperts", "upscale", "a.avif", "-o", "b.png", "-s", "2"]
+    path = os.pathsep.join([str(Path(pixperts.__file__).parents[1]), *sys.path])
+    done = subprocess.run(
+        [*command, "--device", "cpu"],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("a.avif ")

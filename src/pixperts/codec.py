@@ -1,5 +1,7 @@
 """Picture formats on libvips: their names, what a file is by its first bytes, and opening it."""
 
+import atexit
+import contextlib
 import functools
 import mmap
 import os
@@ -26,6 +28,7 @@ DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90, "jxl": 95, "jp2": 95}
 LOSSLESS = frozenset({"webp", "avif", "jxl", "jp2"})
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
+_COMPLAINTS = (1 << 3) | (1 << 4)  # G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING
 _OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGICS: dict[str, tuple[bytes, ...]] = {
@@ -47,6 +50,16 @@ def libvips() -> Any:
     """The pyvips module, loaded on first use."""
     import pyvips
 
+    # GLib complains on stderr of numbers out of range that a header made up. It is told to the
+    # logger instead, where pyvips leads what libvips says.
+    with contextlib.suppress(AttributeError):
+        set_handler, remove = (
+            pyvips.glib_lib.g_log_set_handler,
+            pyvips.glib_lib.g_log_remove_handler,
+        )
+        for domain in (b"GLib", b"GLib-GObject"):
+            number = set_handler(domain, _COMPLAINTS, pyvips._log_handler_cb, pyvips.ffi.NULL)
+            atexit.register(remove, domain, number)  # no call into Python during its shutdown
     return pyvips
 
 

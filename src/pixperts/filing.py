@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixperts import __version__
-from pixperts.codec import WRITABLE, sniff
+from pixperts.codec import WRITABLE, libvips, sniff
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.image import (
     DEFAULT_QUALITY,
@@ -284,16 +284,14 @@ def _kind(path: Path) -> str | None:
 
 def header_size(path: Path) -> tuple[int, int]:
     """Upright (width, height) without decoding; ImageError where there is no such header."""
-    import pyvips
-
     if not os.path.isfile(path):
         raise ImageError(f"{path} is not a regular file: name a picture file.")
     refuse_bomb(path)
     try:
         # Through a source, because a file name with brackets would be taken for options.
-        source = pyvips.Source.new_from_file(os.fsencode(path))
-        image = pyvips.Image.new_from_source(source, "", access="sequential")
+        source = libvips().Source.new_from_file(os.fsencode(path))
+        image = libvips().Image.new_from_source(source, "", access="sequential")
         turned = image.get_typeof("orientation") and image.get("orientation") in range(5, 9)
-    except pyvips.Error as error:
+    except libvips().Error as error:
         raise ImageError(f"{path} cannot be decoded: copy it again.") from error
     return (image.height, image.width) if turned else (image.width, image.height)
