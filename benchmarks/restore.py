@@ -34,7 +34,7 @@ from pixperts.image import list_images, read_image
 from pixperts.memory import keep_freed_memory
 from pixperts.models import PRESETS, MoCEIR, Network, create_model
 from pixperts.models.moce_blocks import ChannelAttention, CrossChannelAttention
-from pixperts.models.moce_ir import pad_to_multiple
+from pixperts.models.moce_inputs import pad_to_multiple
 from pixperts.pixels import to_float
 from pixperts.restorer import packaged_models
 from pixperts.routing import Routing

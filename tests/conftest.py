@@ -1,11 +1,53 @@
-"""Settings of all tests."""
+"""Settings of all tests, and what those of folder jobs run with."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+from moce_models import mini
+from tiny_models import tiny
+
+from pixperts import checkpoint, restorer
+from pixperts.cli import main
 
 # The same cases in every run, so that a failure is a change of the code. HYPOTHESIS_PROFILE=wide
 # looks for new ones, at random and ten times as many.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("wide", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("weights")
+    checkpoint.save(folder / "tiny.safetensors", tiny(), checkpoint.Card("tiny", {}))
+    checkpoint.save(folder / "mini.safetensors", mini(), checkpoint.Card("mini", {}))
+    return {"upscale": folder / "tiny.safetensors", "restore": folder / "mini.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def model(files: dict[str, Path]) -> restorer.Restorer:
+    return restorer.load(files["upscale"], device="cpu")
+
+
+@pytest.fixture(scope="module")
+def repairer(files: dict[str, Path]) -> restorer.Restorer:
+    return restorer.load(files["restore"], device="cpu")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def call(files: dict[str, Path]) -> Callable[..., int]:
+    def run(command: str, *arguments: object) -> int:
+        size = ["-s", "2"] if command == "upscale" else []
+        line = [command, "-m", str(files[command]), "--device", "cpu", *size]
+        return main([*line, *map(str, arguments)])
+
+    return run

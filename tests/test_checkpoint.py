@@ -226,7 +226,7 @@ def test_a_strange_description_is_refused(
 
 
 def test_a_large_configuration_is_refused_before_memory_is_taken(path: Path) -> None:
-    """Within every limit, yet hundreds of gigabytes: the shapes do not match the file."""
-    rewrite(path, config={"width": 4096, "encoder_options": {"channels": 4096, "blocks": 256}})
+    """Within every limit, yet half a gigabyte: the shapes do not match the file."""
+    rewrite(path, config={"width": 4096, "encoder_options": {"channels": 1024, "blocks": 5}})
     with pytest.raises(ModelError, match=r"is missing|has shape"):
         checkpoint.load(path)

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from pixperts.color_fix import KINDS, low_pass, match_low_frequencies, reach
+from pixperts.color_fix import KINDS, low_pass, match_low_frequencies, matched_bands, reach
 from pixperts.errors import UsageError
-from pixperts.resize import bicubic
+from pixperts.resize import bicubic, bicubic_rows, rows_needed
 
 
 def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -16,7 +16,7 @@ def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
 def test_the_resized_source_comes_back_to_the_bit(kind: Any) -> None:
     source = picture(20, 30)
     for size in ((50, 75), (20, 30), (11, 13)):
-        result = bicubic(source, size)
+        result = bicubic_rows(source, size)
         assert torch.equal(match_low_frequencies(result, source, kind), result)
 
 
@@ -85,6 +85,48 @@ def test_the_reach_holds_for_the_source(scale: float) -> None:
     changed[..., (centres - middle).abs() > far, :] = 9
     after = match_low_frequencies(result, changed, "wavelet")[..., middle, middle]
     assert torch.equal(after, before)
+
+
+@pytest.mark.parametrize("band", [1, 7, 64, 1000])
+@pytest.mark.parametrize("size", [(130, 77), (61, 40), (97, 11), (20, 15)])
+@pytest.mark.parametrize("kind", ["mean", "wavelet"])
+def test_bands_are_the_same_to_the_bit(kind: Any, size: tuple[int, int], band: int) -> None:
+    source, result = picture(61, 40), picture(*size, 1) * 0.3
+    whole = match_low_frequencies(result, source, kind)
+    assert (whole - result).abs().max() > 0.2
+    asked: list[int] = []
+
+    def given(top: int, bottom: int) -> torch.Tensor:
+        assert not asked or asked[-1] <= top
+        asked.append(top)
+        return source[:, :, top:bottom]
+
+    done = list(
+        matched_bands(
+            lambda top, bottom: result[:, :, top:bottom],
+            given,
+            asked.clear,
+            kind,
+            size,
+            61,
+            band,
+        )
+    )
+    assert [top for top, *_ in done] == list(range(0, size[0], band))
+    assert torch.equal(torch.cat([image for *_, image in done], dim=2), whole)
+
+
+@pytest.mark.parametrize("size", [(130, 77), (61, 40), (20, 15), (1, 1)])
+def test_rows_are_those_of_the_resized_picture(size: tuple[int, int]) -> None:
+    source = picture(61, 40)
+    whole = bicubic_rows(source, size)
+    # `bicubic` places its samples in float32.
+    assert torch.allclose(whole, bicubic(source, size), atol=2e-5)
+    for top in range(0, size[0], 9):
+        out = top, min(top + 9, size[0])
+        above, below = rows_needed(61, size[0], *out)
+        part = bicubic_rows(source[:, :, above:below], size, out=out, above=above, height=61)
+        assert torch.equal(part, whole[:, :, out[0] : out[1]])
 
 
 def test_what_is_refused() -> None:

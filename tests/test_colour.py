@@ -233,3 +233,58 @@ def test_grey_avif_of_others_is_grey(tmp_path: Path) -> None:
     back = read_image(path).pixels
     assert back.shape == (32, 48, 1)
     assert np.abs(back.astype(int) - ramp).max() <= 8
+
+
+def broken(profile: bytes, seed: int) -> bytes:
+    """Some bytes behind the header changed."""
+    numbers = np.random.default_rng(seed)
+    data = np.frombuffer(profile, np.uint8).copy()
+    places = numbers.integers(128, min(len(data), 300), 10)
+    data[places] = numbers.integers(0, 256, 10)
+    return data.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["wide", "p3", "grey"])
+def test_a_damaged_profile_costs_no_picture(tmp_path: Path, kind: str) -> None:
+    profile = {"wide": files.wide_profile(), "grey": files.grey_profile()}.get(kind)
+    profile = profile or files.vips_profile("p3")
+    pixels = files.gradient()[..., 0] if kind == "grey" else files.gradient()
+    told = 0
+    for seed in range(40):
+        path, icc = tmp_path / f"{seed}.tif", broken(profile, seed)
+        Image.fromarray(pixels).save(path, icc_profile=icc)
+        assert np.array_equal(np.squeeze(read_image(path).pixels), pixels)
+        picture = read_image(path, color="srgb")
+        if any("is damaged and was left out: the pixels count as" in n for n in picture.notes):
+            told += 1
+            assert len(picture.notes) == 1
+            assert picture.metadata.icc is None
+            assert np.array_equal(np.squeeze(picture.pixels), pixels)
+            written = write_image(tmp_path / "b.webp", picture.pixels, metadata=picture.metadata)
+            assert read_image(written).metadata.icc is None
+        # With grey as colours, which its profile would be needed for.
+        write_image(tmp_path / "c.webp", picture.pixels, metadata=read_image(path).metadata)
+    assert told >= 5
+
+
+@pytest.mark.parametrize("color", ["keep", "srgb"])
+@pytest.mark.parametrize("cut", [3, 376])
+def test_a_profile_that_is_cut_short_is_told(tmp_path: Path, color: str, cut: int) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(files.gradient()).save(path, icc_profile=files.wide_profile()[:cut])
+    Image.fromarray(files.gradient()).save(tmp_path / "b.jpg")
+    picture = read_image(path, color=color)
+    (note,) = picture.notes
+    assert f"The colour profile of {path} is damaged and was left out" in note
+    assert picture.metadata.icc is None
+    assert np.array_equal(picture.pixels, read_image(tmp_path / "b.jpg").pixels)
+
+
+def test_cmyk_with_a_damaged_profile_goes_by_the_general_one(tmp_path: Path) -> None:
+    inks = Image.fromarray(files.gradient()).convert("CMYK")
+    inks.save(tmp_path / "plain.jpg")
+    profile = files.vips_profile("cmyk")
+    inks.save(tmp_path / "a.jpg", icc_profile=profile[:128] + bytes(len(profile) - 128))
+    picture = read_image(tmp_path / "a.jpg")
+    assert "by a general printing profile, as its own is damaged" in picture.notes[0]
+    assert np.array_equal(picture.pixels, read_image(tmp_path / "plain.jpg").pixels)

@@ -403,6 +403,26 @@ def test_a_second_page_may_only_be_a_preview(
     assert picture.notes == notes
 
 
+@pytest.mark.parametrize("damage", ["directory", "cut", "beyond"])
+def test_a_damaged_later_page_costs_nothing(tmp_path: Path, damage: str) -> None:
+    first = noise(1, np.uint8, 40, 60)
+    data = tiff((40, 60, first.tobytes()), (40, 60, bytes(2400)), (40, 60, bytes(2400)))
+    alone = len(tiff((40, 60, first.tobytes())))
+    link = 8 + 2 + 9 * 12
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        {
+            "directory": data[: alone + 2] + b"\xff" * 60 + data[alone + 62 :],
+            "cut": data[: alone + 30],
+            "beyond": data[:link] + struct.pack("<I", 10**7) + data[link + 4 :],
+        }[damage]
+    )
+    picture = read_image(path)
+    assert np.array_equal(picture.pixels, first)
+    (note,) = picture.notes
+    assert note.endswith("pages: only the first was read.")
+
+
 def test_damaged_png_and_deflated_tiff_are_errors(tmp_path: Path) -> None:
     for name in ("a.png", "a.tif"):
         path = write_image(tmp_path / name, noise())

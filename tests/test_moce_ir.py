@@ -20,7 +20,8 @@ from pixperts.models.moce_config import MOCE_PRESETS, from_published_keys
 from pixperts.models.moce_experts import (
     ComplexityExpert,
 )
-from pixperts.models.moce_ir import MoCEIR, pad_to_multiple
+from pixperts.models.moce_inputs import pad_to_multiple
+from pixperts.models.moce_ir import MoCEIR
 from pixperts.routing import Routing
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import decoders, experts_of, picture, run, tiny
+from tiny_models import decoders, picture, run, tiny
 
 from pixperts.errors import ModelError
 from pixperts.models import MoEISR, MoEISRConfig
@@ -39,37 +39,6 @@ def test_at_scale_one_the_nearest_is_everything(decoder: str) -> None:
         first, second = (run(model, lr, (6, 5), budget=budget) for model in (near, both))
         assert (first - second).abs().max() < 1e-6
         assert (run(near, lr, (9, 9), budget=budget) - run(both, lr, (9, 9), budget=budget)).any()
-
-
-@decoders
-def test_routed_equals_masked(decoder: str) -> None:
-    model, lr = tiny(decoder, **NEAREST), picture(2, 3, 9, 7)
-    used = experts_of(model, lr, (23, 16), budget=0.5).unique()
-    assert len(used) > 1
-    for budget in (None, 0.5):
-        routed = run(model, lr, (23, 16), budget=budget)
-        assert (routed - run(model, lr, (23, 16), budget=budget, masked=True)).abs().max() < 1e-6
-
-
-@decoders
-def test_bands_change_nothing(decoder: str) -> None:
-    model, lr = tiny(decoder, **NEAREST), picture(1, 3, 40, 30)
-    whole = run(model, lr, (81, 60), budget=0.5)
-    model.max_pixels = 17
-    assert (run(model, lr, (81, 60), budget=0.5) - whole).abs().max() < 1e-6
-
-
-@decoders
-def test_query_equals_forward(decoder: str) -> None:
-    model, lr = tiny(decoder, **NEAREST), picture(1, 3, 6, 5)
-    size = (13, 11)
-    number = torch.arange(13 * 11)
-    positions = torch.stack([number // 11, number % 11], dim=1)[None]
-    with torch.inference_mode():
-        colours, _ = model.query(lr, positions, torch.tensor([size]))
-    for expert, budget in ((0, 0.0), (-1, 1.0)):
-        image = run(model, lr, size, budget=budget)[0].permute(1, 2, 0).reshape(-1, 3)
-        assert (colours[0, :, expert] - image).abs().max() < 1e-6
 
 
 def test_one_neighbour_costs_a_quarter() -> None:

@@ -1,6 +1,7 @@
 """Pictures that are too large to be held: the same files, row by row."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from photo_files import write_photo
 from PIL import Image
 from tiny_models import tiny
 
-from pixperts import __version__, checkpoint, filing
+from pixperts import __version__, checkpoint, filing, rasters
 from pixperts.batch import Enlargement, FileOptions, Repair
 from pixperts.cli import main
 from pixperts.errors import ImageError
@@ -104,6 +105,56 @@ def test_streamed_files_are_those_made_at_once(
             assert exif[0x131] == software_tag(name, size, new)
             assert exif[0x131].startswith(f"pixperts {__version__} {name}")
             assert (" x1.7" in exif[0x131] or " to " in exif[0x131]) == (command == "upscale")
+
+
+@pytest.mark.parametrize("fix", ["mean", "wavelet"])
+@pytest.mark.parametrize("kind", ["deep", "cut out", "grey", "turned"])
+@pytest.mark.parametrize("command", ["upscale", "restore"])
+def test_colours_are_matched_row_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, command: str, kind: str, fix: str
+) -> None:
+    source = photo(tmp_path / "a", kind)
+    asked: list[object] = ["--tile", 32, "--scale", 1.7] if command == "upscale" else []
+    names = ("plain", "held", "streamed")
+    plain, held, streamed = (tmp_path / f"{name}{source.suffix}" for name in names)
+    assert run(command, source, "-o", plain, "-q", *asked) == 0
+    asked += ["--color-fix", fix, "-q"]
+    assert run(command, source, "-o", held, *asked) == 0
+    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(rasters, "_BAND_PIXELS", 100)
+    assert run(command, source, "-o", streamed, *asked) == 0
+    assert streamed.read_bytes() == held.read_bytes() != plain.read_bytes()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_nothing_is_left_where_matching_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    source = photo(tmp_path / "a", "rgb")
+    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+
+    def failing(*_: Any, **__: Any) -> Any:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(rasters, "matched_bands", failing)
+    asked = ["-s", 2, "--color-fix", "wavelet"]
+    assert run("upscale", source, "-o", tmp_path / "b.png", *asked) == 1
+    assert "Input/output error" in one_sentence(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_room_for_the_second_file_is_checked_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    source = photo(tmp_path / "a", "rgb")
+    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(MoEISR, "forward", lambda *_: pytest.fail("the work was begun"))
+    bytes_of_both = 2 * 106 * 82 * 3
+    usage = shutil.disk_usage(tmp_path)._replace(free=2 * bytes_of_both)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    asked = ["-s", 2, "--color-fix", "mean"]
+    assert run("upscale", source, "-o", tmp_path / "b.png", *asked) == 1
+    assert "make room or choose another folder" in one_sentence(capsys)
 
 
 def test_nothing_is_left_where_it_fails_half_way(

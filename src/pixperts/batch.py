@@ -8,11 +8,11 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.errors import ImageError, PixpertsError, UsageError, printable
 from pixperts.leftovers import remove_leftovers
 from pixperts.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
 from pixperts.pipeline import Interrupts, run_overlapped
@@ -38,6 +38,10 @@ __all__ = [
 ]
 
 PathLike = str | os.PathLike[str]
+_SLOW = (
+    "--precision bfloat16 is many times slower than float32 on most CPUs: leave it out, or use a "
+    "GPU."
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ def run_folder(
     wishes.check_jobs(planned.jobs)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
     wishes.check_model(restorer(), planned.jobs)
+    if restorer().precision == "bfloat16" and restorer().device.type == "cpu":
+        planned = replace(planned, remarks=[*planned.remarks, _SLOW])
     run = _Run(planned, wishes, restorer(), record, watcher)
     run.work(options.workers)
     return Summary(run.counts["done"], run.counts["skipped"], run.counts["failed"])
@@ -185,9 +191,10 @@ class _Run:
         self.watcher = watcher
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
-        self.settings = settings_of(wishes)
+        self.settings = settings_of(wishes, restorer)
         self.weights = None if record is None else weights_sha256(restorer)
-        self._roots = {job.root for job in self.jobs if job.root and os.path.isdir(job.root)}
+        roots = {root for job in self.jobs for root in (job.root, job.map_root) if root is not None}
+        self._roots = set(filter(os.path.isdir, roots))  # those that are there
         self._lock = threading.Lock()
 
     def work(self, workers: int) -> None:
@@ -238,12 +245,23 @@ class _Run:
                 foreign = entry is None or entry.get("settings") is None
                 if entry is None or foreign or entry.get("input_sha256") == digest:
                     return self.left(job, digest, known=entry is not None)
-            check_inside(job.target, job.root)
-            if job.expert_map is not None:
-                check_inside(job.expert_map, job.map_root)
-            return self.wishes.read(job), digest
+            self.check_places(job)
+            loaded = self.wishes.read(job)
+            return replace(loaded, check=functools.partial(self.check_places, job)), digest
         except Exception as error:  # one bad picture must not cost the others
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
+
+    def check_places(self, job: Job) -> None:
+        """Raise where links or folders have changed so that its outputs may not be written."""
+        for target, root in ((job.target, job.root), (job.expert_map, job.map_root)):
+            if target is None or root is None:
+                continue
+            check_inside(target, root)
+            if root in self._roots and not os.path.isdir(root):
+                raise ImageError(
+                    f"{target} cannot be written, because the folder {root} has vanished: bring "
+                    "it back and start again."
+                )
 
     def left(self, job: Job, digest: str | None, *, known: bool) -> Outcome:
         """An output that stays as it is; the manifest learns of it if it did not know."""
@@ -276,19 +294,11 @@ class _Run:
         done, digest = item
         job = self.jobs[number]
         try:
-            # Links and folders may have changed while the picture was computed.
-            check_inside(job.target, job.root)
-            if job.expert_map is not None:
-                check_inside(job.expert_map, job.map_root)
-            if job.root in self._roots and not os.path.isdir(job.root):
-                raise ImageError(
-                    f"{job.target} cannot be written, because the folder {job.root} has vanished: "
-                    "bring it back and start again."
-                )
+            if done.pixels is not None:  # else it is there already, and was checked before
+                self.check_places(job)
             told = self.wishes.save(done)
-            if job.root is not None:
-                with self._lock:
-                    self._roots.add(job.root)
+            with self._lock:
+                self._roots |= {root for root in (job.root, job.map_root) if root is not None}
             made = None if self.record is None else file_sha256(job.target)
             return Outcome(job, told, hashes=(digest, made))
         except Exception as error:
@@ -334,9 +344,14 @@ def explain(source: Path, error: Exception) -> str:
         >>> explain(Path("a.png"), MemoryError())
         'a.png: the memory does not suffice: ask for a smaller size or close other programs.'
     """
-    text = " ".join(str(error).split())
+    name = str(source)
     if isinstance(error, PixpertsError):
-        return text if str(source) in text else f"{source}: {text}"
+        text = str(error)  # escaped already, so the name is looked for as it stands there
+        return text if printable(name) in text else f"{printable(name)}: {text}"
+    return printable(_unforeseen(name, " ".join(str(error).split()), error))
+
+
+def _unforeseen(source: str, text: str, error: Exception) -> str:
     if _short_of_memory(error):
         return (
             f"{source}: the memory does not suffice: ask for a smaller size or close other "

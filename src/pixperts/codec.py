@@ -1,6 +1,9 @@
 """Picture formats on libvips: their names, what a file is by its first bytes, and opening it."""
 
+import atexit
+import contextlib
 import functools
+import mmap
 import os
 import stat
 from pathlib import Path
@@ -25,6 +28,7 @@ DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90, "jxl": 95, "jp2": 95}
 LOSSLESS = frozenset({"webp", "avif", "jxl", "jp2"})
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
+_COMPLAINTS = (1 << 3) | (1 << 4)  # G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING
 _OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAGICS: dict[str, tuple[bytes, ...]] = {
@@ -46,6 +50,16 @@ def libvips() -> Any:
     """The pyvips module, loaded on first use."""
     import pyvips
 
+    # GLib complains on stderr of numbers out of range that a header made up. It is told to the
+    # logger instead, where pyvips leads what libvips says.
+    with contextlib.suppress(AttributeError):
+        set_handler, remove = (
+            pyvips.glib_lib.g_log_set_handler,
+            pyvips.glib_lib.g_log_remove_handler,
+        )
+        for domain in (b"GLib", b"GLib-GObject"):
+            number = set_handler(domain, _COMPLAINTS, pyvips._log_handler_cb, pyvips.ffi.NULL)
+            atexit.register(remove, domain, number)  # no call into Python during its shutdown
     return pyvips
 
 
@@ -142,3 +156,39 @@ def open_image(path: Path, kind: str, page: int = 0) -> Any:
     load = getattr(libvips().Image, f"{_OPERATIONS.get(kind, kind)}load")
     options: dict[str, Any] = {"page": page} if page else {}
     return load(os.fsencode(path), access="sequential", fail_on="error", revalidate=True, **options)
+
+
+def first_page_alone(path: Path) -> tuple[Any, Any] | None:
+    """A TIFF's first page where later ones are damaged, and the memory that it needs; else None.
+
+    What libtiff says of any page on its way through the file fails the load of the first.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(16)
+        # TIFF 6.0, section 2, and BigTIFF, which has the same with wider numbers.
+        order: Any = "little" if head[:2] == b"II" else "big"
+        big = int.from_bytes(head[2:4], order) == 43
+        wide, entry = (8, 20) if big else (4, 12)
+        start = int.from_bytes(head[8:16] if big else head[4:8], order)
+        handle.seek(start)
+        width = 8 if big else 2
+        count = int.from_bytes(handle.read(width), order)
+        link = start + width + entry * count
+        handle.seek(link)
+        following = handle.read(wide)
+        if not any(following) or count > 1 << 16:
+            return None
+        try:
+            open_image(path, "tiff").crop(0, 0, 1, 1).avg()
+            return None
+        except libvips().Error:
+            # The file's own pages, but for the one with the link, which is cut.
+            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
+    memory[link : link + wide] = bytes(wide)
+    try:
+        source = libvips().Source.new_from_memory(memory)
+        load = libvips().Image.tiffload_source
+        load(source).crop(0, 0, 1, 1).avg()
+        return (source, memory), load(source, access="sequential", fail_on="error", revalidate=True)
+    except libvips().Error:
+        return None

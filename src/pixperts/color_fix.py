@@ -1,17 +1,25 @@
-"""Give an enlarged or repaired picture the colours of its source: low frequencies are replaced."""
+"""Give an enlarged or repaired picture the colours of its source: low frequencies are replaced.
+
+At once, or band by band for a picture that is never whole in memory; the same to the bit.
+"""
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.resize import bicubic
+from pixperts.resize import bicubic_rows, rows_needed
 
 ColorFix = Literal["none", "mean", "wavelet"]
 KINDS = ("none", "mean", "wavelet")
 _LEVELS = 5
+_HALO = (1 << _LEVELS) - 1  # 1 + 2 + 4 + 8 + 16 rows to both sides
+
+Rows = Callable[[int, int], Tensor]  # from and before -> (B, C, rows, W)
 
 
 def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Tensor:
@@ -25,7 +33,7 @@ def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Ten
 
     Args:
         result: `(B, C, H', W')` floating point, any value range.
-        source: `(B, C, H, W)` like it; resized by `resize.bicubic` where its size differs.
+        source: `(B, C, H, W)` like it; resized by `resize.bicubic_rows` where its size differs.
         kind: "none" returns `result`.
 
     Returns:
@@ -45,12 +53,69 @@ def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Ten
         return result
     height, width = result.shape[2:]
     if source.shape[2:] != result.shape[2:]:
-        source = bicubic(source, (height, width))
+        source = bicubic_rows(source, (height, width))
     # Both low-passes are linear, so the difference is taken first: zero stays zero to the bit.
     difference = source.to(result) - result  # (B, C, H', W')
     if kind == "mean":
-        return result + difference.mean(dim=(2, 3), keepdim=True)
+        return result + _mean([_row_sums(difference)], width).to(result)
     return result + low_pass(difference)
+
+
+def matched_bands(
+    result: Rows,
+    source: Rows,
+    rewind: Callable[[], None],
+    kind: ColorFix,
+    size: tuple[int, int],
+    height: int,
+    band: int,
+) -> Iterator[tuple[int, int, Tensor]]:
+    """`match_low_frequencies` of one picture, of which only some rows are held at a time.
+
+    Args:
+        result: reads rows of the result, in any order.
+        source: reads rows of the source, from the top downwards.
+        rewind: lets the source begin again.
+        kind: mean or wavelet.
+        size: (H', W') of the result.
+        height: H, rows of the source.
+        band: rows of the result that are worked on at a time.
+
+    Yields:
+        The band's first row, the one after its last, and its colours (B, C, rows, W').
+    """
+    halo = _HALO if kind == "wavelet" else 0
+
+    def bands() -> Iterator[tuple[int, int, int, Tensor, Tensor]]:
+        for top in range(0, size[0], band):
+            bottom = min(top + band, size[0])
+            first, last = max(0, top - halo), min(size[0], bottom + halo)
+            above, below = rows_needed(height, size[0], first, last)
+            colours, given = result(first, last), source(above, below)
+            given = bicubic_rows(given, size, out=(first, last), above=above, height=height)
+            yield top, bottom, first, colours, given.to(colours) - colours
+
+    shift: Tensor | None = None
+    if kind == "mean":
+        shift = _mean([_row_sums(difference) for *_, difference in bands()], size[1])
+        rewind()
+    for top, bottom, first, colours, difference in bands():
+        part = slice(top - first, bottom - first)
+        change = low_pass(difference)[:, :, part] if shift is None else shift.to(colours)
+        yield top, bottom, colours[:, :, part] + change
+
+
+def _row_sums(image: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H) in float64."""
+    return image.sum(dim=3, dtype=torch.float64)
+
+
+def _mean(rows: list[Tensor], width: int) -> Tensor:
+    """Means (B, C, 1, 1) from the sums of all rows, (B, C, h) a band, however they are cut."""
+    sums = torch.cat(rows, dim=2)
+    exact = [[math.fsum(channel.tolist()) for channel in picture] for picture in sums]
+    means = torch.tensor(exact, dtype=torch.float64) / (sums.shape[2] * width)
+    return means[:, :, None, None]
 
 
 def low_pass(image: Tensor) -> Tensor:
@@ -87,4 +152,4 @@ def reach(kind: ColorFix, scale: float = 1.0) -> int | None:
     if kind == "none":
         return 0
     resized = 0 if scale == 1.0 else math.ceil(2 * max(scale, 1.0)) + 1
-    return (1 << _LEVELS) - 1 + resized
+    return _HALO + resized

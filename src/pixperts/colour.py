@@ -8,8 +8,10 @@ import numpy as np
 
 from pixperts.codec import libvips
 from pixperts.errors import ImageError
+from pixperts.pixels import Pixels
 
 _RGB_LIKE = frozenset({"b-w", "grey16", "srgb", "rgb", "rgb16", "scrgb", "multiband"})
+_SPACES = {"GRAY": 1, "RGB": 3, "CMYK": 4}  # and their channels
 _SAMPLES = frozenset({"uchar", "ushort", "float"})
 
 
@@ -28,26 +30,77 @@ def srgb_profile() -> bytes:
     return bytes(libvips().Operation.call("profile_load", "srgb"))
 
 
+def whole_profile(icc: bytes | None) -> bytes | None:
+    """A profile as long as its own header says (ICC.1, 7.2.2), or None where it is cut short."""
+    size = 0 if icc is None else int.from_bytes(icc[:4], "big")
+    return None if icc is None or not 128 <= size <= len(icc) else icc[:size]
+
+
+@functools.lru_cache(maxsize=16)
+def is_usable(icc: bytes) -> bool:
+    """Whether colours can be converted by a profile of grey, RGB or CMYK; else it is damaged."""
+    if whole_profile(icc) is None or profile_space(icc) not in _SPACES:
+        return False
+    # Where a profile is of no use, libvips takes another without a word: for RGB the fallback that
+    # it is given, for CMYK the general one. For grey there is none, which is an error.
+    colours, space = _colours_of(icc), profile_space(icc)
+    try:
+        result = _converted(colours, icc, "srgb")
+        if space == "RGB":
+            return np.array_equal(result, _converted(colours, icc, "p3"))
+        if space == "CMYK" and not _has_table(icc):
+            general = bytes(libvips().Operation.call("profile_load", "cmyk"))
+            return not np.array_equal(result, _converted(colours, general))
+    except libvips().Error:
+        return False
+    return True
+
+
+def _has_table(icc: bytes) -> bool:
+    """Whether a profile's directory holds a table from its space to colours (ICC.1, 7.3, 9.2.1)."""
+    count = int.from_bytes(icc[128:132], "big")
+    for entry in range(132, min(132 + 12 * count, len(icc) - 12), 12):
+        start, size = (int.from_bytes(icc[entry + at : entry + at + 4], "big") for at in (4, 8))
+        if icc[entry : entry + 4] == b"A2B0" and start + size <= len(icc):
+            return icc[start : start + 4] in (b"mft1", b"mft2", b"mAB ")
+    return False
+
+
 @functools.lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
     """Whether a profile turns no colour into another one than sRGB by half an 8-bit code.
 
     Profiles of sRGB differ in their bytes and their text from maker to maker.
     """
-    steps = np.linspace(0, 65535, 9).round().astype(np.uint16)
-    cube = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(9, 81, 3)  # (H, W, C)
-    if profile_space(icc) == "GRAY":
-        cube = np.arange(0, 65536, 257, dtype=np.uint16).reshape(1, 256, 1)
-    if profile_space(icc) not in ("GRAY", "RGB"):
+    if profile_space(icc) not in ("GRAY", "RGB") or not is_usable(icc):
         return False
-    height, width, bands = cube.shape
-    image = libvips().Image.new_from_memory(cube, width, height, bands, "ushort")
-    image = image.copy(interpretation="grey16" if bands == 1 else "rgb16")
-    try:
-        result = _transformed(image, icc, 16).numpy()
-    except libvips().Error:
-        return False
-    return int(np.abs(result.astype(int) - cube).max()) <= 128
+    colours = _colours_of(icc)
+    result = _converted(colours, icc).reshape(colours.shape)
+    return int(np.abs(result.astype(int) - colours).max()) <= 128
+
+
+def _colours_of(icc: bytes) -> Pixels:
+    """16-bit colours spread over the space of a profile, (H, W, C)."""
+    bands = _SPACES[profile_space(icc)]
+    if bands == 1:
+        return np.arange(0, 65536, 257, dtype=np.uint16).reshape(1, 256, 1)
+    steps = np.linspace(0, 65535, {3: 9, 4: 5}[bands]).round().astype(np.uint16)
+    return np.stack(np.meshgrid(*[steps] * bands), -1).reshape(1, -1, bands)
+
+
+def _converted(colours: Pixels, icc: bytes, fallback: str | None = None) -> Pixels:
+    """What a profile makes of 16-bit colours."""
+    height, width, bands = colours.shape
+    image = libvips().Image.new_from_memory(colours, width, height, bands, "ushort")
+    space = {1: "grey16", 3: "rgb16", 4: "cmyk"}[bands]
+    result: Pixels = _transformed(image.copy(interpretation=space), icc, 16, fallback).numpy()
+    return result
+
+
+def profile_of(image: Any) -> bytes | None:
+    """The profile of an image, sound or not."""
+    name = "icc-profile-data"
+    return bytes(image.get(name)) or None if image.get_typeof(name) else None
 
 
 def with_profile(image: Any, icc: bytes | None) -> Any:
@@ -80,10 +133,12 @@ def to_rgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
                 f"{image.format}: export it as RGB."
             )
         how = ""
-        icc = image.get("icc-profile-data") if image.get_typeof("icc-profile-data") else None
+        icc = profile_of(image)
         if space == "cmyk":
-            own = icc is not None and profile_space(icc) == "CMYK"
+            own = icc is not None and profile_space(icc) == "CMYK" and is_usable(icc)
             how = " by its own profile" if own else " by a general printing profile"
+            if icc is not None and not is_usable(icc):
+                how += ", as its own is damaged"
             colour = _transformed(colour, icc if own else None, 16 if deep else 8, "cmyk")
         else:
             colour = colour.colourspace("rgb16" if deep else "srgb")
@@ -100,9 +155,19 @@ def to_rgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def to_srgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
-    """Pixels of another profile as sRGB, alpha untouched; without a profile they are sRGB."""
-    icc = bytes(image.get("icc-profile-data")) if image.get_typeof("icc-profile-data") else None
-    if icc is None or not fits(icc, image.bands) or is_srgb(icc):
+    """Pixels of another profile as sRGB, alpha untouched; without a profile they are sRGB.
+
+    So they are with a profile that is damaged, which is taken off.
+    """
+    icc = profile_of(image)
+    if icc is None or (whole_profile(icc) and not fits(icc, image.bands)):
+        return image, ()
+    if not is_usable(icc):
+        note = (
+            f"The colour profile of {path} is damaged and was left out: the pixels count as sRGB."
+        )
+        return with_profile(image, None), (note,)
+    if is_srgb(icc):
         return image, ()
     colours = 1 if image.bands < 3 else 3
     colour = image.extract_band(0, n=colours)

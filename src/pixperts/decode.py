@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.codec import NAMES, libvips, open_image, reason, sniff
-from pixperts.colour import to_rgb, to_srgb
+from pixperts.codec import NAMES, first_page_alone, libvips, open_image, reason, sniff
+from pixperts.colour import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.metadata import Metadata, read_metadata
 from pixperts.pixels import Pixels, is_finite
@@ -36,6 +36,7 @@ class Opened:
     orientation: int
     metadata: Metadata
     notes: tuple[str, ...]
+    source: Any = None  # memory that the image needs while it is decoded
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -103,8 +104,13 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     kind = sniff(path)
     if kind == "png":
         refuse_bomb(path)
+    alone = None
     with explained(path, kind):
         image = open_image(path, kind)
+        if kind == "tiff" and (alone := first_page_alone(path)) is not None:
+            count = max(2, image.get("n-pages") if image.get_typeof("n-pages") else 1)
+            image = alone[1].copy()
+            image.set_type(libvips().GValue.gint_type, "n-pages", count)
         if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
             image = open_image(path, kind, primary)
         if image.width * image.height > max_pixels:
@@ -119,10 +125,11 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         retouched: tuple[str, ...] = ()
         if color == "srgb" and not converted:
             image, retouched = to_srgb(path, image)
+        elif not converted and (icc := profile_of(image)) and not whole_profile(icc):
+            image = with_profile(image, None)
+            retouched = (f"The colour profile of {path} is damaged and was left out.",)
         if converted or retouched:
-            named = image.get_typeof("icc-profile-data")
-            icc = bytes(image.get("icc-profile-data")) if named else None
-            metadata = metadata.with_profile(icc)
+            metadata = metadata.with_profile(profile_of(image))
         orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     return Opened(
         path=path,
@@ -131,6 +138,7 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         orientation=orientation if orientation in range(1, 9) else 1,
         metadata=metadata,
         notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
+        source=None if alone is None else alone[0],
     )
 
 
@@ -149,7 +157,11 @@ def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
             yield f"{path} holds {pages} pages: only the first was read."
             return
         for page in range(1, pages):
-            other = open_image(path, kind, page)
+            try:
+                other = open_image(path, kind, page)
+            except libvips().Error:  # the first page is none the worse for it
+                yield f"{path} holds {pages} pages: only the first was read."
+                return
             # Previews and pyramid levels keep the aspect up to one pixel of rounding per side.
             skew = abs(other.width * height - other.height * width)
             if other.width >= width or other.height >= height or skew > width + height:

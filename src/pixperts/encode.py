@@ -13,7 +13,7 @@ import numpy as np
 
 from pixperts import exif
 from pixperts.codec import DEFAULT_QUALITY, NAMES, VIPS_FORMATS, libvips
-from pixperts.colour import fits, profile_space, with_profile
+from pixperts.colour import fits, is_usable, profile_space, with_profile
 from pixperts.errors import ImageError
 from pixperts.metadata import NO_METADATA, Metadata, photoshop_block, to_raw_profile, updated_xmp
 from pixperts.pixels import Pixels
@@ -142,8 +142,9 @@ def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
         image = with_profile(image, icc)
         if kind in ("webp", "avif") and profile_space(icc) == "GRAY":
             # They store grey as RGB, where a profile of grey has no meaning.
-            depth = 16 if deep else 8
-            image = image.icc_transform("srgb", embedded=True, depth=depth, intent="relative")
+            if is_usable(icc):
+                depth = 16 if deep else 8
+                image = image.icc_transform("srgb", embedded=True, depth=depth, intent="relative")
             image = with_profile(image, None)
     if metadata.xmp is not None:
         packet = updated_xmp(metadata.xmp, image.width, image.height)

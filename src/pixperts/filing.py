@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixperts import __version__
-from pixperts.codec import WRITABLE, sniff
+from pixperts.codec import WRITABLE, libvips, sniff
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.image import (
     DEFAULT_QUALITY,
@@ -28,6 +28,7 @@ from pixperts.png_texts import refuse_bomb
 from pixperts.told import Told
 
 if TYPE_CHECKING:
+    from pixperts.color_fix import ColorFix
     from pixperts.rasters import FileCanvas, FileSource
 
 # Pixels of input and output together beyond which rows are read and written as they are needed.
@@ -60,7 +61,8 @@ class FileOptions:
     lossless: bool = False  # where the format can
     color: str = "keep"  # keep the profile and its encoding, or srgb: convert
     strip_metadata: bool = False  # all but the profile
-    max_pixels: int = MAX_PIXELS  # of an input
+    # Of an input; it refuses pictures, and changes none.
+    max_pixels: int = field(default=MAX_PIXELS, metadata={"setting": False})
     max_memory: float | None = field(default=None, metadata={"setting": False})  # bytes
 
     def streams(self, pixels: int) -> bool:
@@ -100,19 +102,25 @@ class Loaded:
     size: tuple[int, int]  # of the result
     kind: str  # format of the output
     options: FileOptions
+    # Raises where the outputs may not be written any more; a large picture takes hours.
+    check: Callable[[], None] | None = None
 
     @property
     def quality(self) -> int | None:
         """Of this output's format."""
         return self.options.quality if self.kind in DEFAULT_QUALITY else None
 
-    def stream(self, stack: ExitStack, software: str) -> "tuple[FileSource, FileCanvas]":
+    def stream(
+        self, stack: ExitStack, software: str, color_fix: "ColorFix" = "none"
+    ) -> "tuple[FileSource, FileCanvas]":
         """The picture and its result row by row; the result appears when `stack` ends well.
+
+        The canvas has to be told when it is complete.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        from pixperts.rasters import FileCanvas, FileSource
+        from pixperts.rasters import FileCanvas, FileSource, FloatFile, MatchedCanvas
         from pixperts.rows import RowReader, RowWriter
 
         job, options = self.job, self.options
@@ -134,9 +142,14 @@ class Loaded:
                 metadata=reader.metadata,
                 software=software,
                 strip_metadata=options.strip_metadata,
+                check=self.check,
             )
         )
-        return source, FileCanvas(writer)
+        canvas = FileCanvas(writer)
+        if color_fix == "none":
+            return source, canvas
+        draft = FloatFile(job.target, *self.size, reader.bands, writer.space)
+        return source, MatchedCanvas(stack.enter_context(draft), source, canvas, color_fix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +217,7 @@ class Files:
         loaded = done.loaded
         job, picture = loaded.job, loaded.picture
         # In this order, so that a picture that is there has everything that belongs to it.
-        self.save_chart(job, done.chart)
+        self.save_chart(loaded, done.chart)
         if done.pixels is not None:
             write_image(
                 job.target,
@@ -218,10 +231,12 @@ class Files:
             )
         return done.told
 
-    def save_chart(self, job: Job, chart: Pixels | None) -> None:
+    def save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
         """Write the map of experts, where one is asked for."""
-        if job.expert_map is not None and chart is not None:
-            write_image(job.expert_map, chart)
+        if loaded.job.expert_map is not None and chart is not None:
+            if loaded.check is not None:
+                loaded.check()
+            write_image(loaded.job.expert_map, chart)
 
 
 def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> str:
@@ -269,16 +284,14 @@ def _kind(path: Path) -> str | None:
 
 def header_size(path: Path) -> tuple[int, int]:
     """Upright (width, height) without decoding; ImageError where there is no such header."""
-    import pyvips
-
     if not os.path.isfile(path):
         raise ImageError(f"{path} is not a regular file: name a picture file.")
     refuse_bomb(path)
     try:
         # Through a source, because a file name with brackets would be taken for options.
-        source = pyvips.Source.new_from_file(os.fsencode(path))
-        image = pyvips.Image.new_from_source(source, "", access="sequential")
+        source = libvips().Source.new_from_file(os.fsencode(path))
+        image = libvips().Image.new_from_source(source, "", access="sequential")
         turned = image.get_typeof("orientation") and image.get("orientation") in range(5, 9)
-    except pyvips.Error as error:
+    except libvips().Error as error:
         raise ImageError(f"{path} cannot be decoded: copy it again.") from error
     return (image.height, image.width) if turned else (image.width, image.height)

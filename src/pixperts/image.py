@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -248,29 +248,47 @@ def write_image(
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing(target: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
     """A hidden path beside the target; what is written there replaces it unless anything fails.
+
+    `check` is called before a folder is made and before the target is replaced, and raises where
+    neither may happen.
 
     Raises ImageError for a failed write.
     """
+    check = check or _nothing
+    check()
     final = Path(os.path.realpath(target))
     temporary = hidden_beside(final)
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with contextlib.suppress(FileNotFoundError):
-            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, final)
+        with _told_as_failed(target):
+            final.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with contextlib.suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(final.stat().st_mode))
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+        check()
+        with _told_as_failed(target):
+            os.replace(temporary, final)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+@contextlib.contextmanager
+def _told_as_failed(target: Path) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         raise ImageError(
             f"{target} could not be written ({reason(error)}): check the free space and the "
             "permissions of its folder."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+
+
+def _nothing() -> None:
+    """No objection."""
 
 
 def hidden_beside(path: Path) -> Path:

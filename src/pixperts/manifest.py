@@ -2,9 +2,10 @@
 
 An entry holds absolute paths (`input`, `output`, `expert_map`), `input_sha256` and
 `output_sha256`, `model` and `weights_sha256`, `settings` (what was asked for and is not a
-default), `error` (None where the picture was done), `version`, `time`, and what `--json` tells:
-sizes, seconds, experts and shares. A picture that was there before the manifest knew of it gets
-an entry with "skipped": true, whose model and settings are None.
+default, precision and tile included), `error` (None where the picture was done), `version`,
+`time`, and what `--json` tells: sizes, seconds, experts and shares. A picture that was there
+before the manifest knew of it gets an entry with "skipped": true, whose model and settings are
+None.
 """
 
 import errno
@@ -133,8 +134,10 @@ def new_entry(
     return entry | {key: value for key, value in (more or {}).items() if key not in entry}
 
 
-def settings_of(wishes: Any) -> dict[str, Any]:
+def settings_of(wishes: Any, restorer: "Restorer | None" = None) -> dict[str, Any]:
     """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
+
+    With a restorer, its precision and its tiles likewise: they change pixels, too.
 
     Example:
         >>> from pixperts.work import Enlargement, Repair
@@ -146,6 +149,10 @@ def settings_of(wishes: Any) -> dict[str, Any]:
     """
     # Through JSON, so that what is compared with a line's settings went the same way.
     told: dict[str, Any] = json.loads(json.dumps(_changed(wishes), default=str))
+    if restorer is not None and restorer.precision != "float32":
+        told["precision"] = restorer.precision
+    if restorer is not None and restorer.tile is not None:
+        told["tile"] = restorer.tile
     return {"does": type(wishes).__name__, **told}
 
 

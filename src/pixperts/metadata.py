@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pixperts import exif
+from pixperts.colour import profile_of, whole_profile
 from pixperts.png_texts import read_texts
 
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -60,7 +61,7 @@ def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[st
     if stored is not None and iptc is None:
         notes.append(f"The IPTC data of {path} is damaged and was left out.")
     found = Metadata(
-        icc=_whole_profile(_blob(image, "icc-profile-data")),
+        icc=whole_profile(profile_of(image)),
         exif=block,
         xmp=_blob(image, "xmp-data"),
         iptc=iptc,
@@ -68,12 +69,6 @@ def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[st
         texts=tuple((k, v) for k, v in texts.items() if k not in (_PNG_IPTC, _PNG_XMP)),
     )
     return found, tuple(notes)
-
-
-def _whole_profile(icc: bytes | None) -> bytes | None:
-    """A profile as long as its own header says (ICC.1, 7.2.2), or None where it is cut short."""
-    size = 0 if icc is None else int.from_bytes(icc[:4], "big")
-    return None if icc is None or not 128 <= size <= len(icc) else icc[:size]
 
 
 def iptc_record(data: bytes) -> bytes | None:

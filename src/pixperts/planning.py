@@ -52,7 +52,7 @@ class FolderOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs in order, one remark a folder with entries left out, what happens to what exists."""
+    """The jobs in order, remarks such as on entries left out, what happens to what exists."""
 
     jobs: list[Job]
     remarks: list[str]

@@ -1,15 +1,23 @@
 """Where the inference path takes its pixels from and puts its results: arrays, or rows of files."""
 
+import contextlib
+import os
 from collections.abc import Callable
-from typing import Protocol, Self
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pixperts.color_fix import ColorFix, matched_bands
+from pixperts.errors import ImageError
+from pixperts.image import hidden_beside
 from pixperts.models.windows import Window
-from pixperts.pixels import from_float, to_float
-from pixperts.rows import RowReader, RowWriter
+from pixperts.pixels import Pixels, from_float, to_float
+from pixperts.rows import RowReader, check_space
+
+_BAND_PIXELS = 1 << 20  # whose colours are matched at a time
 
 
 class Source(Protocol):
@@ -104,10 +112,21 @@ class FileSource:
         self.reader = self._open()
 
 
+class Writer(Protocol):
+    """What rows are added to from the top downwards."""
+
+    width: int
+    bands: int
+    dtype: np.dtype[Any]
+
+    def write(self, rows: Pixels) -> None:
+        """(N, width, bands) rows of this type."""
+
+
 class FileCanvas:
     """A picture file in the making, of which only a band of rows is held, at its own depth."""
 
-    def __init__(self, writer: RowWriter) -> None:
+    def __init__(self, writer: Writer) -> None:
         self._writer, self._top = writer, 0
         self._band = np.empty((0, writer.width, writer.bands), writer.dtype)
         self.row_bytes = 3.0 * writer.width * writer.bands * writer.dtype.itemsize
@@ -127,3 +146,86 @@ class FileCanvas:
         count = bottom - self._top
         self._writer.write(self._band[:count])
         self._band, self._top = self._band[count:], bottom
+
+    def complete(self, progress: Callable[[float], None]) -> None:
+        """All rows are finished."""
+
+
+class FloatFile:
+    """Rows of floats in a hidden file beside a picture to come; a context manager.
+
+    Raises ImageError where the disk has no room for it and what `beside` bytes will be needed for.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, target: Path, width: int, height: int, bands: int, beside: float) -> None:
+        self.width, self.height, self.bands = width, height, bands
+        self._target = target
+        self._path = hidden_beside(Path(os.path.realpath(target)))
+        self._row = width * bands * self.dtype.itemsize
+        check_space(self._path.parent, int(self._row * height + beside), target, "written")
+        try:
+            self._file = self._path.open("x+b")
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def write(self, rows: Pixels) -> None:
+        """(N, width, bands) rows below those before."""
+        try:
+            self._file.write(np.ascontiguousarray(rows).data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """(1, C, bottom - top, W); nothing is written after the first call."""
+        try:
+            self._file.seek(top * self._row)
+            data = bytearray(self._file.read((bottom - top) * self._row))
+        except OSError as error:
+            raise self._failed(error) from error
+        flat = torch.frombuffer(data, dtype=torch.float32)
+        return flat.reshape(bottom - top, self.width, self.bands).permute(2, 0, 1)[None]
+
+    def _failed(self, error: OSError) -> ImageError:
+        return ImageError(
+            f"{self._target} could not be written ({error.strerror}): check the free space and "
+            "the permissions of its folder."
+        )
+
+
+class MatchedCanvas(FileCanvas):
+    """A picture file that gets the low frequencies of its source when all else is done."""
+
+    def __init__(self, draft: FloatFile, source: FileSource, final: FileCanvas, kind: ColorFix):
+        super().__init__(draft)
+        self._draft, self._source, self._final, self._kind = draft, source, final, kind
+
+    def complete(self, progress: Callable[[float], None]) -> None:
+        """Write all rows with the colours of the source; `progress` is called meanwhile."""
+        draft, source = self._draft, self._source
+        colours = 1 if draft.bands < 3 else 3
+        source.rewind()
+        for top, bottom, image in matched_bands(
+            lambda top, bottom: draft.rows(top, bottom)[:, :colours],
+            lambda top, bottom: source.rows(top, bottom)[:, :colours],
+            source.rewind,
+            self._kind,
+            (draft.height, draft.width),
+            source.height,
+            band=max(32, min(1024, _BAND_PIXELS // draft.width)),
+        ):
+            rest = draft.rows(top, bottom)[:, colours:]
+            whole = torch.cat([image.clamp(0, 1), rest], dim=1)
+            self._final.put(whole, Window(top, bottom, 0, draft.width))
+            self._final.finish(bottom)
+            progress(1.0)

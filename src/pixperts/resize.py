@@ -82,10 +82,87 @@ def _cubic_weights(
     centres = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
     # Distances of the centres of the given pixels; those left out have no weight.
     x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centres) / wide).abs()
+    weights = _cubic(x)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _cubic(x: Tensor) -> Tensor:
+    """Keys' kernel of a = -0.5 at distances of 0 or more."""
     near = (1.5 * x - 2.5) * x * x + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
-    return weights / weights.sum(dim=1, keepdim=True)
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
+
+
+def bicubic_rows(
+    source: Tensor,
+    size: tuple[int, int],
+    *,
+    out: tuple[int, int] | None = None,
+    above: int = 0,
+    height: int | None = None,
+) -> Tensor:
+    """Some rows of a resized picture, the same to the bit however the rows are cut.
+
+    The kernel is that of `bicubic`, whose values differ by rounding: it places its samples in
+    float32, and this in float64.
+
+    Args:
+        source: `(B, C, h, W)` floating point, some rows of the picture, at least those that
+            `rows_needed` says.
+        size: `(H', W')` of the whole result.
+        out: rows of the result that are wanted, from and before; None = all.
+        above: rows of the picture before the first given one.
+        height: rows of the whole picture; None = as many as are given.
+
+    Returns:
+        `(B, C, rows, W')`.
+
+    >>> row = torch.zeros(1, 1, 1, 9)
+    >>> row[..., 4] = 1.0
+    >>> [round(v, 4) for v in bicubic_rows(row, (1, 18))[0, 0, 0, 5:9].tolist()]
+    [-0.0234, -0.0703, 0.2266, 0.8672]
+    """
+    first, last = out or (0, size[0])
+    wide = _weighted(source, 3, *_taps(source.shape[3], size[1], 0, size[1]))  # (B, C, h, W')
+    places, weights = _taps(height or source.shape[2], size[0], first, last)
+    return _weighted(wide, 2, places - above, weights)
+
+
+def rows_needed(height: int, result: int, top: int, bottom: int) -> tuple[int, int]:
+    """The rows of a picture, from and before, on which rows of its enlargement depend.
+
+    >>> rows_needed(10, 20, 8, 10), rows_needed(10, 10, 3, 5)
+    ((2, 7), (3, 5))
+    """
+    places, _ = _taps(height, result, top, bottom)
+    return int(places.min()), int(places.max()) + 1
+
+
+def _taps(length: int, result: int, begin: int, end: int) -> tuple[Tensor, Tensor]:
+    """Where each of some results looks, and how much that weighs, both (taps, results)."""
+    if length == result:
+        return torch.arange(begin, end)[None], torch.ones(1, end - begin, dtype=torch.float64)
+    scale = length / result
+    wide = max(scale, 1.0)
+    centres = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * scale
+    first = torch.floor(centres - 2 * wide + 0.5)
+    places = first + torch.arange(math.ceil(4 * wide))[:, None]
+    weights = _cubic(((places + 0.5 - centres) / wide).abs())
+    weights = torch.where((places >= 0) & (places < length), weights, 0.0)
+    return places.clamp(0, length - 1).long(), weights / weights.sum(dim=0)
+
+
+def _weighted(image: Tensor, axis: int, places: Tensor, weights: Tensor) -> Tensor:
+    """(B, C, H, W) with one axis replaced by weighted sums along it, tap by tap."""
+    shape = (1, 1, 1, -1) if axis == 3 else (1, 1, -1, 1)
+    total: Tensor | None = None
+    # No matrix product and no library's convolution: their order of summing changes with sizes.
+    for place, weight in zip(places, weights, strict=True):
+        part = image.index_select(axis, place.to(image.device))
+        part *= weight.to(image).reshape(shape)
+        total = part if total is None else total.add_(part)
+    assert total is not None
+    return total
 
 
 def quantise(image: Tensor, levels: int = 255) -> Tensor:

@@ -85,6 +85,8 @@ class Restorer:
         model: the network, in evaluation mode.
         card: name, licence, data and notes of the weights.
         device: where it runs.
+        precision: float32, bfloat16 or float16.
+        tile: side of the tiles, None = as the memory allows.
     """
 
     def __init__(
@@ -104,7 +106,7 @@ class Restorer:
             raise UsageError(f"tile is {tile}, but must be at least {least} pixels.")
         if max_memory is not None and not max_memory > 0:
             raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
-        self._tile, self._max_memory = tile, max_memory
+        self.tile, self.precision, self._max_memory = tile, precision, max_memory
         self._runner = Runner(card.name, self.device, precision)
         self.model = model.eval().to(self.device)
         # A chunk that fits a CPU's cache starves an accelerator.
@@ -241,7 +243,7 @@ class Restorer:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
         with torch.inference_mode():
             work = Enlarging(model, self._runner, source, size[::-1], budget, progress)
-            return work.run(canvas, self._tile, self._memory(), listener or _ignore)
+            return work.run(canvas, self.tile, self._memory(), listener or _ignore)
 
     def restore(
         self,
@@ -318,7 +320,7 @@ class Restorer:
             raise UsageError(f"strength is {strength:g}, but must lie between 0 and 1.")
         with torch.inference_mode():
             work = Repairing(model, self._runner, source, strength, progress)
-            return work.run(canvas, self._tile, self._memory())
+            return work.run(canvas, self.tile, self._memory())
 
     def _memory(self) -> float:
         """Bytes for the tiles."""

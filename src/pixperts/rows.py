@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -129,7 +130,7 @@ class _Turned:
         size = self._width * self._height * self._bands * self._dtype.itemsize
         try:
             if size > _IN_MEMORY:
-                _check_space(Path(folder), size, opened.path, "turned upright")
+                check_space(Path(folder), size, opened.path, "turned upright")
             for top in range(0, self._height, _BAND):
                 rows = opened.decode(top, min(top + _BAND, self._height))
                 self._file.write(upright(rows, self._orientation).tobytes())
@@ -180,6 +181,9 @@ class RowWriter:
     a second one, which replaces the target. JPEG, PNG and TIFF are encoded row by row; WebP and
     AVIF take the whole picture into memory.
 
+    `check` is called before anything is made in the folder, before the encoding, and before the
+    target is replaced; what it raises leaves the target as it was.
+
     Raises UsageError and ImageError as `write_image`, ImageError where the disk has no room for
     both files.
     """
@@ -198,7 +202,11 @@ class RowWriter:
         metadata: Metadata | None = None,
         software: str | None = None,
         strip_metadata: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> None:
+        if check is not None:
+            check()
+        self._check = check
         self.path = Path(path)
         self.width, self.height, self.bands = width, height, bands
         self.dtype = np.dtype(dtype)
@@ -220,7 +228,8 @@ class RowWriter:
         self._raw = hidden_beside(final)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            _check_space(final.parent, int(size * (1 + share)), self.path, "written")
+            self.space = int(size * (1 + share))  # bytes of disk
+            check_space(final.parent, self.space, self.path, "written")
             self._file = self._raw.open("xb")
             self._file.write(_raw_header(width, height, *self._stored))
         except OSError as error:
@@ -277,7 +286,7 @@ class RowWriter:
             raise UsageError(
                 f"{self.path} got {self._written} of its {self.height} rows: write them all."
             )
-        with replacing(self.path) as temporary:
+        with replacing(self.path, self._check) as temporary:
             self._file.close()
             # Mapped into memory by `rawload`, the whole file would count as memory in use.
             image = libvips().Image.tiffload(
@@ -292,7 +301,8 @@ class RowWriter:
         )
 
 
-def _check_space(folder: Path, needed: int, path: Path, what: str) -> None:
+def check_space(folder: Path, needed: int, path: Path, what: str) -> None:
+    """Raise ImageError where a folder's disk has fewer free bytes than a picture needs there."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ImageError(

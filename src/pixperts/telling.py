@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from pixperts.batch import Outcome, Watcher
+from pixperts.errors import printable
 from pixperts.planning import Plan
 from pixperts.progress import ProgressBar
 from pixperts.work import Job
@@ -49,7 +50,7 @@ class Teller(Watcher):
         self._jobs = planned.jobs
         if not self._quiet:
             for remark in planned.remarks:
-                print(remark, file=sys.stderr)
+                print(printable(remark), file=sys.stderr)
         visible = sys.stderr.isatty() and not self._silent
         weights = [1.0 if self._silent else weigh(job) for job in planned.jobs]
         self._bar = ProgressBar(weights, visible=visible, lines=not self._silent, pixels=True)
@@ -57,7 +58,7 @@ class Teller(Watcher):
 
     def progress(self, number: int, share: float) -> None:
         """Move the bar."""
-        self._bar.update(number, share, self._jobs[number].source.name)
+        self._bar.update(number, share, printable(self._jobs[number].source.name))
 
     def result(self, number: int, outcome: Outcome) -> None:
         """Tell of one picture."""

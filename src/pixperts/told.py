@@ -3,14 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
+from pixperts.errors import printable
+
 
 class Told(Protocol):
-    """The outcome of one picture: a dataclass of plain values, for `--json`, and a line."""
+    """The outcome of one picture: a dataclass of plain values, for `--json`, and a line.
+
+    The values hold names as they are, which JSON escapes; the line holds them escaped.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def to_line(self) -> str:
-        """One line for a person."""
+        """One line for a person, and one for each note."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,13 @@ class Enlarged:
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
-        """One line for a person."""
+        """One line for a person, and one for each note."""
         sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
         if self.mean_cost is not None and self.shares is not None:
             shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"
-        return "\n".join([line, *self.notes])
+        return "\n".join(map(printable, [line, *self.notes]))
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,10 @@ class Repaired:
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
-        """One line for a person."""
+        """One line for a person, and one for each note."""
         chosen = " ".join("+".join(map(str, block)) for block in self.experts)
         line = f"{self.input} -> {self.output}: {self.width} x {self.height}, {self.seconds:.1f} s"
         line += f", experts {chosen}"
         if self.task is not None and self.confidence is not None:
             line += f", looks like {self.task} ({self.confidence:.0%})"
-        return "\n".join([line, *self.notes])
+        return "\n".join(map(printable, [line, *self.notes]))

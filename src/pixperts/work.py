@@ -73,15 +73,10 @@ class Wishes(Protocol):
         """Write it, whole or not at all, and tell."""
 
 
-def _check_color_fix(kind: str, loaded: Loaded | None = None) -> None:
-    """Raise UsageError for an unknown kind, or a picture that is never whole in memory."""
+def _check_color_fix(kind: str) -> None:
+    """Raise UsageError for an unknown kind."""
     if kind not in ("none", "mean", "wavelet"):
         raise UsageError(f"--color-fix is {kind!r}, but must be none, mean or wavelet.")
-    if loaded is not None and loaded.picture is None and kind != "none":
-        raise UsageError(
-            "--color-fix needs the whole picture in memory, for which this one is too large: "
-            "leave it out."
-        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,6 @@ class Enlargement(Files):
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        _check_color_fix(self.color_fix, loaded)
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         # Nothing is heard of the encoder, so the first band of rows brings its share along.
         parts = restorer.upscaler.multiply_adds((height, width), (size[1], size[0]))
@@ -144,13 +138,14 @@ class Enlargement(Files):
 
             sketch = Sketch(size, restorer.upscaler.costs)
             with ExitStack() as stack:
-                source, canvas = loaded.stream(stack, software)
+                source, canvas = loaded.stream(stack, software, self.color_fix)
                 notes = notes_of(loaded, source)
                 tally = restorer.upscale_rows(
                     source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
                 )
+                canvas.complete(report)
                 # Before the stack ends and the picture appears, see `save`.
-                self.save_chart(job, self._chart(job, sketch.routing, restorer.name))
+                self.save_chart(loaded, self._chart(job, sketch.routing, restorer.name))
             tally = tally if restorer.takes_budget else None
         seconds = time.perf_counter() - started
         told = Enlarged(
@@ -205,7 +200,6 @@ class Repair(Files):
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        _check_color_fix(self.color_fix, loaded)
         (width, height), job = loaded.source_size, loaded.job
         software = software_tag(restorer.name, loaded.source_size, loaded.size)
         started = time.perf_counter()
@@ -220,11 +214,12 @@ class Repair(Files):
             notes = notes_of(loaded)
         else:
             with ExitStack() as stack:
-                source, canvas = loaded.stream(stack, software)
+                source, canvas = loaded.stream(stack, software, self.color_fix)
                 notes = notes_of(loaded, source)
                 routings = restorer.restore_rows(
                     source, canvas, strength=self.strength, progress=progress
                 )
+                canvas.complete(progress)
         seconds = time.perf_counter() - started
         from pixperts.analysis import Analysis
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.config import MoEISRConfig
+from pixperts.models.extent import check_extent
 from pixperts.models.mapper import Mapper
 from pixperts.models.moce_ir import MOCE_PRESETS, MoCEIR, MoCEIRConfig
 from pixperts.models.moeisr import MoEISR, Output
@@ -145,6 +146,7 @@ def as_repairer(model: Network, name: str = "this model") -> MoCEIR:
 
 
 def _network(config: Config) -> Network:
+    check_extent(config)
     return MoCEIR(config) if isinstance(config, MoCEIRConfig) else MoEISR(config)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
@@ -37,37 +36,14 @@ from pixperts.models.moce_config import (
     from_published_keys,
 )
 from pixperts.models.moce_experts import ExpertMixture
+from pixperts.models.moce_inputs import HighFrequencyEmbedding, PatchEmbedding, pad_to_multiple
 from pixperts.models.moce_losses import auxiliary_loss
 from pixperts.models.moeisr import Output
-from pixperts.models.statistics import Census, Statistics, mean_over_pixels
+from pixperts.models.statistics import Census, Statistics
 from pixperts.models.windows import Window
 from pixperts.routing import Routing
 
 __all__ = ["MOCE_PRESETS", "MoCEIR", "MoCEIRConfig", "from_published_keys"]
-
-
-class HighFrequencyEmbedding(nn.Module):
-    """e = MLP(mean(gelu(highpass(latent)))): what the routers know of degradation (equation 5)."""
-
-    high_pass: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        kernel = torch.full((3, 3), -1.0)
-        kernel[1, 1] = 8.0
-        # A buffer, so that no optimiser and no weight decay can move it; published weights hold
-        # a filter that had been left to learn.
-        self.register_buffer("high_pass", kernel.expand(channels, 1, 3, 3).clone())
-        self.mlp = nn.Sequential(
-            nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
-        )
-
-    def forward(self, latent: Tensor, census: Census | None = None) -> Tensor:
-        """(B, C, h, w) -> (B, C)."""
-        filtered = F.conv2d(latent, self.high_pass, padding=1, groups=latent.shape[1])
-        pooled = mean_over_pixels(F.gelu(filtered), census).to(latent.dtype)
-        embedding: Tensor = self.mlp(pooled)
-        return embedding
 
 
 class DecoderBlock(nn.Module):
@@ -120,18 +96,6 @@ class DecoderStage(nn.Module):
         self.layers = nn.ModuleList(
             DecoderBlock(config, level) for _ in range(config.decoder_blocks[level])
         )
-
-
-class PatchEmbedding(nn.Module):
-    """A 3x3 convolution from the picture to features."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, C, H, W)."""
-        return cast(Tensor, self.proj(image))
 
 
 class MoCEIR(nn.Module):
@@ -396,23 +360,3 @@ class MoCEIR(nn.Module):
 def _layers(stage: nn.Module) -> Iterable[DecoderBlock]:
     layers = cast(DecoderStage, cast(nn.ModuleList, stage)[-1]).layers
     return [cast(DecoderBlock, block) for block in layers]
-
-
-def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Mirror an image at its right and bottom edge up to a multiple of a number.
-
-    Where a side is too short to be mirrored, its last pixel is repeated.
-
-    Example:
-        >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 4)[0, 0, 3]
-        tensor([1., 2., 3., 2.])
-    """
-    height, width = image.shape[-2:]
-    for padding, side in (
-        ((0, -width % multiple, 0, 0), width),
-        ((0, 0, 0, -height % multiple), height),
-    ):
-        missing = max(padding)
-        if missing:
-            image = F.pad(image, padding, mode="reflect" if missing < side else "replicate")
-    return image
