@@ -228,7 +228,7 @@ def test_a_configuration_is_read_from_yaml(tmp_path: Path) -> None:
 
 
 def test_the_shipped_configurations_are_valid() -> None:
-    files = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+    files = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
     assert files
     for file in files:
         read = TrainConfig.from_yaml(file)

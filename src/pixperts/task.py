@@ -120,14 +120,17 @@ class Task(L.LightningModule):
         return torch.optim.Adam(parameters, lr=self.config.learning_rate)
 
     def configure_optimizers(self) -> Any:
-        """Linear warm-up, then cosine over the run's own length."""
+        """Linear warm-up, then a cosine, or halvings."""
         config = self.config
         optimizer = self.optimizer(self._trained)
 
         def factor(step: int) -> float:
             if step < config.warmup_steps:
                 return (step + 1) / config.warmup_steps
-            progress = (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps)
+            if config.halve_at:
+                return 0.5 ** sum(step >= place for place in config.halve_at)
+            length = (config.cosine_steps or config.max_steps) - config.warmup_steps
+            progress = (step - config.warmup_steps) / max(1, length)
             cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
             return config.final_rate + (1 - config.final_rate) * cosine
 

@@ -25,7 +25,9 @@ class TrainConfig:
     patch: int = 32  # side of a training patch, pixels of the network's input
     batch: int = 16  # patches a step, of all processes and accumulated parts together
     accumulate: int = 1  # parts that a process's share of the batch is worked on in, for memory
-    max_steps: int = 10000  # length of the learning-rate schedule and of the run
+    max_steps: int = 10000  # length of the run, and of the cosine unless `cosine_steps` is set
+    cosine_steps: int | None = None  # where the learning rate would reach its end
+    halve_at: tuple[int, ...] = ()  # steps at which the learning rate halves, instead of a cosine
     warmup_steps: int = 100  # linear rise of the learning rate
     learning_rate: float = 1e-4  # peak
     final_rate: float = 0.01  # of the peak, at the end of the cosine
@@ -52,6 +54,11 @@ class TrainConfig:
             raise UsageError(
                 f"precision is {self.precision!r}, but must be float32 or bfloat16 (float16 is "
                 "not offered: bfloat16 needs no scaling of the loss)."
+            )
+        if self.cosine_steps is not None and (self.cosine_steps < self.max_steps or self.halve_at):
+            raise UsageError(
+                f"cosine_steps is {self.cosine_steps}, but must be max_steps or more, and unset "
+                "with halve_at."
             )
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
