@@ -49,7 +49,7 @@ def steps_per_second(task: Task, batch: Sample | Degraded, seconds: float) -> tu
     def step() -> None:
         with torch.autocast(kind, torch.bfloat16, enabled=half):
             loss: Tensor = task.training_step(batch, 0)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         if kind == "cuda":

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from pixperts import checkpoint, parallel
 from pixperts.errors import UsageError
 from pixperts.models import Network, create_model
+from pixperts.restorer import packaged_models
 from pixperts.train_config import TrainConfig
 
 
@@ -32,7 +33,8 @@ class Task(L.LightningModule):
         self.layout = layout or parallel.Layout(config.batch, config.accumulate)
         self.model: Network = create_model(config.model, **config.model_options)
         if config.init is not None:
-            self.taken = start_from(self.model, Path(config.init))
+            start = packaged_models().get(config.init, Path(config.init))
+            self.taken = start_from(self.model, start)
         names = [name for name, _ in self.model.named_parameters()]
         for prefix in config.frozen:
             if not any(name.startswith(prefix) for name in names):

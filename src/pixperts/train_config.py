@@ -17,7 +17,7 @@ class TrainConfig:
 
     model: str  # a preset's name
     model_options: dict[str, Any] = field(default_factory=dict)  # fields of its configuration
-    init: str | None = None  # weights to start from; tensors that fit by name and shape are taken
+    init: str | None = None  # weights file or packaged model; tensors that fit by name are taken
     frozen: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
     photos: tuple[str, ...] = ()  # folders of clean training photos
     exclude: tuple[str, ...] = ()  # file names left out of training
