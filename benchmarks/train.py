@@ -5,9 +5,10 @@
 
 Each configuration's network takes whole steps (loss, backward, optimiser) on random samples of its
 own shapes, so that no data set is needed: loading is measured by benchmarks/data_loading.py. On a
-CPU a step has one sample and on a GPU a process's share of the batch unless --batch says otherwise.
-"Hours" are steps x batch / (samples a second), with one such device; multiply-adds are counted, in
-matrix products and convolutions, backward included.
+CPU a step has one sample, and the clock is the process's own CPU time, so that other work does not
+count: seconds and hours are of one core. On a GPU a step has the configuration's batch and the
+clock is the wall's. "Hours" are steps x batch / (samples a second), with one such device;
+multiply-adds are counted in matrix products and convolutions, backward included.
 """
 
 import argparse
@@ -55,15 +56,16 @@ def steps_per_second(task: Task, batch: Sample | Degraded, seconds: float) -> tu
         if kind == "cuda":
             torch.cuda.synchronize()
 
-    started = time.perf_counter()
+    clock = time.process_time if kind == "cpu" else time.perf_counter
+    started = clock()
     step()
     step()
-    warmed = time.perf_counter()
+    warmed = clock()
     done = 0
-    while not done or time.perf_counter() - warmed < seconds:
+    while not done or clock() - warmed < seconds:
         step()
         done += 1
-    return done / (time.perf_counter() - warmed), warmed - started
+    return done / (clock() - warmed), warmed - started
 
 
 def main() -> None:
@@ -80,8 +82,8 @@ def main() -> None:
     print(
         f"{where}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"{args.precision or 'float32 or as configured'}{', compiled' * args.compile}\n\n"
-        "| configuration | multiply-adds a sample | samples/s | samples in all | hours | "
-        "warm-up, s |\n|---|---|---|---|---|---|"
+        "| configuration | multiply-adds a sample | samples/s | samples in all | in all | hours | "
+        "warm-up, s |\n|---|---|---|---|---|---|---|"
     )
     for path in args.configs:
         config = TrainConfig.from_yaml(path)
@@ -103,7 +105,7 @@ def main() -> None:
         samples = TrainConfig.from_yaml(path).batch * config.max_steps
         print(
             f"| {path.stem} | {short(multiply_adds)} | {rate:.3g} | {samples:,} | "
-            f"{samples / rate / 3600:.3g} | {warm_up:.1f} |",
+            f"{short(multiply_adds * samples)} | {samples / rate / 3600:.3g} | {warm_up:.1f} |",
             flush=True,
         )
 

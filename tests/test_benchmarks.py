@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from training_runs import values_of
 
 from pixperts import checkpoint
 from pixperts.models import MoEISR, MoEISRConfig
@@ -54,3 +55,22 @@ def test_benchmark_script_prints_every_candidate(tmp_path: Path) -> None:
     row = json.loads(line)
     assert row["seconds"] > 0
     assert row["gmacs"] > 0
+
+
+def test_the_training_benchmark_measures_both_families(tmp_path: Path) -> None:
+    yaml = pytest.importorskip(
+        "yaml", reason="needs the train extra: pip install 'pixperts[train]'"
+    )
+    lines = []
+    for family in ("enlarging", "repair"):
+        path = tmp_path / f"{family}.yaml"
+        path.write_text(yaml.safe_dump(values_of(family, tmp_path)))
+        lines.append(str(path))
+    command = [sys.executable, str(BENCHMARKS / "train.py"), *lines, "--seconds", "0.01"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split("|") for line in done.splitlines() if line.startswith("| ")][1:]
+    assert [row[1].strip() for row in rows] == ["enlarging", "repair"]
+    for row in rows:
+        samples, hours, rate = int(row[4]), float(row[6]), float(row[3])
+        assert samples == 6 * 4  # steps times batch
+        assert hours == pytest.approx(samples / rate / 3600, rel=0.02)

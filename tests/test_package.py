@@ -28,8 +28,11 @@ def run(code: str) -> str:
 
 # What `pixperts.training` imports when a training starts, and nothing else does.
 TRAINING = [
-    f"pixperts.{name}" for name in ("restoration_task", "task", "training", "upscaling_task")
-]
+    f"pixperts.{name}"
+    for name in (
+        "callbacks", "dry_run", "restoration_task", "task", "training", "upscaling_task",
+    )
+]  # fmt: skip
 
 
 def modules() -> list[str]:
