@@ -1,6 +1,6 @@
 """How far a repair in tiles lies from the repair at once, for docs/tiling.md.
 
-    python scripts/tiling_differences.py PHOTO... [--model moce-ir-tiny] [--tasks haze,rain]
+    python scripts/tiling_differences.py PHOTO... [--tasks haze,rain] [--tiles 256] [--ways alone]
 
 Photos are degraded by seeded synthetic degradations. Printed are the mean and the largest
 difference in units of 1/255 and the largest mean jump of the difference across a border of tiles,
@@ -51,6 +51,14 @@ class FromReduced(Repairing):
         return self.model.survey(small.clamp(0, 1))[1]
 
 
+WAYS: dict[str, tuple[type[Repairing], int]] = {
+    "alone": (Alone, 1),
+    "reduced copy": (FromReduced, 1),
+    "1 survey": (Repairing, 1),
+    "2 surveys": (Repairing, 2),
+}
+
+
 def repaired(kind: type[Repairing], restorer: Restorer, image: Tensor, side: int) -> Tensor:
     """(1, 3, H, W), in tiles of a side."""
     canvas = ArrayCanvas(*image.shape)
@@ -75,6 +83,7 @@ def main() -> None:
     parser.add_argument("--model", default="moce-ir-tiny")
     parser.add_argument("--tasks", default="noise25,rain,haze,low_light")
     parser.add_argument("--tiles", default=",".join(map(str, TILES)))
+    parser.add_argument("--ways", default=",".join(WAYS))
     args = parser.parse_args()
     restorer = load(args.model)
     print(f"| photo | task | way | tile | mean | largest | jump | seconds |\n{'|---' * 8}|")
@@ -91,13 +100,8 @@ def main() -> None:
             for side in map(int, args.tiles.split(",")):
                 if side >= max(image.shape[2:]):
                     continue
-                for name, kind, surveys in (
-                    ("alone", Alone, 1),
-                    ("reduced copy", FromReduced, 1),
-                    ("1 survey", Repairing, 1),
-                    ("2 surveys", Repairing, 2),
-                ):
-                    repairing.SURVEYS = surveys
+                for name in args.ways.split(","):
+                    kind, repairing.SURVEYS = WAYS[name]
                     started = time.perf_counter()
                     found = repaired(kind, restorer, image, side)
                     seconds = time.perf_counter() - started

@@ -68,7 +68,7 @@ def short(number: float) -> str:
         >>> short(1_104_000), short(999), short(2.5e15)
         ('1.1 M', '999', '2.5 P')
     """
-    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+    for prefix, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
             return f"{number / size:.3g} {prefix}"
     return f"{number:.3g}"
