@@ -16,7 +16,7 @@ from training_runs import config_of, difference, make_photos, values_of, weights
 
 from pixperts import checkpoint
 from pixperts.cli import main
-from pixperts.errors import DataError, ModelError, UsageError
+from pixperts.errors import DataError, ModelError, PixpertsError, UsageError
 from pixperts.train_config import TrainConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
@@ -114,7 +114,7 @@ def test_a_kill_while_saving_loses_nothing(
 ) -> None:
     """Killed when the third checkpoint is written but not renamed, or between the two renamings."""
     from pixperts import training
-    from pixperts.callbacks import Saver
+    from pixperts.resuming import Saver
 
     class KilledError(BaseException):
         pass
@@ -131,7 +131,7 @@ def test_a_kill_while_saving_loses_nothing(
     settings = config_of("repair", photos, check_every=1)
     train(settings, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(training, "Saver", lambda folder: Saver(folder, replace))
+        patch.setattr(training, "Saver", lambda folder, config: Saver(folder, config, replace))
         with pytest.raises(KilledError):
             train(settings, tmp_path / "killed")
     names = {path.name for path in (tmp_path / "killed").glob("*.ckpt")}
@@ -155,7 +155,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_serves(
     train(settings, tmp_path / "run", max_steps=5)
     last = tmp_path / "run" / "last.ckpt"
     last.write_bytes(last.read_bytes()[:1000])
-    with pytest.raises(ModelError, match=r"last\.ckpt: this checkpoint is broken .* delete it"):
+    with pytest.raises(ModelError, match=r"last\.ckpt: this checkpoint is broken: delete it"):
         train(settings, tmp_path / "run", resume=True)
     last.unlink()
     train(settings, tmp_path / "run", resume=True)
@@ -187,6 +187,129 @@ def test_a_signal_ends_the_run_after_its_step(
     assert step_of(tmp_path / "run" / "last.ckpt") in (2, 3)
     train(settings, tmp_path / "run", resume=True)
     assert difference(tmp_path / "whole", tmp_path / "run") == 0
+
+
+def test_a_signal_to_the_whole_group_is_survived_by_the_workers(
+    photos: Path, tmp_path: Path
+) -> None:
+    import yaml
+
+    values = values_of("repair", photos, max_steps=5000, check_every=2500, workers=1)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    line = [sys.executable, "-m", "pixperts", "train", str(tmp_path / "run.yaml")]
+    child = subprocess.Popen(
+        [*line, "-o", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    until = time.monotonic() + 120
+    while not list((tmp_path / "run" / "log").glob("events*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(4)  # the steps begin after the log
+    os.killpg(child.pid, signal.SIGTERM)
+    _, said = child.communicate(timeout=120)
+    assert child.returncode == 0, said
+    assert step_of(tmp_path / "run" / "last.ckpt") >= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"learning_rate": 1e-2}, "was started with learning_rate = 0.001, not 0.01: set it back"),
+        ({"accumulate": 2}, "was started with accumulate = 1, not 2"),
+        ({"tasks": {"rain": 1}}, "was started with tasks = "),
+        ({"frozen": ["output"]}, r"was started with frozen = \(\), not \('output',\)"),
+        ({"max_steps": 9}, "was started with max_steps = 6, not 9"),
+    ],
+)
+def test_a_run_is_resumed_as_it_was_started(
+    changes: dict[str, Any], reason: str, photos: Path, tmp_path: Path
+) -> None:
+    train(config_of("repair", photos), tmp_path / "run", max_steps=1)
+    with pytest.raises(UsageError, match=reason):
+        train(config_of("repair", photos, **changes), tmp_path / "run", resume=True)
+
+
+def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> None:
+    train(config_of("repair", photos), tmp_path / "run", max_steps=1)
+    with pytest.raises(UsageError, match="was started with"):
+        train(config_of("enlarging", photos), tmp_path / "run", resume=True)
+    torch.save({"state_dict": {}}, tmp_path / "run" / "last.ckpt")
+    with pytest.raises(ModelError, match="this is no checkpoint of a training"):
+        train(config_of("repair", photos), tmp_path / "run", resume=True)
+
+
+def test_what_does_not_change_a_step_may_change(photos: Path, tmp_path: Path) -> None:
+    halving = {"halve_at": [3]}
+    train(config_of("repair", photos, **halving), tmp_path / "whole")
+    train(config_of("repair", photos, max_steps=4, **halving), tmp_path / "run", max_steps=2)
+    more = {"check_every": 2, "validation": str(photos), "workers": 1, "licence": "other"}
+    train(config_of("repair", photos, **halving, **more), tmp_path / "run", resume=True)
+    assert difference(tmp_path / "whole", tmp_path / "run") == 0
+
+
+def test_a_folder_that_cannot_be_is_named(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UsageError, match=r"this folder cannot be made .*name another"):
+            train(config_of("repair", photos), folder)
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_checkpoint(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lightning
+
+    def save(self: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lightning.Trainer, "save_checkpoint", save)
+    with pytest.raises(
+        ModelError, match=r"cannot be written \(No space left.*\): make room"
+    ):
+        train(config_of("repair", photos), tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*"))
+
+
+def test_a_broken_photo_is_named_by_a_worker_too(tmp_path: Path) -> None:
+    make_photos(tmp_path / "photos")
+    for path in (tmp_path / "photos").iterdir():
+        path.write_bytes(path.read_bytes()[:400])
+    for workers in (0, 1):
+        with pytest.raises(PixpertsError) as caught:
+            train(config_of("repair", tmp_path / "photos", workers=workers), tmp_path / "run")
+        assert str(caught.value).count("\n") == 0
+        assert "Traceback" not in str(caught.value)
+        assert ".png" in str(caught.value)
+
+
+def test_a_second_interrupt_ends_the_run_at_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixperts.restoration_data import SyntheticPairs
+
+    def item(self: SyntheticPairs, place: int) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    monkeypatch.setattr(SyntheticPairs, "__getitem__", item)
+    own = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(config_of("repair", photos), tmp_path / "run")
+    finally:
+        signal.signal(signal.SIGINT, own)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--accelerator or --devices cannot be had here"):
+        train(config_of("repair", photos), tmp_path / "run", accelerator="gpu")
 
 
 def test_a_time_limit_ends_after_a_whole_step(photos: Path, tmp_path: Path) -> None:
@@ -229,7 +352,9 @@ def test_a_step_that_is_not_finite_is_left_out_and_counted(
     ]
     for key, entry in states[0].items():
         assert all(torch.equal(value, states[1][key][name]) for name, value in entry.items())
-    assert "1 steps skipped" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 steps skipped" in printed
+    assert "nan" not in printed  # the mean of the losses is of the others
     train(settings, tmp_path / "poisoned", resume=True)
     assert difference(tmp_path / "sound", tmp_path / "poisoned") > 0
     assert all(value.isfinite().all() for value in weights_in(tmp_path / "poisoned").values())
@@ -392,6 +517,11 @@ def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
         ("seed=-1", "seed is -1, but must lie in"),
         ("skips=0", "skips is 0"),
         ("equalise=-1", "equalise is -1"),
+        ("clip=-1", "clip is -1"),
+        ("warmup_steps=-3", "warmup_steps is -3"),
+        ("final_rate=-3", "final_rate is -3"),
+        ("weight_decay=.nan", "weight_decay is nan"),
+        ("photos=nowhere", "photos is 'nowhere', but must be a list, such as [a, b]"),
     ],
 )
 def test_a_change_that_makes_no_sense(change: str, reason: str, tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def run(code: str) -> str:
 TRAINING = [
     f"pixperts.{name}"
     for name in (
-        "callbacks", "dry_run", "restoration_task", "task", "training", "upscaling_task",
+        "callbacks", "dry_run", "restoration_task", "resuming", "task", "training",
+        "upscaling_task",
     )
 ]  # fmt: skip
 

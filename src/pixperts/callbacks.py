@@ -1,15 +1,14 @@
 """What happens around the steps of a training: guard, stop, report, keep."""
 
 import math
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import lightning as L
 import torch
@@ -20,14 +19,6 @@ from pixperts import checkpoint, parallel
 from pixperts.errors import DataError
 from pixperts.task import Task
 from pixperts.train_config import TrainConfig
-
-LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
-
-
-def newest(folder: Path) -> Path | None:
-    """The checkpoint of a run to go on from: the last, or the one before where it is missing."""
-    found = (folder / name for name in (LAST, PREVIOUS))
-    return next((path for path in found if path.is_file()), None)
 
 
 class Guard(Callback):
@@ -60,8 +51,9 @@ class Guard(Callback):
         if self.in_a_row >= self.limit:
             raise DataError(
                 f"the gradient was not finite in {self.in_a_row} steps in a row, up to step "
-                f"{trainer.global_step + 1}: lower learning_rate, or look for broken pictures in "
-                "the training data; the checkpoint is of an earlier step."
+                f"{trainer.global_step + 1}: start anew with a lower learning_rate, from the "
+                "weights of an earlier step (init: RUN_DIR/last.safetensors), or look for broken "
+                "pictures in the training data."
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,13 +68,15 @@ class Guard(Callback):
 class Stopper(Callback):
     """Ends a run after a whole step: at its last, after a time, or when it is asked to by a signal.
 
-    What is there is then validated and kept. A second interrupt ends the run at once.
+    What is there is then kept; validated too, unless a signal asked (`hurry`), as whoever sends one
+    may not wait for long. A second interrupt ends the run at once.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, accumulate: int, limit: timedelta | None = None) -> None:
-        self.accumulate, self.limit, self.asked = accumulate, limit, False
+        self.accumulate, self.limit = accumulate, limit
+        self.asked, self.hurry = False, False
         self.started = time.monotonic()
         self._before: dict[int, Any] = {}
 
@@ -111,7 +105,12 @@ class Stopper(Callback):
         passed = timedelta(seconds=time.monotonic() - self.started)
         late = self.limit is not None and passed > self.limit
         over = trainer.global_step >= trainer.max_steps
-        if over or parallel.any_process(late or self.asked):
+        # Processes agree, which makes them wait for one another: not at every step.
+        often = parallel.processes() == 1 or trainer.global_step % 10 == 0
+        if often and parallel.any_process(late or self.asked):
+            self.hurry = parallel.any_process(self.asked)
+            over = True
+        if over:
             trainer.should_stop = True
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -168,8 +167,11 @@ class Pace(Callback):
 class Keeper(Callback):
     """After each stretch of steps: validate, print, log, write last.safetensors."""
 
-    def __init__(self, folder: Path, config: TrainConfig, pace: Pace, guard: Guard) -> None:
-        self.folder, self.config, self.pace, self.guard = folder, config, pace, guard
+    def __init__(
+        self, folder: Path, config: TrainConfig, pace: Pace, guard: Guard, stopper: Stopper
+    ) -> None:
+        self.folder, self.config = folder, config
+        self.pace, self.guard, self.stopper = pace, guard, stopper
         self.started = time.monotonic()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -178,7 +180,10 @@ class Keeper(Callback):
         step = trainer.global_step
         pl_module.counts = parallel.summed(pl_module.counts)
         model = pl_module.model.eval()
-        notes: dict[str, Any] = {"step": step} | pl_module.measure()
+        hurry = self.stopper.hurry
+        with as_written():
+            notes: dict[str, Any] = {"step": step} | ({} if hurry else pl_module.measure())
+            pictures = {} if hurry or not trainer.is_global_zero else pl_module.pictures()
         losses = pl_module.take_losses()
         figures = self.pace.take() | {"skipped": float(self.guard.skipped)}
         groups = (
@@ -197,7 +202,7 @@ class Keeper(Callback):
                 notes={"training": notes},
             )
             checkpoint.save(self.folder / "last.safetensors", model, card)
-            show(trainer, pl_module.pictures(), step)
+            show(trainer, pictures, step)
         pl_module.counts.zero_()
         model.train()
 
@@ -224,6 +229,12 @@ class Keeper(Callback):
             print(f"note: {sentence}", flush=True)
 
 
+def as_written() -> AbstractContextManager[Any]:
+    """Within, what is compiled runs uncompiled: whole pictures of all sizes would be anew each."""
+    stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
+    return nullcontext() if stance is None else cast(Any, stance("force_eager"))
+
+
 def log(trainer: L.Trainer, values: dict[str, float]) -> None:
     """Hand numbers to every logger; only the first process writes."""
     for logger in trainer.loggers:
@@ -239,25 +250,3 @@ def show(trainer: L.Trainer, pictures: dict[str, torch.Tensor], step: int) -> No
             elif isinstance(logger, WandbLogger):
                 pixels = (picture.permute(1, 2, 0) * 255).round().byte().numpy()
                 logger.log_image(f"pictures/{name}", [pixels], step=step)
-
-
-class Saver(Callback):
-    """Keeps the last two checkpoints: written beside, renamed when whole.
-
-    Whatever moment the process is killed at, `newest` finds a whole one. It comes after the
-    callback that averages, whose weights are part of it.
-    """
-
-    def __init__(self, folder: Path, replace: Callable[[Path, Path], None] = os.replace) -> None:
-        self.folder, self.replace = folder, replace
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """At the end of a stretch, or where the run stops within one."""
-        part = self.folder / f".{LAST}.part"
-        trainer.save_checkpoint(part)  # waits for all processes
-        if trainer.is_global_zero:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            if (self.folder / LAST).is_file():
-                self.replace(self.folder / LAST, self.folder / PREVIOUS)
-            self.replace(part, self.folder / LAST)

@@ -203,7 +203,7 @@ def train(
     if dry_run:
         from pixperts.dry_run import dry_run as rehearse
 
-        print(rehearse(read, folder))
+        print(rehearse(read, folder, devices or 1))
         return
     from pixperts.training import train as run
 

@@ -125,13 +125,19 @@ def load_photos(
         raise DataError("the configuration names no folder of training photos ('photos').")
     files: list[PictureFile] = []
     sizes: list[tuple[int, int]] = []
+    small = 0
     for folder in folders:
         for file, name, noted in list_photos(folder):
-            if name not in exclude and min(size := noted or picture_size(file)) >= min_side:
+            if name in exclude:
+                continue
+            if min(size := noted or picture_size(file)) >= min_side:
                 files.append(file)
                 sizes.append(size)
+            else:
+                small += 1
     if not files:
-        raise DataError(f"{', '.join(map(str, folders))}: no photo to train on was found.")
+        why = f"; {small} have a side below {min_side} pixels: lower patch" if small else ""
+        raise DataError(f"{', '.join(map(str, folders))}: no photo to train on was found{why}.")
     return PhotoSource(files, sizes, limit)
 
 

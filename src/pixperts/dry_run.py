@@ -12,7 +12,7 @@ from pixperts.image import from_float, write_image
 from pixperts.parallel import Layout
 from pixperts.task import Task
 from pixperts.train_config import TrainConfig
-from pixperts.training import task_of
+from pixperts.training import make_folder, task_of
 
 
 def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
@@ -42,7 +42,7 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
     # Weights and their average; gradients and two moments of those that are trained.
     state = 4 * (2 * total + 3 * trained)
     path = folder / "first_batch.png"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     sheet = task.sheet(batch).permute(1, 2, 0).clamp(0, 1).numpy()
     write_image(path, from_float(sheet, "uint8"))
     count = config.max_steps * config.batch

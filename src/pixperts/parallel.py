@@ -152,6 +152,18 @@ def gathered(items: list[_T]) -> list[_T]:
     return [item for part in parts for item in part]
 
 
+class _Touch(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *parameters: Tensor) -> Tensor:
+        ctx.kinds = [(parameter.shape, parameter.dtype) for parameter in parameters]
+        return parameters[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        zero = torch.zeros_like(gradients[0])
+        return tuple(zero.to(dtype).expand(shape) for shape, dtype in ctx.kinds)
+
+
 def touch(parameters: list[torch.nn.Parameter]) -> Tensor:
     """Zero, in a way that gives every parameter a gradient: zero where it took no part.
 
@@ -159,8 +171,9 @@ def touch(parameters: list[torch.nn.Parameter]) -> Tensor:
     have no partner to be averaged with. One process does the same, so that momentum and decay
     act on such an expert alike.
     """
-    first = [parameter[(0,) * parameter.ndim] for parameter in parameters]
-    return torch.stack([value.float() for value in first]).sum() * 0.0
+    if not parameters:
+        return torch.zeros(())
+    return cast(Tensor, _Touch.apply(*parameters))  # type: ignore[no-untyped-call]
 
 
 def launched_by_torchrun() -> tuple[int, int] | None:

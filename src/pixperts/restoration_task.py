@@ -99,10 +99,10 @@ class RestorationTask(Task):
             for r in output.routings
             if r.logits is not None and r.noisy_logits is not None
         ]
-        for block, routing in enumerate(output.routings):
-            tasks = batch.task.cpu()[:, None].expand_as(routing.experts)  # (B, k)
-            places = (tasks.flatten(), torch.tensor(block), routing.experts.cpu().flatten())
-            self.counts.index_put_(places, torch.tensor(1), accumulate=True)
+        experts = torch.stack([routing.experts for routing in output.routings])  # (blocks, B, k)
+        blocks = torch.arange(len(experts), device=experts.device)[:, None, None]
+        places = (batch.task[:, None].expand_as(experts), blocks.expand_as(experts), experts)
+        self.counts.index_put_(places, self.counts.new_ones(()), accumulate=True)
         return {
             "l1": (image - clean).abs().mean(),
             "fourier": config.fourier_weight * spectral_l1(image, clean),

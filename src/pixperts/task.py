@@ -44,9 +44,10 @@ class Task(L.LightningModule):
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         if not self._trained:
             raise UsageError("frozen names every parameter, so there is nothing to train.")
+        named = self.model.named_parameters()
+        self._touched = [p for name, p in named if p.requires_grad and "experts" in name]
         self._numbers = range(0)
-        self._sums: dict[str, Tensor] = {}
-        self._parts = 0
+        self._sums: dict[str, Any] = {}
 
     # ------------------------------------------------------------ what a family says
 
@@ -95,10 +96,11 @@ class Task(L.LightningModule):
         # What a network draws by itself (SwinIR's skipped branches) comes from torch's own state.
         torch.manual_seed((self.config.seed << 40) + self._numbers.start)
         terms = self.loss(batch)
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, torch.zeros(())) + value.detach().cpu()
-        self._parts += 1
-        return torch.stack(list(terms.values())).sum() + parallel.touch(self._trained)
+        for name, value in terms.items():  # parts that are not finite are left out, as their steps
+            value, finite = value.detach(), value.detach().isfinite()
+            part_of = torch.stack([value.nan_to_num(0.0, 0.0, 0.0), finite.to(value.dtype)])
+            self._sums[name] = self._sums.get(name, 0.0) + part_of.float()
+        return torch.stack(list(terms.values())).sum() + parallel.touch(self._touched)
 
     def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
         """(B, *shape) random numbers, each sample's a function of the seed and its number.
@@ -113,6 +115,10 @@ class Task(L.LightningModule):
             seed = (self.config.seed << 40) + number
             rows.append(draw(*shape, generator=torch.Generator().manual_seed(seed)))
         return torch.stack(rows).to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Counts lie where the choices do, so that no step waits for them."""
+        self.counts = self.counts.to(self.device)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
@@ -158,8 +164,12 @@ class Task(L.LightningModule):
 
     def take_losses(self) -> dict[str, float]:
         """Means of the terms of the loss since the last call, over all processes."""
-        sums, self._sums, parts, self._parts = self._sums, {}, self._parts, 0
-        return {k: float(parallel.averaged(v)) / max(1, parts) for k, v in sorted(sums.items())}
+        sums, self._sums = self._sums, {}
+        means = {}
+        for name, value in sorted(sums.items()):
+            total, count = parallel.summed(value).tolist()
+            means[name] = total / max(1.0, count)
+        return means
 
     def expert_shares(self) -> dict[str, float]:
         """Share of each expert since the last check, as task/block/expert."""

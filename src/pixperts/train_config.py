@@ -8,7 +8,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from pixperts.errors import UsageError
+from pixperts.errors import ModelError, UsageError
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class TrainConfig:
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
         self._positive("learning_rate", self.learning_rate)
+        self._positive("clip", self.clip)
+        self._not_negative("warmup_steps", "final_rate")
 
     def _at_least_one(self, name: str) -> None:
         if getattr(self, name) < 1:
@@ -71,6 +73,11 @@ class TrainConfig:
     def _positive(self, name: str, value: float) -> None:
         if not 0 < value < math.inf:
             raise UsageError(f"{name} is {getattr(self, name)}, but must be above 0.")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}, but must be 0 or more.")
 
     @staticmethod
     def from_yaml(path: Path, changes: Sequence[str] = ()) -> "TrainConfig":
@@ -105,7 +112,14 @@ class TrainConfig:
         """
         if not isinstance(values, dict) or "model" not in values:
             raise UsageError(f"{source}: a training configuration needs at least 'model'.")
-        cls = RestorationConfig if _repairs(values["model"]) else UpscalingConfig
+        from pixperts.models import PRESETS
+
+        name = values["model"]
+        if isinstance(name, str) and name not in PRESETS:
+            raise ModelError(
+                f"{source}: unknown model {name!r}; known are {', '.join(sorted(PRESETS))}."
+            )
+        cls = RestorationConfig if _repairs(name) else UpscalingConfig
         hints = typing.get_type_hints(cls)
         fields = {}
         for key, value in values.items():
@@ -115,7 +129,7 @@ class TrainConfig:
                 fields[key] = _convert(value, hints[key])
             except (TypeError, ValueError) as error:
                 hint = hints[key]
-                shown = hint.__name__ if isinstance(hint, type) else str(hint)
+                shown = _shown(hint)
                 raise UsageError(f"{source}: {key} is {value!r}, but must be {shown}.") from error
         try:
             return cls(**fields)
@@ -151,6 +165,10 @@ class UpscalingConfig(TrainConfig):
                 f"scales is {list(self.scales)}, but must be two rising numbers from 1."
             )
         self._positive("temperature", min(self.temperature))
+        self._not_negative(
+            "mixture_weight", "balance_weight", "cost_weight", "routing_weight",
+            "prediction_weight", "distillation_weight", "expert_weight",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,8 +194,7 @@ class RestorationConfig(TrainConfig):
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
         self._at_least_one("validation_images")
-        if not 0 <= self.equalise < math.inf:
-            raise UsageError(f"equalise is {self.equalise}, but must be 0 or more.")
+        self._not_negative("equalise", "fourier_weight", "auxiliary_weight", "weight_decay")
         if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
             raise UsageError(
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
@@ -211,6 +228,15 @@ class RestorationConfig(TrainConfig):
                 raise UsageError(
                     f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
                 )
+
+
+def _shown(hint: Any) -> str:
+    """A field's type for a person."""
+    if typing.get_origin(hint) is tuple:
+        return "a list, such as [a, b]"
+    if typing.get_origin(hint) is dict:
+        return "a table, such as {a: 1}"
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def _set(values: Any, change: str) -> None:

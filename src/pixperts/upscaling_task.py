@@ -114,7 +114,7 @@ class SuperResolutionTask(Task):
             prediction = predicted_error_loss(logits.float(), relative.clamp_max(20))
             terms["prediction"] = config.prediction_weight * prediction
         chosen = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
-        self.counts[0, 0] += chosen.cpu()
+        self.counts[0, 0] += chosen
         return terms
 
     def scores(self) -> Iterator[tuple[str, float]]:
