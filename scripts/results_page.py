@@ -84,10 +84,10 @@ def enlarging(part: Row) -> list[str]:
         ]
         lines += [
             "",
-            f"**{name}**, {first(settings)}{counted(mine[0]['images'], 'picture')}; PSNR and SSIM on the Y "
-            "channel, border of `scale` pixels cut, no rounding to 8 bit, mean over pictures; "
-            f"small pictures: {sources}. GMAC/MP: 10⁹ multiply-adds for a megapixel of the "
-            "result, by analysis, as routed on this set.",
+            f"**{name}**, {first(settings)}{counted(mine[0]['images'], 'picture')}; PSNR and SSIM "
+            "on the Y channel, border of `scale` pixels cut, no rounding to 8 bit, mean over "
+            f"pictures; small pictures: {sources}. GMAC/MP: 10⁹ multiply-adds for a megapixel of "
+            "the result, by analysis, as routed on this set.",
             "",
             *table([*head, *(f"x{s}, GMAC/MP" for s in scales)], body),
         ]
@@ -100,8 +100,8 @@ def enlarging(part: Row) -> list[str]:
         ]
         lines += [
             "",
-            f"**Processor seconds for a megapixel of the result**: `{settings['timed']}` reduced and "
-            f"enlarged to {width} x {height}, the fastest of "
+            f"**Processor seconds for a megapixel of the result**: `{settings['timed']}` reduced "
+            f"and enlarged to {width} x {height}, the fastest of "
             f"{counted(settings['repeats'], 'run')}, without reading and writing files; "
             f"{circumstances(settings)}.",
             "",
@@ -170,13 +170,13 @@ def denoising(part: Row) -> list[str]:
     images = done[0]["images"] if done else 0
     return [
         *lines,
-        f"**{settings['set']}**, {first(settings)}{counted(images, 'picture')}; white Gaussian noise, clipped and "
-        f"rounded to 8 bit (**synthetic**), seed {settings['seed']} and up by one a picture; PSNR "
-        "on all channels, whole pictures, outputs not rounded, mean over pictures; "
-        "processor seconds a megapixel over these pictures, without files; "
+        f"**{settings['set']}**, {first(settings)}{counted(images, 'picture')}; white Gaussian "
+        f"noise, clipped and rounded to 8 bit (**synthetic**), seed {settings['seed']} and up by "
+        "one a picture; PSNR on all channels, whole pictures, outputs not rounded, mean over "
+        "pictures; processor seconds a megapixel over these pictures, without files; "
         f"{circumstances(settings)}. BM3D and non-local means are told that it is noise, and its "
-        "sigma; `moce-ir-tiny` is told nothing. BM3D: the package `bm3d`, colour, its default profile. Non-local "
-        "means: scikit-image's fast form, settings of its own example "
+        "sigma; `moce-ir-tiny` is told nothing. BM3D: the package `bm3d`, colour, its default "
+        "profile. Non-local means: scikit-image's fast form, settings of its own example "
         f"({settings['non_local_means']}).",
         "",
         *table(
