@@ -59,15 +59,17 @@ def log_place(value: float, low: float, high: float, start: float, length: float
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 in each decade; only the decades themselves where these would be more than six.
+    """1, 2, 5 in each decade; 1 and 3, or 1 alone, where these would be more than six.
 
     >>> log_ticks(0.4, 6.0)
     [0.5, 1.0, 2.0, 5.0]
     >>> log_ticks(0.02, 20.0)
-    [0.1, 1.0, 10.0]
+    [0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
+    >>> log_ticks(0.02, 200.0)
+    [0.1, 1.0, 10.0, 100.0]
     """
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in ((1, 2, 5), (1,)):
+    for factors in ((1, 2, 5), (1, 3), (1,)):
         ticks = [float(f"{factor}e{decade}") for decade in decades for factor in factors]
         ticks = [tick for tick in ticks if low <= tick <= high]
         if len(ticks) <= 6:
@@ -163,7 +165,7 @@ def _panel(panel: Panel, corner: tuple[float, float], colours: dict[str, str]) -
         if point.label:
             box = free_place(spot, _wide(point.label), FONT, taken, frame)
             taken.append(box)
-            lines.append(_text(box[0], box[3] - 2, point.label))
+            lines.append(_beside(spot[0], box, point.label))
     return lines
 
 
@@ -195,6 +197,15 @@ def free_place(
         return outside + sum(_common(box, other) for other in taken)
 
     return min(boxes, key=covered)
+
+
+def _beside(x: float, box: Box, label: str) -> str:
+    """A label that ends, begins or lies at its point, however wide the font really is."""
+    if box[2] <= x:
+        return _text(box[2], box[3] - 2, label, anchor="end")
+    if box[0] >= x:
+        return _text(box[0], box[3] - 2, label)
+    return _text((box[0] + box[2]) / 2, box[3] - 2, label, anchor="middle")
 
 
 def _common(one: Box, other: Box) -> float:
