@@ -47,6 +47,7 @@ class Panel:
     y_title: str
     series: tuple[Series, ...]
     levels: tuple[tuple[float, str], ...] = ()  # (y, label) of dashed lines
+    note: str = ""  # in the right lower corner, of what lies far outside
 
 
 def log_place(value: float, low: float, high: float, start: float, length: float) -> float:
@@ -154,6 +155,10 @@ def _panel(panel: Panel, corner: tuple[float, float], colours: dict[str, str]) -
         lines.append(_line((left, y), (left + width, y), "#777777", dashed=True))
         lines.append(_text(left + 4, y - 4, label))
         taken.append((left + 4, y - 4 - FONT, left + 4 + _wide(label), y - 2))
+    if panel.note:
+        right, base = left + width - 5, upper + height - 7
+        lines.append(_text(right, base, panel.note, anchor="end"))
+        taken.append((right - _wide(panel.note), base - FONT, right, base + 3))
     for series in panel.series:
         colour = colours[series.name]
         marks = [place(p.x, p.y) for p in series.points]
@@ -161,11 +166,12 @@ def _panel(panel: Panel, corner: tuple[float, float], colours: dict[str, str]) -
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in marks)
             lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>')
         lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in marks]
-    for point, spot in zip(points, spots, strict=True):
+    inks = [colours[series.name] for series in panel.series for _ in series.points]
+    for point, spot, ink in zip(points, spots, inks, strict=True):
         if point.label:
             box = free_place(spot, _wide(point.label), FONT, taken, frame)
             taken.append(box)
-            lines.append(_beside(spot[0], box, point.label))
+            lines.append(_beside(spot[0], box, point.label, ink))
     return lines
 
 
@@ -199,13 +205,13 @@ def free_place(
     return min(boxes, key=covered)
 
 
-def _beside(x: float, box: Box, label: str) -> str:
+def _beside(x: float, box: Box, label: str, ink: str) -> str:
     """A label that ends, begins or lies at its point, however wide the font really is."""
     if box[2] <= x:
-        return _text(box[2], box[3] - 2, label, anchor="end")
+        return _text(box[2], box[3] - 2, label, anchor="end", ink=ink)
     if box[0] >= x:
-        return _text(box[0], box[3] - 2, label)
-    return _text((box[0] + box[2]) / 2, box[3] - 2, label, anchor="middle")
+        return _text(box[0], box[3] - 2, label, ink=ink)
+    return _text((box[0] + box[2]) / 2, box[3] - 2, label, anchor="middle", ink=ink)
 
 
 def _common(one: Box, other: Box) -> float:
@@ -219,10 +225,18 @@ def _wide(text: str) -> float:
     return _LETTER * FONT * len(text)
 
 
-def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:
+def _text(
+    x: float,
+    y: float,
+    text: str,
+    *,
+    anchor: str = "start",
+    weight: str = "normal",
+    ink: str = "#222222",
+) -> str:
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}" '
-        f'fill="#222222">{escape(text)}</text>'
+        f'fill="{ink}">{escape(text)}</text>'
     )
 
 

@@ -98,7 +98,7 @@ def enlarging(finished: bool = True) -> Any:
     settings = SETTINGS | {"sets": ["Set5"], "scales": [2, 3], "repeats": 1}
     settings |= {"timed": "a.jpg", "timed_size": [6, 4]}
     found = enlarged("mix", None, 2, 37.125, 4.5) | enlarged("mix", 0.0, 2, 36.5, 2.25)
-    found |= enlarged("dense", None, 2, 38.0, 20.0)
+    found |= enlarged("dense", None, 2, 38.0, 20.0) | enlarged("bicubic", None, 2, 33.5, 0.02)
     return {"settings": settings, "finished": finished, "rows": found}
 
 
@@ -123,6 +123,7 @@ def test_panels_of_enlarging() -> None:
         ("Set5 x2", "GMAC a megapixel"),
     ]
     mix, dense = panels[0].series
+    assert [p.note for p in panels] == ["bicubic: 33.50 dB at 0.02", "bicubic: 33.50 dB at 1"]
     assert mix == Series("mix", (Point(2.25, 36.5, "0"), Point(4.5, 37.125, "auto")))
     assert dense == Series("dense", (Point(20.0, 38.0, "dense"),))
     assert panels[1].series[1].points[0].x == 1.0  # 1000 multiply-adds a pixel
