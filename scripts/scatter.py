@@ -95,9 +95,10 @@ def scatter(panels: Sequence[Panel], columns: int) -> str:
     """The panels in rows of some columns under one legend, as the text of an SVG file."""
     wide = PLOT[0] + MARGIN[0] + MARGIN[1]
     tall = PLOT[1] + MARGIN[2] + MARGIN[3]
-    width = wide * min(columns, len(panels))
     height = LEGEND + tall * -(-len(panels) // columns)
     names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
+    width = wide * min(columns, len(panels))
+    width = max(width, MARGIN[0] + sum(30 + _wide(name) for name in names))  # of the legend
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
