@@ -1,0 +1,97 @@
+"""The pictures of docs/results.md: expert maps, and real photos before and after a repair."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from results_measure import Part, Row, read_tensor
+from torch import Tensor
+
+from pixperts.expert_maps import draw, label
+from pixperts.image import from_float, list_images, write_image
+from pixperts.resize import bicubic, quantise
+from pixperts.restorer import Restorer, load
+
+MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
+REAL_SIDE = 480  # longest side of a picture that is shown
+QUALITIES = (90, 85, 80, 75, 70, 65, 60, 50, 40, 30)  # of WebP, the best that fits is taken
+MAP_BYTES, REAL_BYTES = 75_000, 26_000  # at most for one picture: 1.5 MB with 5 maps, 40 photos
+
+Pixels = NDArray[np.uint8]
+
+
+def draw_maps(part: Part, model: str, photos: Sequence[Path], pictures: Path) -> None:
+    """Each photo small, enlarged, and the expert of every pixel of the result, side by side."""
+    restorer = load(model, device="cpu")
+    for photo in photos:
+        target = pictures / f"map_{photo.stem}.webp"
+        make = partial(_map, restorer, photo, target)
+        part.row(photo.stem, make, {"picture": target.name}, target)
+    part.finish()
+
+
+def _map(restorer: Restorer, path: Path, target: Path) -> Row:
+    photo = read_tensor(path)
+    small = quantise(bicubic(photo, shown_size(photo, MAP_SIDE)))
+    height, width = (side * MAP_SCALE for side in small.shape[1:])
+    large, routing = restorer.upscale_with_routing(small, size=(width, height))
+    assert routing is not None
+    panels = {
+        f"{small.shape[2]} x {small.shape[1]}, bicubic": to_pixels(bicubic(small, (height, width))),
+        f"{restorer.name}, x{MAP_SCALE}": to_pixels(large),
+        "expert of every pixel": draw(routing, legend=False),
+    }
+    sheet = np.concatenate([label(panel, text) for text, panel in panels.items()], axis=1)
+    write_small(target, sheet, MAP_BYTES)
+    return {"shares": routing.shares, "costs": routing.costs, "mean_cost": routing.mean_cost}
+
+
+def repair_real(part: Part, model: str, folder: Path, limit: int | None, pictures: Path) -> None:
+    """Every photo of the folders in a folder, before and after, side by side."""
+    restorer = load(model, device="cpu")
+    for kind in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for photo in list_images(kind)[:limit]:
+            target = pictures / f"real_{kind.name}_{photo.stem}.webp"
+            make = partial(_repair, restorer, photo, target)
+            part.row(f"{kind.name}/{photo.stem}", make, {"picture": target.name}, target)
+    part.finish()
+
+
+def _repair(restorer: Restorer, path: Path, target: Path) -> Row:
+    photo = read_tensor(path)
+    started = time.perf_counter()
+    repaired = restorer.restore(photo)
+    seconds = time.perf_counter() - started
+    size = shown_size(photo, REAL_SIDE)
+    both = [to_pixels(bicubic(picture, size)) for picture in (photo, repaired)]
+    gap = np.full((size[0], 6, 3), 255, np.uint8)
+    write_small(target, np.concatenate([both[0], gap, both[1]], axis=1), REAL_BYTES)
+    return {"width": photo.shape[2], "height": photo.shape[1], "seconds": seconds}
+
+
+def shown_size(picture: Tensor, side: int) -> tuple[int, int]:
+    """(height, width) with the long side reduced to a length, if it is longer.
+
+    >>> shown_size(torch.zeros(3, 396, 600), 480), shown_size(torch.zeros(3, 120, 90), 480)
+    ((317, 480), (120, 90))
+    """
+    height, width = picture.shape[1:]
+    factor = min(1.0, side / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def to_pixels(picture: Tensor) -> Pixels:
+    """(3, H, W) in [0, 1] as (H, W, 3) uint8, clipped."""
+    levels = from_float(picture.clamp(0, 1).permute(1, 2, 0).numpy(), np.uint8)
+    return np.ascontiguousarray(levels, np.uint8)
+
+
+def write_small(target: Path, pixels: Pixels, most: int) -> None:
+    """A WebP of at most so many bytes, of the highest quality that allows it; else of the least."""
+    for quality in QUALITIES:
+        write_image(target, pixels, quality=quality)
+        if target.stat().st_size <= most:
+            break
