@@ -229,7 +229,7 @@ def test_pairs_of_ones_own_train(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"tasks": {"rain": float("inf")}}, "the weight of task 'rain' is inf"),
         ({"tasks": {"rain": True}}, "the weight of task 'rain' is True"),
         ({"tasks": {"rain": "much"}}, "the weight of task 'rain' is 'much'"),
-        ({"tasks": ["rain"]}, r"tasks is \['rain'\], but must be dict"),
+        ({"tasks": ["rain"]}, r"tasks is \['rain'\], but must be a table"),
         ({"published": "aio4"}, "published is 'aio4', but must be one of aio3, aio5, cdd11"),
         ({"published": "all"}, "published is 'all', but must be one of"),
         ({"published": "aio3", "layouts": {"rain": 3}}, "the folder of layout 'rain' is 3"),
