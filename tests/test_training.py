@@ -197,6 +197,16 @@ def test_a_folder_with_a_run_needs_resume(photos: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "empty").exists()
 
 
+def test_weights_without_a_checkpoint_are_not_written_over(photos: Path, tmp_path: Path) -> None:
+    path = train(config(photos, max_steps=2), tmp_path / "run")
+    for checkpoints in (tmp_path / "run").glob("*.ckpt"):
+        checkpoints.unlink()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"without a checkpoint: move that file away or name"):
+        train(config(photos, max_steps=2), tmp_path / "run")
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [

@@ -77,8 +77,13 @@ def train(
     start = newest(folder)
     if resume and start is None:
         raise UsageError(f"{folder / LAST}: there is nothing to resume; start without --resume.")
-    if not resume and (start is not None or (folder / "last.safetensors").exists()):
+    if not resume and start is not None:
         raise UsageError(f"{folder}: holds a run already; add --resume or name another folder.")
+    if start is None and (folder / "last.safetensors").exists():
+        raise UsageError(
+            f"{folder}: holds last.safetensors of a run without a checkpoint: move that file away "
+            "or name another folder."
+        )
     local, machines = launched_by_torchrun() or (devices or 1, 1)
     if devices is not None and devices != local:
         raise UsageError(f"--devices is {devices}, but torchrun started {local}: leave it out.")
