@@ -39,6 +39,28 @@ def step_of(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["global_step"])
 
 
+def begun(values: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
+    """A run in a process group of its own, from the moment that it has a checkpoint."""
+    import yaml
+
+    path = folder.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pixperts", "train", str(path), "-o", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    until = time.monotonic() + 120
+    while not (folder / "last.ckpt").exists():
+        assert child.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return child
+
+
 # ---------------------------------------------------------------- resuming
 
 
@@ -83,27 +105,12 @@ def test_skipped_branches_are_drawn_alike_after_resuming(photos: Path, tmp_path:
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     family: str, photos: Path, tmp_path: Path
 ) -> None:
-    import yaml
-
-    values = values_of(family, photos, max_steps=24, check_every=3)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
-    settings = TrainConfig.from_yaml(tmp_path / "run.yaml")
+    settings = config_of(family, photos, max_steps=24, check_every=3)
     train(settings, tmp_path / "whole")
-    line = [sys.executable, "-m", "pixperts", "train", str(tmp_path / "run.yaml")]
-    child = subprocess.Popen(
-        [*line, "-o", str(tmp_path / "killed")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    until = time.monotonic() + 120
-    while not (tmp_path / "killed" / "last.ckpt").exists():
-        assert child.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    child = begun(values_of(family, photos, max_steps=24, check_every=3), tmp_path / "killed")
     time.sleep(random.random())
     child.kill()
-    child.wait()
+    child.communicate()
     train(settings, tmp_path / "killed", resume=True)
     assert difference(tmp_path / "whole", tmp_path / "killed") == 0
 
@@ -192,24 +199,8 @@ def test_a_signal_ends_the_run_after_its_step(
 def test_a_signal_to_the_whole_group_is_survived_by_the_workers(
     photos: Path, tmp_path: Path
 ) -> None:
-    import yaml
-
     values = values_of("repair", photos, max_steps=5000, check_every=1, workers=1)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    line = [sys.executable, "-m", "pixperts", "train", str(tmp_path / "run.yaml")]
-    child = subprocess.Popen(
-        [*line, "-o", str(tmp_path / "run")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    until = time.monotonic() + 120
-    while not (tmp_path / "run" / "last.ckpt").exists():
-        assert child.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    child = begun(values, tmp_path / "run")
     os.killpg(child.pid, signal.SIGTERM)
     _, said = child.communicate(timeout=120)
     assert child.returncode == 0, said

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from test_pairs import WRITERS
+from training_runs import RUNS, make_photos
 
 from pixperts import checkpoint
 from pixperts.cli import main
@@ -21,13 +22,7 @@ from pixperts.train_config import RestorationConfig, TrainConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
-OPTIONS: dict[str, Any] = {
-    "dim": 8,
-    "encoder_blocks": [1, 0, 1],
-    "latent_blocks": 1,
-    "decoder_blocks": [1, 1, 1],
-    "refinement_blocks": 0,
-    "heads": [1, 1, 2, 2],
+OPTIONS: dict[str, Any] = RUNS["repair"]["model_options"] | {
     "windows": [4, 8],
     "rank_divisors": [4, 1],
 }
@@ -36,13 +31,7 @@ TITLE = "experts by task, % of the training samples, blocks in order:"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three photos of waves, 128 pixels a side."""
-    folder = tmp_path_factory.mktemp("photos")
-    y, x = np.mgrid[:128, :128]
-    for number in range(3):
-        waves = [np.sin(x / (3 + number + c) + y / (5 + c)) for c in range(3)]
-        write_image(folder / f"{number}.png", (127 + 100 * np.stack(waves, -1)).astype(np.uint8))
-    return folder
+    return make_photos(tmp_path_factory.mktemp("photos"))
 
 
 def config(**changes: Any) -> TrainConfig:

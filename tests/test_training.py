@@ -5,10 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training_runs import RUNS, make_photos
 
 from pixperts import checkpoint
 from pixperts.errors import DataError, ModelError, UsageError
@@ -17,25 +17,13 @@ from pixperts.train_config import TrainConfig, UpscalingConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
-OPTIONS: dict[str, Any] = {
-    "encoder_options": {"channels": 8, "blocks": 1},
-    "width": 8,
-    "depths": [0, 1],
-    "widths": [8, 8],
-    "mapper_width": 4,
-    "mapper_layers": 2,
-}
+OPTIONS: dict[str, Any] = RUNS["enlarging"]["model_options"]
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photos of waves, 128 pixels a side, and a benchmark of one picture."""
-    folder = tmp_path_factory.mktemp("photos")
-    y, x = np.mgrid[:128, :128]
-    for number in range(3):
-        waves = [np.sin(x / (3 + number + c) + y / (5 + c)) for c in range(3)]
-        pixels = (127 + 100 * np.stack(waves, -1)).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+    folder = make_photos(tmp_path_factory.mktemp("photos"))
     bench = tmp_path_factory.mktemp("bench")
     for name, side in (("HR", 32), ("LR_x2", 16)):
         (bench / name).mkdir()
