@@ -255,14 +255,21 @@ def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
     picture("in/a.png")
     picture("in/b.png")
     monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
-    listener = Listener(lambda number: shutil.rmtree("out") if number == 0 else None)
+    gone = threading.Event()
+
+    def remove(number: int) -> None:
+        if number == 0:
+            shutil.rmtree("out")
+            gone.set()
+
+    listener = Listener(remove)
     # The second picture has been read when the folder goes.
     computed = []
     begin = Enlargement.compute
 
     def compute(self: Enlargement, loaded: Any, *rest: Any) -> Any:
         if loaded.job.source.name == "b.png":
-            shutil.rmtree("out", ignore_errors=True)
+            assert gone.wait(60)
         done = begin(self, loaded, *rest)
         computed.append(loaded.job.source.name)
         return done
