@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from training_runs import config_of, difference, make_photos, values_of, weights_in
 
 from pixperts import checkpoint
@@ -450,6 +451,19 @@ def test_idle_experts_are_named(photos: Path) -> None:
     assert len(said) == 3
     assert said[0].startswith("expert 0 of level 2 block 0 got 99.5 % of the choices, nearly all")
     assert said[1].startswith("expert 1 of level 2 block 0 got 0.5 % of the choices, nearly none")
+
+
+def test_a_run_without_the_complexity_bias_has_the_plain_balance(photos: Path) -> None:
+    from pixperts.training import task_of
+
+    auxiliary = []
+    for biased in (True, False):
+        torch.manual_seed(0)
+        task = task_of(config_of("repair", photos, complexity_bias=biased)).train()
+        task._numbers = range(2)
+        batch = next(iter(DataLoader(task.samples(), batch_size=2, sampler=range(2))))
+        auxiliary.append(float(task.loss(batch)["auxiliary"].detach()))
+    assert auxiliary[0] != auxiliary[1]
 
 
 # ---------------------------------------------------------------- the command line

@@ -121,6 +121,15 @@ def test_the_auxiliary_loss_is_returned_and_reaches_the_routers() -> None:
         model.auxiliary_loss(pinned.routings)
 
 
+def test_without_the_bias_all_experts_count_alike() -> None:
+    model = mini().train()
+    routings = model(pictures(4, 3, 16, 16)).routings
+    ones = [[1.0] * 4] * len(routings)
+    plain = auxiliary_loss(routings, ones, model.config.router_noise)
+    assert torch.equal(model.auxiliary_loss(routings, biased=False), plain)
+    assert not torch.equal(model.auxiliary_loss(routings), plain)
+
+
 def test_forward_writes_no_state() -> None:
     model = mini().train()
     state = {key: value.clone() for key, value in model.state_dict().items()}

@@ -106,7 +106,8 @@ class RestorationTask(Task):
         return {
             "l1": (image - clean).abs().mean(),
             "fourier": config.fourier_weight * spectral_l1(image, clean),
-            "auxiliary": config.auxiliary_weight * self.model.auxiliary_loss(routings),
+            "auxiliary": config.auxiliary_weight
+            * self.model.auxiliary_loss(routings, biased=config.complexity_bias),
         }
 
     def scores(self) -> Iterator[tuple[str, float]]:

@@ -187,6 +187,7 @@ class RestorationConfig(TrainConfig):
     validation_images: int = 8  # photos a task
     fourier_weight: float = 0.1  # of the L1 of the spectrum
     auxiliary_weight: float = 0.01  # of the routers' balance
+    complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
     equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
     weight_decay: float = 0.01  # of AdamW
 

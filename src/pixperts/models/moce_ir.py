@@ -303,9 +303,14 @@ class MoCEIR(nn.Module):
             spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
         return spread
 
-    def auxiliary_loss(self, routings: Sequence[Routing]) -> Tensor:
-        """The balance of the routers in a forward pass, see `moce_losses.auxiliary_loss`."""
-        return auxiliary_loss(routings, self.complexities, self.config.router_noise)
+    def auxiliary_loss(self, routings: Sequence[Routing], *, biased: bool = True) -> Tensor:
+        """The balance of the routers in a forward pass, see `moce_losses.auxiliary_loss`.
+
+        Without the bias all experts count as equally dear.
+        """
+        sizes = self.complexities
+        weights = sizes if biased else [[1.0] * len(block) for block in sizes]
+        return auxiliary_loss(routings, weights, self.config.router_noise)
 
     def multiply_adds(
         self,

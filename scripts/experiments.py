@@ -1,0 +1,214 @@
+"""Settle open choices of both mixtures by small trainings of equal length; for LAB.md.
+
+    python scripts/experiments.py moeisr --photos FOLDER [FOLDER ...] --data BENCH_FOLDER
+    python scripts/experiments.py moce --photos FOLDER [FOLDER ...] --data BENCH_FOLDER
+        [--seeds 3] [--only NAME ...] [--threads 1]
+
+Every variant of experiments_list.py is trained by the package's own engine with each seed (of
+weights, data and noise alike) and measured through the package's own evaluation: moeisr on Set5
+at x2 and x4, as the mapper decides and at a budget of 0.5; moce on the first 12 photos of
+CID22-val, reduced to half, with synthetic degradations. Measurements are kept in runs/experiments/:
+a run that was stopped goes on, seed by seed, and the table holds what is there.
+
+The table gives each variant's difference from the base of the same seed, mean over seeds. The
+noise is the standard deviation of such differences between seeds, pooled over all variants; a
+difference is marked where it is more than twice that of its mean. Small networks and few steps: it
+says what helps early, not what helps in the end.
+"""
+
+import argparse
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPLES, Fields, Variant
+from results_measure import Part, Row
+
+from pixperts import checkpoint
+from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
+from pixperts.image import list_images, read_image, to_float, write_image
+from pixperts.models import create_model
+from pixperts.resize import bicubic, quantise
+from pixperts.restorer import load
+from pixperts.train_config import TrainConfig
+from pixperts.training import train
+
+KEPT = Path(__file__).resolve().parents[1] / "runs" / "experiments"
+SCALES = (2, 4)
+BUDGET = 0.5
+PHOTOS = 12
+
+
+def fields_of(base: Fields, changes: Fields, **more: Any) -> Fields:
+    """The base with changes; those of the model's options are merged one by one."""
+    options = {**base["model_options"], **changes.get("model_options", {})}
+    return {**base, **changes, **more, "model_options": options}
+
+
+def trained(base: Fields, variant: Variant, seed: int, folder: Path, common: Fields) -> Path:
+    """Train a variant's stages one after the other; the weights that come out."""
+    shutil.rmtree(folder, ignore_errors=True)
+    init: Path | None = None
+    for number, changes in enumerate(variant.stages):
+        fields = fields_of(base, changes, **common, seed=seed)
+        fields["check_every"] = fields["max_steps"]
+        torch.manual_seed(seed)
+        network = create_model(fields["model"], **fields["model_options"])
+        if number == 0 and variant.prepare is not None:
+            variant.prepare(network)
+        if init is None:  # so that the weights, too, are of this seed
+            init = folder / "start.safetensors"
+            folder.mkdir(parents=True)
+            checkpoint.save(init, network, checkpoint.Card(fields["model"], {}))
+        config = TrainConfig.from_dict({**fields, "init": str(init)}, "experiment")
+        init = train(config, folder / str(number))
+    assert init is not None
+    return init
+
+
+def measure_upscaling(weights: Path, data: Path) -> Row:
+    """PSNR and cost as the mapper decides, and PSNR at a budget; means over scales."""
+    upscaler = load(str(weights), device="cpu")
+    pictures = SuperResolutionSet.open(data / "Set5")
+    row: Row = {}
+    for name, budget in (("auto", None), ("budget", BUDGET)):
+        scores = evaluate_upscaling(upscaler, pictures, SCALES, budget=budget)
+        row[name] = sum(score.psnr for score in scores) / len(scores)
+        costs = [1.0 if score.mean_cost is None else score.mean_cost for score in scores]
+        row[f"{name}_cost"] = sum(costs) / len(costs)
+        row[f"{name}_shares"] = [score.shares for score in scores]
+    return row
+
+
+def information(table: Sequence[Sequence[float]]) -> float:
+    """Bits that the expert tells of the task: their mutual information, tasks equally likely.
+
+    Args:
+        table: (T, J) share of each task's pictures that chose each expert.
+
+    Example:
+        >>> information([[1.0, 0.0], [0.0, 1.0]]), information([[0.5, 0.5], [0.5, 0.5]])
+        (1.0, 0.0)
+    """
+    mean = [sum(column) / len(table) for column in zip(*table, strict=True)]
+    bits = 0.0
+    for shares in table:
+        for share, overall in zip(shares, mean, strict=True):
+            bits += share * math.log2(share / overall) / len(table) if share else 0.0
+    return bits
+
+
+def measure_restoration(weights: Path, photos: Path, tasks: Sequence[str]) -> Row:
+    """PSNR by task, the table of experts by task, and the bits by which they tell."""
+    restorer = load(str(weights), device="cpu")
+    sets = [RestorationSet.synthetic(photos, task) for task in tasks]
+    scores = evaluate_restoration(restorer, sets)
+    blocks = [[score.experts[place] for score in scores] for place in range(len(scores[0].experts))]
+    psnr = {score.task: score.psnr for score in scores}
+    return {
+        "psnr": psnr,
+        "mean": sum(psnr.values()) / len(psnr),
+        "experts": blocks,  # block, task, expert
+        "bits": [information(table) for table in blocks],
+        "skipped": sum(score.skipped for score in scores) / len(scores),
+    }
+
+
+def reduced(source: Path, folder: Path) -> Path:
+    """The first photos of a folder at half their size."""
+    for path in list_images(source)[:PHOTOS]:
+        target = folder / f"{path.stem}.png"
+        if not target.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            pixels = torch.from_numpy(to_float(read_image(path).pixels)).permute(2, 0, 1)
+            half = quantise(bicubic(pixels, (pixels.shape[1] // 2, pixels.shape[2] // 2)))
+            write_image(target, (half * 255).round().byte().permute(1, 2, 0).numpy())
+    return folder
+
+
+def table(part: Part, names: Sequence[str], seeds: int, columns: Mapping[str, Any]) -> str:
+    """Differences from the base of the same seed, in Markdown; `columns` take a row apart."""
+    base = names[0]
+    differences: dict[str, dict[str, list[float]]] = {}
+    pooled = dict.fromkeys(columns, 0.0)
+    degrees = 0
+    for name in names[1:]:
+        both = [
+            (part.rows[f"{name}, seed {seed}"], part.rows[f"{base}, seed {seed}"])
+            for seed in range(seeds)
+            if f"{name}, seed {seed}" in part.rows and f"{base}, seed {seed}" in part.rows
+        ]
+        differences[name] = {c: [get(a) - get(b) for a, b in both] for c, get in columns.items()}
+        degrees += max(0, len(both) - 1)
+        for column, values in differences[name].items():
+            mean = sum(values) / max(1, len(values))
+            pooled[column] += sum((value - mean) ** 2 for value in values)
+    noise = {column: math.sqrt(total / max(1, degrees)) for column, total in pooled.items()}
+    lines = [f"| variant | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
+    rows = [part.rows[key] for s in range(seeds) if (key := f"{base}, seed {s}") in part.rows]
+    cells = [f"{sum(map(get, rows)) / len(rows):.3f}" for get in columns.values()]
+    lines.append(f"| {base} | {len(rows)} | {' | '.join(cells)} |")
+    for name, by_column in differences.items():
+        count = len(next(iter(by_column.values())))
+        if not count:
+            continue
+        cells = []
+        for column, values in by_column.items():
+            mean = sum(values) / count
+            sure = abs(mean) > 2 * noise[column] / math.sqrt(count)
+            cells.append(f"**{mean:+.3f}**" if sure else f"{mean:+.3f}")
+        lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
+    spread = [f"{value:.3f}" for value in noise.values()]
+    lines.append(f"| noise of one difference | | {' | '.join(spread)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("family", choices=("moeisr", "moce"))
+    parser.add_argument("--photos", nargs="+", required=True, help="folders of training photos")
+    parser.add_argument("--data", type=Path, required=True, help="Set5, CID22-val within")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="variants; the base always")
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    enlarges = args.family == "moeisr"
+    base, variants = (MOEISR, MOEISR_VARIANTS) if enlarges else (MOCE, MOCE_VARIANTS)
+    part = Part(KEPT / f"{args.family}.json", {"base": base, "photos": PHOTOS, "budget": BUDGET})
+    names = [n for place, n in enumerate(variants) if not (place and args.only) or n in args.only]
+    common = {"photos": args.photos, "exclude": SAMPLES}
+    get: dict[str, Callable[[Row], float]]
+    if enlarges:
+        get = {
+            "dB": lambda row: row["auto"],
+            "cost": lambda row: row["auto_cost"],
+            f"dB at budget {BUDGET}": lambda row: row["budget"],
+        }
+    else:
+        tasks = list(base["tasks"])
+        photos = reduced(args.data / "CID22-val", KEPT / "photos")
+        get = {"dB": lambda row: row["mean"]}
+        get |= {task: lambda row, task=task: row["psnr"][task] for task in tasks}
+        get |= {f"bits, block {n}": lambda row, n=n: row["bits"][n] for n in range(3)}  # type: ignore[misc]
+    for seed in range(args.seeds):
+        for name in names:
+
+            def make(name: str = name, seed: int = seed) -> Row:
+                weights = trained(base, variants[name], seed, KEPT / "run" / args.family, common)
+                if enlarges:
+                    return measure_upscaling(weights, args.data)
+                return measure_restoration(weights, photos, tasks)
+
+            part.row(f"{name}, seed {seed}", make, {"variant": name, "seed": seed})
+        print(table(part, names, args.seeds, get), flush=True)
+    part.finish()
+
+
+if __name__ == "__main__":
+    main()
