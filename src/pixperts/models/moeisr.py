@@ -268,11 +268,11 @@ class MoEISR(nn.Module):
         return colour * 0.5 + base.repeat(1, colour.shape[1] // 3)
 
     def _bands(self, shape: torch.Size, height: int) -> list[tuple[int, int]]:
-        """Output rows whose LR tables together stay within about `16 * max_pixels` LR pixels.
+        """Output rows whose LR tables together stay within about `4 * max_pixels` LR pixels.
 
         But no fewer than a few LR rows at a time, since neighbouring bands compute three twice.
         """
-        limit = max(8, 16 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
+        limit = max(16, 4 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
         step = max(1, min(height, int((limit - 2) * height / shape[2])))
         return [(top, min(top + step, height)) for top in range(0, height, step)]
 
