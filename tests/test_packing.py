@@ -23,15 +23,9 @@ from pixperts.errors import DataError, ImageError, UsageError
 from pixperts.evaluate import SuperResolutionSet
 from pixperts.image import read_image, write_image
 from pixperts.packing import PackOptions, pack_pairs, pack_photos, tiles
-from pixperts.pairs import (
-    TASK_SETS,
-    match_folders,
-    packed_tasks,
-    read_packed,
-    read_pair,
-    read_task_set,
-)
+from pixperts.pairs import match_folders, packed_tasks, read_packed, read_pair
 from pixperts.pictures import Member, picture_bytes
+from pixperts.published import TASK_SETS, read_task_set
 from pixperts.restoration_data import FilePairs, SyntheticPairs
 from pixperts.shards import read_index, read_shards
 from pixperts.train_config import TrainConfig

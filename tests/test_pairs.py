@@ -14,22 +14,20 @@ import torch
 from pixperts.degradations import COMPOSITIONS, TASKS, degrade
 from pixperts.errors import DataError, ImageError, UsageError
 from pixperts.image import write_image
-from pixperts.pairs import (
+from pixperts.pairs import Pair, match_folders, read_pair
+from pixperts.pictures import PictureFile
+from pixperts.published import (
     LAYOUTS,
     REPEATS,
     TASK_SETS,
-    Pair,
-    match_folders,
     read_blur,
     read_cdd11,
     read_denoise,
     read_haze,
     read_low_light,
-    read_pair,
     read_rain,
     read_task_set,
 )
-from pixperts.pictures import PictureFile
 
 
 def put(root: Path, *names: str, width: int = 6, height: int = 4, bands: int = 3) -> None:

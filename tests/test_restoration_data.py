@@ -12,7 +12,8 @@ from torch import Tensor
 from pixperts.degradations import Frame, degrade, haze
 from pixperts.errors import DataError
 from pixperts.image import write_image
-from pixperts.pairs import TASK_SETS, Pair, match_folders, read_task_set
+from pixperts.pairs import Pair, match_folders
+from pixperts.published import TASK_SETS, read_task_set
 from pixperts.restoration_data import FilePairs, SyntheticPairs, cut_and_turn, degraded_or_clean
 
 

@@ -10,17 +10,9 @@ from pathlib import Path
 
 from pixperts.data import list_photos
 from pixperts.errors import DataError, PixpertsError
-from pixperts.pairs import (
-    PACKED,
-    TASK_SETS,
-    Pair,
-    PairingError,
-    fits,
-    layouts_of,
-    match_folders,
-    read_layout,
-)
+from pixperts.pairs import Pair, PairingError, fits, match_folders
 from pixperts.pictures import PictureFile, read_8bit, read_opaque
+from pixperts.published import PACKED, TASK_SETS, layouts_of, read_layout
 from pixperts.shards import Packed, is_packed, read_shard, shard_files, stored_index
 from pixperts.train_config import RestorationConfig, TrainConfig, UpscalingConfig
 

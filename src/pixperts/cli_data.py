@@ -214,7 +214,8 @@ def _pairs(
     skip_bad: bool,
 ) -> "tuple[list[Pair], list[tuple[str, str]]]":
     """What is to be packed, and (file, reason) of what does not pair up."""
-    from pixperts.pairs import PairingError, layouts_of, match_folders, read_layout
+    from pixperts.pairs import PairingError, match_folders
+    from pixperts.published import layouts_of, read_layout
 
     finders: list[Callable[[], list[Pair]]]
     if published is None:

@@ -13,8 +13,9 @@ from pixperts.losses import picture_weights, spectral_l1
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
 from pixperts.models.moce_blocks import EncoderBlock
-from pixperts.pairs import TASK_SETS, Pair, match_folders, packed_tasks, read_packed, read_task_set
+from pixperts.pairs import Pair, match_folders, packed_tasks, read_packed
 from pixperts.parallel import Layout, processes, rank, together
+from pixperts.published import TASK_SETS, read_task_set
 from pixperts.restoration_data import (
     Degraded,
     FilePairs,

@@ -201,7 +201,7 @@ class RestorationConfig(TrainConfig):
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
             )
         from pixperts.degradations import TASKS
-        from pixperts.pairs import REPEATS
+        from pixperts.published import REPEATS
         from pixperts.shards import is_packed
 
         sources = [bool(self.tasks), self.published is not None, self.input is not None]
