@@ -1,11 +1,12 @@
 """dB against cost: one mixture at many budgets, as Markdown.
 
     python scripts/curve.py MODEL --data BENCH_FOLDER [--sets Set5,Set14,B100] [--scales 2,3,4]
-        [--budgets none,0,0.1,0.25,0.5,0.75,1]
+        [--budgets none,0,0.1,0.25,0.5,0.75,1,price0.2]
 
 Every expert decodes every pixel once (`MoEISR.query`, equal to the routed forward pass, see
 tests/test_moeisr.py); each budget then only chooses among the results. Budget 1 is the deepest
-expert everywhere: where that is a published decoder, its row is the published model.
+expert everywhere: where that is a published decoder, its row is the published model. "price0.2" is
+no budget but a fixed price of a unit of cost in logits, as `scripts/package.py --price` builds in.
 
 Protocol: Y channel, border of `scale` pixels cut, published LR, no rounding to 8 bit. Cost:
 analytic multiply-adds of everything after the encoder (mapper, embedding, experts) as routed, over
@@ -14,6 +15,7 @@ means over the pictures of a set.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,7 +25,7 @@ from pixperts.evaluate import SuperResolutionSet
 from pixperts.metrics import psnr
 from pixperts.models import MoEISR
 from pixperts.restorer import load
-from pixperts.routing import Routing, choose
+from pixperts.routing import Routing, at_price, choose
 
 CHUNK = 32768
 
@@ -41,6 +43,13 @@ def every_expert(model: MoEISR, lr: Tensor, size: tuple[int, int]) -> tuple[Tens
         colours.append(colour[0])
         logits.append(logit[0].float())
     return torch.cat(colours), torch.cat(logits)
+
+
+def chosen(logits: Tensor, costs: Sequence[float], budget: str) -> Tensor:
+    """The experts (N,) by a budget or a price as the command line has them."""
+    if budget.startswith("price"):
+        return at_price(logits, costs, float(budget.removeprefix("price")))
+    return choose(logits, costs, None if budget == "none" else float(budget))
 
 
 def relative_cost(
@@ -73,10 +82,9 @@ def main() -> None:
                 with torch.inference_mode():
                     colours, logits = every_expert(model, lr, size)
                 for budget in budgets:
-                    wanted = None if budget == "none" else float(budget)
-                    choice = choose(logits, model.costs, wanted)
-                    chosen = colours[torch.arange(len(choice)), choice]  # (H * W, 3)
-                    image = chosen.t().reshape(3, *size).clamp(0, 1)
+                    choice = chosen(logits, model.costs, budget)
+                    flat = colours[torch.arange(len(choice)), choice]  # (H * W, 3)
+                    image = flat.t().reshape(3, *size).clamp(0, 1)
                     sums[budget][0] += psnr(image, hr, "y-shave", scale)
                     sums[budget][1] += relative_cost(model, lr_size, size, choice)
             titles.append(f"{data.name} x{scale}")

@@ -121,7 +121,8 @@ def measure(args: argparse.Namespace, name: str) -> None:
 
     def real() -> None:
         own = part([REPAIRER], {"model": REPAIRER, "side": REAL_SIDE})
-        repair_real(own, REPAIRER, args.data / "real", args.limit, args.out / FIGURES)
+        figures, private = args.out / FIGURES, args.kept / "real"
+        repair_real(own, REPAIRER, args.data / "real", args.limit, figures, private)
 
     measured: dict[str, Callable[[], None]] = {
         "enlarging": enlarging,
@@ -154,7 +155,7 @@ def assemble(out: Path, kept: Path) -> None:
         write_image(figures / "experts.png", draw_table(tasks, [rows[t]["experts"] for t in tasks]))
     write_text(out / "results.md", page(parts))
     if "real" in parts and (names := without_remark(parts["real"])):
-        print("without a remark (REMARKS in scripts/results_page.py):", ", ".join(names))
+        print("without a remark (scripts/remarks.py):", ", ".join(names))
     total = sum(file.stat().st_size for file in figures.iterdir())
     print(f"{out / 'results.md'}; pictures {total / 1e6:.2f} MB")
 

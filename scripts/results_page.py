@@ -7,6 +7,7 @@ nothing but means; a part that is missing is named on the page.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from remarks import REMARKS, SHOWN
 from scatter import Panel, Point, Series
 
 from pixperts.expert_maps import palette
@@ -21,8 +22,6 @@ PARTS = {
     "real": "Real photos",
 }
 FIGURES = "images/results"  # below the folder of the page
-# What a person saw in a pair of the last section, by its name, such as "low_light/1".
-REMARKS: dict[str, str] = {}
 
 COMMAND = "python scripts/results.py"
 SECONDS = "processor seconds a megapixel"
@@ -277,21 +276,24 @@ def _colours(part: Row) -> str:
 
 
 def real(part: Row) -> list[str]:
-    """Pairs with their remarks."""
+    """What was seen in each pair, and the pairs that may be shown."""
     settings = part["settings"]
-    lines = [
-        "Photos with real damage, before (left) and after (right) `pixperts restore` with "
-        f"`{settings['model']}`, at most {settings['side']} pixels a side. There is no truth to "
-        "measure against; what a person saw stands below. The network was trained on synthetic "
-        "degradations only.",
+    body = [
+        [name, f"{r['width']} x {r['height']}", REMARKS.get(name, "no remark yet")]
+        for name, r in part["rows"].items()
     ]
-    for name, r in part["rows"].items():
-        lines += [
-            "",
-            f"![{name}, before and after]({FIGURES}/{r['picture']})",
-            "",
-            f"*{name}*, {r['width']} x {r['height']}: {REMARKS.get(name, 'no remark yet')}",
-        ]
+    lines = [
+        f"Photos with real damage through `pixperts restore` with `{settings['model']}`. There is "
+        "no truth to measure against, so this is what a person saw, before beside after. The "
+        "network was trained on synthetic degradations only. The photos are those of well-known "
+        "test sets; most are not shown, because their licences are not known.",
+        "",
+        *table(["photo", "pixels", "what happened"], body),
+    ]
+    for name in SHOWN:
+        if name in part["rows"]:
+            picture = part["rows"][name]["picture"]
+            lines += ["", f"![{name}, before and after]({FIGURES}/{picture})", "", f"*{name}*"]
     return lines
 
 

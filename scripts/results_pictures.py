@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from remarks import SHOWN
 from results_measure import Part, Row, read_tensor
 from torch import Tensor
 
@@ -18,7 +19,7 @@ from pixperts.restorer import Restorer, load
 MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
 REAL_SIDE = 480  # longest side of a picture that is shown
 QUALITIES = (90, 85, 80, 75, 70, 65, 60, 50, 40, 30)  # of WebP, the best that fits is taken
-MAP_BYTES, REAL_BYTES = 75_000, 26_000  # at most for one picture: 1.5 MB with 5 maps, 40 photos
+MAP_BYTES, REAL_BYTES = 75_000, 60_000  # at most for one picture
 
 Pixels = NDArray[np.uint8]
 
@@ -49,14 +50,21 @@ def _map(restorer: Restorer, path: Path, target: Path) -> Row:
     return {"shares": routing.shares, "costs": routing.costs, "mean_cost": routing.mean_cost}
 
 
-def repair_real(part: Part, model: str, folder: Path, limit: int | None, pictures: Path) -> None:
-    """Every photo of the folders in a folder, before and after, side by side."""
+def repair_real(
+    part: Part, model: str, folder: Path, limit: int | None, pictures: Path, private: Path
+) -> None:
+    """Every photo of the folders in a folder, before and after, side by side.
+
+    Those that may be shown go to `pictures`, the others to `private`.
+    """
     restorer = load(model, device="cpu")
     for kind in sorted(path for path in folder.iterdir() if path.is_dir()):
         for photo in list_images(kind)[:limit]:
-            target = pictures / f"real_{kind.name}_{photo.stem}.webp"
+            name = f"{kind.name}/{photo.stem}"
+            target = pictures if name in SHOWN else private
+            target = target / f"real_{kind.name}_{photo.stem}.webp"
             make = partial(_repair, restorer, photo, target)
-            part.row(f"{kind.name}/{photo.stem}", make, {"picture": target.name}, target)
+            part.row(name, make, {"picture": target.name}, target)
     part.finish()
 
 
