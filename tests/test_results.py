@@ -159,9 +159,12 @@ def real() -> Any:
 
 def test_remarks_stand_with_their_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results_page, "REMARKS", {"a/1": "The sky is flat."})
+    monkeypatch.setattr(results_page, "SHOWN", ("a/1",))
     text = "\n".join(results_page.real(real()))
-    assert "*a/1*, 6 x 4: The sky is flat." in text
-    assert "*a/2*, 6 x 4: no remark yet" in text
+    assert "| a/1 | 6 x 4 | The sky is flat. |" in text
+    assert "| a/2 | 6 x 4 | no remark yet |" in text
+    assert text.count("![") == 1  # what may not be shown is not linked
+    assert "![a/1, before and after](images/results/real_a_1.webp)" in text
     assert results_page.without_remark(real()) == ["a/2"]
 
 

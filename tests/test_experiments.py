@@ -1,0 +1,79 @@
+"""The script of small experiments: its variants can be trained, its table adds up."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from experiments import fields_of, information, table
+from experiments_list import (
+    MOCE,
+    MOCE_VARIANTS,
+    MOEISR,
+    MOEISR_VARIANTS,
+    Variant,
+    additive_skips,
+)
+from results_measure import Part
+
+from pixperts.models import MoCEIR, create_model
+from pixperts.train_config import TrainConfig
+
+EVERY = [
+    pytest.param(base, variant, id=f"{base['model']}: {name}")
+    for base, variants in ((MOEISR, MOEISR_VARIANTS), (MOCE, MOCE_VARIANTS))
+    for name, variant in variants.items()
+]
+
+
+@pytest.mark.parametrize(("base", "variant"), EVERY)
+def test_every_variant_can_be_trained_for_as_long_as_the_base(base: Any, variant: Variant) -> None:
+    steps = 0
+    for changes in variant.stages:
+        fields = fields_of(base, changes, seed=1)
+        config = TrainConfig.from_dict(fields, "experiment")
+        create_model(config.model, **config.model_options)
+        steps += config.max_steps
+    assert steps == base["max_steps"]
+
+
+def test_options_of_the_model_are_merged() -> None:
+    fields = fields_of(MOCE, {"model_options": {"router_noise": 0.05}}, seed=3)
+    assert fields["model_options"] == MOCE["model_options"] | {"router_noise": 0.05}
+    assert fields["seed"] == 3
+    assert MOCE["model_options"]["router_noise"] == 0.25
+
+
+def test_skips_that_begin_as_sums_add_both_paths() -> None:
+    model = create_model("moce-ir-tiny", **MOCE["model_options"])
+    assert isinstance(model, MoCEIR)
+    additive_skips(model)
+    merge: Any = model.dec[0]
+    x = torch.rand(1, 2 * merge[1].weight.shape[0], 3, 5)
+    first, second = x.chunk(2, dim=1)
+    torch.testing.assert_close(merge[1](x), first + second)
+
+
+def test_information_of_half_a_bit() -> None:
+    # Task 0 always takes expert 0; task 1 takes either: H(1/4) - H(1/2) / 2 = 0.8113 - 0.5.
+    assert information([[1.0, 0.0], [0.5, 0.5]]) == pytest.approx(0.3113, abs=1e-4)
+
+
+def test_the_table_compares_runs_of_one_seed(tmp_path: Path) -> None:
+    part = Part(tmp_path / "p.json", {})
+    values = {("base", 0): 30.0, ("base", 1): 31.0, ("good", 0): 30.5, ("good", 1): 31.6,
+              ("alike", 0): 30.1, ("alike", 1): 30.9, ("late", 0): 30.0}  # fmt: skip
+    part.rows = {f"{name}, seed {seed}": {"dB": v} for (name, seed), v in values.items()}
+    lines = table(part, ["base", "good", "alike", "late"], 2, {"dB": lambda row: row["dB"]})
+    # Differences 0.5 and 0.6, 0.1 and -0.1, 0: the pooled variance is (0.005 + 0.02) / 2.
+    assert lines.splitlines()[2:] == [
+        "| base | 2 | 30.500 |",
+        "| good | 2 | **+0.550** |",
+        "| alike | 2 | +0.000 |",
+        "| late | 1 | +0.000 |",
+        "| noise of one difference | | 0.112 |",
+    ]
