@@ -1,0 +1,229 @@
+"""Train weights worth packaging on a borrowed machine: pack, train in pieces, measure, package.
+
+    python scripts/weights.py pack CARRY --photos FOLDER [FOLDER ...] --bench BENCH_FOLDER
+        [--wheels 3.12]
+    python scripts/weights.py train NAME CARRY RUN --minutes 9 [--total 27]
+    python scripts/weights.py finish NAME RUN --bench BENCH_FOLDER [--force]
+
+NAME is a file of configs/weights/ without its ending. `pack` puts photos (shards of at most 48 MB,
+so that they can be carried in several trips), validation pictures and, for a machine without a
+package registry, wheels of what is not part of a usual PyTorch installation into one folder.
+
+`train` needs nothing but that folder and this repository; missing packages come from the wheels.
+The first call measures how fast steps are and fits the schedule to `--total` minutes in all; each
+call trains for `--minutes` at most and writes RUN, from which the next one goes on, on this
+machine or another.
+
+`finish` measures the packaged weights and the new ones on the same pictures in one go, prints both
+and packages the new ones if they are better on average (`--force`: in any case). Figures go to
+RUN/figures.md, for the card in docs/models/.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+WHEELS = ("pyvips", "pyvips-binary", "cffi", "pycparser")
+SHARD = 48_000_000
+VALIDATION_PHOTOS = 8
+TRIAL = (10, 40)  # steps of the two runs whose difference tells the speed
+MARGIN = 0.93  # of the time is planned for steps; validation and checkpoints take the rest
+REPAIRS = {  # set: tasks
+    "CBSD68": ("noise15", "noise25", "noise50"),
+    "CID22-val": ("rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "clean"),
+}
+ENLARGES = ("Set5", "Set14", "B100")
+SCALES = (2, 3, 4)
+
+Figures = dict[str, float]  # what was measured, in dB
+
+
+def pack(args: argparse.Namespace) -> None:
+    """Everything a training needs, in one folder."""
+    import yaml
+
+    from pixperts.image import list_images
+    from pixperts.packing import PackOptions, pack_photos
+
+    exclude = yaml.safe_load((ROOT / "configs" / "moce_ir_tiny_aio5.yaml").read_text())["exclude"]
+    packed = pack_photos(
+        args.photos, args.carry / "photos", PackOptions(shard_size=SHARD), exclude=exclude
+    )
+    print(packed)
+    chosen = list_images(args.bench / "CID22-val")[:VALIDATION_PHOTOS]
+    (args.carry / "CID22-val").mkdir(parents=True)
+    for photo in chosen:
+        shutil.copy(photo, args.carry / "CID22-val")
+    shutil.copytree(args.bench / "Set5", args.carry / "Set5")
+    if args.wheels:
+        line = ["download", "--no-deps", "--only-binary=:all:", "--python-version", args.wheels]
+        pip(*line, "-d", str(args.carry / "wheels"), *WHEELS)
+    for path in sorted(args.carry.rglob("*")):
+        if path.is_file() and path.stat().st_size > 1_000_000:
+            print(f"{path.stat().st_size / 1e6:6.1f} MB  {path.relative_to(args.carry)}")
+
+
+def pip(*line: str) -> None:
+    """Run pip, in this interpreter's environment."""
+    subprocess.run([sys.executable, "-m", "pip", "--quiet", *line], check=True)
+
+
+def make_importable(carry: Path) -> None:
+    """The package from this repository, what it lacks from the wheels."""
+    sys.path.insert(0, str(ROOT / "src"))
+    if importlib.util.find_spec("pyvips") is None:
+        wheels = str(carry / "wheels")
+        pip("install", "--no-index", "--find-links", wheels, "--no-deps", *WHEELS)
+        importlib.invalidate_caches()
+
+
+def settings(name: str, carry: Path) -> dict[str, Any]:
+    """The recipe with its data filled in."""
+    import yaml
+
+    values: dict[str, Any] = yaml.safe_load((ROOT / f"configs/weights/{name}.yaml").read_text())
+    repairs = "tasks" in values
+    values["photos"] = [str(carry / "photos")]
+    values["validation"] = str(carry / ("CID22-val" if repairs else "Set5"))
+    values["workers"] = min(values["workers"], max(0, (os.cpu_count() or 1) - 2))
+    return values
+
+
+def seconds_a_step(values: dict[str, Any], folder: Path) -> float:
+    """Measured by two short runs, so that what a start costs does not count."""
+    from pixperts.train_config import TrainConfig
+    from pixperts.training import train
+
+    took = []
+    for steps in TRIAL:
+        short = {**values, "max_steps": steps, "warmup_steps": 0, "check_every": steps}
+        short["validation"] = None
+        started = time.perf_counter()
+        train(TrainConfig.from_dict(short, "trial"), folder / str(steps))
+        took.append(time.perf_counter() - started)
+    shutil.rmtree(folder)
+    return max(1e-4, (took[1] - took[0]) / (TRIAL[1] - TRIAL[0]))
+
+
+def train_on(args: argparse.Namespace) -> None:
+    """One piece of a run; the first decides how long the whole is."""
+    started = time.perf_counter()
+    make_importable(args.carry)
+    from pixperts.train_config import TrainConfig
+    from pixperts.training import train
+
+    values = settings(args.name, args.carry)
+    plan = args.run / "plan.json"
+    if plan.is_file():
+        values |= json.loads(plan.read_text())
+    else:
+        pace = seconds_a_step(values, args.run / "trial")
+        steps = max(10, int(MARGIN * 60 * args.total / pace))
+        fitted = {"max_steps": steps, "check_every": max(1, steps // 12)}
+        fitted["warmup_steps"] = min(values["warmup_steps"], steps // 10)
+        values |= fitted
+        plan.write_text(json.dumps(fitted))
+        print(f"{1000 * pace:.1f} ms a step: {steps} steps in {args.total:g} minutes", flush=True)
+    left = 60 * args.minutes - (time.perf_counter() - started)
+    going_on = (args.run / "state" / "last.ckpt").is_file()
+    config = TrainConfig.from_dict(values, args.name)
+    train(config, args.run / "state", max_time=timedelta(seconds=max(1, left)), resume=going_on)
+
+
+def figures_of(weights: str, bench: Path, limit: int | None) -> Figures:
+    """PSNR on every benchmark of what the model does, by the package's own evaluation."""
+    from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+    from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
+    from pixperts.models import MoCEIR
+    from pixperts.restorer import load
+
+    restorer = load(weights)
+    found: Figures = {}
+    if isinstance(restorer.model, MoCEIR):
+        for folder, tasks in REPAIRS.items():
+            sets = [RestorationSet.synthetic(bench / folder, t, limit=limit) for t in tasks]
+            for score in evaluate_restoration(restorer, sets):
+                found[f"{folder} {score.task}"] = score.psnr
+        return found
+    for folder in ENLARGES:
+        pictures = SuperResolutionSet.open(bench / folder)
+        for at_scale in evaluate_upscaling(restorer, pictures, SCALES):
+            found[f"{folder} x{at_scale.scale:g}"] = at_scale.psnr
+    return found
+
+
+def comparison(before: Figures | None, after: Figures) -> list[str]:
+    """Lines of Markdown: before, after, difference."""
+    lines = ["| benchmark | before, dB | after, dB | difference |", "|---|---|---|---|"]
+    for name, value in after.items():
+        old = None if before is None else before[name]
+        cells = ["-", "-"] if old is None else [f"{old:.2f}", f"{value - old:+.2f}"]
+        lines.append(f"| {name} | {cells[0]} | {value:.2f} | {cells[1]} |")
+    return lines
+
+
+def finish(args: argparse.Namespace) -> None:
+    """Measure old and new, package the better."""
+    from pixperts.restorer import packaged_models
+
+    weights = args.run / "state" / "last.safetensors"
+    model = args.name.replace("_", "-")
+    before = None
+    if model in packaged_models():
+        before = figures_of(model, args.bench, args.limit)
+    after = figures_of(str(weights), args.bench, args.limit)
+    text = "\n".join(comparison(before, after))
+    (args.run / "figures.md").write_text(text + "\n")
+    print(text)
+    gain = 0.0 if before is None else sum(after[n] - before[n] for n in after) / len(after)
+    if before is not None and gain <= 0 and not args.force:
+        sys.exit(f"{model}: {gain:+.3f} dB on average, so the packaged weights stay (--force).")
+    line = [sys.executable, str(ROOT / "scripts" / "package.py"), str(weights), model]
+    line += ["--quality", json.dumps({name: round(value, 2) for name, value in after.items()})]
+    if "Set5 x2" not in after:
+        line += ["--protocol", "RGB, whole pictures, synthetic, seed 0, dB"]
+        line += ["--signatures", str(args.bench / "CID22-val")]
+    if args.package:
+        subprocess.run(line, check=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers(required=True)
+    one = commands.add_parser("pack")
+    one.add_argument("carry", type=Path, help="a new folder")
+    one.add_argument("--photos", type=Path, nargs="+", required=True)
+    one.add_argument("--bench", type=Path, required=True)
+    one.add_argument("--wheels", help="for this version of Python, such as 3.12")
+    one.set_defaults(run_it=pack)
+    two = commands.add_parser("train")
+    two.add_argument("name", help="a file of configs/weights/ without its ending")
+    two.add_argument("carry", type=Path)
+    two.add_argument("run", type=Path)
+    two.add_argument("--minutes", type=float, required=True, help="of this call")
+    two.add_argument("--total", type=float, default=27, help="minutes of all calls")
+    two.set_defaults(run_it=train_on)
+    three = commands.add_parser("finish")
+    three.add_argument("name")
+    three.add_argument("run", type=Path)
+    three.add_argument("--bench", type=Path, required=True)
+    three.add_argument("--limit", type=int, help="only so many pictures of CBSD68 and CID22-val")
+    three.add_argument("--force", action="store_true", help="package even what is worse")
+    three.add_argument("--no-package", dest="package", action="store_false")
+    three.set_defaults(run_it=finish)
+    args = parser.parse_args()
+    args.run_it(args)
+
+
+if __name__ == "__main__":
+    main()
