@@ -16,13 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
-from pixperts.models.bands import in_bands
 from pixperts.models.moce_blocks import (
-    ChannelAttention,
-    ChannelNorm,
-    CrossChannelAttention,
     Downsample,
-    FeedForward,
     Pointwise,
     Stage,
     Upsample,
@@ -35,7 +30,7 @@ from pixperts.models.moce_config import (
     MoCEIRConfig,
     from_published_keys,
 )
-from pixperts.models.moce_experts import ExpertMixture
+from pixperts.models.moce_decoder import DecoderBlock, DecoderStage
 from pixperts.models.moce_inputs import HighFrequencyEmbedding, PatchEmbedding, pad_to_multiple
 from pixperts.models.moce_losses import auxiliary_loss
 from pixperts.models.moeisr import Output
@@ -44,58 +39,6 @@ from pixperts.models.windows import Window
 from pixperts.routing import Routing
 
 __all__ = ["MOCE_PRESETS", "MoCEIR", "MoCEIRConfig", "from_published_keys"]
-
-
-class DecoderBlock(nn.Module):
-    """Shared expert, routed experts, cross attention; then the feed-forward (figure 2)."""
-
-    def __init__(self, config: MoCEIRConfig, level: int) -> None:
-        super().__init__()
-        channels, heads = config.channels(level), config.heads[level]
-        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(2))
-        self.proj = nn.ModuleList(Pointwise(channels, channels, bias=True) for _ in range(2))
-        self.shared = ChannelAttention(channels, heads, bias=False)
-        self.adapter = ExpertMixture(
-            channels,
-            config.channels(LEVELS - 1),
-            config.ranks(level),
-            config.windows,
-            config.expert_depth,
-            config.top_k,
-            config.fourier,
-        )
-        self.mixer = CrossChannelAttention(channels, heads)
-        self.ffn = FeedForward(channels, config.expansion, bias=False)
-
-    def forward(
-        self,
-        x: Tensor,
-        embedding: Tensor,
-        noise: Tensor | None,
-        pinned: Routing | None,
-        name: str,
-        masked: bool,
-        census: Census | None,
-    ) -> tuple[Tensor, Routing]:
-        """(B, C, H, W) and the embedding (B, E) -> (B, C, H, W) and the decision."""
-        shared = self.shared(x, census, lambda part: self.proj[0](self.norms[0](part)))
-        adapted = in_bands(lambda part: self.proj[1](self.norms[0](part)), x, halo=0)
-        routing = pinned
-        if routing is None:
-            routing = self.adapter.route(adapted, embedding, noise, name, census)
-        mixed = self.adapter(adapted, shared, routing, masked=masked)
-        x = x + self.mixer(mixed, shared, census)
-        return in_bands(lambda part: part + self.ffn(self.norms[1](part)), x, halo=1), routing
-
-
-class DecoderStage(nn.Module):
-    """The decoder blocks of one level."""
-
-    def __init__(self, config: MoCEIRConfig, level: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            DecoderBlock(config, level) for _ in range(config.decoder_blocks[level])
-        )
 
 
 class MoCEIR(nn.Module):
