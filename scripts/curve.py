@@ -1,7 +1,7 @@
 """dB against cost: one mixture at many budgets, as Markdown.
 
     python scripts/curve.py MODEL --data BENCH_FOLDER [--sets Set5,Set14,B100] [--scales 2,3,4]
-        [--budgets none,0,0.1,0.25,0.5,0.75,1,price0.2]
+        [--limit N] [--budgets none,0,0.1,0.25,0.5,0.75,1,price0.2]
 
 Every expert decodes every pixel once (`MoEISR.query`, equal to the routed forward pass, see
 tests/test_moeisr.py); each budget then only chooses among the results. Budget 1 is the deepest
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from results_measure import FirstPictures
 from torch import Tensor
 
 from pixperts.evaluate import SuperResolutionSet
@@ -68,12 +69,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--sets", default="Set5,Set14,B100")
     parser.add_argument("--scales", default="2,3,4")
+    parser.add_argument("--limit", type=int, help="only so many pictures of each set")
     parser.add_argument("--budgets", default="none,0,0.1,0.25,0.35,0.5,0.75,1")
     args = parser.parse_args()
     model, budgets = load(args.model, device="cpu").upscaler, args.budgets.split(",")
     table: dict[str, list[tuple[float, float]]] = {budget: [] for budget in budgets}
     titles = []
-    for data in [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]:
+    sets = [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]
+    for data in [FirstPictures.of(one, args.limit) for one in sets]:
         for scale in [int(scale) for scale in args.scales.split(",")]:
             sums = {budget: [0.0, 0.0] for budget in budgets}
             for index in range(len(data)):
