@@ -226,6 +226,16 @@ def test_a_run_is_resumed_as_it_was_started(
         train(config_of("repair", photos, **changes), tmp_path / "run", resume=True)
 
 
+def test_a_field_that_is_newer_than_the_run_had_its_default(photos: Path, tmp_path: Path) -> None:
+    train(config_of("repair", photos), tmp_path / "run", max_steps=1)
+    kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    del kept["pixperts_config"]["complexity_bias"]
+    torch.save(kept, tmp_path / "run" / "last.ckpt")
+    with pytest.raises(UsageError, match="was started with complexity_bias = True, not False"):
+        train(config_of("repair", photos, complexity_bias=False), tmp_path / "run", resume=True)
+    train(config_of("repair", photos), tmp_path / "run", max_steps=2, resume=True)
+
+
 def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> None:
     train(config_of("repair", photos), tmp_path / "run", max_steps=1)
     with pytest.raises(UsageError, match="was started with"):

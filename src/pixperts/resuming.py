@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def fitting(path: Path, config: TrainConfig) -> str:
     if was is None:
         raise ModelError(f"{path}: this is no checkpoint of a training of this version.")
     now = _plain(config)
+    # A field that was not there when the run began had what is now its default.
+    was = {field.name: field.default for field in fields(config)} | was
     free = set(_FREE)
     if config.halve_at or config.cosine_steps is not None:
         free.add("max_steps")
