@@ -76,7 +76,8 @@ def measure_upscaling(weights: Path, data: Path) -> Row:
     pictures = SuperResolutionSet.open(data / "Set5")
     row: Row = {}
     for name, budget in (("auto", None), ("budget", BUDGET)):
-        scores = evaluate_upscaling(upscaler, pictures, SCALES, budget=budget)
+        wanted = budget if upscaler.takes_budget else None  # a single expert has no choice
+        scores = evaluate_upscaling(upscaler, pictures, SCALES, budget=wanted)
         row[name] = sum(score.psnr for score in scores) / len(scores)
         costs = [1.0 if score.mean_cost is None else score.mean_cost for score in scores]
         row[f"{name}_cost"] = sum(costs) / len(costs)
