@@ -56,6 +56,7 @@ WAYS: dict[str, tuple[type[Repairing], int]] = {
     "reduced copy": (FromReduced, 1),
     "1 survey": (Repairing, 1),
     "2 surveys": (Repairing, 2),
+    "3 surveys": (Repairing, 3),
 }
 
 

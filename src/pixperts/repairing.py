@@ -22,7 +22,7 @@ from pixperts.transparency import fill_transparent
 
 CONTEXT = 64  # pixels around a tile
 FADE = 16  # pixels to each side of a border in which two tiles are mixed
-SURVEYS = 2
+SURVEYS = 3
 SURVEYED_PIXELS = 1 << 24  # beyond this, evenly spread tiles stand for the rest
 LEAST = 128  # smallest tile
 _ROWS = 32  # that are converted at a time
