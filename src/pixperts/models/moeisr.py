@@ -272,7 +272,7 @@ class MoEISR(nn.Module):
 
         But no fewer than a few LR rows at a time, since neighbouring bands compute three twice.
         """
-        limit = max(16, 4 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
+        limit = max(8, 4 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
         step = max(1, min(height, int((limit - 2) * height / shape[2])))
         return [(top, min(top + step, height)) for top in range(0, height, step)]
 
