@@ -18,8 +18,11 @@ says what helps early, not what helps in the end.
 
 import argparse
 import math
+import multiprocessing
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +171,36 @@ def table(part: Part, names: Sequence[str], seeds: int, columns: Mapping[str, An
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Job:
+    """One training and its measurement."""
+
+    family: str  # moeisr or moce
+    variant: str
+    seed: int
+    photos: tuple[str, ...]  # folders of training photos
+    data: Path  # pictures to measure on
+    threads: int
+
+    def done(self) -> Row:
+        """Train and measure in a process of its own, which takes its memory with it."""
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            return pool.submit(self.row).result()
+
+    def row(self) -> Row:
+        """Train and measure here."""
+        torch.set_num_threads(self.threads)
+        enlarges = self.family == "moeisr"
+        base, variants = (MOEISR, MOEISR_VARIANTS) if enlarges else (MOCE, MOCE_VARIANTS)
+        common = {"photos": list(self.photos), "exclude": SAMPLES}
+        folder = KEPT / "run" / self.family
+        weights = trained(base, variants[self.variant], self.seed, folder, common)
+        if enlarges:
+            return measure_upscaling(weights, self.data)
+        return measure_restoration(weights, self.data, list(base["tasks"]))
+
+
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -178,35 +211,26 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="variants; the base always")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    enlarges = args.family == "moeisr"
-    base, variants = (MOEISR, MOEISR_VARIANTS) if enlarges else (MOCE, MOCE_VARIANTS)
+    base, variants = (MOEISR, MOEISR_VARIANTS) if args.family == "moeisr" else (MOCE, MOCE_VARIANTS)
     part = Part(KEPT / f"{args.family}.json", {"base": base, "photos": PHOTOS, "budget": BUDGET})
     names = [n for place, n in enumerate(variants) if not (place and args.only) or n in args.only]
-    common = {"photos": args.photos, "exclude": SAMPLES}
+    data = args.data
     get: dict[str, Callable[[Row], float]]
-    if enlarges:
+    if args.family == "moeisr":
         get = {
             "dB": lambda row: row["auto"],
             "cost": lambda row: row["auto_cost"],
             f"dB at budget {BUDGET}": lambda row: row["budget"],
         }
     else:
-        tasks = list(base["tasks"])
-        photos = reduced(args.data / "CID22-val", KEPT / "photos")
+        data = reduced(data / "CID22-val", KEPT / "photos")
         get = {"dB": lambda row: row["mean"]}
-        get |= {task: lambda row, task=task: row["psnr"][task] for task in tasks}
+        get |= {task: lambda row, task=task: row["psnr"][task] for task in base["tasks"]}
         get |= {f"bits, block {n}": lambda row, n=n: row["bits"][n] for n in range(3)}  # type: ignore[misc]
     for seed in range(args.seeds):
         for name in names:
-
-            def make(name: str = name, seed: int = seed) -> Row:
-                weights = trained(base, variants[name], seed, KEPT / "run" / args.family, common)
-                if enlarges:
-                    return measure_upscaling(weights, args.data)
-                return measure_restoration(weights, photos, tasks)
-
-            part.row(f"{name}, seed {seed}", make, {"variant": name, "seed": seed})
+            job = Job(args.family, name, seed, tuple(args.photos), data, args.threads)
+            part.row(f"{name}, seed {seed}", job.done, {"variant": name, "seed": seed})
         print(table(part, names, args.seeds, get), flush=True)
     part.finish()
 

@@ -10,7 +10,7 @@ from moce_models import mini, pictures
 from tiny_models import picture, tiny
 from torch import Tensor
 
-from pixperts import checkpoint
+from pixperts import checkpoint, repairing
 from pixperts.errors import ImageError, UsageError
 from pixperts.models import MoCEIR, MoEISR
 from pixperts.models.windows import Part, Window
@@ -206,6 +206,26 @@ def test_smaller_tiles_for_repairs(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = limited.calls - before
     limited.calls, limited.fatal = 0, {calls: MemoryError()}  # the last tile of all
     same(restorer(model, tile=160).restore(image), tiled, 0.01)
+
+
+def test_surveys_of_a_part_take_that_part_of_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 12 tiles of 128, of which each of three surveys looks at two.
+    monkeypatch.setattr(repairing, "SURVEYED_PIXELS", 2 * 128**2)
+    model = mini()
+    events: list[Any] = []
+    survey = model.survey
+
+    def noted(*args: Any) -> Any:
+        events.append("survey")
+        return survey(*args)
+
+    monkeypatch.setattr(model, "survey", noted)
+    restorer(model, tile=128).restore(pictures(1, 3, 384, 512)[0], progress=events.append)
+    assert events.count("survey") == 6
+    shares = [event for event in events if event != "survey"]
+    assert shares[:6] == pytest.approx([n / 18 for n in range(1, 7)])
+    assert shares == sorted(shares)
+    assert shares[6:] == pytest.approx([6 / 18 + n / 18 for n in range(1, 13)])
 
 
 def test_memory_that_never_suffices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

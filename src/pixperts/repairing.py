@@ -53,6 +53,7 @@ class Repairing:
         self.strength, self.progress = strength, progress
         self.size = source.height, source.width
         self._done = 0.0
+        self._surveyed = 1.0  # share of the tiles that a survey looks at
 
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
@@ -119,17 +120,19 @@ class Repairing:
         count = sum(len(strip.tiles) for strip in plan)
         chosen = set(spread(count, max(1, SURVEYED_PIXELS // side**2)))
         found: Statistics | None = None
-        place = 0
+        self._surveyed = len(chosen) / count
+        place = seen = 0
         for strip in plan:
             wanted = [tile for i, tile in enumerate(strip.tiles, place) if i in chosen]
             place += len(strip.tiles)
             if not wanted:
                 continue
             rows = self.source.rows(*strip.source_rows)
-            for done, tile in enumerate(wanted, place - len(strip.tiles) + 1):
+            for tile in wanted:
                 counted = self._counted(rows, tile, given)
                 found = counted if found is None else found + counted
-                self._tell((number + done / count) / (SURVEYS + 1))
+                seen += 1
+                self._tell_work((number + seen / len(chosen)) * self._surveyed)
         assert found is not None
         return found.to(self.runner.device, torch.float32)
 
@@ -171,7 +174,7 @@ class Repairing:
                 for tile in strip.tiles:
                     routings = self._add(blend, tile, rows, statistics)
                     area = tile.out.top * width + (strip.end - strip.start) * tile.out.right
-                    self._tell((SURVEYS + area / (height * width)) / (SURVEYS + 1))
+                    self._tell_work(SURVEYS * self._surveyed + area / (height * width))
             except (MemoryError, RuntimeError) as error:
                 side = _halved(side, error)
                 blend.forget(kept)
@@ -220,6 +223,10 @@ class Repairing:
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
         return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
+
+    def _tell_work(self, passes: float) -> None:
+        """Work done so far, in passes over the whole picture."""
+        self._tell(passes / (SURVEYS * self._surveyed + 1))
 
     def _tell(self, share: float) -> None:
         if self.progress is not None:
