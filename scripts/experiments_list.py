@@ -81,6 +81,8 @@ MOEISR_VARIANTS: Mapping[str, Variant] = {
             {**_JOINT, "frozen": ["encoder"]},
         )
     ),
+    "half of the target by liif-edsr": _one(teacher="liif-edsr", teacher_weight=0.5),
+    "all of the target by liif-edsr": _one(teacher="liif-edsr", teacher_weight=1.0),
     "no averaging": _one(ema=0.0),
     "rate falls to 0.5 of its peak only": _one(final_rate=0.5),
     "patches of 24, then 34 half as many": Variant(

@@ -168,6 +168,28 @@ def test_a_dense_model_trains_too(photos: Path, tmp_path: Path) -> None:
     assert len(as_upscaler(checkpoint.load(path)[0]).experts) == 1
 
 
+def test_a_teacher_is_learned_from(photos: Path, tmp_path: Path) -> None:
+    options = OPTIONS | {"depths": [1], "widths": [8]}
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        paths.append(tmp_path / f"{seed}.safetensors")
+        start = create_model("moeisr-tiny", **options)
+        checkpoint.save(paths[-1], start, checkpoint.Card(name="moeisr-tiny", config={}))
+    changes: dict[str, Any] = {"model_options": options, "init": str(paths[0]), "max_steps": 2}
+    # One that is taught nothing but what it says already stays as it is.
+    same = changes | {"teacher": str(paths[0]), "teacher_weight": 1.0}
+    after = weights(train(config(photos, **same), tmp_path / "same"))
+    before = weights(paths[0])
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+    # Another teacher, or a part of the photo, moves it.
+    for number, (path, share) in enumerate([(paths[1], 1.0), (paths[0], 0.5)]):
+        other = changes | {"teacher": str(path), "teacher_weight": share}
+        moved = weights(train(config(photos, **other), tmp_path / str(number)))
+        assert not all(torch.equal(moved[key], value) for key, value in before.items())
+
+
 def test_hard_choices_and_a_falling_temperature_train(photos: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"hard": True, "temperature": [5.0, 0.5], "max_steps": 2}
     assert weights(train(config(photos, **changes), tmp_path / "run"))
@@ -205,6 +227,9 @@ def test_weights_without_a_checkpoint_are_not_written_over(photos: Path, tmp_pat
         ({"frozen": ["encodr"]}, UsageError, "encodr"),
         ({"balance_target": [0.5, 0.6]}, UsageError, "balance_target"),
         ({"balance_target": [1.0]}, UsageError, "balance_target"),
+        ({"teacher": "moce-ir-tiny"}, UsageError, "moce-ir-tiny"),
+        ({"teacher": "absent.safetensors"}, ModelError, "absent.safetensors"),
+        ({"teacher_weight": 2}, UsageError, "teacher_weight"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(

@@ -154,6 +154,8 @@ class UpscalingConfig(TrainConfig):
     prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains it for every budget
     distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
+    teacher: str | None = None  # weights file or packaged model whose colours are a target, too,
+    teacher_weight: float = 0.5  # with this share of the target, the photo with the rest
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
@@ -169,6 +171,8 @@ class UpscalingConfig(TrainConfig):
             "mixture_weight", "balance_weight", "cost_weight", "routing_weight",
             "prediction_weight", "distillation_weight", "expert_weight",
         )  # fmt: skip
+        if not 0 <= self.teacher_weight <= 1:
+            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixperts import checkpoint
 from pixperts.data import ArbitraryScale, Sample, load_photos
 from pixperts.errors import UsageError
 from pixperts.evaluate import SuperResolutionSet
@@ -22,6 +23,7 @@ from pixperts.losses import (
 from pixperts.metrics import psnr
 from pixperts.models import MoEISR
 from pixperts.parallel import Layout, averaged, processes, rank, together
+from pixperts.restorer import packaged_models
 from pixperts.task import Task
 from pixperts.train_config import UpscalingConfig
 
@@ -43,6 +45,8 @@ class SuperResolutionTask(Task):
             )
         self.register_buffer("balance_target", torch.tensor(target), persistent=False)
         self.register_buffer("costs", torch.tensor(self.model.costs), persistent=False)
+        # In a tuple, so that it is no part of what is trained, averaged and saved.
+        self._teacher = () if config.teacher is None else (teacher_of(config.teacher),)
         self.sets: dict[int, list[tuple[Tensor, Tensor]]] = {}
         if config.validation:
             pictures = SuperResolutionSet.open(config.validation)
@@ -73,15 +77,31 @@ class SuperResolutionTask(Task):
             seed=config.seed,
         )
 
+    def on_fit_start(self) -> None:
+        """The teacher goes where the network is."""
+        super().on_fit_start()
+        for teacher in self._teacher:
+            teacher.to(self.device)
+
+    def target(self, batch: Sample) -> Tensor:
+        """(B, Q, 3): the photo's colours, or a blend of them with the teacher's."""
+        target = batch.target
+        for teacher in self._teacher:
+            with torch.no_grad():
+                colours, _ = teacher.query(batch.lr, batch.positions, batch.size)
+            taught = colours[:, :, -1].to(target.dtype)  # of its deepest expert
+            target = target.lerp(taught, self.config.teacher_weight)
+        return target
+
     def loss(self, batch: Sample) -> dict[str, Tensor]:
         """The weighted terms; the choices of the pixels that were asked for are counted."""
-        config, step = self.config, self.global_step
+        config, step, target = self.config, self.global_step, self.target(batch)
         frozen_encoder = any("encoder".startswith(prefix) for prefix in config.frozen)
         with torch.set_grad_enabled(not frozen_encoder):
             lr = batch.lr.contiguous(memory_format=torch.channels_last)
             features = self.model.encode(lr)
         colours, logits = self.model.query(lr, batch.positions, batch.size, features)
-        errors = (colours - batch.target[:, :, None]).abs()  # (B, Q, J, 3)
+        errors = (colours - target[:, :, None]).abs()  # (B, Q, J, 3)
         if logits is None:
             return {"l1": errors.mean()}
         start, end = config.temperature
@@ -92,7 +112,7 @@ class SuperResolutionTask(Task):
         probabilities = logits.float().softmax(dim=-1).flatten(0, 1)  # (B * Q, J)
         share = together(probabilities.mean(dim=0, keepdim=True))  # (processes, J)
         terms = {
-            "l1": config.mixture_weight * (mixed - batch.target).abs().mean(),
+            "l1": config.mixture_weight * (mixed - target).abs().mean(),
             "experts": config.expert_weight * errors.mean(),
             "balance": config.balance_weight * balance_loss(share, self.balance_target),
             "cost": config.cost_weight * expected_cost(probabilities, self.costs),
@@ -154,3 +174,15 @@ class SuperResolutionTask(Task):
     def compile_parts(self) -> None:
         """The encoder."""
         self.model.encoder.compile(dynamic=False)
+
+
+def teacher_of(name: str) -> MoEISR:
+    """A network to learn from, in evaluation mode and without gradients.
+
+    Raises:
+        UsageError: if it does not enlarge.
+    """
+    network, _ = checkpoint.load(packaged_models().get(name, Path(name)))
+    if not isinstance(network, MoEISR):
+        raise UsageError(f"teacher is {name!r}, which does not enlarge: name a model that does.")
+    return network.eval().requires_grad_(False)
