@@ -31,12 +31,13 @@ from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPL
 from results_measure import Part, Row
 
 from pixperts import checkpoint
-from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+from pixperts.evaluate import evaluate_upscaling
 from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
 from pixperts.image import list_images, read_image, to_float, write_image
 from pixperts.models import create_model
 from pixperts.resize import bicubic, quantise
 from pixperts.restorer import load
+from pixperts.super_resolution_set import SuperResolutionSet
 from pixperts.train_config import TrainConfig
 from pixperts.training import train
 

@@ -46,9 +46,9 @@ from scatter import scatter
 
 from pixperts.defaults import DEFAULT_MODEL
 from pixperts.errors import PixpertsError, UsageError
-from pixperts.evaluate import SuperResolutionSet
 from pixperts.expert_maps import draw_table
 from pixperts.image import replacing, write_image
+from pixperts.super_resolution_set import SuperResolutionSet
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -22,12 +22,13 @@ from torch import Tensor
 from pixperts import metrics
 from pixperts.catalogue import entries
 from pixperts.errors import MissingExtraError
-from pixperts.evaluate import SuperResolutionSet, Upscaler, bicubic_upscaler, evaluate_upscaling
+from pixperts.evaluate import Upscaler, bicubic_upscaler, evaluate_upscaling
 from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
 from pixperts.image import read_image, replacing, to_float
 from pixperts.resize import bicubic, quantise
 from pixperts.restorer import Restorer, load, packaged_models
 from pixperts.routing import Routing
+from pixperts.super_resolution_set import SuperResolutionSet
 
 Row = dict[str, Any]
 

@@ -141,10 +141,11 @@ def train_on(args: argparse.Namespace) -> None:
 
 def figures_of(weights: str, bench: Path, limit: int | None) -> Figures:
     """PSNR on every benchmark of what the model does, by the package's own evaluation."""
-    from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+    from pixperts.evaluate import evaluate_upscaling
     from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
     from pixperts.models import MoCEIR
     from pixperts.restorer import load
+    from pixperts.super_resolution_set import SuperResolutionSet
 
     restorer = load(weights)
     found: Figures = {}

@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 
 import pixperts
 from pixperts import checkpoint, progress, restorer
-from pixperts.batch import Job, explain, plan
+from pixperts.batch import Job, plan
 from pixperts.cli import SPIN_COUNT, main
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, explain
 from pixperts.image import read_image, write_image
 from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler
 from pixperts.progress import ProgressBar

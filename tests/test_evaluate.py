@@ -14,7 +14,6 @@ from pixperts import metrics
 from pixperts.errors import DataError, MissingExtraError, ModelError, UsageError
 from pixperts.evaluate import (
     Score,
-    SuperResolutionSet,
     bicubic_upscaler,
     evaluate_upscaling,
     format_table,
@@ -22,6 +21,7 @@ from pixperts.evaluate import (
 )
 from pixperts.resize import bicubic, quantise
 from pixperts.routing import Routing
+from pixperts.super_resolution_set import SuperResolutionSet
 
 BENCH = Path(__file__).parents[2] / "shared" / "data" / "bench"
 

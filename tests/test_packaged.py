@@ -11,9 +11,10 @@ from pixperts import checkpoint
 from pixperts.catalogue import entries
 from pixperts.data import load_photos
 from pixperts.degradations import degrade
-from pixperts.evaluate import SuperResolutionSet, evaluate_upscaling
+from pixperts.evaluate import evaluate_upscaling
 from pixperts.metrics import psnr
 from pixperts.restorer import load, packaged_models
+from pixperts.super_resolution_set import SuperResolutionSet
 
 BENCH = Path(__file__).parents[2] / "shared" / "data" / "bench"
 EXAMPLES = Path(__file__).parents[1] / "examples"

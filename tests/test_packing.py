@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader
 from pixperts.cli import main
 from pixperts.data import ArbitraryScale, PhotoSource, load_photos
 from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.evaluate import SuperResolutionSet
 from pixperts.image import read_image, write_image
 from pixperts.packing import PackOptions, pack_pairs, pack_photos, tiles
 from pixperts.pairs import match_folders, packed_tasks, read_packed, read_pair
@@ -28,6 +27,7 @@ from pixperts.pictures import Member, picture_bytes
 from pixperts.published import TASK_SETS, read_task_set
 from pixperts.restoration_data import FilePairs, SyntheticPairs
 from pixperts.shards import read_index, read_shards
+from pixperts.super_resolution_set import SuperResolutionSet
 from pixperts.train_config import TrainConfig
 
 

@@ -11,7 +11,7 @@ import pytest
 from folder_jobs import picture
 
 import pixperts
-from pixperts.batch import explain
+from pixperts.errors import explain
 from pixperts.told import Enlarged
 
 EVIL = "two\nlines  and \x1b[31m\u202e"

@@ -108,8 +108,8 @@ def test_the_averaged_weights_are_validated_and_saved(photos: Path, tmp_path: Pa
     assert same(model.state_dict(), part("state_dict"))
     assert not same(model.state_dict(), part("current_model_state"))
     # The number on the card is that of the weights in the file.
-    from pixperts.evaluate import SuperResolutionSet
     from pixperts.metrics import psnr
+    from pixperts.super_resolution_set import SuperResolutionSet
 
     lr, hr = SuperResolutionSet.open(str(bench)).pair(0, 2)
     with torch.inference_mode():

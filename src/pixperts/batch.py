@@ -12,7 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixperts.errors import ImageError, PixpertsError, UsageError, printable
+from pixperts.errors import (
+    ImageError,
+    PixpertsError,
+    UsageError,
+    explain,
+    short_of_memory,
+)
 from pixperts.leftovers import remove_leftovers
 from pixperts.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
 from pixperts.pipeline import Interrupts, run_overlapped
@@ -32,7 +38,6 @@ __all__ = [
     "Repair",
     "Summary",
     "Watcher",
-    "explain",
     "plan",
     "run_folder",
 ]
@@ -284,7 +289,7 @@ class _Run:
                 return self.wishes.compute(loaded, self.restorer, advance), digest
             except Exception as error:
                 # Results that are being written may hold what is missing.
-                if not (_short_of_memory(error) and settle()):
+                if not (short_of_memory(error) and settle()):
                     raise
             return self.wishes.compute(loaded, self.restorer, advance), digest
         except Exception as error:
@@ -328,36 +333,3 @@ class _Run:
             error=outcome.error,
             more=more,
         )
-
-
-def _short_of_memory(error: Exception) -> bool:
-    """Whether memory was missing, by our own check or by an allocator."""
-    # torch reports its own allocators' failures as RuntimeError, each with its own words.
-    kinds = (RuntimeError, UsageError)
-    return isinstance(error, MemoryError) or (isinstance(error, kinds) and "memory" in str(error))
-
-
-def explain(source: Path, error: Exception) -> str:
-    """One sentence that names the picture, whatever went wrong with it.
-
-    Example:
-        >>> explain(Path("a.png"), MemoryError())
-        'a.png: the memory does not suffice: ask for a smaller size or close other programs.'
-    """
-    name = str(source)
-    if isinstance(error, PixpertsError):
-        text = str(error)  # escaped already, so the name is looked for as it stands there
-        return text if printable(name) in text else f"{printable(name)}: {text}"
-    return printable(_unforeseen(name, " ".join(str(error).split()), error))
-
-
-def _unforeseen(source: str, text: str, error: Exception) -> str:
-    if _short_of_memory(error):
-        return (
-            f"{source}: the memory does not suffice: ask for a smaller size or close other "
-            "programs."
-        )
-    if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f" at {error.filename}"
-        return f"{source}: a file failed ({error.strerror}{where}): check the disk and its folders."
-    return f"{source}: failed unexpectedly ({type(error).__name__}: {text}); please report it."

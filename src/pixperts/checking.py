@@ -149,7 +149,7 @@ class Report:
             self.photos([validation], min_side=SMALLEST_PHOTO, kind="validation")
 
     def _benchmark(self, folder: Path, scales: Sequence[int]) -> None:
-        from pixperts.evaluate import SuperResolutionSet
+        from pixperts.super_resolution_set import SuperResolutionSet
 
         try:
             pictures = SuperResolutionSet.open(folder)

@@ -81,8 +81,9 @@ def evaluate(
     from pixperts import evaluate as measuring
     from pixperts.progress import ProgressBar
     from pixperts.restorer import load
+    from pixperts.super_resolution_set import SuperResolutionSet
 
-    pictures = measuring.SuperResolutionSet.open(data)
+    pictures = SuperResolutionSet.open(data)
     upscaler = measuring.bicubic_upscaler() if model == "bicubic" else load(model, device=device)
     visible = sys.stderr.isatty() and not as_json
     with ProgressBar([1.0] * (len(scales) * len(pictures)), visible=visible) as bar:

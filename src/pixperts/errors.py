@@ -1,5 +1,7 @@
 """Errors whose message is one sentence for a person: what is wrong, where, and the cure."""
 
+from pathlib import Path
+
 _LONGEST = 2000  # characters; two paths of common length and a cure are far below
 
 
@@ -60,3 +62,36 @@ class MissingExtraError(PixpertsError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an extra: pip install 'pixperts[{extra}]'.")
+
+
+def short_of_memory(error: Exception) -> bool:
+    """Whether memory was missing, by our own check or by an allocator."""
+    # torch reports its own allocators' failures as RuntimeError, each with its own words.
+    kinds = (RuntimeError, UsageError)
+    return isinstance(error, MemoryError) or (isinstance(error, kinds) and "memory" in str(error))
+
+
+def explain(source: Path, error: Exception) -> str:
+    """One sentence that names the picture, whatever went wrong with it.
+
+    Example:
+        >>> explain(Path("a.png"), MemoryError())
+        'a.png: the memory does not suffice: ask for a smaller size or close other programs.'
+    """
+    name = str(source)
+    if isinstance(error, PixpertsError):
+        text = str(error)  # escaped already, so the name is looked for as it stands there
+        return text if printable(name) in text else f"{printable(name)}: {text}"
+    return printable(_unforeseen(name, " ".join(str(error).split()), error))
+
+
+def _unforeseen(source: str, text: str, error: Exception) -> str:
+    if short_of_memory(error):
+        return (
+            f"{source}: the memory does not suffice: ask for a smaller size or close other "
+            "programs."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f" at {error.filename}"
+        return f"{source}: a file failed ({error.strerror}{where}): check the disk and its folders."
+    return f"{source}: failed unexpectedly ({type(error).__name__}: {text}); please report it."

@@ -10,7 +10,6 @@ from torch import Tensor
 from pixperts import checkpoint
 from pixperts.data import ArbitraryScale, Sample, load_photos
 from pixperts.errors import UsageError
-from pixperts.evaluate import SuperResolutionSet
 from pixperts.expert_maps import draw
 from pixperts.losses import (
     balance_loss,
@@ -24,6 +23,7 @@ from pixperts.metrics import psnr
 from pixperts.models import MoEISR
 from pixperts.parallel import Layout, averaged, processes, rank, together
 from pixperts.restorer import packaged_models
+from pixperts.super_resolution_set import SuperResolutionSet
 from pixperts.task import Task
 from pixperts.train_config import UpscalingConfig
 
