@@ -4,8 +4,8 @@
 
 Photos are degraded by seeded synthetic degradations. Printed are the mean and the largest
 difference in units of 1/255 and the largest mean jump of the difference across a border of tiles,
-for tiles that know nothing of the picture, for one survey and for the surveys of `repairing`, and
-for statistics of a reduced copy; and the seconds that each took.
+for tiles that know nothing of the picture, for statistics of a reduced copy, for one to three
+surveys, and for as many as `repairing` makes; and the seconds that each took.
 """
 
 import argparse
@@ -51,12 +51,14 @@ class FromReduced(Repairing):
         return self.model.survey(small.clamp(0, 1))[1]
 
 
-WAYS: dict[str, tuple[type[Repairing], int]] = {
-    "alone": (Alone, 1),
-    "reduced copy": (FromReduced, 1),
-    "1 survey": (Repairing, 1),
-    "2 surveys": (Repairing, 2),
-    "3 surveys": (Repairing, 3),
+SETTLED, MOST = repairing.SETTLED, repairing.MOST_SURVEYS
+WAYS: dict[str, tuple[type[Repairing], int, float]] = {  # with the most surveys and when to stop
+    "alone": (Alone, 1, 0.0),
+    "reduced copy": (FromReduced, 1, 0.0),
+    "1 survey": (Repairing, 1, 0.0),
+    "2 surveys": (Repairing, 2, 0.0),
+    "3 surveys": (Repairing, 3, 0.0),
+    "until settled": (Repairing, MOST, SETTLED),
 }
 
 
@@ -102,7 +104,7 @@ def main() -> None:
                 if side >= max(image.shape[2:]):
                     continue
                 for name in args.ways.split(","):
-                    kind, repairing.SURVEYS = WAYS[name]
+                    kind, repairing.MOST_SURVEYS, repairing.SETTLED = WAYS[name]
                     started = time.perf_counter()
                     found = repaired(kind, restorer, image, side)
                     seconds = time.perf_counter() - started

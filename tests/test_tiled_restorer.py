@@ -208,9 +208,13 @@ def test_smaller_tiles_for_repairs(monkeypatch: pytest.MonkeyPatch) -> None:
     same(restorer(model, tile=160).restore(image), tiled, 0.01)
 
 
-def test_surveys_of_a_part_take_that_part_of_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 12 tiles of 128, of which each of three surveys looks at two.
+@pytest.mark.parametrize(("settled", "count"), [(0.0, 6), (1e9, 2)])
+def test_surveys_go_on_until_the_sums_stand_still(
+    monkeypatch: pytest.MonkeyPatch, settled: float, count: int
+) -> None:
+    # 12 tiles of 128, of which each survey looks at two.
     monkeypatch.setattr(repairing, "SURVEYED_PIXELS", 2 * 128**2)
+    monkeypatch.setattr(repairing, "SETTLED", settled)
     model = mini()
     events: list[Any] = []
     survey = model.survey
@@ -221,11 +225,22 @@ def test_surveys_of_a_part_take_that_part_of_the_progress(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(model, "survey", noted)
     restorer(model, tile=128).restore(pictures(1, 3, 384, 512)[0], progress=events.append)
-    assert events.count("survey") == 6
+    assert events.count("survey") == 2 * count
     shares = [event for event in events if event != "survey"]
-    assert shares[:6] == pytest.approx([n / 18 for n in range(1, 7)])
-    assert shares == sorted(shares)
-    assert shares[6:] == pytest.approx([6 / 18 + n / 18 for n in range(1, 13)])
+    # A sixth of the pixels three times, and then all of them: one and a half passes.
+    done = min(count, 3) / 9
+    surveyed = [min(tile / 2, 3) / 9 for tile in range(1, 2 * count + 1)]
+    repaired = [done + (1 - done) * tile / 12 for tile in range(1, 13)]
+    assert shares == pytest.approx(surveyed + repaired)
+
+
+def test_a_picture_of_a_batch_settles_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, model = pictures(2, 3, 200, 264), mini()
+    image[1] = image[1] / 8
+    monkeypatch.setattr(repairing, "SETTLED", 0.02)  # the second after two surveys, not the first
+    both = restorer(model, tile=128).restore(image)
+    for number in range(2):
+        same(restorer(model, tile=128).restore(image[number]), both[number], 1e-6)
 
 
 def test_memory_that_never_suffices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

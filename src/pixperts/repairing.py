@@ -1,9 +1,9 @@
 """Repair a picture tile by tile, as if it were done at once.
 
 MoCE-IR (arXiv 2411.18466) looks at all pixels: routers and channel attention take sums over the
-picture. A survey of tiles counts them first; a second one, which works with the sums of the
-first, is close to the sums of the whole; docs/tiling.md tells how close. Tiles lie on the grid of
-the experts' windows and fade into one another.
+picture. A survey of tiles counts them first; another, which works with the sums of the one before,
+comes closer to the sums of the whole, until they stand still; docs/tiling.md tells how close.
+Tiles lie on the grid of the experts' windows and fade into one another.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,9 @@ from pixperts.transparency import fill_transparent
 
 CONTEXT = 64  # pixels around a tile
 FADE = 16  # pixels to each side of a border in which two tiles are mixed
-SURVEYS = 3
+SETTLED = 0.1  # relative change of sums from which they are taken; what is off is less than half
+USUAL_SURVEYS = 3  # for the progress
+MOST_SURVEYS = 6
 SURVEYED_PIXELS = 1 << 24  # beyond this, evenly spread tiles stand for the rest
 LEAST = 128  # smallest tile
 _ROWS = 32  # that are converted at a time
@@ -53,7 +55,6 @@ class Repairing:
         self.strength, self.progress = strength, progress
         self.size = source.height, source.width
         self._done = 0.0
-        self._surveyed = 1.0  # share of the tiles that a survey looks at
 
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
@@ -87,18 +88,31 @@ class Repairing:
                     raise
             self.source.rewind()
             side = max(max(self.size) // 16 * 8, LEAST)
+        statistics, side = self._settled(side)
+        return self._in_tiles(canvas, side, statistics)
+
+    def _settled(self, side: int) -> tuple[Statistics, int]:
+        """Survey until the sums stand still; they, and the side of a tile that fits the memory."""
         statistics: Statistics | None = None
-        for number in range(SURVEYS):
+        moving = torch.ones(self.source.batch, dtype=torch.bool, device=self.runner.device)
+        for number in range(MOST_SURVEYS):
             while True:
                 try:
-                    statistics = self._survey(side, statistics, number)
+                    found = self._survey(side, statistics, number)
                     break
                 except (MemoryError, RuntimeError) as error:
                     side = _halved(side, error)
                 finally:
                     self.source.rewind()
+            if statistics is not None:
+                # A picture of a batch stops when it would stop alone.
+                found = found.where(moving, statistics)
+                moving = moving & (found.distance(statistics) > SETTLED)
+            statistics = found
+            if not moving.any():
+                break
         assert statistics is not None
-        return self._in_tiles(canvas, side, statistics)
+        return statistics, side
 
     def _at_once(self, canvas: Canvas) -> tuple[Routing, ...]:
         window = Window(0, self.size[0], 0, self.size[1])
@@ -120,7 +134,7 @@ class Repairing:
         count = sum(len(strip.tiles) for strip in plan)
         chosen = set(spread(count, max(1, SURVEYED_PIXELS // side**2)))
         found: Statistics | None = None
-        self._surveyed = len(chosen) / count
+        weight = len(chosen) / count  # of a survey's work in that of the repair
         place = seen = 0
         for strip in plan:
             wanted = [tile for i, tile in enumerate(strip.tiles, place) if i in chosen]
@@ -132,7 +146,8 @@ class Repairing:
                 counted = self._counted(rows, tile, given)
                 found = counted if found is None else found + counted
                 seen += 1
-                self._tell_work((number + seen / len(chosen)) * self._surveyed)
+                passes = min(number + seen / len(chosen), USUAL_SURVEYS)
+                self._tell(passes * weight / (USUAL_SURVEYS * weight + 1))
         assert found is not None
         return found.to(self.runner.device, torch.float32)
 
@@ -165,7 +180,7 @@ class Repairing:
         grid = self._grid(statistics)
         blend = Blend(height, width, FADE)
         routings: tuple[Routing, ...] = ()
-        plan, start = self._strips(side, grid), 0
+        plan, start, before = self._strips(side, grid), 0, self._done
         while start < height:
             strip, kept = next(plan), blend.kept()
             top, bottom = strip.source_rows
@@ -174,7 +189,7 @@ class Repairing:
                 for tile in strip.tiles:
                     routings = self._add(blend, tile, rows, statistics)
                     area = tile.out.top * width + (strip.end - strip.start) * tile.out.right
-                    self._tell_work(SURVEYS * self._surveyed + area / (height * width))
+                    self._tell(before + (1 - before) * area / (height * width))
             except (MemoryError, RuntimeError) as error:
                 side = _halved(side, error)
                 blend.forget(kept)
@@ -223,10 +238,6 @@ class Repairing:
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
         return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
-
-    def _tell_work(self, passes: float) -> None:
-        """Work done so far, in passes over the whole picture."""
-        self._tell(passes / (SURVEYS * self._surveyed + 1))
 
     def _tell(self, share: float) -> None:
         if self.progress is not None:

@@ -39,6 +39,32 @@ class Statistics:
         places = self.places
         return Statistics(tuple(tuple(a.to(device, dtype) for a in sums) for sums in places))
 
+    def distance(self, other: "Statistics") -> Tensor:
+        """(B,) the largest relative difference of a place's sums, by the Euclidean norm.
+
+        Example:
+            >>> one = Statistics(((torch.tensor([[3.0, 4.0]]),), (torch.tensor([[1.0]]),)))
+            >>> two = Statistics(((torch.tensor([[3.0, 2.0]]),), (torch.tensor([[1.0]]),)))
+            >>> one.distance(two)  # 2 of 5, and 0 of 1
+            tensor([0.4000])
+        """
+        pairs = [
+            (mine.flatten(1), theirs.flatten(1))
+            for place in zip(self.places, other.places, strict=True)
+            for mine, theirs in zip(*place, strict=True)
+        ]
+        relative = [(a - b).norm(dim=1) / a.norm(dim=1).clamp_min(1e-12) for a, b in pairs]
+        return torch.stack(relative).amax(dim=0)
+
+    def where(self, mask: Tensor, other: "Statistics") -> "Statistics":
+        """Those of this where the mask (B,) says so, else of the other."""
+        pairs = zip(self.places, other.places, strict=True)
+
+        def pick(a: Tensor, b: Tensor) -> Tensor:
+            return torch.where(mask.view(-1, *[1] * (a.dim() - 1)), a, b)
+
+        return Statistics(tuple(tuple(map(pick, *pair)) for pair in pairs))
+
 
 class Census:
     """The sums of one forward pass: counted in it and kept, or given from outside.
