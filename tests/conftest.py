@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from command_line import DENSE, MIXTURE
 from hypothesis import settings
 from moce_models import mini
 from tiny_models import tiny
 
 from pixperts import checkpoint, restorer
 from pixperts.cli import main
+from pixperts.models import MoEISR
 
 # The same cases in every run, so that a failure is a change of the code. HYPOTHESIS_PROFILE=wide
 # looks for new ones, at random and ten times as many.
@@ -51,3 +54,32 @@ def call(files: dict[str, Path]) -> Callable[..., int]:
         return main([*line, *map(str, arguments)])
 
     return run
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two experts whose mapper chooses by the picture, not at random."""
+    torch.manual_seed(1)
+    model = MoEISR(MIXTURE)
+    assert model.mapper is not None
+    last = model.mapper.layers[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    torch.nn.init.normal_(last.weight)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    checkpoint.save(path, model, checkpoint.Card("small", {}, licence="CC0-1.0"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "dense.safetensors"
+    checkpoint.save(path, MoEISR(DENSE), checkpoint.Card("dense", {}))
+    return path
+
+
+@pytest.fixture
+def upscale(weights: Path) -> Callable[..., int]:
+    def call(*arguments: object) -> int:
+        return main(["upscale", "-m", str(weights), "--device", "cpu", *map(str, arguments)])
+
+    return call
