@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pair_files import WRITERS
 from test_packing import pixels, put_pairs
-from test_pairs import WRITERS
 
 from pixperts.cli import main
 from pixperts.image import write_image

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pair_files import WRITERS
 from PIL import Image
-from test_pairs import WRITERS
 from torch.utils.data import DataLoader
 
 from pixperts.cli import main

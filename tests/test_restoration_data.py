@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_pairs import WRITERS
+from pair_files import WRITERS
 from torch import Tensor
 
 from pixperts.degradations import Frame, degrade, haze

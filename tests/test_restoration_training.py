@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_pairs import WRITERS
+from pair_files import WRITERS
 from training_runs import RUNS, make_photos
 
 from pixperts import checkpoint
