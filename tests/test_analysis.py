@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixperts import checkpoint
-from pixperts.analysis import Signatures, analyse, measure_signatures, signature
+from pixperts.analysis import Signatures, analyse, fit_and_check, measure_signatures, signature
 from pixperts.degradations import degrade
 from pixperts.errors import ModelError, UsageError
 from pixperts.restorer import Restorer
@@ -77,37 +78,81 @@ def test_probabilities_sum_to_one_and_fall() -> None:
 
 
 def test_probabilities_by_hand() -> None:
-    """Half the squared distances, in units of the precision: 0.5 * (1, 5, 4 * 9 + 1)."""
+    """Half the squared distances of (2 * 0, 1 * 1): 0.5 * (1, 4 + 1, 36 + 1)."""
     three = Signatures(
-        ("a", "b", "c"), np.array([[0.0, 0.0], [1.0, 2.0], [3.0, 0.0]]), np.diag([4.0, 1.0])
+        ("a", "b", "c"), np.array([[0.0, 0.0], [2.0, 2.0], [6.0, 0.0]]), np.diag([2.0, 1.0])
     )
     weights = [math.exp(-0.5), math.exp(-2.5), math.exp(-18.5)]
     found = three.nearest(np.array([0.0, 1.0]))
     assert [task for task, _ in found] == ["a", "b", "c"]
     assert [share for _, share in found] == pytest.approx([w / sum(weights) for w in weights])
     assert three.nearest(np.array([3.0, 0.0]))[0][0] == "c"
+    blunt = dict(three.sharpened(0.25).nearest(np.array([0.0, 1.0])))
+    assert math.log(blunt["a"] / blunt["b"]) == pytest.approx(0.25 * 2)
+
+
+def apart(fitted: Signatures) -> float:
+    """Squared distance of the means of two tasks."""
+    return float(((fitted.means[0] - fitted.means[1]) ** 2).sum())
 
 
 def test_means_and_variance_within_tasks_by_hand() -> None:
-    """Residuals -1, 1, -2, 2 of four photos and two tasks: variance 10 / (4 - 2)."""
+    """Residuals -1, 1, -2, 2 of four photos and two tasks: variance 10 / (4 - 2); means 1, 12."""
     fitted = Signatures.fit({"a": np.array([[0.0], [2.0]]), "b": np.array([[10.0], [14.0]])})
-    assert fitted.means.tolist() == [[1.0], [12.0]]
-    assert fitted.precision[0, 0] == pytest.approx(1 / 5, rel=2e-3)
+    assert fitted.means.shape == (2, 1)
+    assert fitted.projection.shape == (1, 1)
+    np.testing.assert_allclose(fitted.means, [[1.0], [12.0]] * fitted.projection[0], rtol=1e-12)
+    assert apart(fitted) == pytest.approx(11**2 / 5, rel=2e-3)
 
 
 def test_the_covariance_shrinks_by_a_tenth_toward_its_diagonal() -> None:
-    fitted = Signatures.fit({"a": np.array([[0.0, 0.0], [2.0, 2.0]])})  # both variances 2, one line
-    expected = np.linalg.inv(np.array([[2.0, 1.8], [1.8, 2.0]]))
-    np.testing.assert_allclose(fitted.precision, expected, rtol=0.02)
+    rows = np.array([[0.0, 0.0], [2.0, 2.0]])  # both variances 2, one line
+    shift = np.array([3.0, -1.0])
+    fitted = Signatures.fit({"a": rows, "b": rows + shift})
+    expected = shift @ np.linalg.inv(np.array([[2.0, 1.8], [1.8, 2.0]])) @ shift
+    assert apart(fitted) == pytest.approx(expected, rel=0.02)
+
+
+def test_only_directions_in_which_tasks_differ_are_kept() -> None:
+    """Distances of signatures to tasks differ by as much as in all six dimensions."""
+    given = clusters(40)
+    fitted = Signatures.fit(given)
+    assert fitted.projection.shape == (6, 2)
+    residuals = np.concatenate([rows - rows.mean(axis=0) for rows in given.values()])
+    covariance = residuals.T @ residuals / (120 - 3)
+    covariance = 0.9 * covariance + 0.1 * np.diag(np.diag(covariance))
+    precision = np.linalg.inv(covariance)
+    means = [rows.mean(axis=0) for rows in given.values()]
+    for row in clusters(3, seed=5)["haze"]:
+        whole = np.array([(row - mean) @ precision @ (row - mean) for mean in means])
+        short = ((row @ fitted.projection - fitted.means) ** 2).sum(axis=1)
+        np.testing.assert_allclose(short - short[0], whole - whole[0], rtol=0.02, atol=0.1)
+
+
+def test_probabilities_promise_no_more_than_they_keep() -> None:
+    """Twelve photos a task in 30 dimensions without anything to be told apart by, and with."""
+    random = np.random.default_rng(0)
+    noise = {task: random.normal(size=(12, 30)) for task in ("a", "b", "c")}
+    blind, right = fit_and_check(noise)
+    unbent = Signatures.fit(noise)
+    given = random.normal(size=(50, 30))
+    promised = np.mean([blind.nearest(row)[0][1] for row in given])
+    assert promised < 0.45 < 0.6 < np.mean([unbent.nearest(row)[0][1] for row in given])
+    assert all(0 <= share <= 0.75 for share in right.values())
+    seeing, right = fit_and_check(clusters(40))
+    assert min(right.values()) >= 0.9
+    sure = [seeing.nearest(row)[0][1] for rows in clusters(20, seed=9).values() for row in rows]
+    assert np.mean(sure) > 0.9
 
 
 def test_a_direction_without_any_spread_is_no_obstacle() -> None:
-    """Centred log-probabilities of a router always sum to 0, so the covariance is singular."""
+    """Features that always add up to 0 have a singular covariance."""
     rows = {task: rows - rows.mean(axis=1, keepdims=True) for task, rows in clusters(5).items()}
     rows["flat"] = np.zeros((5, 6))
     fitted = Signatures.fit(rows)
-    assert np.isfinite(fitted.precision).all()
-    assert np.linalg.eigvalsh(fitted.precision).min() > 0
+    assert np.isfinite(fitted.projection).all()
+    nothing = Signatures.fit({"a": np.zeros((2, 3)), "b": np.zeros((2, 3))})
+    assert dict(nothing.nearest(np.ones(3))) == pytest.approx({"a": 0.5, "b": 0.5})
 
 
 def test_one_photo_a_task_is_too_few() -> None:
@@ -119,8 +164,8 @@ def test_signatures_come_back_from_notes() -> None:
     fitted = Signatures.fit(clusters(30))
     again = Signatures.from_notes(json.loads(json.dumps(fitted.to_notes(), allow_nan=False)))
     assert again.tasks == fitted.tasks
-    np.testing.assert_allclose(again.means, fitted.means, rtol=5e-4)
-    np.testing.assert_allclose(again.precision, fitted.precision, rtol=5e-4)
+    np.testing.assert_allclose(again.means, fitted.means, rtol=5e-5)
+    np.testing.assert_allclose(again.projection, fitted.projection, rtol=5e-5)
     assert again.to_notes() == fitted.to_notes()
     for rows in clusters(10, seed=5).values():
         for row in rows:
@@ -130,7 +175,7 @@ def test_signatures_come_back_from_notes() -> None:
 GOOD: dict[str, Any] = {
     "tasks": ["a"],
     "means": [[0.0, 1.0]],
-    "precision": [[1.0, 0.0], [0.0, 1.0]],
+    "projection": [[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]],
 }
 
 
@@ -146,18 +191,19 @@ GOOD: dict[str, Any] = {
         GOOD | {"tasks": ["a", "b"]},
         GOOD | {"tasks": []},
         GOOD | {"tasks": 3},
-        GOOD | {"tasks": [], "means": [], "precision": []},
+        GOOD | {"tasks": [], "means": [], "projection": []},
         GOOD | {"means": [0.0, 1.0]},
         GOOD | {"means": [[0.0]]},
         GOOD | {"means": [["x", "y"]]},
         GOOD | {"means": [[0.0, float("nan")]]},
-        GOOD | {"precision": 1.0},
-        GOOD | {"precision": [1.0, 1.0]},
-        GOOD | {"precision": [[1.0], [1.0]]},
-        GOOD | {"precision": [[1.0, 0.0], [0.0]]},
-        GOOD | {"precision": [[1.0, 0.0], [0.0, float("inf")]]},
-        GOOD | {"precision": [[1.0, 0.0], [0.0, None]]},
-        GOOD | {"precision": {"a": 1}},
+        GOOD | {"projection": 1.0},
+        GOOD | {"projection": [1.0, 1.0]},
+        GOOD | {"projection": [[1.0], [1.0]]},
+        GOOD | {"projection": [[1.0, 0.0], [0.0]]},
+        GOOD | {"projection": [[1.0, 0.0], [0.0, float("inf")]]},
+        GOOD | {"projection": [[1.0, 0.0], [0.0, None]]},
+        GOOD | {"projection": {"a": 1}},
+        {"tasks": ["a"], "means": [[0.0, 1.0]], "precision": [[1.0, 0.0], [0.0, 1.0]]},
     ],
 )
 def test_damaged_notes_are_refused(notes: Any) -> None:
@@ -173,22 +219,31 @@ def test_signatures_of_another_model_are_refused() -> None:
         analyse(repairer({"signatures": GOOD}), np.zeros((8, 8, 3), np.uint8))
 
 
-def routing(*probabilities: float) -> Routing:
-    return Routing(
-        torch.tensor([[0]]),
-        (1.0,) * len(probabilities),
-        probabilities=torch.tensor([probabilities]),
-    )
+def test_a_signature_is_what_the_routers_looked_at() -> None:
+    seen = [torch.tensor([[1.0, 2.0], [5.0, 6.0]]), torch.tensor([[3.0], [7.0]])]
+    one = Routing(torch.tensor([[0], [0]]), (1.0, 1.0))
+    found = signature([replace(one, pooled=pooled) for pooled in seen])
+    assert found.tolist() == [1.0, 2.0, 3.0]  # of the first picture
+    with pytest.raises(ModelError, match="without probabilities, gates and means"):
+        signature([one])
 
 
-def test_a_signature_by_hand() -> None:
-    """Centred: log(3 / 4) and log(1 / 4) lie log(3) apart, half of it on each side of 0."""
-    found = signature([routing(0.75, 0.25), routing(0.5, 0.5)])
-    half = 0.5 * math.log(3)
-    np.testing.assert_allclose(found, [half, -half, 0.0, 0.0], atol=1e-7)
-    assert np.isfinite(signature([routing(1.0, 0.0)])).all()
-    with pytest.raises(ModelError, match="without probabilities"):
-        signature([Routing(torch.tensor([[0]]), (1.0, 1.0))])
+def test_the_means_are_those_of_the_routers_inputs(restorer: Restorer) -> None:
+    found: list[Tensor] = []
+    model = restorer.repairer
+    hooks = [
+        block.adapter.routing.register_forward_pre_hook(
+            lambda module, given: found.append(given[0].mean(dim=(2, 3)))
+        )
+        for block in model.decoder_blocks
+    ]
+    with torch.inference_mode():
+        routings = model(torch.stack(photos(2)) / 255).routings
+    for hook in hooks:
+        hook.remove()
+    for expected, routing in zip(found, routings, strict=True):
+        assert routing.pooled is not None
+        torch.testing.assert_close(routing.pooled, expected)
 
 
 # ---------------------------------------------------------------- one picture
@@ -247,13 +302,16 @@ def test_measured_signatures_are_those_of_degraded_photos(restorer: Restorer) ->
     given = photos()
     fitted, right = measure_signatures(restorer, given, tasks)
     assert fitted.tasks == tasks
-    assert fitted.means.shape == (3, 16)  # four blocks of four experts
+    config = restorer.repairer.config
+    channels = sum(config.channels(level) for level in (2, 1, 1, 0))
+    assert fitted.projection.shape == (channels, 2)
     for task, mean in zip(tasks, fitted.means, strict=True):
         rows = []
         for number, photo in enumerate(given):
             image = photo / 255 if task == "clean" else degrade(photo / 255, task, number)
             rows.append(signature(restorer.restore_with_routing(image)[1]))
-        np.testing.assert_allclose(mean, np.mean(rows, axis=0), atol=1e-12)
+        expected = np.mean(rows, axis=0) @ fitted.projection
+        np.testing.assert_allclose(mean, expected, rtol=1e-9, atol=1e-9)
     assert list(right) == list(tasks)
     assert all(
         share * len(given) == pytest.approx(round(share * len(given))) for share in right.values()

@@ -19,10 +19,10 @@ from pixperts.image import read_image, write_image
 from pixperts.restorer import load
 
 BLOCKS = ["level 2 block 0", "level 1 block 0", "level 1 block 1", "level 0 block 0"]
-SIGNATURES = {
+SIGNATURES = {  # of four blocks of 32, 16, 16 and 8 channels
     "tasks": ["noise25", "clean"],
-    "means": [[0.5] * 16, [-0.5] * 16],
-    "precision": np.diag(np.full(16, 0.01)).tolist(),
+    "means": [[0.1], [-0.1]],
+    "projection": [[0.05]] * 72,
 }
 
 
@@ -250,7 +250,7 @@ def test_the_nearest_task_is_told(
     [
         ({"tasks": ["a"]}, "the routing signatures of these weights are damaged."),
         (
-            {"tasks": ["a"], "means": [[0.0]], "precision": [[1.0]]},
+            {"tasks": ["a"], "means": [[0.0]], "projection": [[1.0]]},
             "the routing signatures of these weights fit another model.",
         ),
     ],

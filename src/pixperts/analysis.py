@@ -1,8 +1,9 @@
 """What the routers saw in a picture: experts, gates, what was skipped, the nearest task.
 
-A routing signature is the vector of all routers' log-probabilities, each router's centred. The
-means of each task's signatures and their common covariance, measured on validation photos, travel
-in the card of the weights; a picture's task is then found by linear discriminant analysis.
+A routing signature is what the routers looked at: the features of each decoder block, averaged over
+all pixels. (Their answers, a few probabilities, tell tasks apart much less well.) Each task's mean
+signature and the directions in which tasks differ, measured on validation photos, travel in the
+card of the weights; a picture's task is then found by linear discriminant analysis.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 _SHRINKAGE = 0.1  # of the covariance toward its diagonal: there are few photos a task
+_SHARPNESS = tuple(2.0 ** (-step / 2) for step in range(13))  # 1 down to 1/64
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Analysis:
         tasks: tuple[tuple[str, float], ...] = ()
         if stored is not None:
             known, own = Signatures.from_notes(stored), signature(routings)
-            if known.means.shape[1] != len(own):
+            if len(known.projection) != len(own):
                 raise ModelError("the routing signatures of these weights fit another model.")
             tasks = known.nearest(own)
         blocks = tuple(
@@ -106,11 +108,14 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Signatures:
-    """Each task's mean signature, and what is common to all tasks."""
+    """Each task's mean signature, in the directions in which tasks differ.
+
+    Along them signatures of one task spread by 1 each way, whatever the direction.
+    """
 
     tasks: tuple[str, ...]
-    means: Array  # (T, F)
-    precision: Array  # (F, F), inverse of the covariance within tasks
+    means: Array  # (T, D)
+    projection: Array  # (F, D), D = T - 1 where there are features enough
 
     @classmethod
     def fit(cls, features: dict[str, Array]) -> "Signatures":
@@ -126,8 +131,18 @@ class Signatures:
         covariance = residuals.T @ residuals / (len(residuals) - len(features))
         covariance *= 1 - _SHRINKAGE
         spread = np.diag(covariance) * _SHRINKAGE / (1 - _SHRINKAGE)
-        covariance += np.diag(spread + 1e-4 + 1e-3 * covariance.trace() / len(covariance))
-        return cls(tuple(features), means, np.linalg.inv(covariance))
+        covariance += np.diag(spread + 1e-9 + 1e-3 * covariance.trace() / len(covariance))
+        variances, axes = np.linalg.eigh(covariance)
+        whitening = axes / np.sqrt(variances)  # (F, F)
+        centred = (means - means.mean(axis=0)) @ whitening
+        directions = np.linalg.svd(centred, full_matrices=False)[2][: max(1, len(means) - 1)]
+        projection = whitening @ directions.T  # (F, D)
+        return cls(tuple(features), means @ projection, projection)
+
+    def sharpened(self, factor: float) -> "Signatures":
+        """With all logarithms of ratios of probabilities multiplied by a factor."""
+        root = factor**0.5
+        return Signatures(self.tasks, self.means * root, self.projection * root)
 
     def nearest(self, features: Array) -> tuple[tuple[str, float], ...]:
         """Each task's probability given one signature (F,), all equally likely before.
@@ -137,19 +152,18 @@ class Signatures:
             >>> [(task, round(p, 3)) for task, p in two.nearest(np.array([0.5]))]  # 1/(1+1/e)
             [('a', 0.731), ('b', 0.269)]
         """
-        away = features - self.means  # (T, F)
-        scores = -0.5 * np.einsum("tf,fg,tg->t", away, self.precision, away)
+        scores = -0.5 * ((features @ self.projection - self.means) ** 2).sum(axis=1)
         weights = np.exp(scores - scores.max())
         weights /= weights.sum()
         order = np.argsort(-weights, kind="stable")
         return tuple((self.tasks[place], float(weights[place])) for place in order)
 
     def to_notes(self) -> dict[str, Any]:
-        """Plain values for a card, to four digits."""
+        """Plain values for a card, to five digits."""
         return {
             "tasks": list(self.tasks),
-            "means": [[float(f"{x:.4g}") for x in row] for row in self.means.tolist()],
-            "precision": [[float(f"{x:.4g}") for x in row] for row in self.precision.tolist()],
+            "means": [[float(f"{x:.5g}") for x in row] for row in self.means.tolist()],
+            "projection": [[float(f"{x:.5g}") for x in row] for row in self.projection.tolist()],
         }
 
     @classmethod
@@ -162,24 +176,21 @@ class Signatures:
         try:
             tasks = tuple(str(task) for task in notes["tasks"])
             means = np.array(notes["means"], np.float64)
-            precision = np.array(notes["precision"], np.float64)
-            features = len(precision)
-            if means.shape != (len(tasks), features) or precision.shape != (features, features):
+            projection = np.array(notes["projection"], np.float64)
+            if means.ndim != 2 or projection.ndim != 2:
                 raise ValueError
-            if not (tasks and np.isfinite(means).all() and np.isfinite(precision).all()):
+            if len(means) != len(tasks) or means.shape[1] != projection.shape[1]:
+                raise ValueError
+            if not (tasks and np.isfinite(means).all() and np.isfinite(projection).all()):
                 raise ValueError
         except (TypeError, KeyError, ValueError) as error:
             raise ModelError("the routing signatures of these weights are damaged.") from error
-        return cls(tasks, means, precision)
+        return cls(tasks, means, projection)
 
 
 def signature(routings: Sequence[Routing]) -> Array:
-    """All routers' centred log-probabilities of the first picture: (blocks * J,)."""
-    parts = []
-    for routing in routings:
-        logarithms = np.log(np.maximum(np.array(_row(routing.probabilities)), 1e-12))
-        parts.append(logarithms - logarithms.mean())
-    return np.concatenate(parts)
+    """What the routers of the first picture looked at, block after block: (F,)."""
+    return np.concatenate([np.array(_row(routing.pooled)) for routing in routings])
 
 
 def analyse(restorer: "Restorer", image: Any) -> Analysis:
@@ -226,15 +237,31 @@ def measure_signatures(
             degraded = degraded_or_clean(photo.float() / 255, task, number)
             found.append(signature(restorer.restore_with_routing(degraded)[1]))
         features[task] = np.stack(found)
-    right = dict.fromkeys(tasks, 0)
+    return fit_and_check(features)
+
+
+def fit_and_check(features: dict[str, Array]) -> tuple[Signatures, dict[str, float]]:
+    """Signatures from (N, F) of each task, and the shares that the other half's would recognise.
+
+    Probabilities are made as sharp as suits the other half best: signatures fitted to few photos in
+    many dimensions promise too much.
+    """
+    right = dict.fromkeys(features, 0)
+    likelihoods = np.zeros(len(_SHARPNESS))
     for held in (0, 1):
         fitted = Signatures.fit({t: rows[1 - held :: 2] for t, rows in features.items()})
+        variants = [fitted.sharpened(factor) for factor in _SHARPNESS]
         for task, rows in features.items():
-            right[task] += sum(fitted.nearest(row)[0][0] == task for row in rows[held::2])
-    return Signatures.fit(features), {task: right[task] / len(photos) for task in tasks}
+            for row in rows[held::2]:
+                right[task] += fitted.nearest(row)[0][0] == task
+                shares = [dict(variant.nearest(row))[task] for variant in variants]
+                likelihoods += np.log(np.maximum(shares, 1e-300))
+    sharpness = _SHARPNESS[int(likelihoods.argmax())]
+    shares_right = {task: right[task] / len(rows) for task, rows in features.items()}
+    return Signatures.fit(features).sharpened(sharpness), shares_right
 
 
 def _row(values: Tensor | None) -> list[float]:
     if values is None:
-        raise ModelError("a routing without probabilities and gates cannot be analysed.")
+        raise ModelError("a routing without probabilities, gates and means cannot be analysed.")
     return torch.as_tensor(values[0], dtype=torch.float64).tolist()

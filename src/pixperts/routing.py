@@ -26,6 +26,7 @@ class Routing:
         gates: weight of each chosen expert, (B, k); pictures only, as what follows.
         logits: (B, J) as the router gave them.
         noisy_logits: (B, J) with the noise of training, by which the experts were chosen.
+        pooled: (B, C) the mean over all pixels of the features that the router looked at.
         name: the block that was routed.
     """
 
@@ -35,6 +36,7 @@ class Routing:
     gates: Tensor | None = None
     logits: Tensor | None = None
     noisy_logits: Tensor | None = None
+    pooled: Tensor | None = None
     name: str = ""
 
     @property

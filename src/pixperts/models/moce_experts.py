@@ -169,13 +169,15 @@ class Router(nn.Module):
         self.gate = nn.Linear(channels, experts, bias=False)
         self.freq_gate = nn.Linear(embedding, experts, bias=False)
 
-    def forward(self, x: Tensor, embedding: Tensor, census: Census | None = None) -> Tensor:
-        """(B, C, H, W) and the high-frequency embedding (B, E) -> (B, J) logits."""
+    def forward(
+        self, x: Tensor, embedding: Tensor, census: Census | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) and the high-frequency embedding (B, E) -> (B, J) logits, (B, C) means."""
         # Near ties must not be settled by the rounding of half precision.
         with torch.autocast(x.device.type, enabled=False):
             pooled = mean_over_pixels(x, census)
             logits = F.linear(pooled, self.gate.weight.float())
-            return logits + F.linear(embedding.float(), self.freq_gate.weight.float())
+            return logits + F.linear(embedding.float(), self.freq_gate.weight.float()), pooled
 
 
 class ExpertMixture(nn.Module):
@@ -228,7 +230,7 @@ class ExpertMixture(nn.Module):
             name: of the decoder block, for the record.
             census: the sums over the picture, to be kept, or given where this is a tile of it.
         """
-        logits = self.routing(x, embedding, census)
+        logits, pooled = self.routing(x, embedding, census)
         noisy = logits if noise is None else logits + noise
         gates, experts = noisy.softmax(dim=-1).topk(self.top_k, dim=-1)  # (B, k) each
         return Routing(
@@ -238,6 +240,7 @@ class ExpertMixture(nn.Module):
             gates=gates,
             logits=logits,
             noisy_logits=noisy,
+            pooled=pooled.detach(),
             name=name,
         )
 

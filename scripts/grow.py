@@ -1,0 +1,55 @@
+"""Give a trained MoCE-IR more blocks, so that at first it does what it did before.
+
+    python scripts/grow.py moce-ir-tiny start.safetensors --latent-blocks 4 --refinement-blocks 2
+
+New blocks come last in their stage and add nothing yet: the projections that end their attention
+and their feed-forward are zero. Train on with `init:` and the same numbers in `model_options:`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, cast
+
+import torch
+import typer
+from torch import nn
+
+from pixperts import checkpoint
+from pixperts.models import MoCEIR
+from pixperts.models.moce_blocks import EncoderBlock
+from pixperts.restorer import packaged_models
+
+
+def main(
+    weights: Annotated[str, typer.Argument(help="packaged model or weights file")],
+    target: Path,
+    latent_blocks: Annotated[int, typer.Option()],
+    refinement_blocks: Annotated[int, typer.Option()],
+) -> None:
+    """Write the grown weights and their card."""
+    small, card = checkpoint.load(packaged_models().get(weights, Path(weights)))
+    if not isinstance(small, MoCEIR):
+        raise typer.BadParameter(f"{weights} holds no MoCE-IR.")
+    before = small.config
+    if latent_blocks < before.latent_blocks or refinement_blocks < before.refinement_blocks:
+        raise typer.BadParameter(f"{weights} has more blocks already.")
+    torch.manual_seed(0)
+    large = MoCEIR(
+        replace(before, latent_blocks=latent_blocks, refinement_blocks=refinement_blocks)
+    )
+    taken = small.state_dict()
+    large.load_state_dict(large.state_dict() | taken)
+    for name, module in large.named_modules():
+        if isinstance(module, EncoderBlock) and f"{name}.ffn.project_out.weight" not in taken:
+            for layer in (module.mixer.project_out, module.ffn.project_out):
+                nn.init.zeros_(layer.weight)
+                nn.init.zeros_(cast(nn.Parameter, layer.bias))
+    image = torch.rand(1, 3, 40, 56)
+    with torch.inference_mode():
+        difference = (small.eval()(image).image - large.eval()(image).image).abs().max()
+    print(f"{len(large.state_dict()) - len(taken)} new tensors; outputs differ by {difference:.1e}")
+    checkpoint.save(target, large, card)
+
+
+if __name__ == "__main__":
+    typer.run(main)
