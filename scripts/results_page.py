@@ -4,15 +4,13 @@
 nothing but means; a part that is missing is named on the page.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from remarks import REMARKS, SHOWN
+from results_text import Row, cells, circumstances, counted, first, rows, table, way_of
 from scatter import Panel, Point, Series
 
 from pixperts.expert_maps import palette
-
-Row = dict[str, Any]
 
 PARTS = {
     "enlarging": "Enlarging",
@@ -75,11 +73,11 @@ def enlarging(part: Row) -> list[str]:
         body = [
             [
                 *way,
-                *_cells(mine, way, scales, "psnr", "{:.2f}"),
-                *_cells(mine, way, scales, "ssim", "{:.4f}"),
-                *_cells(mine, way, scales, "multiply_adds_per_pixel", "{:.3g}", 1e-3),
+                *cells(mine, way, scales, "psnr", "{:.2f}"),
+                *cells(mine, way, scales, "ssim", "{:.4f}"),
+                *cells(mine, way, scales, "multiply_adds_per_pixel", "{:.3g}", 1e-3),
             ]
-            for way in dict.fromkeys(map(_way, mine))
+            for way in dict.fromkeys(map(way_of, mine))
         ]
         lines += [
             "",
@@ -94,8 +92,8 @@ def enlarging(part: Row) -> list[str]:
     if timed:
         width, height = settings["timed_size"]
         body = [
-            [*way, *_cells(timed, way, scales, "seconds_per_megapixel", "{:.2f}")]
-            for way in dict.fromkeys(map(_way, timed))
+            [*way, *cells(timed, way, scales, "seconds_per_megapixel", "{:.2f}")]
+            for way in dict.fromkeys(map(way_of, timed))
         ]
         lines += [
             "",
@@ -115,7 +113,7 @@ def panels_enlarging(part: Row) -> list[Panel]:
     quality = rows(part, kind="quality", set=first)
     timed = rows(part, kind="seconds")
     for row in quality:  # both costs beside the quality
-        match = [t for t in timed if _way(t) == _way(row) and t["scale"] == row["scale"]]
+        match = [t for t in timed if way_of(t) == way_of(row) and t["scale"] == row["scale"]]
         row["seconds"] = match[0]["seconds_per_megapixel"] if match else None
         row["gmac"] = row["multiply_adds_per_pixel"] * 1e-3
     panels = []
@@ -138,7 +136,7 @@ def panels_enlarging(part: Row) -> list[Panel]:
 def _series(name: str, mine: list[Row], key: str) -> Series:
     """One model's points by rising cost; those of a mixture say their budget, others their name."""
     points = [
-        Point(r[key], r["psnr"], _way(r)[1] if r["mixture"] else r["model"])
+        Point(r[key], r["psnr"], way_of(r)[1] if r["mixture"] else r["model"])
         for r in sorted(mine, key=lambda r: float(r[key]))
     ]
     return Series(name, tuple(points))
@@ -300,61 +298,3 @@ def real(part: Row) -> list[str]:
 def without_remark(part: Row) -> list[str]:
     """Names of the pairs that nobody has looked at."""
     return [name for name in part["rows"] if name not in REMARKS]
-
-
-def circumstances(settings: Row) -> str:
-    """Threads and machine."""
-    return f"{counted(settings['threads'], 'thread')}, {settings['machine']}"
-
-
-def first(settings: Row) -> str:
-    """A word that tells that a set was not measured to its end."""
-    return "" if settings["limit"] is None else "the first "
-
-
-def counted(number: int, noun: str) -> str:
-    """With the plural where it is one.
-
-    >>> counted(1, "picture"), counted(5, "picture")
-    ('1 picture', '5 pictures')
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def rows(part: Row, **wanted: Any) -> list[Row]:
-    """The rows whose labels are these."""
-    found = (dict(r) for r in part["rows"].values())
-    return [r for r in found if all(r.get(key) == value for key, value in wanted.items())]
-
-
-def table(head: list[str], body: Iterable[list[str]]) -> list[str]:
-    """Lines of a Markdown table.
-
-    >>> table(["a", "b"], [["1", "2"]])
-    ['| a | b |', '|---|---|', '| 1 | 2 |']
-    """
-    return [
-        f"| {' | '.join(head)} |",
-        "|---" * len(head) + "|",
-        *(f"| {' | '.join(r)} |" for r in body),
-    ]
-
-
-def _way(row: Row) -> tuple[str, str]:
-    """Model and budget as they are shown."""
-    if not row["mixture"]:
-        return row["model"], "-"
-    return row["model"], "auto" if row["budget"] is None else f"{row['budget']:g}"
-
-
-def _cells(
-    mine: list[Row],
-    way: tuple[str, str],
-    scales: list[int],
-    key: str,
-    form: str,
-    factor: float = 1.0,
-) -> list[str]:
-    """One value a scale, a dash where there is none."""
-    found = {r["scale"]: r[key] for r in mine if _way(r) == way}
-    return [form.format(found[s] * factor) if found.get(s) is not None else "-" for s in scales]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from packing_files import pixels, put_pairs
 from pair_files import WRITERS
-from test_packing import pixels, put_pairs
 
 from pixperts.cli import main
 from pixperts.image import write_image

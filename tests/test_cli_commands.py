@@ -14,7 +14,7 @@ import torch
 from command_line import names, one_sentence, picture, shell
 
 import pixperts
-from pixperts import checkpoint, restorer
+from pixperts import checkpoint, packaged
 from pixperts.cli import SPIN_COUNT, main
 from pixperts.models import PRESETS, as_upscaler
 
@@ -29,7 +29,7 @@ def test_models(
     notes = {"quality": {"Set5 x2": 37.6}, "shares": [0.75, 0.25]}
     told = checkpoint.Card("moeisr-tiny", card.config, "Apache-2.0", notes=notes)
     checkpoint.save(tmp_path / "moeisr-tiny.safetensors", model, told)
-    monkeypatch.setattr(restorer, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(packaged, "WEIGHTS", tmp_path)
     assert main(["models", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     cost = as_upscaler(model).multiply_adds((500, 500), (1000, 1000), (0.75, 0.25))["total"] / 1e9

@@ -1,10 +1,8 @@
-"""Shards: what is in them, that they train as the files they were made from, and every refusal."""
+"""Shards: what is in them, and that they train as the files they were made from."""
 
 import hashlib
 import io
 import json
-import multiprocessing
-import pickle
 import subprocess
 import tarfile
 from pathlib import Path
@@ -13,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from packing_files import pixels, put_pairs, put_photos, same, sums
 from pair_files import WRITERS
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from pixperts.cli import main
-from pixperts.data import ArbitraryScale, PhotoSource, load_photos
-from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.image import read_image, write_image
+from pixperts.data import ArbitraryScale, load_photos
+from pixperts.errors import DataError, UsageError
+from pixperts.image import read_image
 from pixperts.packing import PackOptions, pack_pairs, pack_photos, tiles
 from pixperts.pairs import match_folders, packed_tasks, read_packed, read_pair
-from pixperts.pictures import Member, picture_bytes
+from pixperts.pictures import picture_bytes
 from pixperts.published import TASK_SETS, read_task_set
 from pixperts.restoration_data import FilePairs, SyntheticPairs
 from pixperts.shards import read_index, read_shards
@@ -31,43 +29,9 @@ from pixperts.super_resolution_set import SuperResolutionSet
 from pixperts.train_config import TrainConfig
 
 
-def pixels(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
-    random = np.random.default_rng([seed, height, width])
-    return random.integers(0, 256, (height, width, channels), dtype=np.uint8)
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Six photos of all kinds, two of them JPEG, one below 128 pixels and one to be left out."""
-    folder = tmp_path / "photos"
-    (folder / "sub").mkdir(parents=True)
-    write_image(folder / "b.png", pixels(150, 200))
-    write_image(folder / "a.png", pixels(140, 130, 1))
-    write_image(folder / "deep.png", pixels(131, 133).astype(np.uint16) * 257)
-    write_image(folder / "alpha.png", pixels(128, 129, 4))
-    Image.fromarray(pixels(144, 160)).save(folder / "c.jpg", quality=90)
-    turned = Image.Exif()
-    turned[0x112] = 6
-    Image.fromarray(pixels(150, 160)).save(folder / "sub" / "d.jpg", exif=turned)
-    write_image(folder / "small.png", pixels(60, 300))
-    write_image(folder / "out.png", pixels(200, 200))
-    return folder
-
-
-def put_pairs(root: Path, count: int = 3) -> tuple[Path, Path]:
-    for number in range(count):
-        clean = pixels(20 + number, 26, seed=number) // 2 * 2
-        write_image(root / "gt" / f"{number}.png", clean)
-        write_image(root / "lq" / f"{number}.png", clean // 2)
-    return root / "lq", root / "gt"
-
-
-def same(first: Any, second: Any) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def sums(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+    return put_photos(tmp_path / "photos")
 
 
 # ---------------------------------------------------------------- the same training
@@ -251,6 +215,20 @@ def test_tiles_of_pairs_stay_together(tmp_path: Path) -> None:
         assert clean.shape == (3, 12, 12)
 
 
+def test_a_jpeg_that_loses_its_frame_is_not_copied(tmp_path: Path) -> None:
+    """RESIDE's indoor clear pictures are larger than the hazy ones by 10 pixels on each side."""
+    for half, height, width in (("hazy", 30, 40), ("clear", 50, 60)):
+        (tmp_path / half).mkdir()
+        Image.fromarray(pixels(height, width)).save(tmp_path / half / "1.jpg")
+    pairs = match_folders(tmp_path / "hazy", tmp_path / "clear", "haze")
+    pack_pairs(pairs, tmp_path / "pack")
+    (packed,) = read_packed(tmp_path / "pack")
+    assert (packed.clean.name, packed.degraded and packed.degraded.name) == (
+        "000000001.target.png", "000000001.input.jpg",
+    )  # fmt: skip
+    assert same(read_pair(packed), read_pair(pairs[0]))
+
+
 def test_tars_of_others_are_read(tmp_path: Path) -> None:
     """Made by plain tar of files in folders, without any description."""
     for name in ("x/a.png", "x/b.c.png", "y/a.png", "notes.txt"):
@@ -270,268 +248,3 @@ def test_an_archive_among_photos_changes_nothing(photos: Path, tmp_path: Path) -
     for path in photos.glob("*.*g"):
         path.rename(photos / "sub" / path.name)
     assert len(load_photos([photos])) == len(before)
-
-
-# ---------------------------------------------------------------- the cache
-
-
-def test_decoded_photos_are_kept_up_to_the_limit(photos: Path) -> None:
-    source = load_photos([photos], min_side=1, limit=200 * 200 * 3 + 150 * 200 * 3)
-    for _ in range(2):
-        for photo in source:
-            assert photo.dtype == torch.uint8
-            assert source._bytes == sum(kept.numel() for kept in source._kept.values())
-            assert source._bytes <= source.limit
-    assert source[2] is source[2]
-    last = source[-1]
-    for place in range(5):
-        _ = source[place]
-    assert source[-1] is not last
-    assert torch.equal(source[-1], last)
-    none = load_photos([photos], min_side=1, limit=0)
-    assert none[0] is not none[0]
-    with pytest.raises(IndexError):
-        none[8]
-
-
-def test_a_pickled_source_starts_empty(photos: Path) -> None:
-    source = load_photos([photos])
-    first = source[0]
-    again = pickle.loads(pickle.dumps(source))
-    assert isinstance(again, PhotoSource)
-    assert (again._bytes, len(again._kept)) == (0, 0)
-    assert torch.equal(again[0], first)
-
-
-def test_workers_give_the_samples_of_a_single_process(photos: Path, tmp_path: Path) -> None:
-    """After a fork, with photos decoded before it: libvips' threads would hang there."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("this system cannot fork")
-    pack_photos([photos], tmp_path / "pack")
-    data = ArbitraryScale(load_photos([photos, tmp_path / "pack"]), patch=16, queries=9, seed=2)
-    expected = [data[number] for number in range(12)]
-    assert read_image(photos / "b.png").pixels.shape == (150, 200, 3)  # with threads
-    fresh = ArbitraryScale(load_photos([photos, tmp_path / "pack"]), patch=16, queries=9, seed=2)
-    loader = DataLoader(
-        fresh, batch_size=6, sampler=range(12), num_workers=1, multiprocessing_context="fork",
-        timeout=30,
-    )  # fmt: skip
-    found = [row for batch in loader for row in zip(*batch, strict=True)]
-    assert all(same(a, b) for a, b in zip(expected, found, strict=True))
-
-
-def test_a_photo_that_changes_is_refused(photos: Path) -> None:
-    source = load_photos([photos])
-    write_image(photos / "a.png", pixels(200, 130, 1))
-    with pytest.raises(DataError, match=r"a\.png has 130x200 pixels, but had 130x140"):
-        source[0]
-
-
-def test_a_photo_cut_short_is_refused_when_it_is_used(photos: Path) -> None:
-    data = (photos / "b.png").read_bytes()
-    (photos / "b.png").write_bytes(data[: len(data) // 2])
-    source = load_photos([photos])
-    with pytest.raises(ImageError, match=r"b\.png cannot be decoded as PNG"):
-        list(source)
-    (photos / "b.png").write_bytes(b"nothing")
-    with pytest.raises(ImageError, match=r"b\.png holds no JPEG"):
-        load_photos([photos])
-
-
-def test_a_jpeg_that_loses_its_frame_is_not_copied(tmp_path: Path) -> None:
-    """RESIDE's indoor clear pictures are larger than the hazy ones by 10 pixels on each side."""
-    for half, height, width in (("hazy", 30, 40), ("clear", 50, 60)):
-        (tmp_path / half).mkdir()
-        Image.fromarray(pixels(height, width)).save(tmp_path / half / "1.jpg")
-    pairs = match_folders(tmp_path / "hazy", tmp_path / "clear", "haze")
-    pack_pairs(pairs, tmp_path / "pack")
-    (packed,) = read_packed(tmp_path / "pack")
-    assert (packed.clean.name, packed.degraded and packed.degraded.name) == (
-        "000000001.target.png", "000000001.input.jpg",
-    )  # fmt: skip
-    assert same(read_pair(packed), read_pair(pairs[0]))
-
-
-# ---------------------------------------------------------------- refusals
-
-
-def test_an_interrupted_pack_leaves_nothing(photos: Path, tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
-        if done == 4:
-            raise KeyboardInterrupt
-
-    options = PackOptions(shard_size=100_000)  # the first shards are complete by then
-    with pytest.raises(KeyboardInterrupt):
-        pack_photos([photos], tmp_path / "out" / "pack", options, progress=stop)
-    assert list((tmp_path / "out").iterdir()) == []
-
-    def fill_up(done: int, total: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(DataError, match=r"pack could not be written \(No space left on device\)"):
-        pack_photos([photos], tmp_path / "out" / "pack", options, progress=fill_up)
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-def test_a_bad_picture_stops_the_pack_or_is_left_out(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = (photos / "c.jpg").read_bytes()
-    (photos / "c.jpg").write_bytes(data[: len(data) // 2])
-    out = tmp_path / "new" / "pack"
-    assert main(["pack", str(photos), "-o", str(out)]) == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert "c.jpg cannot be decoded as JPEG" in lines[0]
-    assert not out.exists()
-    assert list(out.parent.iterdir()) == []  # nothing hidden either
-    assert main(["pack", str(photos), "-o", str(out), "--skip-bad"]) == 0
-    err = capsys.readouterr().err
-    assert "left out: " in err
-    assert "7 samples of photos" in err
-    assert "1 left out" in err
-    assert len(load_photos([out], min_side=1)) == 7
-
-
-def test_unpaired_files_stop_the_pack_or_are_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lq, gt = put_pairs(tmp_path)
-    (gt / "1.png").unlink()
-    arguments = ["pack", "--input", str(lq), "--target", str(gt), "-o", str(tmp_path / "pack")]
-    assert main(arguments) == 1
-    assert "1.png" in capsys.readouterr().err
-    assert main([*arguments, "--skip-bad"]) == 0
-    assert "1.png was left out: no clean partner" in capsys.readouterr().err
-    assert len(read_packed(tmp_path / "pack")) == 2
-
-
-def test_a_full_folder_is_refused(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    pack_photos([photos], tmp_path / "empty")
-    before = sums(tmp_path / "empty")
-    with pytest.raises(UsageError, match="holds something already"):
-        pack_photos([photos], tmp_path / "empty")
-    assert sums(tmp_path / "empty") == before
-    with pytest.raises(DataError, match="no picture to pack"):
-        pack_photos([photos], tmp_path / "none", exclude=[p.name for p in photos.rglob("*")])
-    assert not (tmp_path / "none").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["IN", "--format", "gif"], "--format is 'gif'"),
-        (["IN", "--crop", "8", "--overlap", "8"], "--overlap is 8, but must be less than --crop"),
-        (["IN", "--overlap", "8"], "must be less than --crop"),
-        (["IN", "--shard-size", "many"], "no amount of memory"),
-        (["IN", "--input", "a", "--target", "b"], "Give one of"),
-        (["--input", "a"], "Give one of"),
-        ([], "Give one of"),
-        (["--published", "aio9", "--layout", "rain=a"], "no published set 'aio9'"),
-        (["--published", "aio3", "--layout", "rain"], "must be NAME=DIR"),
-        (["--published", "aio3", "--layout", "rain=a"], "needs --layout haze=DIR"),
-        (["IN", "--layout", "rain=a"], "--layout belongs to --published"),
-    ],
-)
-def test_wrong_arguments_are_named(
-    photos: Path,
-    tmp_path: Path,
-    arguments: list[str],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    given = [str(photos) if a == "IN" else a for a in arguments]
-    assert main(["pack", *given, "-o", str(tmp_path / "out")]) == 2
-    assert message in capsys.readouterr().err
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
-
-
-def damaged(pack: Path, how: str) -> None:
-    first, *_, last = sorted(pack.glob("*.tar"))
-    data = bytearray(first.read_bytes())
-    match how:
-        case "missing":
-            last.unlink()
-        case "extra":
-            (pack / "other.tar").write_bytes(data)
-        case "index":
-            (pack / "index.json").write_text('{"format": "pixperts shards 1"}')
-        case "picture":
-            write_image(pack / "loose.png", pixels(9, 9))
-        case "gzip":
-            (pack / "index.json").unlink()
-            first.write_bytes(b"\x1f\x8b" + bytes(2000))
-        case "short":
-            (pack / "index.json").unlink()
-            first.write_bytes(data[: len(data) // 2])
-        case "end":
-            (pack / "index.json").unlink()
-            first.write_bytes(data[:-10240])
-        case "header":
-            (pack / "index.json").unlink()
-            data[1024:1100] = bytes(range(76))
-            first.write_bytes(data)
-        case "cut":
-            first.write_bytes(data[:-512])
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("missing", r"lacks the shard photos-00000\d\.tar"),
-        ("extra", r"holds other\.tar, which its index\.json does not list"),
-        ("index", r"index\.json cannot be read"),
-        ("picture", r"holds shards and pictures such as loose\.png"),
-        ("gzip", r"photos-000000\.tar cannot be read as a plain tar"),
-        ("short", r"photos-000000\.tar (cannot be read as a plain tar|is damaged)"),
-        ("end", r"photos-000000\.tar (is damaged|cannot be read)"),
-        ("header", r"photos-000000\.tar is damaged or cut short"),
-        ("cut", r"photos-000000\.tar has \d+ bytes, but \d+ in index\.json"),
-    ],
-)
-def test_damaged_packs_are_named(photos: Path, tmp_path: Path, how: str, message: str) -> None:
-    pack = tmp_path / "pack"
-    pack_photos([photos], pack, PackOptions(shard_size=100_000))
-    damaged(pack, how)
-    with pytest.raises(DataError, match=message):
-        load_photos([pack])
-
-
-def put_tar(path: Path, **members: bytes) -> Path:
-    with tarfile.open(path, "w") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(name.replace("_", "."))
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return path
-
-
-def test_samples_that_make_no_sense_are_named(tmp_path: Path) -> None:
-    data = io.BytesIO()
-    Image.fromarray(pixels(8, 8)).save(data, "png")
-    png = data.getvalue()
-    cases: list[tuple[dict[str, bytes], str]] = [
-        ({"a_input_png": png}, "no clean partner"),
-        ({"a_target_png": png}, "no degraded version and no task"),
-        ({"a_png": png, "a_jpg": png}, "a key has one picture"),
-        ({"a_seg_png": png}, "belongs to no sample"),
-        ({"a_png": png, "a_json": b"{"}, "no valid JSON"),
-        ({"a_png": png, "b_input_png": png, "b_target_png": png}, "photos and pairs at once"),
-        ({"a_txt": b"x"}, "holds no picture"),
-    ]
-    for members, message in cases:
-        with pytest.raises(DataError, match=message):
-            load_photos([put_tar(tmp_path / "x.tar", **members)])
-    pairs = put_tar(tmp_path / "p.tar", a_input_png=png, a_target_png=png)
-    with pytest.raises(DataError, match="holds pairs, not photos"):
-        load_photos([pairs])
-    assert [pair.task for pair in read_packed(pairs)] == ["pair"]
-    with pytest.raises(DataError, match="holds photos, not pairs"):
-        read_packed(put_tar(tmp_path / "q.tar", a_png=png))
-    with pytest.raises(DataError, match="no folder of shards of pairs"):
-        read_packed(tmp_path / "absent")
-    with pytest.raises(ImageError, match=r"x\.tar:a\.png holds no JPEG"):
-        load_photos([put_tar(tmp_path / "x.tar", a_png=b"not a picture")])
-    with pytest.raises(ImageError, match="is cut short"):
-        Member(pairs, "a", 0, 10**6).read()

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import results_measure
 import results_page
 import results_pictures
+import results_text
 import scatter
 from results import assemble
 from results_measure import FirstPictures, Part
@@ -38,7 +39,7 @@ def dots(svg: ElementTree.Element) -> list[tuple[float, float]]:
     return [(x, y) for x, y in found if y != 15]
 
 
-@pytest.mark.parametrize("module", [scatter, results_measure, results_page, results_pictures])
+@pytest.mark.parametrize("module", [scatter, results_measure, results_text, results_pictures])
 def test_examples_of_docstrings(module: Any) -> None:
     names = module.__dict__ | {"torch": torch}
     done = doctest.testmod(module, extraglobs=names)

@@ -1,4 +1,4 @@
-"""Small models and pictures that several test files share."""
+"""Small models, their restorers and pictures that several test files share."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts.models import MoEISR, MoEISRConfig
+from pixperts import checkpoint
+from pixperts.models import MoEISR, MoEISRConfig, Network
+from pixperts.restorer import Restorer
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -52,3 +54,11 @@ def experts_of(model: MoEISR, lr: Tensor, size: tuple[int, int], **options: Any)
     with torch.inference_mode():
         experts: Tensor = model(lr, size, **options).routings[0].experts
     return experts
+
+
+def restorer(model: Network, **options: Any) -> Restorer:
+    return Restorer(model, checkpoint.Card("mine", {}), device="cpu", **options)
+
+
+def same(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:
+    torch.testing.assert_close(a, b, atol=tolerance, rtol=0)

@@ -1,9 +1,14 @@
 """Short runs of both families on synthetic photos, for the tests of the engine."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from pixperts import checkpoint
@@ -58,6 +63,8 @@ COMMON: dict[str, Any] = {
     "check_every": 3,
 }
 
+families = pytest.mark.parametrize("family", list(RUNS))
+
 
 def make_photos(folder: Path) -> Path:
     """Three photos of waves, 128 pixels a side."""
@@ -76,6 +83,38 @@ def values_of(family: str, photos: Path, **changes: Any) -> dict[str, Any]:
 def config_of(family: str, photos: Path, **changes: Any) -> TrainConfig:
     """A run as its configuration."""
     return TrainConfig.from_dict(values_of(family, photos, **changes), family)
+
+
+def train(config: TrainConfig, folder: Path, **options: Any) -> Path:
+    from pixperts.training import train as run
+
+    return run(config, folder, **options)
+
+
+def begun(values: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
+    """A run in a process group of its own, from the moment that it has a checkpoint."""
+    import yaml
+
+    path = folder.with_suffix(".yaml")
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "pixperts", "train", str(path), "-o", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    until = time.monotonic() + 120
+    while not (folder / "last.ckpt").exists():
+        assert child.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return child
+
+
+def step_of(path: Path) -> int:
+    return int(torch.load(path, weights_only=True)["global_step"])
 
 
 def weights_in(folder: Path) -> dict[str, torch.Tensor]:

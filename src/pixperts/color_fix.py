@@ -61,6 +61,29 @@ def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Ten
     return result + low_pass(difference)
 
 
+def match_picture(result: Tensor, source: Tensor, kind: ColorFix) -> Tensor:
+    """`match_low_frequencies` of a picture of any channels, alpha left alone.
+
+    Args:
+        result: `(B, C, H', W')` in [0, 1]; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        source: `(B, C, H, W)` like it.
+        kind: "none" returns `result`.
+
+    Returns:
+        A tensor like `result`, its colours clamped to [0, 1].
+
+    Raises:
+        UsageError: another kind.
+    """
+    if kind == "none":
+        return result
+    colours = 1 if source.shape[1] < 3 else 3
+    fixed = match_low_frequencies(
+        result[:, :colours].expand(-1, 3, -1, -1), source[:, :colours].expand(-1, 3, -1, -1), kind
+    )
+    return torch.cat([fixed[:, :colours].clamp(0, 1), result[:, colours:]], dim=1)
+
+
 def matched_bands(
     result: Rows,
     source: Rows,

@@ -4,7 +4,6 @@ The command line, Python callers and the evaluation all come through `Restorer`;
 device and the tiles, turns pixels into tensors and back, and runs the network without gradients.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,16 @@ import torch
 from torch import Tensor
 
 from pixperts import checkpoint
-from pixperts.color_fix import ColorFix, match_low_frequencies
+from pixperts.color_fix import ColorFix, match_picture
 from pixperts.defaults import DEFAULT_MODEL as DEFAULT_MODEL
 from pixperts.enlarging import Enlarging
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import UsageError
 from pixperts.kinds import to_tensor
 from pixperts.memory import keep_freed_memory, resident_memory
 from pixperts.models import MoCEIR, MoEISR, Network, as_repairer, as_upscaler
+from pixperts.packaged import WEIGHTS as WEIGHTS
+from pixperts.packaged import packaged_models as packaged_models
+from pixperts.packaged import weights_file
 from pixperts.rasters import ArrayCanvas, ArraySource, Canvas, Source
 from pixperts.repairing import LEAST, Repairing
 from pixperts.routing import Routing, Tally
@@ -27,13 +29,7 @@ from pixperts.running import Runner, choose_device
 from pixperts.sizes import SizeRequest, available_memory, check_memory
 from pixperts.tiling import Tile
 
-WEIGHTS = Path(__file__).parent / "weights"
 Progress = Callable[[float], None]
-
-
-def packaged_models() -> dict[str, Path]:
-    """Names and files of the trained models that ship inside the package."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
 def load(
@@ -60,19 +56,7 @@ def load(
         UsageError: for a device that this machine lacks, or a tile, memory or precision that
             cannot be.
     """
-    text, packaged = str(name_or_path), packaged_models()
-    path = packaged.get(text, Path(name_or_path))
-    if text not in packaged and not path.suffix and not os.path.exists(path):
-        raise ModelError(
-            f"unknown model {text!r}: packaged are {', '.join(packaged) or 'none'}; "
-            "a weights file is given by its path."
-        )
-    if path.suffix.lower() in {".pth", ".pt", ".ckpt"}:
-        raise ModelError(
-            f"{path}: published PyTorch weights are used after 'pixperts convert {path} "
-            f"{path.stem}.safetensors'."
-        )
-    model, card = checkpoint.load(path)
+    model, card = checkpoint.load(weights_file(name_or_path))
     return Restorer(
         model, card, device=device, tile=tile, max_memory=max_memory, precision=precision
     )
@@ -205,7 +189,7 @@ class Restorer:
             ArraySource(pixels), canvas, (new_width, new_height),
             budget=budget, progress=progress, listener=note,
         )  # fmt: skip
-        result = self._matched(canvas.image, pixels, color_fix)
+        result = match_picture(canvas.image, pixels, color_fix)
         routed = len(self.upscaler.experts) > 1
         return restore_kind(result), Routing(experts, self.upscaler.costs) if routed else None
 
@@ -290,7 +274,7 @@ class Restorer:
         routings = self.restore_rows(
             ArraySource(pixels), canvas, strength=strength, progress=progress
         )
-        return restore_kind(self._matched(canvas.image, pixels, color_fix)), routings
+        return restore_kind(match_picture(canvas.image, pixels, color_fix)), routings
 
     def restore_rows(
         self,
@@ -331,18 +315,6 @@ class Restorer:
             return 0.5 * float(torch.cuda.mem_get_info(self.device)[0])
         free = available_memory()
         return 0.5 * free if free is not None else 4e9
-
-    def _matched(self, image: Tensor, pixels: Tensor, color_fix: ColorFix) -> Tensor:
-        """The result with the input's low frequencies, alpha left alone."""
-        if color_fix == "none":
-            return image
-        colours = 1 if pixels.shape[1] < 3 else 3
-        fixed = match_low_frequencies(
-            image[:, :colours].expand(-1, 3, -1, -1),
-            pixels[:, :colours].expand(-1, 3, -1, -1),
-            color_fix,
-        )
-        return torch.cat([fixed[:, :colours].clamp(0, 1), image[:, colours:]], dim=1)
 
     def multiply_adds(
         self,

@@ -10,18 +10,18 @@ experts of a pool share the embedding (LIIF's first layer, LTE's texture estimat
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.models.config import ENCODERS, MoEISRConfig, build_encoder
-from pixperts.models.edsr import ResidualBlock
-from pixperts.models.implicit import EMBEDDINGS, Embedding, Expert, Tables, rows_of
+from pixperts.models.config import ENCODERS, MoEISRConfig
+from pixperts.models.implicit import rows_of
 from pixperts.models.mapper import Mapper
 from pixperts.models.moeisr_costs import multiply_adds_of_parts
+from pixperts.models.moeisr_pool import ExpertPool
 from pixperts.models.queries import (
     Axis,
     Queries,
@@ -44,7 +44,7 @@ class Output(NamedTuple):
     routings: tuple[Routing, ...]
 
 
-class MoEISR(nn.Module):
+class MoEISR(ExpertPool):
     """Arbitrary-scale super-resolution with one or more implicit experts.
 
     Example:
@@ -57,60 +57,12 @@ class MoEISR(nn.Module):
     """
 
     def __init__(self, config: MoEISRConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.max_pixels = config.max_pixels
-        self.encoder = build_encoder(config)
-        channels = self.encoder.out_channels
-        self.embedding = EMBEDDINGS[config.decoder](channels, config.width)
-        # A neck adapts the features for all experts but the deepest, at LR resolution, where it is
-        # cheap; without one all experts share the embedding.
-        self.neck: nn.Sequential | None = None
-        self.light_embedding: Embedding | None = None
-        if config.neck:
-            self.neck = nn.Sequential(*[ResidualBlock(channels) for _ in range(config.neck)])
-            self.light_embedding = EMBEDDINGS[config.decoder](channels, config.light_width)
-        pool = []
-        for number, (width, depth) in enumerate(zip(config.widths, config.depths, strict=True)):
-            embedding = self._embedding_of(number)
-            pool.append(Expert(embedding.width, width, depth))
-        self.experts = nn.ModuleList(pool)
         self.mapper: Mapper | None = None
-        if len(pool) > 1:
-            self.mapper = Mapper(channels, config.mapper_width, config.mapper_layers, len(pool))
-        self._adds = tuple(  # multiply-adds of an output pixel by each expert
-            config.neighbours_of(number)
-            * (
-                expert.multiply_adds_per_query()
-                + self._embedding_of(number).multiply_adds_per_query()
-            )
-            for number, expert in enumerate(pool)
-        )
-        self.costs = tuple(adds / max(self._adds) for adds in self._adds)
-
-    @property
-    def pool(self) -> list[Expert]:
-        """The experts, cheapest first."""
-        return [cast(Expert, expert) for expert in self.experts]
-
-    def _is_light(self, number: int) -> bool:
-        """Whether an expert works on the neck's features."""
-        return self.config.neck > 0 and number < len(self.config.depths) - 1
-
-    def _embedding_of(self, number: int) -> Embedding:
-        light = self.light_embedding if self._is_light(number) else None
-        return self.embedding if light is None else light
-
-    def _tables(self, streams: tuple[Tensor, ...], cell: Tensor) -> tuple[Tables, ...]:
-        """The embeddings' LR tables of padded features, one a stream."""
-        tables: tuple[Tables, ...] = (self.embedding.tables(streams[0], cell),)
-        if self.light_embedding is not None:
-            tables += (self.light_embedding.tables(streams[1], cell),)
-        return tables
-
-    def _streams(self, features: Tensor) -> tuple[Tensor, ...]:
-        """The encoder's features, and the neck's where there is one."""
-        return (features,) if self.neck is None else (features, self.neck(features))
+        if len(self.experts) > 1:
+            layers, count = config.mapper_layers, len(self.experts)
+            self.mapper = Mapper(self.encoder.out_channels, config.mapper_width, layers, count)
 
     def forward(
         self,
@@ -321,20 +273,6 @@ class MoEISR(nn.Module):
                 )
             out.copy_(self._to_unit_range(out, source, queries))
         return flat.view(batch, pixels_y, pixels_x, 3)
-
-    def _runner(
-        self, number: int, tables: tuple[Tables, ...], queries: Queries
-    ) -> Callable[[Tensor | None], Tensor]:
-        embedding, table = self._embedding_of(number), tables[self._is_light(number)]
-        neighbours = self.config.neighbours_of(number)
-
-        def run(items: Tensor | None) -> Tensor:
-            mine = queries if items is None else queries.take(items)
-            mine = mine.nearest() if neighbours == 1 else mine
-            colour: Tensor = self.pool[number](embedding(table, mine), mine.weight)
-            return colour
-
-        return run
 
     def multiply_adds(
         self,
