@@ -12,7 +12,7 @@ a run that was stopped goes on, seed by seed, and the table holds what is there.
 
 The table gives each variant's difference from the base of the same seed, mean over seeds. The
 noise is the standard deviation of such differences between seeds, pooled over all variants; a
-difference is marked where it is more than twice that of its mean. Small networks and few steps: it
+difference is marked where it is more than twice that of its mean; after one seed none is. Small networks and few steps: it
 says what helps early, not what helps in the end.
 """
 
@@ -164,10 +164,10 @@ def table(part: Part, names: Sequence[str], seeds: int, columns: Mapping[str, An
         cells = []
         for column, values in by_column.items():
             mean = sum(values) / count
-            sure = abs(mean) > 2 * noise[column] / math.sqrt(count)
+            sure = degrees > 0 and abs(mean) > 2 * noise[column] / math.sqrt(count)
             cells.append(f"**{mean:+.3f}**" if sure else f"{mean:+.3f}")
         lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
-    spread = [f"{value:.3f}" for value in noise.values()]
+    spread = [f"{value:.3f}" if degrees else "unknown" for value in noise.values()]
     lines.append(f"| noise of one difference | | {' | '.join(spread)} |")
     return "\n".join(lines)
 

@@ -77,3 +77,10 @@ def test_the_table_compares_runs_of_one_seed(tmp_path: Path) -> None:
         "| late | 1 | +0.000 |",
         "| noise of one difference | | 0.112 |",
     ]
+
+
+def test_after_one_seed_no_difference_is_marked(tmp_path: Path) -> None:
+    part = Part(tmp_path / "p.json", {})
+    part.rows = {"base, seed 0": {"dB": 30.0}, "good, seed 0": {"dB": 33.0}}
+    lines = table(part, ["base", "good"], 2, {"dB": lambda row: row["dB"]}).splitlines()
+    assert lines[3:] == ["| good | 1 | +3.000 |", "| noise of one difference | | unknown |"]
