@@ -12,8 +12,8 @@ a run that was stopped goes on, seed by seed, and the table holds what is there.
 
 The table gives each variant's difference from the base of the same seed, mean over seeds. The
 noise is the standard deviation of such differences between seeds, pooled over all variants; a
-difference is marked where it is more than twice that of its mean; after one seed none is. Small networks and few steps: it
-says what helps early, not what helps in the end.
+difference is marked where it is more than twice that of its mean; after one seed none is. Small
+networks and few steps: it says what helps early, not what helps in the end.
 """
 
 import argparse

@@ -49,7 +49,7 @@ def motion_blur(image: Tensor, *, length: float, angle: float, gamma: float = 1.
     check_number("length", length, 1, 101)
     check_number("angle", angle, -math.inf, math.inf)
     check_number("gamma", gamma, 1, 3)
-    blurred = _filter(clean**gamma, _line_kernel(length, angle))
+    blurred = _filter(clean**gamma, line_kernel(length, angle))
     return to_tensor(blurred ** (1 / gamma), image)
 
 
@@ -132,7 +132,8 @@ def capsule(rows: Array, columns: Array, half_length: Array, radius: Array, angl
     return radius - np.sqrt(beyond * beyond + across * across)
 
 
-def _line_kernel(length: float, angle: float) -> Array:
+def line_kernel(length: float, angle: float) -> Array:
+    """The weights of `motion_blur`: square, of odd side and sum 1, even about its centre."""
     half = (length - 1) / 2
     reach = math.ceil(half)
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)

@@ -40,7 +40,8 @@ class Task(L.LightningModule):
             if not any(name.startswith(prefix) for name in names):
                 raise UsageError(f"frozen names {prefix!r}, but no parameter begins like that.")
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(not name.startswith(tuple(config.frozen) or ("\0",)))
+            if name.startswith(tuple(config.frozen) or ("\0",)):
+                parameter.requires_grad_(False)
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         if not self._trained:
             raise UsageError("frozen names every parameter, so there is nothing to train.")

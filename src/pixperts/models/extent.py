@@ -7,6 +7,7 @@ from pixperts.errors import ModelError
 from pixperts.models.config import ENCODERS, MoEISRConfig
 from pixperts.models.edsr import EDSRConfig
 from pixperts.models.moce_config import LEVELS, MoCEIRConfig
+from pixperts.models.motion import MOTION_WEIGHTS
 from pixperts.models.rdn import RDNConfig
 from pixperts.models.swinir import SwinIRConfig
 
@@ -76,7 +77,7 @@ def _moce_ir(config: MoCEIRConfig) -> Extent:
         # Down, up, and the merging of both.
         weights += 9 * channels * (channels // 2) + 9 * 2 * channels * 4 * channels
         weights += 2 * channels**2
-    return Extent(weights, layers)
+    return Extent(weights + (MOTION_WEIGHTS if config.motion else 0), layers)
 
 
 def _moeisr(config: MoEISRConfig) -> Extent:

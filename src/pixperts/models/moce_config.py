@@ -32,6 +32,7 @@ class MoCEIRConfig:
     expert_depth: int = 1  # layers of each expert
     top_k: int = 1  # experts a picture in each decoder block
     router_noise: float = 0.25  # standard deviation of the noise on the logits, in training
+    motion: bool = False  # look for straight motion blur first and undo it, see `motion`; ours
     fourier: str = "fft"  # fft, or matrix: the same by matrix products only, for exports
 
     def __post_init__(self) -> None:
@@ -67,6 +68,8 @@ class MoCEIRConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not bottom <= value <= top:
                 raise ModelError(f"{name} is {value!r}, but must lie in {bottom:g}..{top:g}.")
+        if not isinstance(self.motion, bool):
+            raise ModelError(f"motion is {self.motion!r}, but must be true or false.")
         if self.fourier not in FOURIER_FORMS:
             raise ModelError(f"fourier is {self.fourier!r}, but must be one of {FOURIER_FORMS}.")
 

@@ -34,6 +34,7 @@ from pixperts.models.moce_decoder import DecoderBlock, DecoderStage
 from pixperts.models.moce_inputs import HighFrequencyEmbedding, PatchEmbedding, pad_to_multiple
 from pixperts.models.moce_losses import auxiliary_loss
 from pixperts.models.moeisr import Output
+from pixperts.models.motion import STRIDE, MotionStage
 from pixperts.models.statistics import Census, Statistics
 from pixperts.models.windows import Window
 from pixperts.routing import Routing
@@ -56,6 +57,7 @@ class MoCEIR(nn.Module):
     def __init__(self, config: MoCEIRConfig) -> None:
         super().__init__()
         self.config = config
+        self.motion = MotionStage() if config.motion else None
         self.patch_embed = PatchEmbedding(config.dim)
         levels = range(LEVELS - 1)
         self.enc = nn.ModuleList(
@@ -163,7 +165,7 @@ class MoCEIR(nn.Module):
             for level in reversed(range(LEVELS - 1))
             for _ in range(self.config.decoder_blocks[level])
         ]
-        grid: int = self.size_multiple
+        grid: int = self.size_multiple if self.motion is None else STRIDE
         for level, routing in zip(levels, routings, strict=True):
             for expert in routing.experts.unique().tolist():
                 window = self.config.windows[int(expert)] << level
@@ -183,6 +185,8 @@ class MoCEIR(nn.Module):
         batch, _, height, width = image.shape
         pins = self._check_pinned(pinned, batch)
         noises = self._noise(noise, image)
+        if self.motion is not None:
+            image, _ = self.motion(image, census)
         padded = pad_to_multiple(image.to(self.output.weight.dtype), self.size_multiple)
         x = self.patch_embed(channels_last(padded))
         skips = []
@@ -276,6 +280,8 @@ class MoCEIR(nn.Module):
         pixels = float(-(-size[0] // multiple) * -(-size[1] // multiple)) * multiple**2
         parts = dict.fromkeys(("encoder", "latent", "decoder", "experts", "refinement"), 0.0)
         parts["encoder"] = multiply_adds_per_pixel(self.patch_embed) * pixels
+        if self.motion is not None:
+            parts["encoder"] += self.motion.multiply_adds(size)
         for level, stage in enumerate(self.enc):
             parts["encoder"] += multiply_adds_per_pixel(stage) * pixels / 4**level
         parts["latent"] = multiply_adds_per_pixel(self.latent) * pixels / 4 ** (LEVELS - 1)

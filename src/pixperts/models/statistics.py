@@ -93,6 +93,11 @@ class Census:
         """Whether anything is to be counted."""
         return self._counts
 
+    @property
+    def window(self) -> Window | None:
+        """Where to count, in pixels of the picture at hand; None = everywhere."""
+        return self._inner
+
     def inner(self, x: Tensor, top: int = 0, height: int | None = None) -> Tensor:
         """The part of a map (B, C, h, w) in which to count.
 
