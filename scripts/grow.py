@@ -17,7 +17,7 @@ from torch import nn
 from pixperts import checkpoint
 from pixperts.models import MoCEIR
 from pixperts.models.moce_blocks import EncoderBlock
-from pixperts.restorer import packaged_models
+from pixperts.packaged import weights_file
 
 
 def main(
@@ -27,12 +27,15 @@ def main(
     refinement_blocks: Annotated[int, typer.Option()],
 ) -> None:
     """Write the grown weights and their card."""
-    small, card = checkpoint.load(packaged_models().get(weights, Path(weights)))
+    small, card = checkpoint.load(weights_file(weights))
     if not isinstance(small, MoCEIR):
-        raise typer.BadParameter(f"{weights} holds no MoCE-IR.")
+        raise typer.BadParameter(f"{weights} holds no MoCE-IR: name weights that repair.")
     before = small.config
     if latent_blocks < before.latent_blocks or refinement_blocks < before.refinement_blocks:
-        raise typer.BadParameter(f"{weights} has more blocks already.")
+        raise typer.BadParameter(
+            f"{weights} has {before.latent_blocks} latent and {before.refinement_blocks} "
+            "refinement blocks already: ask for as many or more."
+        )
     torch.manual_seed(0)
     large = MoCEIR(
         replace(before, latent_blocks=latent_blocks, refinement_blocks=refinement_blocks)

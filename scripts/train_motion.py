@@ -23,8 +23,8 @@ from pixperts.data import load_photos
 from pixperts.degradations import TASKS, degrade, draw_parameters, gaussian_noise, jpeg
 from pixperts.models import MoCEIR
 from pixperts.models.motion import LONGEST, TOLD, MotionStage, cepstrum, cepstrum_sums
+from pixperts.packaged import weights_file
 from pixperts.restoration_data import CLEAN, cut_and_turn, degraded_or_clean
-from pixperts.restorer import packaged_models
 
 SIDE = 384  # of the training patches, at most
 NARROW = 0.7  # standard deviation, in pixels, of what counts as the right vector
@@ -131,9 +131,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--checked", type=int, default=41, help="validation photos")
     args = parser.parse_args()
-    source, card = checkpoint.load(packaged_models().get(args.weights, Path(args.weights)))
+    source, card = checkpoint.load(weights_file(args.weights))
     if not isinstance(source, MoCEIR):
-        parser.error(f"{args.weights} holds no MoCE-IR.")
+        parser.error(f"{args.weights} holds no MoCE-IR: name weights that repair.")
     torch.manual_seed(0)
     random = np.random.Generator(np.random.PCG64(0))
     photos = load_photos(args.photos, min_side=256)

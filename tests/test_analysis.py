@@ -203,7 +203,6 @@ GOOD: dict[str, Any] = {
         GOOD | {"projection": [[1.0, 0.0], [0.0, float("inf")]]},
         GOOD | {"projection": [[1.0, 0.0], [0.0, None]]},
         GOOD | {"projection": {"a": 1}},
-        {"tasks": ["a"], "means": [[0.0, 1.0]], "precision": [[1.0, 0.0], [0.0, 1.0]]},
     ],
 )
 def test_damaged_notes_are_refused(notes: Any) -> None:
@@ -212,6 +211,18 @@ def test_damaged_notes_are_refused(notes: Any) -> None:
         ModelError, match=r"^the routing signatures of these weights are damaged\.$"
     ):
         Signatures.from_notes(notes)
+
+
+def test_signatures_of_an_earlier_version_count_as_none() -> None:
+    """They were log-probabilities with a covariance; a repair must not fail for them."""
+    before = {"tasks": ["a"], "means": [[0.0, 1.0]], "precision": [[1.0, 0.0], [0.0, 1.0]]}
+    found = analyse(repairer({"signatures": before}), np.zeros((8, 8, 3), np.uint8))
+    assert (found.task, found.tasks) == (None, ())
+
+
+def test_three_photos_of_a_task_cannot_be_checked() -> None:
+    with pytest.raises(UsageError, match="at least four photos"):
+        fit_and_check({"a": np.zeros((4, 2)), "b": np.zeros((3, 2))})
 
 
 def test_signatures_of_another_model_are_refused() -> None:

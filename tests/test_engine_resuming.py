@@ -19,6 +19,7 @@ from training_runs import (
     values_of,
 )
 
+from pixperts import checkpoint, create_model
 from pixperts.errors import ModelError, UsageError
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
@@ -184,3 +185,16 @@ def test_what_does_not_change_a_step_may_change(photos: Path, tmp_path: Path) ->
     more = {"check_every": 2, "validation": str(photos), "workers": 1, "licence": "other"}
     train(config_of("repair", photos, **halving, **more), tmp_path / "run", resume=True)
     assert difference(tmp_path / "whole", tmp_path / "run") == 0
+
+
+def test_a_teacher_may_have_moved_but_not_appeared(photos: Path, tmp_path: Path) -> None:
+    for place in (tmp_path / "here.safetensors", tmp_path / "there.safetensors"):
+        torch.manual_seed(1)
+        options = config_of("enlarging", photos).model_options
+        model = create_model("moeisr-tiny", **options)
+        checkpoint.save(place, model, checkpoint.Card(name="moeisr-tiny", config={}))
+    here, there = (str(tmp_path / f"{name}.safetensors") for name in ("here", "there"))
+    train(config_of("enlarging", photos, teacher=here), tmp_path / "run", max_steps=1)
+    train(config_of("enlarging", photos, teacher=there), tmp_path / "run", max_steps=2, resume=True)
+    with pytest.raises(UsageError, match="the run was started with teacher"):
+        train(config_of("enlarging", photos), tmp_path / "run", resume=True)

@@ -229,7 +229,11 @@ def test_weights_without_a_checkpoint_are_not_written_over(photos: Path, tmp_pat
         ({"balance_target": [1.0]}, UsageError, "balance_target"),
         ({"teacher": "moce-ir-tiny"}, UsageError, "moce-ir-tiny"),
         ({"teacher": "absent.safetensors"}, ModelError, "absent.safetensors"),
+        ({"teacher": "no-such-model"}, ModelError, "unknown model 'no-such-model': packaged are"),
+        ({"teacher": "a.pth"}, ModelError, "pixperts convert a.pth"),
+        ({"init": "a.pth"}, ModelError, "pixperts convert a.pth"),
         ({"teacher_weight": 2}, UsageError, "teacher_weight"),
+        ({"teacher_weight": 0.9}, UsageError, "teacher_weight is 0.9, but there is no teacher"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -66,7 +65,8 @@ class Analysis:
         every = model.multiply_adds(size, every=True)["total"]
         stored = restorer.card.notes.get("signatures")
         tasks: tuple[tuple[str, float], ...] = ()
-        if stored is not None:
+        # Weights of an earlier version hold signatures of another kind: they count as none.
+        if stored is not None and not (isinstance(stored, dict) and "precision" in stored):
             known, own = Signatures.from_notes(stored), signature(routings)
             if len(known.projection) != len(own):
                 raise ModelError("the routing signatures of these weights fit another model.")
@@ -110,7 +110,8 @@ class Analysis:
 class Signatures:
     """Each task's mean signature, in the directions in which tasks differ.
 
-    Along them signatures of one task spread by 1 each way, whatever the direction.
+    Along them signatures of one task spread by 1 each way, whatever the direction; by the root of
+    the factor once they are `sharpened`.
     """
 
     tasks: tuple[str, ...]
@@ -245,7 +246,12 @@ def fit_and_check(features: dict[str, Array]) -> tuple[Signatures, dict[str, flo
 
     Probabilities are made as sharp as suits the other half best: signatures fitted to few photos in
     many dimensions promise too much.
+
+    Raises:
+        UsageError: for fewer than four photos of a task.
     """
+    if any(len(rows) < 4 for rows in features.values()):
+        raise UsageError("routing signatures are measured on at least four photos.")
     right = dict.fromkeys(features, 0)
     likelihoods = np.zeros(len(_SHARPNESS))
     for held in (0, 1):
@@ -264,4 +270,5 @@ def fit_and_check(features: dict[str, Array]) -> tuple[Signatures, dict[str, flo
 def _row(values: Tensor | None) -> list[float]:
     if values is None:
         raise ModelError("a routing without probabilities, gates and means cannot be analysed.")
-    return torch.as_tensor(values[0], dtype=torch.float64).tolist()
+    numbers: list[float] = values[0].cpu().double().tolist()  # not every device has float64
+    return numbers

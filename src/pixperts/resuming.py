@@ -57,6 +57,8 @@ def fitting(path: Path, config: TrainConfig) -> str:
     free = set(_FREE)
     if config.halve_at or config.cosine_steps is not None:
         free.add("max_steps")
+    if now.get("teacher") and was.get("teacher"):  # as with photos: its file may lie elsewhere now
+        free.add("teacher")
     for key in sorted(now.keys() | was.keys()):
         if key not in free and now.get(key) != was.get(key):
             raise UsageError(

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from pixperts import checkpoint, parallel
 from pixperts.errors import UsageError
 from pixperts.models import Network, create_model
-from pixperts.restorer import packaged_models
+from pixperts.packaged import weights_file
 from pixperts.train_config import TrainConfig
 
 
@@ -33,8 +33,7 @@ class Task(L.LightningModule):
         self.layout = layout or parallel.Layout(config.batch, config.accumulate)
         self.model: Network = create_model(config.model, **config.model_options)
         if config.init is not None:
-            start = packaged_models().get(config.init, Path(config.init))
-            self.taken = start_from(self.model, start)
+            self.taken = start_from(self.model, weights_file(config.init))
         names = [name for name, _ in self.model.named_parameters()]
         for prefix in config.frozen:
             if not any(name.startswith(prefix) for name in names):

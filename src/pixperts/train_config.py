@@ -173,6 +173,11 @@ class UpscalingConfig(TrainConfig):
         )  # fmt: skip
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
+        if self.teacher is None and self.teacher_weight != UpscalingConfig.teacher_weight:
+            raise UsageError(
+                f"teacher_weight is {self.teacher_weight}, but there is no teacher: name one, or "
+                "leave teacher_weight out."
+            )
 
 
 @dataclass(frozen=True)

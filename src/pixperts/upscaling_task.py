@@ -21,8 +21,8 @@ from pixperts.losses import (
 )
 from pixperts.metrics import psnr
 from pixperts.models import MoEISR
+from pixperts.packaged import weights_file
 from pixperts.parallel import Layout, averaged, processes, rank, together
-from pixperts.restorer import packaged_models
 from pixperts.super_resolution_set import SuperResolutionSet
 from pixperts.task import Task
 from pixperts.train_config import UpscalingConfig
@@ -77,17 +77,13 @@ class SuperResolutionTask(Task):
             seed=config.seed,
         )
 
-    def on_fit_start(self) -> None:
-        """The teacher goes where the network is."""
-        super().on_fit_start()
-        for teacher in self._teacher:
-            teacher.to(self.device)
-
     def target(self, batch: Sample) -> Tensor:
         """(B, Q, 3): the photo's colours, or a blend of them with the teacher's."""
         target = batch.target
         for teacher in self._teacher:
-            with torch.no_grad():
+            teacher.to(batch.lr.device)
+            # In half precision its colours would be off by more than what it has to teach.
+            with torch.no_grad(), torch.autocast(batch.lr.device.type, enabled=False):
                 colours, _ = teacher.query(batch.lr, batch.positions, batch.size)
             taught = colours[:, :, -1].to(target.dtype)  # of its deepest expert
             target = target.lerp(taught, self.config.teacher_weight)
@@ -180,9 +176,10 @@ def teacher_of(name: str) -> MoEISR:
     """A network to learn from, in evaluation mode and without gradients.
 
     Raises:
+        ModelError: as `packaged.weights_file` and `checkpoint.load`.
         UsageError: if it does not enlarge.
     """
-    network, _ = checkpoint.load(packaged_models().get(name, Path(name)))
+    network, _ = checkpoint.load(weights_file(name))
     if not isinstance(network, MoEISR):
         raise UsageError(f"teacher is {name!r}, which does not enlarge: name a model that does.")
     return network.eval().requires_grad_(False)
