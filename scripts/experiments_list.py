@@ -92,7 +92,10 @@ MOEISR_VARIANTS: Mapping[str, Variant] = {
 
 MOCE: Fields = {
     "model": "moce-ir-tiny",
-    "model_options": {"dim": 8, "heads": [1, 1, 2, 4], "router_noise": 0.25},
+    "model_options": {
+        "dim": 8, "heads": [1, 1, 2, 4], "latent_blocks": 2, "refinement_blocks": 1,
+        "motion": False, "router_noise": 0.25,
+    },
     "tasks": {"noise25": 1, "rain": 1, "haze": 1, "low_light": 1, "blur": 1},
     "patch": 64, "batch": 4, "max_steps": 600, "warmup_steps": 30, "learning_rate": 2e-3,
     "final_rate": 0.02, "ema": 0.99, "auxiliary_weight": 0.01, "fourier_weight": 0.1,

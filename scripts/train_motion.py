@@ -80,6 +80,7 @@ def fit(stage: MotionStage, cepstra: Tensor, wanted: Tensor, epochs: int) -> Non
     """Train the stage on cepstra (N, 1, 49, 25)."""
     stage.mean.copy_(cepstra.mean(dim=0))
     stage.spread.copy_(cepstra.std(dim=0) + 1e-3)
+    stage.whole.bias.zero_()
     stage.requires_grad_(True).train()
     batch, rate = 64, 2e-3
     steps = epochs * (len(cepstra) // batch)

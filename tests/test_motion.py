@@ -1,14 +1,19 @@
 """The stage that sees straight motion blur and undoes it."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from moce_models import mini
+from PIL import Image
 from torch import Tensor
 
 from pixperts import checkpoint
+from pixperts.analysis import analyse, signature
+from pixperts.cli import main
 from pixperts.metrics import psnr
 from pixperts.models import MoCEIR
 from pixperts.models.extent import extent
@@ -127,6 +132,16 @@ def test_a_vertical_motion_is_one_vector_although_it_lies_on_the_edge() -> None:
     assert abs(float(motion.angle)) == pytest.approx(90.0, abs=0.1)
 
 
+def test_an_untrained_stage_leaves_every_picture_alone() -> None:
+    torch.manual_seed(3)
+    images = torch.stack([scene(128, 160, seed) for seed in range(3)])
+    for seed in range(5):
+        torch.manual_seed(seed)
+        result, motion = MotionStage().eval()(images)
+        assert torch.equal(result, images)
+        assert float(motion.none.min()) > 0.5
+
+
 # ---------------------------------------------------------------- undoing
 
 
@@ -166,6 +181,7 @@ def test_a_batch_is_filtered_picture_by_picture() -> None:
     torch.manual_seed(0)
     for parameter in stage.parameters():
         parameter.normal_(0.0, 1.0)
+    stage.whole.bias[0] = 0.0
     images = torch.stack([scene(128, 160, seed) for seed in range(4)])
     together, motion = stage(images)
     for number, image in enumerate(images):
@@ -250,3 +266,41 @@ def test_half_precision() -> None:
         half, _ = stage(image[None])
     torch.testing.assert_close(half, stage(image[None])[0], rtol=0, atol=1e-4)
     assert stage(image[None].bfloat16())[0].dtype == torch.bfloat16
+
+
+def test_what_was_undone_is_told() -> None:
+    restorer = Restorer(moving(), checkpoint.Card("mini", {}), device="cpu")
+    found = analyse(restorer, scene(128, 128))
+    assert found.motion == pytest.approx(
+        (math.hypot(8, 4), math.degrees(math.atan2(4, 8))), abs=0.01
+    )
+    assert (
+        found.to_text().splitlines()[-1] == "motion blur of 8.9 pixels at 27 degrees undone first"
+    )
+    assert found.to_dict()["motion"] == found.motion
+    restorer = Restorer(mini(motion=True), checkpoint.Card("mini", {}), device="cpu")
+    still = analyse(restorer, scene(128, 128))
+    assert still.motion is None
+    assert "motion" not in still.to_text()
+
+
+def test_signatures_tell_of_the_motion_too() -> None:
+    image = scene(128, 128)[None]
+    seen = [signature(model(image).routings) for model in (moving(), mini(motion=True))]
+    assert [len(row) for row in seen] == [32 + 16 + 16 + 8 + 1] * 2
+    assert seen[0][-1] == pytest.approx(math.log(1e-5), abs=1e-3)  # bounded
+    assert seen[1][-1] > 0
+    assert len(signature(mini()(image).routings)) == 72
+
+
+def test_a_repair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights, source = tmp_path / "m.safetensors", tmp_path / "a.png"
+    checkpoint.save(weights, moving(), checkpoint.Card("m", {}))
+    pixels = (scene(128, 128) * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(source)
+    line = ["restore", str(source), "-m", str(weights), "-o"]
+    assert main([*line, str(tmp_path / "b.png")]) == 0
+    said = ", motion blur of 8.9 pixels at 27 degrees undone"
+    assert capsys.readouterr().out.strip().endswith(said)
+    assert main([*line, str(tmp_path / "c.png"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["motion"] == [8.94, 26.57]

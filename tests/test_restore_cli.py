@@ -137,6 +137,7 @@ def test_json_lines_of_several_files_with_a_bad_one_among_them(
         "experts": [routing.experts[0].tolist() for routing in routings],
         "task": None,
         "confidence": None,
+        "motion": None,
         "multiply_adds": spent,
         "megapixels": 8e-5,
         "notes": [],

@@ -1,11 +1,13 @@
 """What the routers saw in a picture: experts, gates, what was skipped, the nearest task.
 
 A routing signature is what the routers looked at: the features of each decoder block, averaged over
-all pixels. (Their answers, a few probabilities, tell tasks apart much less well.) Each task's mean
-signature and the directions in which tasks differ, measured on validation photos, travel in the
-card of the weights; a picture's task is then found by linear discriminant analysis.
+all pixels, and whether the stage before them saw motion blur. (Their answers, a few probabilities,
+tell tasks apart much less well.) Each task's mean signature and the directions in which tasks
+differ, measured on validation photos, travel in the card of the weights; a picture's task is then
+found by linear discriminant analysis.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.models.motion import TOLD
 from pixperts.restoration_data import degraded_or_clean
 from pixperts.routing import Routing
 
@@ -44,6 +47,7 @@ class Analysis:
     multiply_adds: float  # as routed
     skipped: float  # share of the multiply-adds of all experts that was not spent
     tasks: tuple[tuple[str, float], ...]  # each task's probability, the likeliest first
+    motion: tuple[float, float] | None = None  # pixels and degrees of the blur that was undone
 
     @property
     def task(self) -> str | None:
@@ -80,7 +84,11 @@ class Analysis:
             )
             for routing in routings
         )
-        return cls(blocks, spent, 1 - spent / every, tasks)
+        motion: tuple[float, float] | None = None
+        if routings[0].motion is not None:
+            length, angle, none = _row(routings[0].motion)
+            motion = (length, angle) if none < TOLD else None
+        return cls(blocks, spent, 1 - spent / every, tasks, motion)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -100,6 +108,9 @@ class Analysis:
             f"{self.multiply_adds / 1e9:.2f} G multiply-adds; {self.skipped:.1%} of the cost with "
             "all experts was skipped"
         )
+        if self.motion is not None:
+            length, angle = self.motion
+            lines.append(f"motion blur of {length:.1f} pixels at {angle:.0f} degrees undone first")
         if self.tasks:
             ranked = ", ".join(f"{task} {share:.1%}" for task, share in self.tasks[:4])
             lines.append(f"nearest by routing signature: {ranked}")
@@ -190,8 +201,15 @@ class Signatures:
 
 
 def signature(routings: Sequence[Routing]) -> Array:
-    """What the routers of the first picture looked at, block after block: (F,)."""
-    return np.concatenate([np.array(_row(routing.pooled)) for routing in routings])
+    """What the routers of the first picture looked at, block after block: (F,).
+
+    Where motion blur was looked for, the logarithm of the odds that there was none comes last.
+    """
+    seen = [np.array(_row(routing.pooled)) for routing in routings]
+    if routings[0].motion is not None:
+        none = min(max(_row(routings[0].motion)[2], 1e-5), 1 - 1e-5)
+        seen.append(np.array([math.log(none / (1 - none))]))
+    return np.concatenate(seen)
 
 
 def analyse(restorer: "Restorer", image: Any) -> Analysis:

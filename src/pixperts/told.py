@@ -62,6 +62,7 @@ class Repaired:
     skipped: float  # share of the multiply-adds of all experts that was not spent
     task: str | None  # nearest by the routing, None where the weights hold no signatures
     confidence: float | None  # of that, 0 to 1
+    motion: list[float] | None  # length in pixels and angle in degrees of the blur that was undone
     multiply_adds: float
     megapixels: float
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
@@ -73,4 +74,6 @@ class Repaired:
         line += f", experts {chosen}"
         if self.task is not None and self.confidence is not None:
             line += f", looks like {self.task} ({self.confidence:.0%})"
+        if self.motion is not None:
+            line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
         return "\n".join(map(printable, [line, *self.notes]))

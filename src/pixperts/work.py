@@ -237,6 +237,7 @@ class Repair(Files):
             skipped=round(found.skipped, 4),
             task=found.task,
             confidence=None if found.confidence is None else round(found.confidence, 4),
+            motion=None if found.motion is None else [round(value, 2) for value in found.motion],
             multiply_adds=found.multiply_adds,
             megapixels=width * height / 1e6,
             notes=notes,

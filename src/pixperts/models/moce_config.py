@@ -115,13 +115,17 @@ def from_published_keys(state_dict: dict[str, Any]) -> dict[str, Any]:
 _TINY = MoCEIRConfig(
     dim=16,
     encoder_blocks=(1, 1, 1),
-    latent_blocks=2,
+    latent_blocks=4,
     decoder_blocks=(1, 1, 1),
-    refinement_blocks=1,
+    refinement_blocks=2,
     min_rank=4,
+    motion=True,
 )
 MOCE_PRESETS: dict[str, tuple[str, MoCEIRConfig]] = {
     "moce-ir": ("MoCE-IR as published", MoCEIRConfig()),
     "moce-ir-s": ("MoCE-IR-S, the published small one", MoCEIRConfig(dim=32)),
-    "moce-ir-tiny": ("one block a level, trainable on two CPU cores", _TINY),
+    "moce-ir-tiny": (
+        "one block a level and a stage for motion blur, trainable on two CPU cores",
+        _TINY,
+    ),
 }

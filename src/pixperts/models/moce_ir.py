@@ -10,6 +10,7 @@ State-dict keys follow the published layout but for two names, see `from_publish
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -185,8 +186,10 @@ class MoCEIR(nn.Module):
         batch, _, height, width = image.shape
         pins = self._check_pinned(pinned, batch)
         noises = self._noise(noise, image)
+        motion: Tensor | None = None
         if self.motion is not None:
-            image, _ = self.motion(image, census)
+            image, found = self.motion(image, census)
+            motion = torch.stack(found, dim=1)
         padded = pad_to_multiple(image.to(self.output.weight.dtype), self.size_multiple)
         x = self.patch_embed(channels_last(padded))
         skips = []
@@ -206,6 +209,8 @@ class MoCEIR(nn.Module):
                 name = self.block_names[place]
                 x, routing = block(x, embedding, noises[place], pins[place], name, masked, census)
                 routings.append(routing)
+        if motion is not None:
+            routings[0] = replace(routings[0], motion=motion)
         residual = self.output(self.refinement(x, census))[:, :, :height, :width]
         return Output(image + residual.to(image.dtype), tuple(routings))
 

@@ -28,7 +28,9 @@ FEWEST = 9  # windows, to tell anything
 REACH = 24  # of the cepstrum that is looked at
 LONGEST = 20  # pixels, that can be told
 RADIUS = 32  # of the inverse filter
-TOLD = 0.01  # probability of "none" below which the picture counts as blurred
+# Probability of "none" below which the picture counts as blurred. On 121 clean photos the least was
+# 0.0085, and undoing a motion that was none costs much more than leaving one.
+TOLD = 0.005
 # Of the network that reads a cepstrum: two matrices, three convolutions.
 MOTION_WEIGHTS = 49 * 25 * 48 + 48 * 862 + 25 * 16 + 9 * 16 * 16 + 9 * 16
 _LIGHT = (0.2126, 0.7152, 0.0722)  # of linear RGB (ITU-R BT.709)
@@ -119,6 +121,8 @@ class MotionStage(nn.Module):
         self.drop = nn.Dropout(0.3)
         self.hidden = nn.Linear(math.prod(shape), 48)
         self.whole = nn.Linear(48, 1 + cells)
+        with torch.no_grad():  # untrained, it leaves every picture as it is
+            self.whole.bias[0] = 10.0
         self.requires_grad_(False)
 
     def logits(self, cepstra: Tensor) -> Tensor:
