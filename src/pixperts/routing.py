@@ -27,8 +27,8 @@ class Routing:
         logits: (B, J) as the router gave them.
         noisy_logits: (B, J) with the noise of training, by which the experts were chosen.
         pooled: (B, C) the mean over all pixels of the features that the router looked at.
-        motion: (B, 3) length in pixels, angle in degrees and probability of none, of the motion blur
-            that was looked for before the first block; told with that block.
+        motion: (B, 3) length in pixels, angle in degrees and probability of none, of the motion
+            blur that was looked for before the first block; told with that block.
         name: the block that was routed.
     """
 

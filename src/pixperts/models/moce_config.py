@@ -125,7 +125,7 @@ MOCE_PRESETS: dict[str, tuple[str, MoCEIRConfig]] = {
     "moce-ir": ("MoCE-IR as published", MoCEIRConfig()),
     "moce-ir-s": ("MoCE-IR-S, the published small one", MoCEIRConfig(dim=32)),
     "moce-ir-tiny": (
-        "one block a level and a stage for motion blur, trainable on two CPU cores",
+        "one or two blocks a level, a stage for motion blur; for two CPU cores",
         _TINY,
     ),
 }
