@@ -23,7 +23,13 @@ PHOTOS = ("budgie", "osprey", "circuits", "colosseum")
 CROP = (300, 240)  # width and height of a detail on the sheet, in enlarged pixels
 # What is done to one sample photo before it is repaired; synthetic, the same on every machine.
 SPOILT = "budgie"
-TASKS = {"noise25": "noisy", "rain": "rainy", "haze": "hazy", "low_light": "dark"}
+TASKS = {
+    "noise25": "noisy",
+    "rain": "rainy",
+    "haze": "hazy",
+    "low_light": "dark",
+    "blur": "blurred",
+}
 SEED = 4
 
 
@@ -68,7 +74,7 @@ def row(name: str, out: Path) -> NDArray[np.uint8]:
 
 
 def spoil(out: Path) -> list[Path]:
-    """Write a noisy, a rainy, a hazy and a dark version of one sample photo."""
+    """Write versions of one sample photo that need repair."""
     photo = torch.from_numpy(to_float(read_image(HERE / f"{SPOILT}.jpg").pixels)).permute(2, 0, 1)
     files = []
     for task, name in TASKS.items():

@@ -10,9 +10,10 @@ from PIL import Image
 from pixperts import checkpoint
 from pixperts.catalogue import entries
 from pixperts.data import load_photos
-from pixperts.degradations import degrade
+from pixperts.degradations import degrade, draw_parameters
 from pixperts.evaluate import evaluate_upscaling
 from pixperts.metrics import psnr
+from pixperts.models.motion import TOLD
 from pixperts.restorer import load, packaged_models
 from pixperts.super_resolution_set import SuperResolutionSet
 
@@ -63,10 +64,32 @@ def test_the_repair_gains_on_the_sample_photos() -> None:
     """Synthetic degradations of the middle of photos that were not in the training."""
     photos = [photo.float().div(255)[:, 60:252, 100:292] for photo in load_photos([EXAMPLES])]
     restorer = load("moce-ir-tiny", device="cpu")
-    for task, gain in (("noise25", 6.0), ("low_light", 2.0), ("rain", 2.0)):
+    for task, gain in (("noise25", 6.0), ("low_light", 2.0), ("rain", 2.0), ("blur", 1.0)):
         gains = []
         for seed, clean in enumerate(photos):
             degraded = degrade(clean, task, seed)
             after = psnr(torch.as_tensor(restorer.restore(degraded)), clean, "rgb")
             gains.append(after - psnr(degraded, clean, "rgb"))
         assert sum(gains) / len(gains) > gain, (task, gains)
+
+
+def test_motion_is_seen_where_there_is_some() -> None:
+    """Length and angle to a pixel, and none in photos as they are or spoilt in other ways."""
+    repairer = load("moce-ir-tiny", device="cpu").repairer
+    assert repairer.motion is not None
+    for seed, photo in enumerate(load_photos([EXAMPLES])):
+        clean = photo.float() / 255
+        drawn = draw_parameters("blur", seed)["blur"]
+        motion = repairer.motion.estimate(degrade(clean, "blur", seed)[None])
+        assert float(motion.none) < TOLD
+        found, true = (
+            length * np.exp(1j * np.radians(angle))
+            for length, angle in (
+                (float(motion.length), float(motion.angle)),
+                (drawn["length"], drawn["angle"]),
+            )
+        )
+        assert min(abs(found - true), abs(found + true)) < 1.0
+        for task in ("noise25", "rain", "haze", "low_light", "snow", "jpeg", "defocus"):
+            assert float(repairer.motion.estimate(degrade(clean, task, seed)[None]).none) > TOLD
+        assert float(repairer.motion.estimate(clean[None]).none) > TOLD
