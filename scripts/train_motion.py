@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from experiments_list import SAMPLES
 from torch import Tensor
 
 from pixperts import checkpoint
@@ -26,14 +27,15 @@ from pixperts.models.motion import LONGEST, TOLD, MotionStage, cepstrum, cepstru
 from pixperts.packaged import weights_file
 from pixperts.restoration_data import CLEAN, cut_and_turn, degraded_or_clean
 
-SIDE = 384  # of the training patches, at most
+SIDES = (128, 384)  # of the training patches: small pictures have few windows to tell by
 NARROW = 0.7  # standard deviation, in pixels, of what counts as the right vector
 OTHERS = tuple(task for task in TASKS if task != "blur")
 
 
 def sample(photo: Tensor, random: np.random.Generator) -> tuple[Tensor, float, float]:
     """A cepstrum (1, 49, 25), and the length and angle of the motion; length 0 is none."""
-    (clean,), _ = cut_and_turn([photo], min(SIDE, *photo.shape[1:]), random)
+    side = min(int(random.integers(*SIDES, endpoint=True)), *photo.shape[1:])
+    (clean,), _ = cut_and_turn([photo], side, random)
     seed = int(random.integers(2**31))
     kind = random.random()
     length, angle = 0.0, 0.0
@@ -122,11 +124,12 @@ def check(stage: MotionStage, photos: Sequence[Tensor]) -> None:
 
 
 def main() -> None:
-    """Make samples, train, check, write."""
+    """Make samples, train, write, check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", help="packaged model or weights file of a MoCE-IR")
     parser.add_argument("target", type=Path)
     parser.add_argument("--photos", type=Path, nargs="+", required=True)
+    parser.add_argument("--exclude", nargs="*", default=SAMPLES, help="names of photos left out")
     parser.add_argument("--validation", type=Path, required=True)
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--epochs", type=int, default=16)
@@ -137,7 +140,7 @@ def main() -> None:
         parser.error(f"{args.weights} holds no MoCE-IR: name weights that repair.")
     torch.manual_seed(0)
     random = np.random.Generator(np.random.PCG64(0))
-    photos = load_photos(args.photos, min_side=256)
+    photos = load_photos(args.photos, args.exclude, min_side=256)
     found = [sample(photos[int(random.integers(len(photos)))], random) for _ in range(args.samples)]
     cepstra = torch.stack([cepstra for cepstra, _, _ in found])
     wanted = targets(torch.tensor([x[1] for x in found]), torch.tensor([x[2] for x in found]))
