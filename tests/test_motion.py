@@ -104,7 +104,7 @@ def test_the_sums_of_tiles_are_those_of_the_whole() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (63, 400), (95, 1000), (96, 100)])
 def test_small_pictures_count_as_still(size: tuple[int, int]) -> None:
-    """Two rows of windows at most of nine that are needed, or none at all."""
+    """Fewer windows than the sixteen that are needed, or none at all."""
     image = torch.rand(1, 3, *size)
     result, motion = convinced(9, 30)(image)
     if size[1] < 1000:
@@ -117,7 +117,7 @@ def test_small_pictures_count_as_still(size: tuple[int, int]) -> None:
 def test_a_vector_between_cells_is_told_to_a_fraction() -> None:
     stage = convinced(10, 0)
     stage.whole.bias[1 + LONGEST * (LONGEST + 1) + 11] = 30.0  # as sure of 11 pixels
-    motion = stage.estimate(scene(128, 128)[None])
+    motion = stage.estimate(scene(160, 160)[None])
     assert float(motion.length) == pytest.approx(10.5, abs=1e-3)
     assert float(motion.angle) == pytest.approx(0.0, abs=1e-3)
 
@@ -127,14 +127,14 @@ def test_a_vertical_motion_is_one_vector_although_it_lies_on_the_edge() -> None:
     # (1, 10 down) is (-1, 10 up): beside (0, 10 up) on the other side.
     for row, column in ((-10, 1), (10, 1)):
         stage.whole.bias[1 + (row + LONGEST) * (LONGEST + 1) + column] = 29.0
-    motion = stage.estimate(scene(128, 128)[None])
+    motion = stage.estimate(scene(160, 160)[None])
     assert float(motion.length) == pytest.approx(10.0, abs=0.05)
     assert abs(float(motion.angle)) == pytest.approx(90.0, abs=0.1)
 
 
 def test_an_untrained_stage_leaves_every_picture_alone() -> None:
     torch.manual_seed(3)
-    images = torch.stack([scene(128, 160, seed) for seed in range(3)])
+    images = torch.stack([scene(160, 192, seed) for seed in range(3)])
     for seed in range(5):
         torch.manual_seed(seed)
         result, motion = MotionStage().eval()(images)
@@ -182,7 +182,7 @@ def test_a_batch_is_filtered_picture_by_picture() -> None:
     for parameter in stage.parameters():
         parameter.normal_(0.0, 1.0)
     stage.whole.bias[0] = 0.0
-    images = torch.stack([scene(128, 160, seed) for seed in range(4)])
+    images = torch.stack([scene(160, 192, seed) for seed in range(4)])
     together, motion = stage(images)
     for number, image in enumerate(images):
         alone, own = stage(image[None])
@@ -192,7 +192,7 @@ def test_a_batch_is_filtered_picture_by_picture() -> None:
 
 @pytest.mark.parametrize(("none", "changed"), [(0.001, True), (0.05, False)])
 def test_only_what_is_surely_blurred_is_touched(none: float, changed: bool) -> None:
-    image = scene(128, 128)[None]
+    image = scene(160, 160)[None]
     result, motion = convinced(9, 0, none)(image)
     assert float(motion.none) == pytest.approx(none, rel=0.01)
     assert torch.equal(result, image) != changed
@@ -210,7 +210,7 @@ def moving(length: float = 9, angle: float = 30) -> MoCEIR:
 def test_the_network_sees_the_picture_without_the_motion() -> None:
     model, plain = moving(), mini()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if k[:7] != "motion."})
-    image = scene(128, 160)[None]
+    image = scene(160, 192)[None]
     with torch.inference_mode():
         motion = moving().motion.estimate(image)  # type: ignore[union-attr]
         length, angle = float(motion.length), float(motion.angle)
@@ -237,7 +237,7 @@ def test_tiles_see_the_motion_of_the_whole() -> None:
 
 def test_the_stage_is_not_trained_with_the_rest() -> None:
     model = moving().train()
-    image = scene(128, 128)[None].requires_grad_()
+    image = scene(160, 160)[None].requires_grad_()
     model(image).image.mean().backward()
     assert not any(p.requires_grad for p in model.motion.parameters())  # type: ignore[union-attr]
     assert model.output.weight.grad is not None
@@ -270,19 +270,19 @@ def test_half_precision() -> None:
 
 def test_what_was_undone_is_told() -> None:
     restorer = Restorer(moving(), checkpoint.Card("mini", {}), device="cpu")
-    found = analyse(restorer, scene(128, 128))
+    found = analyse(restorer, scene(160, 160))
     assert found.motion == pytest.approx((8.944, 26.565), abs=0.01)  # (8, 4) pixels
     last = found.to_text().splitlines()[-1]
     assert last == "motion blur of 8.9 pixels at 27 degrees undone first"
     assert found.to_dict()["motion"] == found.motion
     restorer = Restorer(mini(motion=True), checkpoint.Card("mini", {}), device="cpu")
-    still = analyse(restorer, scene(128, 128))
+    still = analyse(restorer, scene(160, 160))
     assert still.motion is None
     assert "motion" not in still.to_text()
 
 
 def test_signatures_tell_of_the_motion_too() -> None:
-    image = scene(128, 128)[None]
+    image = scene(160, 160)[None]
     seen = [signature(model(image).routings) for model in (moving(), mini(motion=True))]
     assert [len(row) for row in seen] == [32 + 16 + 16 + 8 + 1] * 2
     assert seen[0][-1] == pytest.approx(math.log(1e-5), abs=1e-3)  # bounded
@@ -293,7 +293,7 @@ def test_signatures_tell_of_the_motion_too() -> None:
 def test_a_repair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, source = tmp_path / "m.safetensors", tmp_path / "a.png"
     checkpoint.save(weights, moving(), checkpoint.Card("m", {}))
-    pixels = (scene(128, 128) * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = (scene(160, 160) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(source)
     line = ["restore", str(source), "-m", str(weights), "-o"]
     assert main([*line, str(tmp_path / "b.png")]) == 0
