@@ -28,8 +28,8 @@ FEWEST = 16  # windows, to tell anything: with 9, one clean picture in 40 was ta
 REACH = 24  # of the cepstrum that is looked at
 LONGEST = 20  # pixels, that can be told
 RADIUS = 32  # of the inverse filter
-# Probability of "none" below which a picture counts as blurred: undoing a motion that was none costs
-# more than leaving one. Clean photos of 512 pixels had 0.65 or more, at 160 pixels 0.18 (LAB.md).
+# Probability of "none" below which a picture counts as blurred: undoing a motion that was none
+# costs more than leaving one. Clean photos of 512 pixels had 0.65 or more, of 160 0.18 (LAB.md).
 TOLD = 0.005
 # Of the network that reads a cepstrum: two matrices, three convolutions.
 MOTION_WEIGHTS = 49 * 25 * 48 + 48 * 862 + 25 * 16 + 9 * 16 * 16 + 9 * 16
