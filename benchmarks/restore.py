@@ -186,6 +186,7 @@ def work(form: str, args: argparse.Namespace, folder: Path) -> None:
     model, _ = load_model(args.model)
     pictures = torch.load(folder / "pictures.pt")
     masked, ours = form.endswith("all experts"), form.startswith("ours")
+    model.motion = None  # the published structure has no such stage
     plain = PlainMoCE(model.config, dense=masked).eval()
     plain.load_state_dict(model.state_dict(), assign=True)  # one copy of the weights
 

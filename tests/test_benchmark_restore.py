@@ -110,7 +110,8 @@ def test_script_prints_every_form_and_every_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights, photos = tmp_path / "small.safetensors", tmp_path / "photos"
-    checkpoint.save(weights, mini(), checkpoint.Card("small", {}))
+    model = mini(motion=True)  # a stage that the plain form has not
+    checkpoint.save(weights, model, checkpoint.Card("small", {}))
     photos.mkdir()
     for number, image in enumerate(pictures(2, 3, 30, 21)):
         pixels = (image.permute(1, 2, 0) * 255).byte().numpy()
