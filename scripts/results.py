@@ -1,13 +1,15 @@
 """Measure everything that docs/results.md tells, draw its pictures and write it, in one go.
 
-    python scripts/results.py --data BENCH_FOLDER [--out docs] [--sets Set5,Set14,B100]
-        [--only enlarging,denoising,experts,maps,real] [--limit N] [--threads N]
+    python scripts/results.py --data BENCH_FOLDER [--out docs] [--sets Set5]
+        [--auto-sets Set14,B100] [--only enlarging,denoising,experts,maps,real] [--limit N]
+        [--threads N]
 
 BENCH_FOLDER holds the sets in the layout of `pixperts evaluate`, CBSD68 and CID22-val (photos), and
 in real/ folders of photos with real damage. Measurements are kept in runs/results/ as they are
 made: a run that was stopped goes on where it was, and with --only the page is put together from
-what is there. Other settings, weights or threads measure anew. `pip install '.[compare]'` brings
-the methods that denoising is compared with.
+what is there. Other settings, weights or threads measure anew. Mixtures enlarge the pictures of
+--sets at every budget, those of --auto-sets as their mapper decides. `pip install '.[compare]'`
+brings the methods that denoising is compared with.
 """
 
 import argparse
@@ -65,7 +67,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     parser.add_argument("--kept", type=Path, default=KEPT, help="folder of the measurements")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
-    parser.add_argument("--sets", default="Set5")
+    parser.add_argument("--sets", default="Set5", help="at all budgets; drawn is the first")
+    parser.add_argument("--auto-sets", default="", help="without a budget only")
     parser.add_argument("--scales", default="2,3,4")
     parser.add_argument("--budgets", default="0,0.1,0.3,none,0.5,1", help="of the mixtures")
     parser.add_argument("--limit", type=int, help="only so many pictures of each set or folder")
@@ -87,10 +90,13 @@ def measure(args: argparse.Namespace, name: str) -> None:
     def enlarging() -> None:
         scales = [int(scale) for scale in args.scales.split(",")]
         budgets = [None if text == "none" else float(text) for text in args.budgets.split(",")]
-        sets = [
-            FirstPictures.of(SuperResolutionSet.open(args.data / folder), args.limit)
-            for folder in args.sets.split(",")
-        ]
+        sets, auto_sets = (
+            [
+                FirstPictures.of(SuperResolutionSet.open(args.data / folder), args.limit)
+                for folder in filter(None, text.split(","))
+            ]
+            for text in (args.sets, args.auto_sets)
+        )
         settings = {
             "sets": [data.name for data in sets],
             "scales": scales,
@@ -99,7 +105,7 @@ def measure(args: argparse.Namespace, name: str) -> None:
             "repeats": args.repeats,
         }
         own = part(models_that("enlarge"), settings)
-        measure_enlarging(own, sets, scales, budgets, args.timed, args.repeats)
+        measure_enlarging(own, sets, auto_sets, scales, budgets, args.timed, args.repeats)
 
     def denoising() -> None:
         means = f"patch_size={PATCH}, patch_distance={DISTANCE}, h={STRENGTH} sigma"

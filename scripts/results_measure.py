@@ -141,12 +141,16 @@ class FirstPictures(SuperResolutionSet):
 def measure_enlarging(
     part: Part,
     sets: list[SuperResolutionSet],
+    auto_sets: list[SuperResolutionSet],
     scales: list[int],
     budgets: list[float | None],
     timed: Path,
     repeats: int,
 ) -> None:
-    """Quality and multiply-adds on every set, seconds on one photo, of every way to enlarge."""
+    """Quality and multiply-adds on every set, seconds on one photo, of every way to enlarge.
+
+    The pictures of `auto_sets` are enlarged without a budget only.
+    """
     photo = read_tensor(timed)
     for name in (BICUBIC, *models_that("enlarge")):
         upscaler = bicubic_upscaler() if name == BICUBIC else load(name, device="cpu")
@@ -157,7 +161,7 @@ def measure_enlarging(
                 labels = {"model": name, "mixture": mixture, "budget": budget, "scale": scale}
                 make = partial(_seconds, upscaler, photo, scale, budget, repeats)
                 part.row(f"seconds {shown}", make, labels | {"kind": "seconds"})
-                for data in sets:
+                for data in [*sets, *(auto_sets if budget is None else [])]:
                     make = partial(_quality, upscaler, data, scale, budget)
                     more = {"kind": "quality", "set": data.name}
                     part.row(f"{data.name} {shown}", make, labels | more)

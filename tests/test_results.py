@@ -190,6 +190,27 @@ def test_a_part_is_measured_once_and_anew_with_other_settings(tmp_path: Path) ->
     assert run({"size": (1, 3)}).rows["one"]["value"] == 6
 
 
+def test_auto_sets_are_measured_without_a_budget_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results_measure, "models_that", lambda does: ["moeisr-tiny"])
+    for name in ("_seconds", "_quality"):
+        monkeypatch.setattr(results_measure, name, lambda *args: {})
+    write_image(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    sets = [SuperResolutionSet(tmp_path / name, ()) for name in ("Set5", "B100")]
+    part = Part(tmp_path / "p.json", {})
+    results_measure.measure_enlarging(
+        part, sets[:1], sets[1:], [2], [None, 0.5], tmp_path / "a.png", 1
+    )
+    assert [name for name in part.rows if not name.startswith("seconds")] == [
+        "Set5 bicubic x2",
+        "B100 bicubic x2",
+        "Set5 moeisr-tiny x2",
+        "B100 moeisr-tiny x2",
+        "Set5 moeisr-tiny budget 0.5 x2",
+    ]
+
+
 def test_page_and_drawings_are_written_from_what_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

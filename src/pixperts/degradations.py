@@ -1,4 +1,4 @@
-"""Synthetic degradations of clean photos: noise, blur, darkness, JPEG, weather, and their mixtures.
+"""Synthetic degradations of clean photos: noise, blur, darkness, JPEG, weather, and mixtures.
 
 Pictures are float tensors (3, H, W) in [0, 1], one at a time, of any size from 1x1; results are
 float32 in [0, 1] on the picture's device. `degrade` knows each by its task name.
@@ -12,12 +12,13 @@ import numpy as np
 from torch import Tensor
 
 from pixperts.errors import ImageError, UsageError
+from pixperts.noise import gaussian_noise, grain
 from pixperts.optics import (
-    Array,
     check_number,
     defocus_blur,
     motion_blur,
     random_stream,
+    round_half_up,
     to_array,
     to_tensor,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "degrade",
     "draw_parameters",
     "gaussian_noise",
+    "grain",
     "haze",
     "jpeg",
     "low_light",
@@ -39,35 +41,6 @@ __all__ = [
     "rain",
     "snow",
 ]
-
-
-def gaussian_noise(image: Tensor, *, sigma: float, seed: int, clip: bool, quantise: bool) -> Tensor:
-    """White Gaussian noise, independent in each pixel and channel.
-
-    y = x + n, n ~ N(0, (sigma / 255)^2), the model of the denoising benchmarks (DnCNN, arXiv
-    1608.03981). Published all-in-one code truncates the noisy picture to 8 bit, which darkens it
-    by half a level; here levels are rounded, halves up.
-
-    Args:
-        image: (3, H, W) in [0, 1].
-        sigma: standard deviation in 8-bit units, 0 to 255.
-        seed: 0 or more; the same seed gives the same noise at each sigma, only scaled.
-        clip: into [0, 1]; without it the noise keeps its mean and spread, and leaves the range.
-        quantise: to multiples of 1 / 255.
-
-    Returns:
-        (3, H, W) float32; in [0, 1] only if clipped.
-
-    Raises:
-        UsageError: an argument out of its range.
-    """
-    clean = to_array(image)
-    check_number("sigma", sigma, 0, 255)
-    noise = random_stream(seed, "gaussian_noise").standard_normal(clean.shape)
-    noisy = clean + (sigma / 255) * noise
-    if clip:
-        noisy = np.clip(noisy, 0, 1)
-    return to_tensor(_round_half_up(noisy) if quantise else noisy, image, clip=False)
 
 
 def low_light(
@@ -182,6 +155,7 @@ RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
         "blur": {"length": (5, 19), "angle": (0, 180)},
         "defocus": {"radius": (1, 4)},
         "jpeg": {"quality": (10, 50)},
+        "grain": {"sigma": (5, 30), "size": (0.4, 1.5), "colour": (0, 1)},
     }
 )
 
@@ -205,7 +179,7 @@ COMPOSITIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {name: (name,) for name in RANGES} | dict(COMPOSITIONS)
+    {name: (name,) for name in RANGES} | {"grain_jpeg": ("grain", "jpeg")} | dict(COMPOSITIONS)
 )
 
 
@@ -234,9 +208,9 @@ def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) 
     """Degrade a clean picture as a task name says, with parameters that the seed draws.
 
     "noise15", "noise25" and "noise50" add Gaussian noise of the level in the name, clipped and
-    rounded; the other single steps and the mixtures of CDD-11 are listed in `TASKS` ("low" and
-    "low_light" are the same) with their parameters in `RANGES`. The result is rounded to 8-bit
-    levels once, at the end, because that is how a degraded picture reaches a reader.
+    rounded; the other single steps, "grain_jpeg" and the mixtures of CDD-11 are listed in `TASKS`
+    ("low" and "low_light" are the same) with their parameters in `RANGES`. The result is rounded
+    to 8-bit levels once, at the end, because that is how a degraded picture reaches a reader.
 
     Args:
         image: (3, H, W) in [0, 1].
@@ -254,7 +228,7 @@ def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) 
     for step, parameters in draw_parameters(task, seed).items():
         options: dict[str, Any] = {"frame": frame} if step == "haze" else {}
         result = _STEPS[step](result, seed, **parameters, **options)
-    return to_tensor(_round_half_up(to_array(result)), image)
+    return to_tensor(round_half_up(to_array(result)), image)
 
 
 def _noise(sigma: float) -> Callable[..., Tensor]:
@@ -293,8 +267,5 @@ _STEPS: dict[str, Callable[..., Tensor]] = {
     "blur": _blurred(motion_blur),
     "defocus": _blurred(defocus_blur),
     "jpeg": _compressed,
+    "grain": _seeded(grain),
 }
-
-
-def _round_half_up(values: Array) -> Array:
-    return np.floor(values * 255 + 0.5) / 255

@@ -99,6 +99,11 @@ def to_tensor(array: Array, like: Tensor, *, clip: bool = True) -> Tensor:
     return torch.from_numpy(values.astype(np.float32)).to(like.device)
 
 
+def round_half_up(values: Array) -> Array:
+    """To multiples of 1 / 255, halves up."""
+    return np.asarray(np.floor(values * 255 + 0.5) / 255)
+
+
 def random_stream(seed: int, name: str) -> np.random.Generator:
     """Independent random numbers for each seed and name.
 
