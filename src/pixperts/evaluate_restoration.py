@@ -33,7 +33,7 @@ class RestorationSet:
 
     @classmethod
     def synthetic(
-        cls, folder: Path, task: str, *, seed: int = 0, limit: int | None = None
+        cls, folder: Path | str, task: str, *, seed: int = 0, limit: int | None = None
     ) -> "RestorationSet":
         """Photos of a folder, number i degraded with the seed `seed + i`.
 
@@ -47,6 +47,7 @@ class RestorationSet:
             raise UsageError(
                 f"There is no degradation {task!r}: choose from {', '.join([*TASKS, CLEAN])}."
             )
+        folder = Path(folder)
         photos = load_photos([folder], min_side=1)[:limit]
 
         def pair(photo: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -60,12 +61,15 @@ class RestorationSet:
         return cls(folder.resolve().name, task, origin, [later(i) for i in range(len(photos))])
 
     @classmethod
-    def of_files(cls, degraded: Path, clean: Path, *, limit: int | None = None) -> "RestorationSet":
+    def of_files(
+        cls, degraded: Path | str, clean: Path | str, *, limit: int | None = None
+    ) -> "RestorationSet":
         """Two folders of pictures that match by name.
 
         Raises:
             DataError: naming what is unmatched or of another size.
         """
+        degraded, clean = Path(degraded), Path(clean)
         found = match_folders(degraded, clean)[:limit]
 
         def later(number: int) -> Callable[[], tuple[Tensor, Tensor]]:
