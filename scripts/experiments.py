@@ -80,8 +80,9 @@ def measure_upscaling(weights: Path, data: Path) -> Row:
     pictures = SuperResolutionSet.open(data / "Set5")
     row: Row = {}
     for name, budget in (("auto", None), ("budget", BUDGET)):
-        wanted = budget if upscaler.takes_budget else None  # a single expert has no choice
-        scores = evaluate_upscaling(upscaler, pictures, SCALES, budget=wanted)
+        if budget is not None and not upscaler.takes_budget:  # a single expert has no choice
+            continue
+        scores = evaluate_upscaling(upscaler, pictures, SCALES, budget=budget)
         row[name] = sum(score.psnr for score in scores) / len(scores)
         costs = [1.0 if score.mean_cost is None else score.mean_cost for score in scores]
         row[f"{name}_cost"] = sum(costs) / len(costs)
@@ -136,38 +137,50 @@ def reduced(source: Path, folder: Path) -> Path:
 
 
 def table(part: Part, names: Sequence[str], seeds: int, columns: Mapping[str, Any]) -> str:
-    """Differences from the base of the same seed, in Markdown; `columns` take a row apart."""
+    """Differences from the base of the same seed, in Markdown.
+
+    `columns` take a row apart; a KeyError says that the row has no such figure: its cell stays
+    empty.
+    """
     base = names[0]
     differences: dict[str, dict[str, list[float]]] = {}
     pooled = dict.fromkeys(columns, 0.0)
-    degrees = 0
+    degrees = dict.fromkeys(columns, 0)
     for name in names[1:]:
         both = [
             (part.rows[f"{name}, seed {seed}"], part.rows[f"{base}, seed {seed}"])
             for seed in range(seeds)
             if f"{name}, seed {seed}" in part.rows and f"{base}, seed {seed}" in part.rows
         ]
-        differences[name] = {c: [get(a) - get(b) for a, b in both] for c, get in columns.items()}
-        degrees += max(0, len(both) - 1)
-        for column, values in differences[name].items():
+        differences[name] = {}
+        for column, get in columns.items():
+            try:
+                values = [get(a) - get(b) for a, b in both]
+            except KeyError:
+                values = []
+            differences[name][column] = values
             mean = sum(values) / max(1, len(values))
             pooled[column] += sum((value - mean) ** 2 for value in values)
-    noise = {column: math.sqrt(total / max(1, degrees)) for column, total in pooled.items()}
+            degrees[column] += max(0, len(values) - 1)
+    noise = {column: math.sqrt(pooled[column] / max(1, degrees[column])) for column in columns}
     lines = [f"| variant | seeds | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     rows = [part.rows[key] for s in range(seeds) if (key := f"{base}, seed {s}") in part.rows]
     cells = [f"{sum(map(get, rows)) / len(rows):.3f}" for get in columns.values()]
     lines.append(f"| {base} | {len(rows)} | {' | '.join(cells)} |")
     for name, by_column in differences.items():
-        count = len(next(iter(by_column.values())))
+        count = max(map(len, by_column.values()))
         if not count:
             continue
         cells = []
         for column, values in by_column.items():
+            if not values:
+                cells.append("")
+                continue
             mean = sum(values) / count
-            sure = degrees > 0 and abs(mean) > 2 * noise[column] / math.sqrt(count)
+            sure = degrees[column] > 0 and abs(mean) > 2 * noise[column] / math.sqrt(count)
             cells.append(f"**{mean:+.3f}**" if sure else f"{mean:+.3f}")
         lines.append(f"| {name} | {count} | {' | '.join(cells)} |")
-    spread = [f"{value:.3f}" if degrees else "unknown" for value in noise.values()]
+    spread = [f"{noise[column]:.3f}" if degrees[column] else "unknown" for column in columns]
     lines.append(f"| noise of one difference | | {' | '.join(spread)} |")
     return "\n".join(lines)
 

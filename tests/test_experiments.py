@@ -84,3 +84,15 @@ def test_after_one_seed_no_difference_is_marked(tmp_path: Path) -> None:
     part.rows = {"base, seed 0": {"dB": 30.0}, "good, seed 0": {"dB": 33.0}}
     lines = table(part, ["base", "good"], 2, {"dB": lambda row: row["dB"]}).splitlines()
     assert lines[3:] == ["| good | 1 | +3.000 |", "| noise of one difference | | unknown |"]
+
+
+def test_a_figure_that_a_row_lacks_leaves_its_cell_empty(tmp_path: Path) -> None:
+    part = Part(tmp_path / "p.json", {})
+    part.rows = {"base, seed 0": {"dB": 30.0, "half": 29.0}, "one, seed 0": {"dB": 30.5}}
+    columns = {"dB": lambda row: row["dB"], "half": lambda row: row["half"]}
+    lines = table(part, ["base", "one"], 1, columns).splitlines()
+    assert lines[2:] == [
+        "| base | 1 | 30.000 | 29.000 |",
+        "| one | 1 | +0.500 |  |",
+        "| noise of one difference | | unknown | unknown |",
+    ]
