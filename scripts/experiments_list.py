@@ -101,6 +101,7 @@ MOCE: Fields = {
     "final_rate": 0.02, "ema": 0.99, "auxiliary_weight": 0.01, "fourier_weight": 0.1,
 }  # fmt: skip
 
+_NONE = 0.001  # as good as no noise; the balance loss divides by it
 _EQUAL = {"rank_divisors": [2, 2, 2, 2], "windows": [8, 8, 8, 8]}
 
 
@@ -124,6 +125,14 @@ MOCE_VARIANTS: Mapping[str, Variant] = {
     "equal experts": _model(**_EQUAL),
     "equal experts, no balance": Variant(({"model_options": _EQUAL, "auxiliary_weight": 0.0},)),
     "router noise 0.05": _model(router_noise=0.05),
+    "no router noise": _model(router_noise=_NONE),
+    "no router noise, no bias": Variant(
+        ({"model_options": {"router_noise": _NONE}, "complexity_bias": False},)
+    ),
+    "no router noise, no balance": Variant(
+        ({"model_options": {"router_noise": _NONE}, "auxiliary_weight": 0.0},)
+    ),
+    "no router noise, equal experts": _model(router_noise=_NONE, **_EQUAL),
     "Fourier 0": _one(fourier_weight=0.0),
     "Fourier 0.02": _one(fourier_weight=0.02),
     "equalised losses, level 0.1": _one(equalise=0.1),
