@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from pixperts.models import MoCEIR, Network
 
 Fields = dict[str, Any]
@@ -105,20 +103,16 @@ _NONE = 0.001  # as good as no noise; the balance loss divides by it
 _EQUAL = {"rank_divisors": [2, 2, 2, 2], "windows": [8, 8, 8, 8]}
 
 
-def additive_skips(network: Network) -> None:
-    """Begin with the sum of both paths where encoder and decoder meet, instead of at random."""
+def random_skips(network: Network) -> None:
+    """Begin with a mixture drawn at random where encoder and decoder meet, instead of the sum."""
     assert isinstance(network, MoCEIR)
     for level in network.dec:
-        weight = level[1].weight  # type: ignore[index]
-        channels = weight.shape[0]
-        with torch.no_grad():
-            eye = torch.eye(channels)
-            weight.copy_(torch.cat([eye, eye], dim=1).reshape(weight.shape))
+        level[1].reset_parameters()  # type: ignore[index]
 
 
 MOCE_HALF = {"max_steps": MOCE["max_steps"] // 2}
 MOCE_VARIANTS: Mapping[str, Variant] = {
-    "base: complexity experts, bias, Fourier 0.1": Variant(),
+    "base: complexity experts, bias, Fourier 0.1, skips as sums": Variant(),
     "no bias": _one(complexity_bias=False),
     "no balance at all": _one(auxiliary_weight=0.0),
     "balance 0.1": _one(auxiliary_weight=0.1),
@@ -136,7 +130,7 @@ MOCE_VARIANTS: Mapping[str, Variant] = {
     "Fourier 0": _one(fourier_weight=0.0),
     "Fourier 0.02": _one(fourier_weight=0.02),
     "equalised losses, level 0.1": _one(equalise=0.1),
-    "skips begin as sums": Variant(prepare=additive_skips),
+    "skips begin at random": Variant(prepare=random_skips),
     "no averaging": _one(ema=0.0),
     "rate falls to 0.5 of its peak only": _one(final_rate=0.5),
     "patches of 64, then 128 a quarter as many": Variant(

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from typing import Any, cast
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
+from pixperts.models.moce_blocks import Pointwise
 from pixperts.models.moce_config import MoCEIRConfig
 from pixperts.models.moce_ir import MoCEIR
 from pixperts.models.moeisr import Output
@@ -23,11 +25,16 @@ MINI = MoCEIRConfig(
 def mini(**options: Any) -> MoCEIR:
     """A small model with random weights, routers so lively that pictures disagree."""
     torch.manual_seed(0)
-    model = MoCEIR(replace(MINI, **options)).eval()
+    with patch("pixperts.models.moce_ir.joining", _drawn):  # no plain sums
+        model = MoCEIR(replace(MINI, **options)).eval()
     with torch.no_grad():
         for block in model.decoder_blocks:
             block.adapter.routing.gate.weight.normal_(0.0, 4.0)
     return model
+
+
+def _drawn(channels: int) -> Pointwise:
+    return Pointwise(2 * channels, channels, bias=False)
 
 
 def pictures(*shape: int, seed: int = 1) -> Tensor:

@@ -16,7 +16,7 @@ from experiments_list import (
     MOEISR,
     MOEISR_VARIANTS,
     Variant,
-    additive_skips,
+    random_skips,
 )
 from results_measure import Part
 
@@ -48,14 +48,15 @@ def test_options_of_the_model_are_merged() -> None:
     assert MOCE["model_options"]["router_noise"] == 0.25
 
 
-def test_skips_that_begin_as_sums_add_both_paths() -> None:
+def test_skips_that_begin_at_random_do_not_add() -> None:
     model = create_model("moce-ir-tiny", **MOCE["model_options"])
     assert isinstance(model, MoCEIR)
-    additive_skips(model)
     merge: Any = model.dec[0]
     x = torch.rand(1, 2 * merge[1].weight.shape[0], 3, 5)
     first, second = x.chunk(2, dim=1)
     torch.testing.assert_close(merge[1](x), first + second)
+    random_skips(model)
+    assert (merge[1](x) - first - second).abs().mean() > 0.1
 
 
 def test_information_of_half_a_bit() -> None:

@@ -33,6 +33,21 @@ class Pointwise(nn.Conv2d):
         return F.linear(rows, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
+def joining(channels: int) -> Pointwise:
+    """2C -> C channels where encoder and decoder meet; at first it adds both halves.
+
+    Additive skips train faster than a mixture drawn at random: +0.36 dB after 600 steps (LAB.md).
+
+    Example:
+        >>> joining(1)(torch.tensor([[[[2.0]], [[3.0]]]]))
+        tensor([[[[5.]]]], grad_fn=<PermuteBackward0>)
+    """
+    layer = Pointwise(2 * channels, channels, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.eye(channels).repeat(1, 2)[:, :, None, None])  # (C, 2C, 1, 1)
+    return layer
+
+
 def depthwise(channels: int, size: int, *, bias: bool) -> nn.Conv2d:
     """A zero-padded depthwise convolution."""
     return nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=bias)

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from pixperts.errors import UsageError
 from pixperts.models.moce_blocks import (
     Downsample,
-    Pointwise,
     Stage,
     Upsample,
     channels_last,
+    joining,
     multiply_adds_per_pixel,
 )
 from pixperts.models.moce_config import (
@@ -76,7 +76,7 @@ class MoCEIR(nn.Module):
             nn.ModuleList(
                 [
                     Upsample(config.channels(level + 1)),
-                    Pointwise(2 * config.channels(level), config.channels(level), bias=False),
+                    joining(config.channels(level)),
                     DecoderStage(config, level),
                 ]
             )
