@@ -39,8 +39,10 @@ TRIAL = (10, 40)  # steps of the two runs whose difference tells the speed
 MARGIN = 0.93  # of the time is planned for steps; validation and checkpoints take the rest
 REPAIRS = {  # set: tasks
     "CBSD68": ("noise15", "noise25", "noise50"),
-    "CID22-val": ("rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "clean"),
-}
+    "CID22-val": (
+        "rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "jpeg", "grain", "clean",
+    ),
+}  # fmt: skip
 ENLARGES = ("Set5", "Set14", "B100")
 SCALES = (2, 3, 4)
 
