@@ -156,6 +156,7 @@ class UpscalingConfig(TrainConfig):
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
     teacher: str | None = None  # weights file or packaged model whose colours are a target, too,
     teacher_weight: float = 0.5  # with this share of the target, the photo with the rest
+    teacher_turned: bool = False  # it sees each patch in one of eight turns: their mean, in time
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
@@ -178,6 +179,8 @@ class UpscalingConfig(TrainConfig):
                 f"teacher_weight is {self.teacher_weight}, but there is no teacher: name one, or "
                 "leave teacher_weight out."
             )
+        if self.teacher is None and self.teacher_turned:
+            raise UsageError("teacher_turned is set, but there is no teacher: name one.")
 
 
 @dataclass(frozen=True)
