@@ -80,6 +80,9 @@ MOEISR_VARIANTS: Mapping[str, Variant] = {
         )
     ),
     "half of the target by liif-edsr": _one(teacher="liif-edsr", teacher_weight=0.5),
+    "half of the target by liif-edsr, turned": _one(
+        teacher="liif-edsr", teacher_weight=0.5, teacher_turned=True
+    ),
     "all of the target by liif-edsr": _one(teacher="liif-edsr", teacher_weight=1.0),
     "no averaging": _one(ema=0.0),
     "rate falls to 0.5 of its peak only": _one(final_rate=0.5),

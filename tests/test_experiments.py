@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from training_runs import make_photos
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from experiments import fields_of, information, table
+import experiments
+from experiments import Job, fields_of, information, table
 from experiments_list import (
     MOCE,
     MOCE_VARIANTS,
@@ -97,3 +100,29 @@ def test_a_figure_that_a_row_lacks_leaves_its_cell_empty(tmp_path: Path) -> None
         "| one | 1 | +0.500 |  |",
         "| noise of one difference | | unknown | unknown |",
     ]
+
+
+def test_a_job_trains_and_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
+    photos = make_photos(tmp_path / "photos")
+    bench = tmp_path / "bench"
+    for folder, side in (("HR", 48), ("LR_x2", 24), ("LR_x4", 12)):
+        (bench / "Set5" / folder).mkdir(parents=True)
+        with Image.open(photos / "0.png") as photo:
+            small = photo.resize((side, side), Image.Resampling.BICUBIC)
+            small.save(bench / "Set5" / folder / "a.png")
+    short = MOEISR | {"max_steps": 2, "warmup_steps": 1, "batch": 2, "patch": 8, "queries": 16}
+    monkeypatch.setattr(experiments, "MOEISR", short)
+    monkeypatch.setattr(experiments, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    rows = [
+        Job("moeisr", name, 0, (str(photos),), bench, 1).row()
+        for name in ("base: 4 experts of depths 0 1 2 3", "1 expert, the deepest")
+    ]
+    assert rows[0].keys() == {
+        f"{way}{figure}" for way in ("auto", "budget") for figure in ("", "_cost", "_shares")
+    }
+    assert rows[1].keys() == {"auto", "auto_cost", "auto_shares"}  # one expert takes no budget
+    for row in rows:
+        assert 5 < row["auto"] < 60
+        assert 0 < row["auto_cost"] <= 1
