@@ -28,7 +28,7 @@ from pixperts.data import load_photos
 from pixperts.models import MoEISR, as_upscaler
 from pixperts.restorer import WEIGHTS, Restorer
 
-SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light")
+SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light", "grain")
 
 
 def ask_price(model: MoEISR, price: float) -> None:

@@ -115,9 +115,9 @@ def from_published_keys(state_dict: dict[str, Any]) -> dict[str, Any]:
 _TINY = MoCEIRConfig(
     dim=16,
     encoder_blocks=(1, 1, 1),
-    latent_blocks=2,
+    latent_blocks=4,
     decoder_blocks=(1, 1, 1),
-    refinement_blocks=1,
+    refinement_blocks=2,
     min_rank=4,
     motion=True,
 )
@@ -125,7 +125,7 @@ MOCE_PRESETS: dict[str, tuple[str, MoCEIRConfig]] = {
     "moce-ir": ("MoCE-IR as published", MoCEIRConfig()),
     "moce-ir-s": ("MoCE-IR-S, the published small one", MoCEIRConfig(dim=32)),
     "moce-ir-tiny": (
-        "one block a level, a stage for motion blur; for two CPU cores",
+        "16 channels and few blocks, a stage for motion blur; for two CPU cores",
         _TINY,
     ),
 }
