@@ -1,6 +1,6 @@
 # make demo   enlarge the sample photos with the packaged weights, results in out/
 # make test   the whole test suite
-# make check  ruff and mypy --strict
+# make check  ruff, mypy --strict and the layers of the packages
 # Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+).
 PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
@@ -17,6 +17,7 @@ check: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 benchmark: .venv/ready
 	.venv/bin/python benchmarks/upscale.py
@@ -38,4 +39,4 @@ benchmark: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo out .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-demo out .mypy_cache .ruff_cache .import_linter_cache .pytest_cache

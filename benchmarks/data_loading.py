@@ -21,12 +21,15 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pixperts.data import ArbitraryScale, PhotoSource, load_photos
-from pixperts.image import list_images
+from pixperts.data.packing import PackOptions, pack_photos
+from pixperts.data.photos import PhotoSource, load_photos
+from pixperts.data.restoration import SyntheticPairs
+from pixperts.data.super_resolution import ArbitraryScale
+from pixperts.io.image import list_images
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoCEIR, MoEISR, create_model
-from pixperts.packing import PackOptions, pack_photos
-from pixperts.restoration_data import SyntheticPairs
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import create_model
 
 ENLARGE = {"patch": 32, "batch": 16, "queries": 1024}  # as configs/moeisr_tiny.yaml
 REPAIR = {"patch": 96, "batch": 8}  # as configs/moce_ir_tiny_aio5.yaml

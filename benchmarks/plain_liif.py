@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixperts.models import MoEISR
-from pixperts.models.implicit import LIIFEmbedding
+from pixperts.models.moeisr.decoders import LIIFEmbedding
+from pixperts.models.moeisr.model import MoEISR
 
 
 def centres(count: int) -> Tensor:

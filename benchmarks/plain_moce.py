@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixperts.models import MoCEIRConfig
+from pixperts.models.moce_ir.config import MoCEIRConfig
 
 
 def conv(channels: int, out: int, size: int = 1, *, bias: bool = False) -> nn.Conv2d:

@@ -27,17 +27,18 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from plain_moce import PlainMoCE
 
-from pixperts import checkpoint
-from pixperts.degradations import TASKS, degrade
+from pixperts.degradations.tasks import TASKS, degrade
 from pixperts.errors import ModelError, PixpertsError, UsageError
-from pixperts.image import list_images, read_image
+from pixperts.io.image import list_images, read_image
 from pixperts.memory import keep_freed_memory
-from pixperts.models import PRESETS, MoCEIR, Network, create_model
-from pixperts.models.moce_blocks import ChannelAttention, CrossChannelAttention
-from pixperts.models.moce_inputs import pad_to_multiple
-from pixperts.pixels import to_float
-from pixperts.restorer import packaged_models
+from pixperts.models.moce_ir.blocks import ChannelAttention, CrossChannelAttention
+from pixperts.models.moce_ir.inputs import pad_to_multiple
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.presets import PRESETS, Network, create_model
+from pixperts.ops.pixels import to_float
 from pixperts.routing import Routing
+from pixperts.weights import store
+from pixperts.weights.packaged import packaged_models
 
 # Ours keeps freed memory, as in `Restorer`; the plain form is shown with and without.
 FORMS = ("plain", "plain, memory kept", "ours", "ours, all experts")  # --plain-dense adds one
@@ -52,7 +53,7 @@ def load_model(name: str) -> tuple[MoCEIR, str]:
         model: Network = create_model(name).eval()
         note = "untrained: random weights of seed 0, gates of the routers drawn wide apart"
     else:
-        model = checkpoint.load(path or Path(name))[0]
+        model = store.load(path or Path(name))[0]
         note = "trained"
     if not isinstance(model, MoCEIR):
         raise ModelError(f"{name} does not repair: name a MoCE-IR model or its weights file.")

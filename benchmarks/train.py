@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixperts.data import Sample
-from pixperts.dry_run import cost_of, short
-from pixperts.parallel import Layout
-from pixperts.restoration_data import Degraded
-from pixperts.task import Task
-from pixperts.train_config import RestorationConfig, TrainConfig, UpscalingConfig
-from pixperts.training import task_of
+from pixperts.data.restoration import Degraded
+from pixperts.data.super_resolution import Sample
+from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
+from pixperts.training.distributed import Layout
+from pixperts.training.dry_run import cost_of, short
+from pixperts.training.module import Task
+from pixperts.training.run import task_of
 
 
 def random_batch(config: TrainConfig, count: int, tasks: int) -> Sample | Degraded:

@@ -21,10 +21,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from plain_liif import PlainLIIF
 
-from pixperts import checkpoint
 from pixperts.memory import keep_freed_memory
-from pixperts.models import MoEISR, MoEISRConfig, as_upscaler
-from pixperts.restorer import packaged_models
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import as_upscaler
+from pixperts.weights import store
+from pixperts.weights.packaged import packaged_models
 
 CANDIDATES = ("plain", "dense", "routed 1.0", "routed", "routed 0.5", "routed 0.25", "routed 0.0")
 
@@ -51,7 +53,7 @@ def dense_part(model: MoEISR) -> MoEISR:
 def mixture(weights: Path | None) -> MoEISR:
     """The given or packaged mixture."""
     path = weights or packaged_models()["moeisr-liif-edsr"]
-    return as_upscaler(checkpoint.load(path)[0])
+    return as_upscaler(store.load(path)[0])
 
 
 def sgemm_rate() -> float:
@@ -76,7 +78,8 @@ def measure(candidate: str, weights: Path | None, args: argparse.Namespace) -> d
     lr = torch.rand(1, 3, args.height, args.width, generator=torch.Generator().manual_seed(0))
     lr = torch.nn.functional.avg_pool2d(lr, 5, 1, 2)
     if args.picture:
-        from pixperts.image import read_image, to_float
+        from pixperts.io.image import read_image
+        from pixperts.ops.pixels import to_float
 
         pixels = torch.from_numpy(to_float(read_image(args.picture).pixels)).permute(2, 0, 1)
         lr = pixels[None, :, : args.height, : args.width].contiguous()

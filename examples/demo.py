@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pixperts.degradations import degrade
-from pixperts.expert_maps import label
-from pixperts.image import from_float, read_image, to_float, write_image
-from pixperts.resize import bicubic
+from pixperts.degradations.tasks import degrade
+from pixperts.inference.expert_maps import label
+from pixperts.io.image import read_image, write_image
+from pixperts.ops.pixels import from_float, to_float
+from pixperts.ops.resize import bicubic
 
 HERE = Path(__file__).parent
 PHOTOS = ("budgie", "osprey", "circuits", "colosseum")

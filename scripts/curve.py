@@ -22,11 +22,11 @@ import torch
 from results_measure import FirstPictures
 from torch import Tensor
 
-from pixperts.metrics import psnr
-from pixperts.models import MoEISR
-from pixperts.restorer import load
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.evaluation.metrics import psnr
+from pixperts.inference.restorer import load
+from pixperts.models.moeisr.model import MoEISR
 from pixperts.routing import Routing, at_price, choose
-from pixperts.super_resolution_set import SuperResolutionSet
 
 CHUNK = 32768
 

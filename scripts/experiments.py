@@ -30,16 +30,17 @@ import torch
 from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPLES, Fields, Variant
 from results_measure import Part, Row
 
-from pixperts import checkpoint
-from pixperts.evaluate import evaluate_upscaling
-from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
-from pixperts.image import list_images, read_image, to_float, write_image
-from pixperts.models import create_model
-from pixperts.resize import bicubic, quantise
-from pixperts.restorer import load
-from pixperts.super_resolution_set import SuperResolutionSet
-from pixperts.train_config import TrainConfig
-from pixperts.training import train
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
+from pixperts.evaluation.upscaling import evaluate_upscaling
+from pixperts.inference.restorer import load
+from pixperts.io.image import list_images, read_image, write_image
+from pixperts.models.presets import create_model
+from pixperts.ops.pixels import to_float
+from pixperts.ops.resize import bicubic, quantise
+from pixperts.training.config import TrainConfig
+from pixperts.training.run import train
+from pixperts.weights import store
 
 KEPT = Path(__file__).resolve().parents[1] / "runs" / "experiments"
 SCALES = (2, 4)
@@ -67,7 +68,7 @@ def trained(base: Fields, variant: Variant, seed: int, folder: Path, common: Fie
         if init is None:  # so that the weights, too, are of this seed
             init = folder / "start.safetensors"
             folder.mkdir(parents=True)
-            checkpoint.save(init, network, checkpoint.Card(fields["model"], {}))
+            store.save(init, network, store.Card(fields["model"], {}))
         config = TrainConfig.from_dict({**fields, "init": str(init)}, "experiment")
         init = train(config, folder / str(number))
     assert init is not None

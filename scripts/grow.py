@@ -14,10 +14,10 @@ import torch
 import typer
 from torch import nn
 
-from pixperts import checkpoint
-from pixperts.models import MoCEIR
-from pixperts.models.moce_blocks import EncoderBlock
-from pixperts.packaged import weights_file
+from pixperts.models.moce_ir.blocks import EncoderBlock
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
 
 
 def main(
@@ -27,7 +27,7 @@ def main(
     refinement_blocks: Annotated[int, typer.Option()],
 ) -> None:
     """Write the grown weights and their card."""
-    small, card = checkpoint.load(weights_file(weights))
+    small, card = store.load(weights_file(weights))
     if not isinstance(small, MoCEIR):
         raise typer.BadParameter(f"{weights} holds no MoCE-IR: name weights that repair.")
     before = small.config
@@ -51,7 +51,7 @@ def main(
     with torch.inference_mode():
         difference = (small.eval()(image).image - large.eval()(image).image).abs().max()
     print(f"{len(large.state_dict()) - len(taken)} new tensors; outputs differ by {difference:.1e}")
-    checkpoint.save(target, large, card)
+    store.save(target, large, card)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pixperts import checkpoint
-from pixperts.models import create_model
-from pixperts.rows import RowWriter
+from pixperts.io.rows import RowWriter
+from pixperts.models.presets import create_model
+from pixperts.weights import store
 
 MINI = {
     "restore": (
@@ -89,7 +89,7 @@ def main() -> None:
         torch.manual_seed(0)
         model = str(args.folder / f"mini-{args.command}.safetensors")
         network = create_model(name, **options)
-        checkpoint.save(Path(model), network, checkpoint.Card(name, {}))
+        store.save(Path(model), network, store.Card(name, {}))
     print("| side | megapixels in | out | peak memory MB | seconds |\n|---|---|---|---|---|")
     for side in args.sides:
         source, target = args.folder / f"in{side}.tif", args.folder / f"out{side}.tif"

@@ -17,9 +17,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pixperts import checkpoint, create_model
-from pixperts.convert import from_published, read_published
-from pixperts.models import MoEISR, as_upscaler
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import as_upscaler, create_model
+from pixperts.weights import store
+from pixperts.weights.convert import from_published, read_published
 
 LICENCE = "BSD-3-Clause (EDSR-baseline-LIIF, Yinbo Chen)"
 # Without any training these six of sixteen blocks keep x4 near 30 dB on Set5: a residual
@@ -71,8 +72,8 @@ def main() -> None:
     dense = as_upscaler(from_published("liif-edsr", read_published(source)))
     starts = {"liif-edsr": dense, "moeisr-liif-edsr": widen(dense), "moeisr-tiny": prune(dense)}
     for name, model in starts.items():
-        card = checkpoint.Card(name, asdict(model.config), LICENCE, "DIV2K, by its authors")
-        checkpoint.save(folder / f"{name}.safetensors", model, card)
+        card = store.Card(name, asdict(model.config), LICENCE, "DIV2K, by its authors")
+        store.save(folder / f"{name}.safetensors", model, card)
         print(folder / f"{name}.safetensors")
 
 

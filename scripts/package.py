@@ -22,11 +22,13 @@ from typing import Any
 
 import torch
 
-from pixperts import checkpoint
-from pixperts.analysis import measure_signatures
-from pixperts.data import load_photos
-from pixperts.models import MoEISR, as_upscaler
-from pixperts.restorer import WEIGHTS, Restorer
+from pixperts.data.photos import load_photos
+from pixperts.evaluation.signatures import measure_signatures
+from pixperts.inference.restorer import Restorer
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import as_upscaler
+from pixperts.weights import store
+from pixperts.weights.packaged import WEIGHTS
 
 SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light", "grain")
 
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--price", type=float, help="of a unit of cost, see above")
     parser.add_argument("--signatures", type=Path, help="folder of clean validation photos")
     args = parser.parse_args()
-    model, card = checkpoint.load(args.weights)
+    model, card = store.load(args.weights)
     notes: dict[str, Any] = {"quality": args.quality, "protocol": args.protocol}
     if args.shares:
         notes["shares"] = args.shares
@@ -66,7 +68,7 @@ def main() -> None:
         for task, share in right.items():
             print(f"  {task}: {share:.0%}")
     target = WEIGHTS / f"{args.name}.safetensors"
-    checkpoint.save(target, model, card, half=True)
+    store.save(target, model, card, half=True)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
 
 

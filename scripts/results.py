@@ -46,11 +46,12 @@ from results_page import (
 from results_pictures import MAP_SCALE, MAP_SIDE, REAL_SIDE, draw_maps, repair_real
 from scatter import scatter
 
+from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.defaults import DEFAULT_MODEL
 from pixperts.errors import PixpertsError, UsageError
-from pixperts.expert_maps import draw_table
-from pixperts.image import replacing, write_image
-from pixperts.super_resolution_set import SuperResolutionSet
+from pixperts.inference.expert_maps import draw_table
+from pixperts.io.atomic import replacing
+from pixperts.io.image import write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -19,16 +19,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixperts import metrics
-from pixperts.catalogue import entries
+from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.errors import MissingExtraError
-from pixperts.evaluate import Upscaler, bicubic_upscaler, evaluate_upscaling
-from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
-from pixperts.image import read_image, replacing, to_float
-from pixperts.resize import bicubic, quantise
-from pixperts.restorer import Restorer, load, packaged_models
+from pixperts.evaluation import metrics
+from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
+from pixperts.evaluation.upscaling import Upscaler, bicubic_upscaler, evaluate_upscaling
+from pixperts.inference.restorer import Restorer, load
+from pixperts.io.atomic import replacing
+from pixperts.io.image import read_image
+from pixperts.ops.pixels import to_float
+from pixperts.ops.resize import bicubic, quantise
 from pixperts.routing import Routing
-from pixperts.super_resolution_set import SuperResolutionSet
+from pixperts.weights.catalogue import entries
+from pixperts.weights.packaged import packaged_models
 
 Row = dict[str, Any]
 

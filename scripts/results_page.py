@@ -10,7 +10,7 @@ from remarks import REMARKS, SHOWN
 from results_text import Row, cells, circumstances, counted, first, rows, table, way_of
 from scatter import Panel, Point, Series
 
-from pixperts.expert_maps import palette
+from pixperts.inference.expert_maps import palette
 
 PARTS = {
     "enlarging": "Enlarging",

@@ -11,10 +11,11 @@ from remarks import SHOWN
 from results_measure import Part, Row, read_tensor
 from torch import Tensor
 
-from pixperts.expert_maps import draw, label
-from pixperts.image import from_float, list_images, write_image
-from pixperts.resize import bicubic, quantise
-from pixperts.restorer import Restorer, load
+from pixperts.inference.expert_maps import draw, label
+from pixperts.inference.restorer import Restorer, load
+from pixperts.io.image import list_images, write_image
+from pixperts.ops.pixels import from_float
+from pixperts.ops.resize import bicubic, quantise
 
 MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
 REAL_SIDE = 480  # longest side of a picture that is shown

@@ -5,7 +5,7 @@
 Photos are degraded by seeded synthetic degradations. Printed are the mean and the largest
 difference in units of 1/255 and the largest mean jump of the difference across a border of tiles,
 for tiles that know nothing of the picture, for statistics of a reduced copy, for one to three
-surveys, and for as many as `repairing` makes; and the seconds that each took.
+surveys, and for as many as `tiled_restore` makes; and the seconds that each took.
 """
 
 import argparse
@@ -15,15 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pixperts import repairing
-from pixperts.image import read_image
-from pixperts.models.statistics import Statistics
-from pixperts.rasters import ArrayCanvas, ArraySource
-from pixperts.repairing import Repairing
-from pixperts.resize import bicubic
-from pixperts.restoration_data import degraded_or_clean
-from pixperts.restorer import Restorer, load
-from pixperts.running import Runner
+from pixperts.data.restoration import degraded_or_clean
+from pixperts.inference import tiled_restore
+from pixperts.inference.device import Runner
+from pixperts.inference.restorer import Restorer, load
+from pixperts.inference.streams import ArrayCanvas, ArraySource
+from pixperts.inference.tiled_restore import Repairing
+from pixperts.io.image import read_image
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.ops.resize import bicubic
 
 TILES = (128, 256, 512, 1024)
 
@@ -51,7 +51,7 @@ class FromReduced(Repairing):
         return self.model.survey(small.clamp(0, 1))[1]
 
 
-SETTLED, MOST = repairing.SETTLED, repairing.MOST_SURVEYS
+SETTLED, MOST = tiled_restore.SETTLED, tiled_restore.MOST_SURVEYS
 WAYS: dict[str, tuple[type[Repairing], int, float]] = {  # with the most surveys and when to stop
     "alone": (Alone, 1, 0.0),
     "reduced copy": (FromReduced, 1, 0.0),
@@ -104,7 +104,7 @@ def main() -> None:
                 if side >= max(image.shape[2:]):
                     continue
                 for name in args.ways.split(","):
-                    kind, repairing.MOST_SURVEYS, repairing.SETTLED = WAYS[name]
+                    kind, tiled_restore.MOST_SURVEYS, tiled_restore.SETTLED = WAYS[name]
                     started = time.perf_counter()
                     found = repaired(kind, restorer, image, side)
                     seconds = time.perf_counter() - started

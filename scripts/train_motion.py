@@ -19,13 +19,15 @@ import torch.nn.functional as F
 from experiments_list import SAMPLES
 from torch import Tensor
 
-from pixperts import checkpoint
-from pixperts.data import load_photos
-from pixperts.degradations import TASKS, degrade, draw_parameters, gaussian_noise, jpeg
-from pixperts.models import MoCEIR
-from pixperts.models.motion import LONGEST, TOLD, MotionStage, cepstrum, cepstrum_sums
-from pixperts.packaged import weights_file
-from pixperts.restoration_data import CLEAN, cut_and_turn, degraded_or_clean
+from pixperts.data.photos import load_photos
+from pixperts.data.restoration import CLEAN, cut_and_turn, degraded_or_clean
+from pixperts.degradations.camera import jpeg
+from pixperts.degradations.noise import gaussian_noise
+from pixperts.degradations.tasks import TASKS, degrade, draw_parameters
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir.motion import LONGEST, TOLD, MotionStage, cepstrum, cepstrum_sums
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
 
 SIDES = (128, 384)  # of the training patches: small pictures have few windows to tell by
 NARROW = 0.7  # standard deviation, in pixels, of what counts as the right vector
@@ -135,7 +137,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--checked", type=int, default=41, help="validation photos")
     args = parser.parse_args()
-    source, card = checkpoint.load(weights_file(args.weights))
+    source, card = store.load(weights_file(args.weights))
     if not isinstance(source, MoCEIR):
         parser.error(f"{args.weights} holds no MoCE-IR: name weights that repair.")
     torch.manual_seed(0)
@@ -148,7 +150,7 @@ def main() -> None:
     model.load_state_dict(model.state_dict() | source.state_dict())
     assert model.motion is not None
     fit(model.motion, cepstra, wanted, args.epochs)
-    checkpoint.save(args.target, model, card)
+    store.save(args.target, model, card)
     check(model.motion, load_photos([args.validation])[: args.checked])
 
 

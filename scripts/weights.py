@@ -53,8 +53,8 @@ def pack(args: argparse.Namespace) -> None:
     """Everything a training needs, in one folder."""
     import yaml
 
-    from pixperts.image import list_images
-    from pixperts.packing import PackOptions, pack_photos
+    from pixperts.data.packing import PackOptions, pack_photos
+    from pixperts.io.image import list_images
 
     exclude = yaml.safe_load((ROOT / "configs" / "moce_ir_tiny_aio5.yaml").read_text())["exclude"]
     packed = pack_photos(
@@ -102,8 +102,8 @@ def settings(name: str, carry: Path) -> dict[str, Any]:
 
 def seconds_a_step(values: dict[str, Any], folder: Path) -> float:
     """Measured by two short runs, so that what a start costs does not count."""
-    from pixperts.train_config import TrainConfig
-    from pixperts.training import train
+    from pixperts.training.config import TrainConfig
+    from pixperts.training.run import train
 
     took = []
     for steps in TRIAL:
@@ -120,8 +120,8 @@ def train_on(args: argparse.Namespace) -> None:
     """One piece of a run; the first decides how long the whole is."""
     started = time.perf_counter()
     make_importable(args.carry)
-    from pixperts.train_config import TrainConfig
-    from pixperts.training import train
+    from pixperts.training.config import TrainConfig
+    from pixperts.training.run import train
 
     values = settings(args.name, args.carry)
     plan = args.run / "plan.json"
@@ -143,11 +143,11 @@ def train_on(args: argparse.Namespace) -> None:
 
 def figures_of(weights: str, bench: Path, limit: int | None) -> Figures:
     """PSNR on every benchmark of what the model does, by the package's own evaluation."""
-    from pixperts.evaluate import evaluate_upscaling
-    from pixperts.evaluate_restoration import RestorationSet, evaluate_restoration
-    from pixperts.models import MoCEIR
-    from pixperts.restorer import load
-    from pixperts.super_resolution_set import SuperResolutionSet
+    from pixperts.data.benchmarks import SuperResolutionSet
+    from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
+    from pixperts.evaluation.upscaling import evaluate_upscaling
+    from pixperts.inference.restorer import load
+    from pixperts.models.moce_ir.model import MoCEIR
 
     restorer = load(weights)
     found: Figures = {}
@@ -176,7 +176,7 @@ def comparison(before: Figures | None, after: Figures) -> list[str]:
 
 def finish(args: argparse.Namespace) -> None:
     """Measure old and new, package the better."""
-    from pixperts.restorer import packaged_models
+    from pixperts.weights.packaged import packaged_models
 
     weights = args.run / "state" / "last.safetensors"
     model = args.name.replace("_", "-")

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import pixperts
-from pixperts.image import write_image
-from pixperts.models import MoEISRConfig
+from pixperts.io.image import write_image
+from pixperts.models.moeisr.config import MoEISRConfig
 
 SMALL: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},

@@ -11,9 +11,10 @@ from hypothesis import settings
 from moce_models import mini
 from tiny_models import tiny
 
-from pixperts import checkpoint, restorer
-from pixperts.cli import main
-from pixperts.models import MoEISR
+from pixperts.cli.app import main
+from pixperts.inference import restorer
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.weights import store
 
 # The same cases in every run, so that a failure is a change of the code. HYPOTHESIS_PROFILE=wide
 # looks for new ones, at random and ten times as many.
@@ -25,8 +26,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
-    checkpoint.save(folder / "tiny.safetensors", tiny(), checkpoint.Card("tiny", {}))
-    checkpoint.save(folder / "mini.safetensors", mini(), checkpoint.Card("mini", {}))
+    store.save(folder / "tiny.safetensors", tiny(), store.Card("tiny", {}))
+    store.save(folder / "mini.safetensors", mini(), store.Card("mini", {}))
     return {"upscale": folder / "tiny.safetensors", "restore": folder / "mini.safetensors"}
 
 
@@ -66,14 +67,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert isinstance(last, torch.nn.Conv2d)
     torch.nn.init.normal_(last.weight)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(path, model, checkpoint.Card("small", {}, licence="CC0-1.0"))
+    store.save(path, model, store.Card("small", {}, licence="CC0-1.0"))
     return path
 
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "dense.safetensors"
-    checkpoint.save(path, MoEISR(DENSE), checkpoint.Card("dense", {}))
+    store.save(path, MoEISR(DENSE), store.Card("dense", {}))
     return path
 
 

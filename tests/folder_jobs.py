@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pixperts.batch import Enlargement, Outcome, Watcher
-from pixperts.image import write_image
-from pixperts.sizes import SizeRequest
+from pixperts.inference.size_request import SizeRequest
+from pixperts.io.image import write_image
+from pixperts.jobs.operations import Enlargement
+from pixperts.jobs.run import Outcome, Watcher
 
 TWICE = Enlargement(SizeRequest(scale=2))
 

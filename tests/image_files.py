@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from pixperts.image import (
-    Pixels,
-)
+from pixperts.ops.pixels import Pixels
 
 SAVERS = {"jpeg": ".jpg", "png": ".png", "webp": ".webp", "tiff": ".tif"}
 LIMITS = {"uint8": 255, "uint16": 65535, "float32": 1}

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import torch
 
-from pixperts.batch import Enlargement, FileOptions, FolderOptions, run_folder
-from pixperts.restorer import load
-from pixperts.sizes import SizeRequest
+from pixperts.inference.restorer import load
+from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.job import FileOptions
+from pixperts.jobs.operations import Enlargement
+from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.run import run_folder
 
 WISHES = Enlargement(SizeRequest(scale=3), files=FileOptions(quality=90))
 

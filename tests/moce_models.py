@@ -7,10 +7,10 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from pixperts.models.moce_blocks import Pointwise
-from pixperts.models.moce_config import MoCEIRConfig
-from pixperts.models.moce_ir import MoCEIR
-from pixperts.models.moeisr import Output
+from pixperts.models.moce_ir.blocks import Pointwise
+from pixperts.models.moce_ir.config import MoCEIRConfig
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.output import Output
 
 MINI = MoCEIRConfig(
     dim=8,
@@ -25,7 +25,7 @@ MINI = MoCEIRConfig(
 def mini(**options: Any) -> MoCEIR:
     """A small model with random weights, routers so lively that pictures disagree."""
     torch.manual_seed(0)
-    with patch("pixperts.models.moce_ir.joining", _drawn):  # no plain sums
+    with patch("pixperts.models.moce_ir.model.joining", _drawn):  # no plain sums
         model = MoCEIR(replace(MINI, **options)).eval()
     with torch.no_grad():
         for block in model.decoder_blocks:

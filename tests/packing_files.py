@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pixperts.image import write_image
+from pixperts.io.image import write_image
 
 
 def pixels(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:

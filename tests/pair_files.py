@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixperts.degradations import COMPOSITIONS
+from pixperts.data.image_files import PictureFile
+from pixperts.data.pairs import Pair
+from pixperts.degradations.tasks import COMPOSITIONS
 from pixperts.errors import DataError
-from pixperts.image import write_image
-from pixperts.pairs import Pair
-from pixperts.pictures import PictureFile
+from pixperts.io.image import write_image
 
 
 def put(root: Path, *names: str, width: int = 6, height: int = 4, bands: int = 3) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pyvips
 from PIL import Image, ImageCms
 
-from pixperts.image import Pixels
+from pixperts.ops.pixels import Pixels
 
 XMP = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pixperts import checkpoint
-from pixperts.analysis import Signatures, analyse, fit_and_check, measure_signatures, signature
-from pixperts.degradations import degrade
+from pixperts.degradations.tasks import degrade
 from pixperts.errors import ModelError, UsageError
-from pixperts.restorer import Restorer
+from pixperts.evaluation.signatures import fit_and_check, measure_signatures
+from pixperts.inference.analysis import Signatures, analyse, signature
+from pixperts.inference.restorer import Restorer
 from pixperts.routing import Routing
+from pixperts.weights import store
 
 Array = NDArray[np.float64]
 
 
 def repairer(notes: dict[str, Any] | None = None, **options: Any) -> Restorer:
-    return Restorer(mini(**options), checkpoint.Card("mini", {}, notes=notes or {}), device="cpu")
+    return Restorer(mini(**options), store.Card("mini", {}, notes=notes or {}), device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,8 @@ import pyvips
 from image_files import SAVERS, assert_one_sentence, noise, png, smooth, vips
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import (
-    check_output,
-    from_float,
-    read_image,
-    to_float,
-    write_image,
-)
+from pixperts.io.image import check_output, read_image, write_image
+from pixperts.ops.pixels import from_float, to_float
 
 
 @pytest.fixture

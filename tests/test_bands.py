@@ -5,9 +5,9 @@ import torch
 from moce_models import mini, pictures, run
 from torch import Tensor
 
-from pixperts.models import bands as module
-from pixperts.models.bands import bands, in_bands
-from pixperts.models.windows import Window
+from pixperts.models.moce_ir import bands as module
+from pixperts.models.moce_ir.bands import bands, in_bands
+from pixperts.ops.windows import Window
 
 
 @pytest.mark.parametrize(("height", "width", "unit"), [(1, 5, 1), (40, 3, 1), (97, 700, 8)])

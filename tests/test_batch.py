@@ -10,18 +10,13 @@ from folder_jobs import TWICE, picture, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixperts import restorer
-from pixperts.batch import (
-    FolderOptions,
-    Repair,
-    Summary,
-    run_folder,
-)
 from pixperts.errors import UsageError
-from pixperts.filing import software_tag
-from pixperts.image import read_image, write_image
-from pixperts.planning import POLICIES, plan
-from pixperts.work import Wishes
+from pixperts.inference import restorer
+from pixperts.io.image import read_image, write_image
+from pixperts.jobs.operations import Repair, Wishes
+from pixperts.jobs.picture import software_tag
+from pixperts.jobs.plan import POLICIES, FolderOptions, plan
+from pixperts.jobs.run import Summary, run_folder
 
 # One result through every door
 

@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 from folder_jobs import TWICE, Listener, picture, tree
 
-from pixperts import filing, restorer
-from pixperts.batch import (
-    Enlargement,
-    FolderOptions,
-    Summary,
-    run_folder,
-)
-from pixperts.leftovers import remove_leftovers
+from pixperts.inference import restorer
+from pixperts.io.atomic import remove_leftovers
+from pixperts.jobs import job
+from pixperts.jobs.operations import Enlargement
+from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.run import Summary, run_folder
 
 # Links
 
@@ -237,7 +235,7 @@ def test_a_streamed_picture_is_not_put_where_it_may_not_be(
     picture("in/a.png", 90, 40)
     for folder in ("out", "maps"):
         Path(folder).mkdir()
-    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
     by = restorer.load(files["upscale"], device="cpu", tile=32)
     listener = late(happens)
     options = FolderOptions(workers=workers)
@@ -254,7 +252,7 @@ def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
 ) -> None:
     picture("in/a.png")
     picture("in/b.png")
-    monkeypatch.setattr(filing, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
     gone = threading.Event()
 
     def remove(number: int) -> None:

@@ -8,10 +8,12 @@ import torch
 from moce_models import MINI, experts, mini, pictures, run
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixperts import checkpoint
-from pixperts.image import write_image
-from pixperts.models import MoCEIR, MoEISR, MoEISRConfig
+from pixperts.io.image import write_image
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
 from pixperts.routing import Routing
+from pixperts.weights import store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -111,7 +113,7 @@ def test_script_prints_every_form_and_every_task(
 ) -> None:
     weights, photos = tmp_path / "small.safetensors", tmp_path / "photos"
     model = mini(motion=True)  # a stage that the plain form has not
-    checkpoint.save(weights, model, checkpoint.Card("small", {}))
+    store.save(weights, model, store.Card("small", {}))
     photos.mkdir()
     for number, image in enumerate(pictures(2, 3, 30, 21)):
         pixels = (image.permute(1, 2, 0) * 255).byte().numpy()
@@ -141,7 +143,7 @@ def test_script_names_what_is_wrong(
     dense = tmp_path / "dense.safetensors"
     options = {"channels": 8, "blocks": 1}
     model = MoEISR(MoEISRConfig(encoder_options=options, width=8, depths=(0,), widths=(8,)))
-    checkpoint.save(dense, model, checkpoint.Card("dense", {}))
+    store.save(dense, model, store.Card("dense", {}))
     monkeypatch.setattr(sys, "argv", ["restore.py", "--model", str(dense)])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -9,8 +9,9 @@ import pytest
 import torch
 from training_runs import values_of
 
-from pixperts import checkpoint
-from pixperts.models import MoEISR, MoEISRConfig
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.weights import store
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -46,7 +47,7 @@ def test_plain_form_refuses_mixtures() -> None:
 
 def test_benchmark_script_prints_every_candidate(tmp_path: Path) -> None:
     weights = tmp_path / "small.safetensors"
-    checkpoint.save(weights, small((0, 1)), checkpoint.Card("small", {}))
+    store.save(weights, small((0, 1)), store.Card("small", {}))
     command = [sys.executable, str(BENCHMARKS / "upscale.py"), "--weights", str(weights)]
     command += ["--width", "12", "--height", "8", "--scale", "2.5", "--repeat", "1"]
     line = subprocess.run(

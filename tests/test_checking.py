@@ -8,10 +8,10 @@ import pytest
 from packing_files import pixels, put_pairs
 from pair_files import WRITERS
 
-from pixperts.cli import main
-from pixperts.image import write_image
-from pixperts.packing import PackOptions, pack_pairs, pack_photos
-from pixperts.pairs import match_folders
+from pixperts.cli.app import main
+from pixperts.data.packing import PackOptions, pack_pairs, pack_photos
+from pixperts.data.pairs import match_folders
+from pixperts.io.image import write_image
 
 
 def check(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from command_line import MIXTURE, names, noise, one_sentence, picture
 
-from pixperts import restorer
-from pixperts.cli import main
+from pixperts.cli.app import main
 from pixperts.errors import UsageError, explain
-from pixperts.image import read_image, write_image
-from pixperts.models import MoEISR
+from pixperts.inference import restorer
+from pixperts.io.image import read_image, write_image
+from pixperts.models.moeisr.model import MoEISR
 
 
 def test_one_file_in_one_file_out(

@@ -14,9 +14,9 @@ import torch
 from command_line import names, one_sentence, picture, shell
 
 import pixperts
-from pixperts import checkpoint, packaged
-from pixperts.cli import SPIN_COUNT, main
-from pixperts.models import PRESETS, as_upscaler
+from pixperts.cli.app import SPIN_COUNT, main
+from pixperts.models.presets import PRESETS, as_upscaler
+from pixperts.weights import packaged, store
 
 
 def test_models(
@@ -25,10 +25,10 @@ def test_models(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    model, card = checkpoint.load(weights)
+    model, card = store.load(weights)
     notes = {"quality": {"Set5 x2": 37.6}, "shares": [0.75, 0.25]}
-    told = checkpoint.Card("moeisr-tiny", card.config, "Apache-2.0", notes=notes)
-    checkpoint.save(tmp_path / "moeisr-tiny.safetensors", model, told)
+    told = store.Card("moeisr-tiny", card.config, "Apache-2.0", notes=notes)
+    store.save(tmp_path / "moeisr-tiny.safetensors", model, told)
     monkeypatch.setattr(packaged, "WEIGHTS", tmp_path)
     assert main(["models", "--json"]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -112,7 +112,7 @@ def test_convert_hands_everything_on(
         seen.append((source, target, options))
         return "liif-edsr"
 
-    monkeypatch.setattr("pixperts.convert.convert_file", note)
+    monkeypatch.setattr("pixperts.weights.convert.convert_file", note)
     source, target = tmp_path / "a.pth", tmp_path / "b.safetensors"
     assert main(["convert", str(source), str(target), "--licence", "BSD-3-Clause"]) == 0
     assert seen == [(source, target, {"name": None, "licence": "BSD-3-Clause"})]
@@ -139,7 +139,7 @@ def test_train_refuses(
 
 def test_help_waits_for_nothing_heavy() -> None:
     code = (
-        "import sys; from pixperts.cli import main; code = main(['--help']); "
+        "import sys; from pixperts.cli.app import main; code = main(['--help']); "
         "print([m for m in ('torch', 'lightning', 'pyvips', 'numpy') if m in sys.modules]); "
         "sys.exit(code)"
     )
@@ -152,7 +152,7 @@ def test_help_waits_for_nothing_heavy() -> None:
 
 def test_waiting_threads_sleep_unless_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os; from pixperts.cli import main; main(['--version']); "
+        "import os; from pixperts.cli.app import main; main(['--version']); "
         "print([os.environ.get(n) for n in ('GOMP_SPINCOUNT', 'KMP_BLOCKTIME')])"
     )
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
@@ -191,7 +191,7 @@ def test_unexpected_errors_are_one_sentence_unless_asked(
     def fail() -> None:
         raise RuntimeError("some\nfault")
 
-    monkeypatch.setattr("pixperts.catalogue.entries", fail)
+    monkeypatch.setattr("pixperts.weights.catalogue.entries", fail)
     assert main(["models"]) == 1
     assert "failed unexpectedly (RuntimeError: some fault)" in one_sentence(capsys)
     monkeypatch.setenv("PIXPERTS_TRACEBACK", "1")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import picture
 
-from pixperts import progress
-from pixperts.progress import ProgressBar
+from pixperts.cli import progress
+from pixperts.cli.progress import ProgressBar
 
 
 def test_the_bar_goes_by_pixels_and_never_back() -> None:
@@ -29,7 +29,7 @@ def test_lines_in_place_of_a_bar(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("pixperts.progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("pixperts.cli.progress.time.monotonic", lambda: now)
     with ProgressBar([3e6, 0, 1e6], visible=False, lines=True, pixels=True) as bar:
         bar.update(0, 0.1, "a.png")
         now += progress.PAUSE - 1

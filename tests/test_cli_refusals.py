@@ -9,9 +9,10 @@ import torch
 from command_line import names, one_sentence, picture
 from safetensors.torch import save_file
 
-from pixperts.batch import Job, plan
-from pixperts.cli import main
+from pixperts.cli.app import main
 from pixperts.errors import UsageError
+from pixperts.jobs.job import Job
+from pixperts.jobs.plan import plan
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from pixperts.color_fix import KINDS, low_pass, match_low_frequencies, matched_bands, reach
 from pixperts.errors import UsageError
-from pixperts.resize import bicubic, bicubic_rows, rows_needed
+from pixperts.ops.color_match import KINDS, low_pass, match_low_frequencies, matched_bands, reach
+from pixperts.ops.resize import bicubic, bicubic_rows, rows_needed
 
 
 def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:

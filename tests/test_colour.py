@@ -8,9 +8,11 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
-from pixperts.colour import fits, is_srgb, profile_space, srgb_profile
 from pixperts.errors import UsageError
-from pixperts.image import Metadata, Pixels, read_image, write_image
+from pixperts.io.icc import fits, is_srgb, profile_space, srgb_profile
+from pixperts.io.image import read_image, write_image
+from pixperts.io.metadata import Metadata
+from pixperts.ops.pixels import Pixels
 
 SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".avif")
 

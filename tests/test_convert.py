@@ -9,10 +9,11 @@ import torch
 from plain_models import PlainLTE, axis_centres, published_case
 from torch import Tensor
 
-from pixperts import checkpoint, convert
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import as_upscaler, create_model, queries
-from pixperts.models.queries import Axis, axis_neighbours
+from pixperts.models.moeisr import queries
+from pixperts.models.moeisr.queries import Axis, axis_neighbours
+from pixperts.models.presets import as_upscaler, create_model
+from pixperts.weights import convert, store
 
 ALL = tuple(name for name in convert.PUBLISHED if not name.startswith("moce-ir"))
 # LTE's waves turn by up to pi * 80 radians an LR pixel with the stand-in weights on EDSR, whose
@@ -192,7 +193,7 @@ def test_a_file_converts_and_gives_the_same_picture(tmp_path: Path) -> None:
     source, target = tmp_path / "edsr-baseline-liif.pth", tmp_path / "made" / "liif.safetensors"
     torch.save({"model": {"name": "liif", "args": {"imnet_spec": {}}, "sd": state}}, source)
     assert convert.convert_file(source, target, licence="BSD-3-Clause") == "liif-edsr"
-    model, card = checkpoint.load(target)
+    model, card = store.load(target)
     assert (card.name, card.licence) == ("liif-edsr", "BSD-3-Clause")
     assert "edsr-baseline-liif.pth" in card.notes["origin"]
     lr = torch.rand(1, 3, 4, 5)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts import checkpoint, convert
 from pixperts.errors import ModelError
-from pixperts.models import MoCEIR, as_repairer, create_model
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.presets import as_repairer, create_model
+from pixperts.weights import convert, store
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "moce_ir.json"
 FILTER = "net.freq_embed.high_conv.0.conv.weight"
@@ -77,7 +78,7 @@ def test_a_file_converts_and_gives_the_same_picture(
     source, target = tmp_path / "cdd11.ckpt", tmp_path / "made" / "moce.safetensors"
     torch.save({"state_dict": small, "epoch": 199, "pytorch-lightning_version": "2.4.0"}, source)
     assert convert.convert_file(source, target, licence="MIT") == "moce-ir-s"
-    model, card = checkpoint.load(target)
+    model, card = store.load(target)
     assert (card.name, card.family, card.licence) == ("moce-ir-s", "moce-ir", "MIT")
     assert card.notes["origin"] == "converted from cdd11.ckpt"
     picture = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(1))

@@ -7,11 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pixperts.data import ArbitraryScale, load_photos
+from pixperts.data.photos import load_photos
+from pixperts.data.super_resolution import ArbitraryScale
 from pixperts.errors import DataError
-from pixperts.image import write_image
-from pixperts.parallel import FromStep, Layout
-from pixperts.resize import bicubic, quantise
+from pixperts.io.image import write_image
+from pixperts.ops.resize import bicubic, quantise
+from pixperts.training.distributed import FromStep, Layout
 
 
 def photos() -> list[torch.Tensor]:

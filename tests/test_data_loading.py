@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pixperts.image import write_image
+from pixperts.io.image import write_image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

@@ -8,21 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts.degradations import (
-    COMPOSITIONS,
-    RANGES,
-    TASKS,
-    defocus_blur,
-    degrade,
-    draw_parameters,
-    gaussian_noise,
-    haze,
-    jpeg,
-    low_light,
-    motion_blur,
-    rain,
-    snow,
-)
+from pixperts.degradations.blur import defocus_blur, motion_blur
+from pixperts.degradations.camera import jpeg, low_light
+from pixperts.degradations.noise import gaussian_noise
+from pixperts.degradations.tasks import COMPOSITIONS, RANGES, TASKS, degrade, draw_parameters
+from pixperts.degradations.weather import haze, rain, snow
 from pixperts.errors import UsageError
 
 

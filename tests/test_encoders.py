@@ -16,8 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixperts.errors import ModelError
-from pixperts.models.rdn import RDN, RDNConfig
-from pixperts.models.swinir import (
+from pixperts.models.encoders.rdn import RDN, RDNConfig
+from pixperts.models.encoders.swinir import (
     DropPath,
     SwinIR,
     SwinIRConfig,

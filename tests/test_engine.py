@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 from training_runs import config_of, difference, families, make_photos, step_of, train, weights_in
 
-from pixperts import checkpoint
 from pixperts.errors import DataError
+from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -25,7 +25,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """The loss of these steps is not a number."""
-    from pixperts.restoration_task import RestorationTask
+    from pixperts.training.restoration import RestorationTask
 
     original = RestorationTask.loss
 
@@ -89,7 +89,7 @@ def test_half_precision_trains_alike(family: str, photos: Path, tmp_path: Path) 
     train(config_of(family, photos), tmp_path / "full")
     train(config_of(family, photos, precision="bfloat16"), tmp_path / "half")
     assert 0 < difference(tmp_path / "full", tmp_path / "half") < 0.02  # six steps of 1e-3 at most
-    model, _ = checkpoint.load(tmp_path / "half" / "last.safetensors")
+    model, _ = store.load(tmp_path / "half" / "last.safetensors")
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
@@ -123,7 +123,7 @@ def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None
 
 
 def make_photos_of_bench(folder: Path, side: int) -> None:
-    from pixperts.image import write_image
+    from pixperts.io.image import write_image
 
     pixels = torch.rand(side, side, 3, generator=torch.Generator().manual_seed(side))
     write_image(folder / "0.png", (pixels * 255).byte().numpy())
@@ -154,7 +154,7 @@ def test_without_the_extra_for_it_there_is_a_sentence(
 
 
 def test_idle_experts_are_named(photos: Path) -> None:
-    from pixperts.training import task_of
+    from pixperts.training.run import task_of
 
     task = task_of(config_of("repair", photos))
     task.counts = torch.tensor([[[995, 5, 0], [50, 40, 10], [0, 0, 0]]])
@@ -165,7 +165,7 @@ def test_idle_experts_are_named(photos: Path) -> None:
 
 
 def test_a_run_without_the_complexity_bias_has_the_plain_balance(photos: Path) -> None:
-    from pixperts.training import task_of
+    from pixperts.training.run import task_of
 
     auxiliary = []
     for biased in (True, False):

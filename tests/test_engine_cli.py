@@ -6,9 +6,9 @@ import pytest
 import torch
 from training_runs import config_of, families, make_photos, values_of
 
-from pixperts.cli import main
+from pixperts.cli.app import main
 from pixperts.errors import UsageError
-from pixperts.train_config import TrainConfig
+from pixperts.training.config import TrainConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -24,7 +24,7 @@ def test_a_dry_run_trains_nothing(
 ) -> None:
     import yaml
 
-    from pixperts.image import read_image
+    from pixperts.io.image import read_image
 
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(values_of(family, photos)))
     line = ["train", str(tmp_path / "run.yaml"), "-o", str(tmp_path / "run")]
@@ -43,8 +43,8 @@ def test_a_dry_run_trains_nothing(
 
 def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
     """Of a linear layer of 3 to 5 on 7 rows: 105, its weights' gradient 105, no input's."""
-    from pixperts.dry_run import cost_of
-    from pixperts.training import task_of
+    from pixperts.training.dry_run import cost_of
+    from pixperts.training.run import task_of
 
     task = task_of(config_of("repair", photos))
     layer = torch.nn.Linear(3, 5, bias=False)

@@ -28,7 +28,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_signal_ends_the_run_after_its_step(
     number: signal.Signals, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixperts.restoration_data import SyntheticPairs
+    from pixperts.data.restoration import SyntheticPairs
 
     settings = config_of("repair", photos, check_every=6)
     train(settings, tmp_path / "whole")
@@ -65,7 +65,7 @@ def test_a_signal_to_the_whole_group_is_survived_by_the_workers(
 def test_a_second_interrupt_ends_the_run_at_once(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixperts.restoration_data import SyntheticPairs
+    from pixperts.data.restoration import SyntheticPairs
 
     def item(self: SyntheticPairs, place: int) -> Any:
         os.kill(os.getpid(), signal.SIGINT)

@@ -19,8 +19,9 @@ from training_runs import (
     values_of,
 )
 
-from pixperts import checkpoint, create_model
 from pixperts.errors import ModelError, UsageError
+from pixperts.models.presets import create_model
+from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -89,8 +90,8 @@ def test_a_kill_while_saving_loses_nothing(
     moment: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed when the third checkpoint is written but not renamed, or between the two renamings."""
-    from pixperts import training
-    from pixperts.resuming import Saver
+    from pixperts.training import run as training
+    from pixperts.training.checkpoints import Saver
 
     class KilledError(BaseException):
         pass
@@ -192,7 +193,7 @@ def test_a_teacher_may_have_moved_but_not_appeared(photos: Path, tmp_path: Path)
         torch.manual_seed(1)
         options = config_of("enlarging", photos).model_options
         model = create_model("moeisr-tiny", **options)
-        checkpoint.save(place, model, checkpoint.Card(name="moeisr-tiny", config={}))
+        store.save(place, model, store.Card(name="moeisr-tiny", config={}))
     here, there = (str(tmp_path / f"{name}.safetensors") for name in ("here", "there"))
     train(config_of("enlarging", photos, teacher=here), tmp_path / "run", max_steps=1)
     train(config_of("enlarging", photos, teacher=there), tmp_path / "run", max_steps=2, resume=True)

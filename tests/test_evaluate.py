@@ -10,18 +10,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixperts import metrics
+from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.errors import DataError, MissingExtraError, ModelError, UsageError
-from pixperts.evaluate import (
+from pixperts.evaluation import metrics
+from pixperts.evaluation.upscaling import (
     Score,
     bicubic_upscaler,
     evaluate_upscaling,
     format_table,
     to_json_lines,
 )
-from pixperts.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantise
 from pixperts.routing import Routing
-from pixperts.super_resolution_set import SuperResolutionSet
 
 BENCH = Path(__file__).parents[2] / "shared" / "data" / "bench"
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pixperts import metrics
-from pixperts.degradations import degrade
+from pixperts.degradations.tasks import degrade
 from pixperts.errors import DataError, UsageError
-from pixperts.evaluate_restoration import (
+from pixperts.evaluation import metrics
+from pixperts.evaluation.restoration import (
     RestorationSet,
     evaluate_restoration,
     format_restoration,
     restoration_json_lines,
 )
-from pixperts.image import write_image
-from pixperts.restorer import Restorer, load
+from pixperts.inference.restorer import Restorer, load
+from pixperts.io.image import write_image
 
 SIZES = ((40, 56), (64, 48))  # height and width of the photos
 

@@ -23,8 +23,9 @@ from experiments_list import (
 )
 from results_measure import Part
 
-from pixperts.models import MoCEIR, create_model
-from pixperts.train_config import TrainConfig
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.presets import create_model
+from pixperts.training.config import TrainConfig
 
 EVERY = [
     pytest.param(base, variant, id=f"{base['model']}: {name}")

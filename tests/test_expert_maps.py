@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixperts.expert_maps import describe, draw, palette
+from pixperts.inference.expert_maps import describe, draw, palette
 from pixperts.routing import Routing
 
 

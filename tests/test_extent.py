@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save as to_bytes
 
-from pixperts import checkpoint
 from pixperts.errors import ModelError
-from pixperts.models import PRESETS, build, create_model
-from pixperts.models.extent import MOST_LAYERS, MOST_WEIGHTS, extent
+from pixperts.models.presets import PRESETS, build, create_model
+from pixperts.models.size_limit import MOST_LAYERS, MOST_WEIGHTS, extent
+from pixperts.weights import store
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in ("moeisr-tiny", "moeisr-lte-edsr", "moce-ir-tiny", "moce-ir-s")),
@@ -65,7 +65,7 @@ def test_products_of_sizes_are_bounded(tmp_path: Path, family: str, config: Any)
     card = {"format": 1, "name": "a", "config": config, "family": family}
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes({"w": torch.zeros(1)}, metadata={"pixperts": json.dumps(card)}))
-    for refused in (lambda: checkpoint.load(path), lambda: build(config, family)):
+    for refused in (lambda: store.load(path), lambda: build(config, family)):
         begin = time.process_time()
         with pytest.raises(ModelError, match=r"million weights in .* layers, over the limit"):
             refused()

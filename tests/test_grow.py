@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from grow import main as grow
 
-from pixperts import checkpoint
-from pixperts.models import MoCEIR
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.weights import store
 
 
 @pytest.fixture
@@ -23,15 +23,15 @@ def trained(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.01)
-    checkpoint.save(path, model, checkpoint.Card("small", {}, licence="CC0", data="none"))
+    store.save(path, model, store.Card("small", {}, licence="CC0", data="none"))
     return path
 
 
 def test_a_grown_network_does_what_it_did_and_can_learn_more(trained: Path, tmp_path: Path) -> None:
     target = tmp_path / "large.safetensors"
     grow(str(trained), target, latent_blocks=3, refinement_blocks=2)
-    small, _ = checkpoint.load(trained)
-    large, card = checkpoint.load(target)
+    small, _ = store.load(trained)
+    large, card = store.load(target)
     assert isinstance(small, MoCEIR)
     assert isinstance(large, MoCEIR)
     assert (large.config.latent_blocks, large.config.refinement_blocks) == (3, 2)

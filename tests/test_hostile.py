@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from limits import bounded
 from PIL import Image, ImageOps
 
-from pixperts import exif
 from pixperts.errors import ImageError, ModelError, PixpertsError, printable
-from pixperts.filing import header_size
-from pixperts.image import read_image, write_image
-from pixperts.metadata import Metadata, iptc_record, photoshop_block
-from pixperts.png_texts import read_texts
-from pixperts.rows import RowReader
+from pixperts.io import exif
+from pixperts.io.image import header_size, read_image, write_image
+from pixperts.io.metadata import Metadata, iptc_record, photoshop_block
+from pixperts.io.png_text import read_texts
+from pixperts.io.rows import RowReader
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

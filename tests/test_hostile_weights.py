@@ -14,10 +14,10 @@ import torch
 from limits import bounded
 from safetensors.torch import save as to_bytes
 
-from pixperts import checkpoint
-from pixperts.convert import convert_file, read_published
 from pixperts.errors import ModelError
-from pixperts.models import create_model
+from pixperts.models.presets import create_model
+from pixperts.weights import store
+from pixperts.weights.convert import convert_file, read_published
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -113,8 +113,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], d
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     model = create_model("moeisr-tiny", **TINY)
-    checkpoint.save(path, model, checkpoint.Card("moeisr-tiny", {}))
-    facts = {**asdict(checkpoint.read_card(path)), "format": checkpoint.FORMAT}
+    store.save(path, model, store.Card("moeisr-tiny", {}))
+    facts = {**asdict(store.read_card(path)), "format": store.FORMAT}
     return dict(model.state_dict()), facts
 
 
@@ -156,11 +156,11 @@ def test_headers_that_lie_are_refused(tmp_path: Path, weights: Any) -> None:
         path = tmp_path / f"{name}.safetensors"
         path.write_bytes(data)
         with bounded(60, 2), pytest.raises(ModelError) as caught:
-            checkpoint.load(path)
+            store.load(path)
         assert str(caught.value).isprintable(), name
         assert path.name in str(caught.value)
     (tmp_path / "sound").write_bytes(sound)
-    assert checkpoint.load(tmp_path / "sound")[1].name == "moeisr-tiny"
+    assert store.load(tmp_path / "sound")[1].name == "moeisr-tiny"
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8, torch.complex64])
@@ -170,7 +170,7 @@ def test_tensors_must_be_floating_point(tmp_path: Path, weights: Any, dtype: tor
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes(other, metadata={"pixperts": json.dumps(facts)}))
     with pytest.raises(ModelError, match=r"damaged|not floating point"):
-        checkpoint.load(path)
+        store.load(path)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
@@ -181,7 +181,7 @@ def test_tensors_must_be_finite(tmp_path: Path, weights: Any, number: float) -> 
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes(other, metadata={"pixperts": json.dumps(facts)}))
     with pytest.raises(ModelError, match="not finite"):
-        checkpoint.load(path)
+        store.load(path)
 
 
 CONFIGS: list[tuple[str, Any]] = [
@@ -224,7 +224,7 @@ def test_absurd_configurations_are_refused(
     text = json.dumps(card)
     path.write_bytes(to_bytes({"w": torch.zeros(1)}, metadata={"pixperts": text}))
     with bounded(60, 2), pytest.raises(ModelError) as caught:
-        checkpoint.load(path)
+        store.load(path)
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 2000
 
@@ -241,7 +241,7 @@ def test_cards_of_nothing_useful_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes({"w": torch.zeros(1)}, metadata={"pixperts": text}))
     with pytest.raises(ModelError):
-        checkpoint.read_card(path)
+        store.read_card(path)
 
 
 def test_texts_of_a_card_do_no_harm_in_a_terminal(tmp_path: Path, weights: Any) -> None:
@@ -250,7 +250,7 @@ def test_texts_of_a_card_do_no_harm_in_a_terminal(tmp_path: Path, weights: Any) 
     card = facts | {"licence": evil, "data": evil, "notes": {evil: [evil, {"x": evil}], "n": 1.5}}
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes({"w": torch.zeros(1)}, metadata={"pixperts": json.dumps(card)}))
-    read = checkpoint.read_card(path)
+    read = store.read_card(path)
     shown = "MIT\\x1b]0;title\\x07\\r\\n\\x9b31m\\u202e"
     assert (read.licence, read.data) == (shown, shown)
     assert read.notes == {shown: [shown, {"x": shown}], "n": 1.5}
@@ -263,7 +263,7 @@ def test_names_of_weights_are_shown_in_one_line(tmp_path: Path) -> None:
         os.fsdecode(b"not \xff utf"),
         "n" * 5000,
     ):
-        for action in (checkpoint.load, read_published):
+        for action in (store.load, read_published):
             with pytest.raises(ModelError) as caught:
                 action(tmp_path / name)
             assert str(caught.value).isprintable()

@@ -7,12 +7,9 @@ import pytest
 import pyvips
 from image_files import SAVERS, assert_one_sentence, noise, png, smooth, vips
 
-from pixperts import pixels as pixels_module
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import (
-    read_image,
-    write_image,
-)
+from pixperts.io.image import read_image, write_image
+from pixperts.ops import pixels as pixels_module
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

@@ -9,20 +9,12 @@ import pytest
 import pyvips
 from image_files import LIMITS, assert_one_sentence, noise
 
-from pixperts import encode as encode_module
-from pixperts import image as image_module
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import (
-    FORMAT_LIMITS,
-    Pixels,
-    check_output,
-    from_float,
-    is_image_path,
-    list_images,
-    read_image,
-    to_float,
-    write_image,
-)
+from pixperts.io import encode as encode_module
+from pixperts.io import image as image_module
+from pixperts.io.formats import FORMAT_LIMITS, is_image_path
+from pixperts.io.image import check_output, list_images, read_image, write_image
+from pixperts.ops.pixels import Pixels, from_float, to_float
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -11,8 +11,8 @@ import pytest
 from tiny_models import tiny
 
 import pixperts
-from pixperts import checkpoint
-from pixperts.image import write_image
+from pixperts.io.image import write_image
+from pixperts.weights import store
 
 KILLS = 20
 NAMES = ("a.png", "b.jpg", "c.webp", "deep/d.tif", "deep/er/e.png", "f.png", "g.jpg")
@@ -22,7 +22,7 @@ NAMES = ("a.png", "b.jpg", "c.webp", "deep/d.tif", "deep/er/e.png", "f.png", "g.
 @pytest.mark.slow
 def test_twenty_kills(tmp_path: Path) -> None:
     weights = tmp_path / "tiny.safetensors"
-    checkpoint.save(weights, tiny(), checkpoint.Card("tiny", {}))
+    store.save(weights, tiny(), store.Card("tiny", {}))
     generator = np.random.default_rng(0)
     for number, name in enumerate(NAMES):
         pixels = generator.integers(0, 256, (20 + number, 40, 3), np.uint8)

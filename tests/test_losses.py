@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from pixperts.losses import (
+from pixperts.routing import choose
+from pixperts.training.losses import (
     balance_loss,
     distillation_loss,
     expected_cost,
@@ -13,7 +14,6 @@ from pixperts.losses import (
     predicted_error_loss,
     spectral_l1,
 )
-from pixperts.routing import choose
 
 
 @pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])

@@ -11,17 +11,14 @@ import pytest
 from folder_jobs import TWICE, Listener, picture, tree
 from tiny_models import tiny
 
-from pixperts import restorer
-from pixperts.batch import (
-    Enlargement,
-    FileOptions,
-    FolderOptions,
-    run_folder,
-)
-from pixperts.image import read_image
-from pixperts.manifest import weights_sha256
-from pixperts.sizes import SizeRequest
-from pixperts.work import Wishes
+from pixperts.inference import restorer
+from pixperts.inference.size_request import SizeRequest
+from pixperts.io.image import read_image
+from pixperts.jobs.job import FileOptions
+from pixperts.jobs.manifest import weights_sha256
+from pixperts.jobs.operations import Enlargement, Wishes
+from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.run import run_folder
 
 
 def lines(path: str = "made.jsonl") -> list[dict[str, Any]]:

@@ -10,10 +10,11 @@ import pytest
 import pyvips
 from PIL import Image, ImageFile, IptcImagePlugin
 
-from pixperts import exif as exif_module
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import Metadata, losses, read_image, write_image
-from pixperts.metadata import iptc_record
+from pixperts.io import exif as exif_module
+from pixperts.io.encode import losses
+from pixperts.io.image import read_image, write_image
+from pixperts.io.metadata import Metadata, iptc_record
 
 SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".avif")
 WITH_IPTC = (".jpg", ".png", ".tif")
@@ -295,7 +296,7 @@ def test_losses_are_told() -> None:
 
 
 def test_formats_that_cannot_be_written(tmp_path: Path) -> None:
-    from pixperts.codec import supports
+    from pixperts.io.vips import supports
 
     for name in ("a.jxl", "a.jp2"):
         kind = {"a.jxl": "JPEG XL", "a.jp2": "JPEG 2000"}[name]

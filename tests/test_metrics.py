@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import DataError, MissingExtraError, UsageError
-from pixperts.metrics import PROTOCOLS, Protocol, find_protocol, luma, psnr, ssim
+from pixperts.evaluation.metrics import PROTOCOLS, Protocol, find_protocol, luma, psnr, ssim
 
 
 @pytest.fixture
@@ -137,7 +137,8 @@ def test_ssim_without_torchmetrics_names_the_extra(monkeypatch: pytest.MonkeyPat
 
 def test_torchmetrics_is_imported_late_and_silently() -> None:
     code = (
-        "import sys; from pixperts import metrics; assert 'torchmetrics' not in sys.modules; "
+        "import sys; from pixperts.evaluation import metrics; "
+        "assert 'torchmetrics' not in sys.modules; "
         "metrics.load_ssim(); assert 'torchmetrics' in sys.modules"
     )
     done = subprocess.run(

@@ -16,12 +16,10 @@ from moce_models import bare, experts, gates, mini, pictures, run
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
-from pixperts.models.moce_config import MOCE_PRESETS, from_published_keys
-from pixperts.models.moce_experts import (
-    ComplexityExpert,
-)
-from pixperts.models.moce_inputs import pad_to_multiple
-from pixperts.models.moce_ir import MoCEIR
+from pixperts.models.moce_ir.config import MOCE_PRESETS, from_published_keys
+from pixperts.models.moce_ir.experts import ComplexityExpert
+from pixperts.models.moce_ir.inputs import pad_to_multiple
+from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.routing import Routing
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixperts.errors import ModelError, UsageError
-from pixperts.models.moce_blocks import ChannelAttention
-from pixperts.models.moce_config import MOCE_PRESETS, MoCEIRConfig
-from pixperts.models.moce_experts import (
+from pixperts.models.moce_ir.balance import auxiliary_loss, expected_load, router_loss
+from pixperts.models.moce_ir.blocks import ChannelAttention
+from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
+from pixperts.models.moce_ir.experts import (
     ComplexityExpert,
     fourier_product,
     fourier_product_by_matrices,
 )
-from pixperts.models.moce_ir import MoCEIR
-from pixperts.models.moce_losses import auxiliary_loss, expected_load, router_loss
-from pixperts.models.moeisr import Output
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.output import Output
 
 # ---------------------------------------------------------------- router noise, auxiliary loss
 

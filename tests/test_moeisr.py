@@ -8,11 +8,12 @@ from plain_models import PlainINR, PlainLIIF, PlainLTE
 from tiny_models import decoders, experts_of, picture, run, tiny
 from torch import Tensor
 
-from pixperts.convert import from_published
 from pixperts.errors import UsageError
-from pixperts.losses import balance_loss, gumbel_weights
-from pixperts.models import MoEISR, as_upscaler
-from pixperts.models.edsr import EDSR, EDSRConfig
+from pixperts.models.encoders.edsr import EDSR, EDSRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import as_upscaler
+from pixperts.training.losses import balance_loss, gumbel_weights
+from pixperts.weights.convert import from_published
 
 SIZES = [((1, 1), (3, 5)), ((5, 6), (13, 11)), ((7, 4), (3, 9)), ((6, 6), (2, 3)), ((4, 5), (4, 5))]
 

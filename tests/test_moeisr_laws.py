@@ -9,8 +9,10 @@ from tiny_models import POOL, TINY, decoders, picture, run, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixperts.errors import ModelError, UsageError
-from pixperts.models import PRESETS, MoEISR, MoEISRConfig, as_upscaler, build, create_model
-from pixperts.models.queries import axis_neighbours
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.moeisr.queries import axis_neighbours
+from pixperts.models.presets import PRESETS, as_upscaler, build, create_model
 
 # ---------------------------------------------------------------- precision, cost, state
 

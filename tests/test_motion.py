@@ -11,13 +11,13 @@ from moce_models import mini
 from PIL import Image
 from torch import Tensor
 
-from pixperts import checkpoint
-from pixperts.analysis import analyse, signature
-from pixperts.cli import main
-from pixperts.metrics import psnr
-from pixperts.models import MoCEIR
-from pixperts.models.extent import extent
-from pixperts.models.motion import (
+from pixperts.cli.app import main
+from pixperts.degradations.blur import motion_blur
+from pixperts.evaluation.metrics import psnr
+from pixperts.inference.analysis import analyse, signature
+from pixperts.inference.restorer import Restorer
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir.motion import (
     LONGEST,
     MOTION_WEIGHTS,
     RADIUS,
@@ -28,9 +28,10 @@ from pixperts.models.motion import (
     inverse_filter,
     undone,
 )
-from pixperts.models.windows import Window
-from pixperts.optics import line_kernel, motion_blur
-from pixperts.restorer import Restorer
+from pixperts.models.size_limit import extent
+from pixperts.ops.kernels import line_kernel
+from pixperts.ops.windows import Window
+from pixperts.weights import store
 
 
 def scene(height: int, width: int, seed: int = 0) -> Tensor:
@@ -222,7 +223,7 @@ def test_the_network_sees_the_picture_without_the_motion() -> None:
 
 def test_tiles_see_the_motion_of_the_whole() -> None:
     clean = scene(384, 320)
-    card = checkpoint.Card("mini", {})
+    card = store.Card("mini", {})
     restorer = Restorer(moving(), card, device="cpu")
     once = restorer.restore(clean)
     tiled = Restorer(moving(), card, device="cpu", tile=128).restore(clean)
@@ -269,13 +270,13 @@ def test_half_precision() -> None:
 
 
 def test_what_was_undone_is_told() -> None:
-    restorer = Restorer(moving(), checkpoint.Card("mini", {}), device="cpu")
+    restorer = Restorer(moving(), store.Card("mini", {}), device="cpu")
     found = analyse(restorer, scene(160, 160))
     assert found.motion == pytest.approx((8.944, 26.565), abs=0.01)  # (8, 4) pixels
     last = found.to_text().splitlines()[-1]
     assert last == "motion blur of 8.9 pixels at 27 degrees undone first"
     assert found.to_dict()["motion"] == found.motion
-    restorer = Restorer(mini(motion=True), checkpoint.Card("mini", {}), device="cpu")
+    restorer = Restorer(mini(motion=True), store.Card("mini", {}), device="cpu")
     still = analyse(restorer, scene(160, 160))
     assert still.motion is None
     assert "motion" not in still.to_text()
@@ -292,7 +293,7 @@ def test_signatures_tell_of_the_motion_too() -> None:
 
 def test_a_repair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, source = tmp_path / "m.safetensors", tmp_path / "a.png"
-    checkpoint.save(weights, moving(), checkpoint.Card("m", {}))
+    store.save(weights, moving(), store.Card("m", {}))
     pixels = (scene(160, 160) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(source)
     line = ["restore", str(source), "-m", str(weights), "-o"]

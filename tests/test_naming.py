@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixperts.errors import UsageError
-from pixperts.image import SUFFIXES
-from pixperts.naming import FIELDS, Template, Value
+from pixperts.io.formats import SUFFIXES
+from pixperts.jobs.names import FIELDS, Template, Value
 
 VALUES: Mapping[str, Callable[[], Value]] = {
     "model": lambda: "tiny",

@@ -8,7 +8,8 @@ from tiny_models import decoders, picture, run, tiny
 from torch import nn
 
 from pixperts.errors import ModelError
-from pixperts.models import MoEISR, MoEISRConfig
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
 
 NECK: dict[str, Any] = {"neck": 2, "light_width": 10, "neighbours": (1, 4, 4)}
 

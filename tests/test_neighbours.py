@@ -7,8 +7,9 @@ import torch
 from tiny_models import decoders, picture, run, tiny
 
 from pixperts.errors import ModelError
-from pixperts.models import MoEISR, MoEISRConfig
-from pixperts.models.queries import axis_neighbours, make_queries
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.moeisr.queries import axis_neighbours, make_queries
 
 NEAREST: dict[str, Any] = {"neighbours": (1, 1, 4)}
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts.degradations import degrade, draw_parameters, grain, jpeg
+from pixperts.degradations.camera import jpeg
+from pixperts.degradations.noise import grain
+from pixperts.degradations.tasks import degrade, draw_parameters
 from pixperts.errors import UsageError
 
 

@@ -26,12 +26,11 @@ def run(code: str) -> str:
     return done.stdout
 
 
-# What `pixperts.training` imports when a training starts, and nothing else does.
+# What `pixperts.training.run` imports when a training starts, and nothing else does.
 TRAINING = [
-    f"pixperts.{name}"
+    f"pixperts.training.{name}"
     for name in (
-        "callbacks", "dry_run", "restoration_task", "resuming", "task", "training",
-        "upscaling_task",
+        "callbacks", "checkpoints", "dry_run", "module", "restoration", "run", "upscaling",
     )
 ]  # fmt: skip
 
@@ -62,7 +61,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 def test_every_module_but_training_imports_without_the_extras() -> None:
     assert len(modules()) > 20
-    assert "pixperts.restorer" in modules()
+    assert "pixperts.inference.restorer" in modules()
     code = f"""
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -86,7 +85,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import numpy as np, pixperts
-from pixperts.checkpoint import Card
+from pixperts.weights.store import Card
 model = pixperts.create_model("moeisr-tiny", encoder_options={{"channels": 8, "blocks": 1}})
 restorer = pixperts.Restorer(model, Card("moeisr-tiny", {{}}), device="cpu")
 print(restorer.upscale(np.zeros((4, 5, 3), np.uint8), scale=2).shape)

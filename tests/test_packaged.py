@@ -7,15 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from pixperts import checkpoint
-from pixperts.catalogue import entries
-from pixperts.data import load_photos
-from pixperts.degradations import degrade, draw_parameters
-from pixperts.evaluate import evaluate_upscaling
-from pixperts.metrics import psnr
-from pixperts.models.motion import TOLD
-from pixperts.restorer import load, packaged_models
-from pixperts.super_resolution_set import SuperResolutionSet
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.data.photos import load_photos
+from pixperts.degradations.tasks import degrade, draw_parameters
+from pixperts.evaluation.metrics import psnr
+from pixperts.evaluation.upscaling import evaluate_upscaling
+from pixperts.inference.restorer import load
+from pixperts.models.moce_ir.motion import TOLD
+from pixperts.weights import store
+from pixperts.weights.catalogue import entries
+from pixperts.weights.packaged import packaged_models
 
 BENCH = Path(__file__).parents[2] / "shared" / "data" / "bench"
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -29,7 +30,7 @@ def test_packaged_are_these() -> None:
 
 def test_every_card_is_complete() -> None:
     for name, path in packaged_models().items():
-        card = checkpoint.read_card(path)
+        card = store.read_card(path)
         assert card.name == name
         assert "unknown" not in (card.licence, card.data)
         assert card.notes["quality"]
@@ -43,7 +44,7 @@ def test_every_card_is_complete() -> None:
 @needs_bench
 @pytest.mark.parametrize("name", UPSCALERS)
 def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
-    claimed = checkpoint.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
+    claimed = store.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
     bench = SuperResolutionSet.open(BENCH / "Set5")
     score = evaluate_upscaling(load(name, device="cpu"), bench, scales=[4.0])[0]
     assert score.psnr == pytest.approx(claimed, abs=0.006)

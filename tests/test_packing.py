@@ -15,18 +15,19 @@ from packing_files import pixels, put_pairs, put_photos, same, sums
 from pair_files import WRITERS
 from PIL import Image
 
-from pixperts.cli import main
-from pixperts.data import ArbitraryScale, load_photos
+from pixperts.cli.app import main
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.data.image_files import picture_bytes
+from pixperts.data.layouts import TASK_SETS, read_task_set
+from pixperts.data.packing import PackOptions, pack_pairs, pack_photos, tiles
+from pixperts.data.pairs import match_folders, packed_tasks, read_packed, read_pair
+from pixperts.data.photos import load_photos
+from pixperts.data.restoration import FilePairs, SyntheticPairs
+from pixperts.data.shards import read_index, read_shards
+from pixperts.data.super_resolution import ArbitraryScale
 from pixperts.errors import DataError, UsageError
-from pixperts.image import read_image
-from pixperts.packing import PackOptions, pack_pairs, pack_photos, tiles
-from pixperts.pairs import match_folders, packed_tasks, read_packed, read_pair
-from pixperts.pictures import picture_bytes
-from pixperts.published import TASK_SETS, read_task_set
-from pixperts.restoration_data import FilePairs, SyntheticPairs
-from pixperts.shards import read_index, read_shards
-from pixperts.super_resolution_set import SuperResolutionSet
-from pixperts.train_config import TrainConfig
+from pixperts.io.image import read_image
+from pixperts.training.config import TrainConfig
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_validation_pictures_may_be_packed(photos: Path, tmp_path: Path) -> None
 
 def test_configurations_may_name_packs(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
-    from pixperts.training import task_of
+    from pixperts.training.run import task_of
 
     lq, gt = put_pairs(tmp_path)
     pack_pairs(match_folders(lq, gt, "rain"), tmp_path / "pairs")

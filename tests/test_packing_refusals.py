@@ -8,13 +8,13 @@ import pytest
 from packing_files import pixels, put_pairs, put_photos, sums
 from PIL import Image
 
-from pixperts.cli import main
-from pixperts.data import load_photos
+from pixperts.cli.app import main
+from pixperts.data.image_files import Member
+from pixperts.data.packing import PackOptions, pack_photos
+from pixperts.data.pairs import read_packed
+from pixperts.data.photos import load_photos
 from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.image import write_image
-from pixperts.packing import PackOptions, pack_photos
-from pixperts.pairs import read_packed
-from pixperts.pictures import Member
+from pixperts.io.image import write_image
 
 
 @pytest.fixture

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from pair_files import WRITERS, names, path_of, put, put_cdd11, put_denoise
 
-from pixperts.degradations import COMPOSITIONS, TASKS
-from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.image import write_image
-from pixperts.pairs import match_folders, read_pair
-from pixperts.published import (
+from pixperts.data.layouts import (
     LAYOUTS,
     REPEATS,
     TASK_SETS,
@@ -22,6 +18,10 @@ from pixperts.published import (
     read_rain,
     read_task_set,
 )
+from pixperts.data.pairs import match_folders, read_pair
+from pixperts.degradations.tasks import COMPOSITIONS, TASKS
+from pixperts.errors import DataError, ImageError, UsageError
+from pixperts.io.image import write_image
 
 
 def test_folders_pair_by_relative_path_whatever_the_suffix(tmp_path: Path) -> None:

@@ -9,15 +9,11 @@ import pytest
 import torch
 from pair_files import path_of, put, put_bmp, refusal
 
-from pixperts.degradations import degrade
+from pixperts.data.layouts import read_denoise, read_haze, read_rain
+from pixperts.data.pairs import Pair, match_folders, read_pair
+from pixperts.degradations.tasks import degrade
 from pixperts.errors import ImageError
-from pixperts.image import write_image
-from pixperts.pairs import Pair, match_folders, read_pair
-from pixperts.published import (
-    read_denoise,
-    read_haze,
-    read_rain,
-)
+from pixperts.io.image import write_image
 
 
 def test_a_pair_is_two_uint8_pictures_channels_first(tmp_path: Path) -> None:

@@ -7,16 +7,10 @@ from pathlib import Path
 import pytest
 from pair_files import WRITERS, put, put_haze, put_low_light, refusal
 
-from pixperts.degradations import COMPOSITIONS
+from pixperts.data.layouts import LAYOUTS, read_blur, read_denoise, read_haze, read_low_light
+from pixperts.data.pairs import Pair, match_folders
+from pixperts.degradations.tasks import COMPOSITIONS
 from pixperts.errors import UsageError
-from pixperts.pairs import Pair, match_folders
-from pixperts.published import (
-    LAYOUTS,
-    read_blur,
-    read_denoise,
-    read_haze,
-    read_low_light,
-)
 
 
 def test_every_fault_of_two_folders_is_in_one_sentence(tmp_path: Path) -> None:

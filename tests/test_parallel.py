@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from training_runs import config_of, difference, make_photos, values_of, weights_in
 
 from pixperts.errors import UsageError
-from pixperts.parallel import FromStep, Layout, averaged, together, touch
+from pixperts.training.distributed import FromStep, Layout, averaged, together, touch
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -75,7 +75,7 @@ TWENTY = {"max_steps": 20, "check_every": 20}
 
 
 def reference(family: str, photos: Path, folder: Path) -> None:
-    from pixperts.training import train
+    from pixperts.training.run import train
 
     train(config_of(family, photos, **TWENTY), folder)
 
@@ -118,7 +118,7 @@ def test_two_devices_of_lightning_enlarge_as_one(photos: Path, tmp_path: Path) -
 
 def test_accumulated_parts_train_as_the_whole_batch(photos: Path, tmp_path: Path) -> None:
     """Balance is of a part and differs; without it, only the order of sums does."""
-    from pixperts.training import train
+    from pixperts.training.run import train
 
     for family, without in (
         ("enlarging", {"balance_weight": 0, "routing_weight": 0}),
@@ -136,7 +136,7 @@ def test_accumulated_parts_train_as_the_whole_batch(photos: Path, tmp_path: Path
 def test_the_number_of_devices_must_fit(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pixperts.training import train
+    from pixperts.training.run import train
 
     with pytest.raises(UsageError, match=r"batch is 4.*processes \(3\)"):
         train(config_of("repair", photos), tmp_path / "run", devices=3)

@@ -9,10 +9,11 @@ import torch
 from packing_files import pixels, put_photos, same
 from torch.utils.data import DataLoader
 
-from pixperts.data import ArbitraryScale, PhotoSource, load_photos
+from pixperts.data.packing import pack_photos
+from pixperts.data.photos import PhotoSource, load_photos
+from pixperts.data.super_resolution import ArbitraryScale
 from pixperts.errors import DataError, ImageError
-from pixperts.image import read_image, write_image
-from pixperts.packing import pack_photos
+from pixperts.io.image import read_image, write_image
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixperts.pipeline import Interrupts, run_overlapped
+from pixperts.jobs.pipeline import Interrupts, run_overlapped
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_models import CORNERS, axis_centres, centres, nearest, shifted
 
-from pixperts.models.queries import Axis, axis_neighbours, make_queries
+from pixperts.models.moeisr.queries import Axis, axis_neighbours, make_queries
 
 SIZES = [(1, 1), (1, 7), (2, 1), (3, 3), (4, 8), (5, 4), (7, 3), (24, 56), (32, 79), (48, 48)]
 SIZES += [(13, 101), (50, 200), (64, 500), (100, 37), (33, 66), (17, 289)]

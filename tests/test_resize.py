@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixperts.errors import UsageError
-from pixperts.resize import bicubic, low_resolution_size, quantise
+from pixperts.ops.resize import bicubic, low_resolution_size, quantise
 
 SIZES = [
     ((40, 60), (20, 30)),

@@ -9,12 +9,13 @@ import torch
 from pair_files import WRITERS
 from torch import Tensor
 
-from pixperts.degradations import Frame, degrade, haze
+from pixperts.data.layouts import TASK_SETS, read_task_set
+from pixperts.data.pairs import Pair, match_folders
+from pixperts.data.restoration import FilePairs, SyntheticPairs, cut_and_turn, degraded_or_clean
+from pixperts.degradations.tasks import degrade
+from pixperts.degradations.weather import Frame, haze
 from pixperts.errors import DataError
-from pixperts.image import write_image
-from pixperts.pairs import Pair, match_folders
-from pixperts.published import TASK_SETS, read_task_set
-from pixperts.restoration_data import FilePairs, SyntheticPairs, cut_and_turn, degraded_or_clean
+from pixperts.io.image import write_image
 
 
 def photo(height: int = 40, width: int = 50, seed: int = 0) -> Tensor:

@@ -9,16 +9,17 @@ import torch
 from pair_files import WRITERS
 from training_runs import RUNS, make_photos
 
-from pixperts import checkpoint
-from pixperts.cli import main
-from pixperts.data import load_photos
-from pixperts.degradations import degrade
+from pixperts.cli.app import main
+from pixperts.data.photos import load_photos
+from pixperts.data.restoration import FilePairs, SyntheticPairs
+from pixperts.degradations.tasks import degrade
 from pixperts.errors import DataError, UsageError
-from pixperts.image import write_image
-from pixperts.metrics import psnr
-from pixperts.models import MoCEIR, as_repairer, create_model
-from pixperts.restoration_data import FilePairs, SyntheticPairs
-from pixperts.train_config import RestorationConfig, TrainConfig
+from pixperts.evaluation.metrics import psnr
+from pixperts.io.image import write_image
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.presets import as_repairer, create_model
+from pixperts.training.config import RestorationConfig, TrainConfig
+from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -51,13 +52,13 @@ def config(**changes: Any) -> TrainConfig:
 
 
 def train(*arguments: Any, **options: Any) -> Path:
-    from pixperts.training import train as run
+    from pixperts.training.run import train as run
 
     return run(*arguments, **options)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.load(path)[0].state_dict()
+    return store.load(path)[0].state_dict()
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -84,7 +85,7 @@ def test_a_run_trains_is_measured_and_equals_one_that_is_resumed(
     straight = train(settings, tmp_path / "straight")
     printed = capsys.readouterr().out
     assert "3 training photos, 0 megapixels" in printed
-    model, card = checkpoint.load(straight)
+    model, card = store.load(straight)
     assert isinstance(model, MoCEIR)
     assert (card.name, card.family) == ("moce-ir-tiny", "moce-ir")
     torch.manual_seed(settings.seed)
@@ -117,7 +118,7 @@ def test_a_run_trains_is_measured_and_equals_one_that_is_resumed(
     resumed = train(settings, tmp_path / "halves", resume=True)
     assert not same(weights(resumed), middle)
     assert same(weights(resumed), model.state_dict())
-    assert checkpoint.read_card(resumed).notes == card.notes
+    assert store.read_card(resumed).notes == card.notes
 
 
 def test_training_lowers_the_error(photos: Path, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_training_lowers_the_error(photos: Path, tmp_path: Path) -> None:
         learning_rate=1e-2,
         ema=0.8,
     )
-    trained = as_repairer(checkpoint.load(train(settings, tmp_path / "run"))[0])
+    trained = as_repairer(store.load(train(settings, tmp_path / "run"))[0])
     torch.manual_seed(settings.seed)
     fresh = as_repairer(create_model("moce-ir-tiny", **OPTIONS)).eval()
     data = SyntheticPairs(load_photos([photos]), tasks={"low_light": 1}, patch=32, seed=99)
@@ -152,7 +153,7 @@ def test_published_layouts_train(
     settings = config(published="aio5", layouts=layouts, patch=4, batch=8, max_steps=2)
     assert isinstance(settings, RestorationConfig)
     path = train(settings, tmp_path / "run")
-    assert as_repairer(checkpoint.load(path)[0])
+    assert as_repairer(store.load(path)[0])
     printed = capsys.readouterr().out
     assert "training pairs, " in printed
     tasks = ["haze", "rain", "noise15", "noise25", "noise50", "blur", "low_light"]
@@ -161,7 +162,7 @@ def test_published_layouts_train(
     # 120 repetitions of the rain make it 360 of 443 pairs.
     assert all(sum(block) in (99, 100, 101) for block in shown["rain"])
 
-    from pixperts.training import task_of
+    from pixperts.training.run import task_of
 
     task = task_of(config(published="cdd11", layouts=layouts, patch=4))
     samples = task.samples()
@@ -189,7 +190,7 @@ def test_pairs_of_ones_own_train(tmp_path: Path, capsys: pytest.CaptureFixture[s
     path = tmp_path / "run" / "last.safetensors"
     said = captured.err.splitlines()[-1]
     assert said == f"{path} is ready for 'pixperts restore --model {path}'."
-    assert checkpoint.read_card(path).family == "moce-ir"
+    assert store.read_card(path).family == "moce-ir"
     line = ["restore", str(tmp_path / "lq"), "-o", str(tmp_path / "out"), "-m", str(path), "-q"]
     assert main(line) == 0
     with pytest.raises(DataError, match=r"[ab]\.png of 24x20 pixels is smaller than .* 21:"):
@@ -238,7 +239,7 @@ def test_what_cannot_be_trained_is_refused(photos: Path, tmp_path: Path) -> None
     WRITERS["rain"](tmp_path / "rain")
     foreign = tmp_path / "foreign.safetensors"
     small = {"encoder_options": {"channels": 8, "blocks": 1}, "width": 8}
-    checkpoint.save(foreign, create_model("liif-edsr", **small), checkpoint.Card("liif-edsr", {}))
+    store.save(foreign, create_model("liif-edsr", **small), store.Card("liif-edsr", {}))
     cases: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"tasks": {"rain": 1}}, DataError, "no folder of training photos"),
         (rain | {"patch": 129}, DataError, "no photo to train on was found"),

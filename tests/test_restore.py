@@ -11,13 +11,13 @@ from PIL import Image
 from tiny_models import tiny
 from torch import Tensor
 
-from pixperts import checkpoint
 from pixperts.errors import ImageError, UsageError
-from pixperts.restorer import Restorer
+from pixperts.inference.restorer import Restorer
+from pixperts.weights import store
 
 
 def repairer(**options: Any) -> Restorer:
-    return Restorer(mini(**options), checkpoint.Card("mini", {}), device="cpu")
+    return Restorer(mini(**options), store.Card("mini", {}), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_strength_out_of_range_is_refused(restorer: Restorer, strength: float)
 
 
 def test_each_family_refuses_the_work_of_the_other_by_name(restorer: Restorer) -> None:
-    other = Restorer(tiny(), checkpoint.Card("small", {}), device="cpu")
+    other = Restorer(tiny(), store.Card("small", {}), device="cpu")
     with pytest.raises(UsageError, match=r"^small enlarges and does not repair: use 'upscale'"):
         other.restore(noise(4, 4, 3))
     with pytest.raises(UsageError, match=r"^mini repairs and does not enlarge: use 'restore'"):
@@ -189,7 +189,7 @@ def test_a_network_that_gives_no_numbers_is_reported(value: float, strength: flo
 def test_what_does_not_fit_the_memory_is_refused(
     restorer: Restorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pixperts.sizes.available_memory", lambda: 20_000)
+    monkeypatch.setattr("pixperts.memory.available_memory", lambda: 20_000)
     assert restorer.restore(noise(8, 8, 3)).shape == (8, 8, 3)
     with pytest.raises(UsageError, match="A result of 40 x 30 pixels needs"):
         restorer.restore(noise(30, 40, 3))

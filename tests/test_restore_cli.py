@@ -11,12 +11,12 @@ from moce_models import mini
 from numpy.typing import NDArray
 from tiny_models import tiny
 
-from pixperts import checkpoint
-from pixperts.analysis import analyse
-from pixperts.cli import main
-from pixperts.filing import software_tag
-from pixperts.image import read_image, write_image
-from pixperts.restorer import load
+from pixperts.cli.app import main
+from pixperts.inference.analysis import analyse
+from pixperts.inference.restorer import load
+from pixperts.io.image import read_image, write_image
+from pixperts.jobs.picture import software_tag
+from pixperts.weights import store
 
 BLOCKS = ["level 2 block 0", "level 1 block 0", "level 1 block 1", "level 0 block 0"]
 SIGNATURES = {  # of four blocks of 32, 16, 16 and 8 channels
@@ -34,14 +34,14 @@ def noise(*shape: int, dtype: Any = np.uint8) -> NDArray[Any]:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
-    checkpoint.save(path, mini(top_k=2), checkpoint.Card("mini", {}))
+    store.save(path, mini(top_k=2), store.Card("mini", {}))
     return path
 
 
 @pytest.fixture(scope="module")
 def enlarging(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    checkpoint.save(path, tiny(), checkpoint.Card("small", {}))
+    store.save(path, tiny(), store.Card("small", {}))
     return path
 
 
@@ -227,8 +227,8 @@ def test_empty_names_and_clashes(
 def knowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights that hold signatures."""
     path = tmp_path_factory.mktemp("weights") / "knowing.safetensors"
-    card = checkpoint.Card("knowing", {}, notes={"signatures": SIGNATURES})
-    checkpoint.save(path, mini(), card)
+    card = store.Card("knowing", {}, notes={"signatures": SIGNATURES})
+    store.save(path, mini(), card)
     return path
 
 
@@ -264,7 +264,7 @@ def test_damaged_signatures_cost_one_sentence_and_nothing_is_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "damaged.safetensors"
-    checkpoint.save(path, mini(), checkpoint.Card("m", {}, notes={"signatures": signatures}))
+    store.save(path, mini(), store.Card("m", {}, notes={"signatures": signatures}))
     source = picture(tmp_path / "a.png")
     assert restore(source, "-o", tmp_path / "b.png", "-m", path) == 1
     assert one_sentence(capsys) == f"{source}: {reason}"

@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pixperts import checkpoint
 from pixperts.errors import ImageError, ModelError, UsageError
-from pixperts.models import MoEISR, create_model
-from pixperts.resize import bicubic
-from pixperts.restorer import Restorer, load, packaged_models
-from pixperts.running import choose_device
+from pixperts.inference.device import choose_device
+from pixperts.inference.restorer import Restorer, load
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import create_model
+from pixperts.ops.resize import bicubic
+from pixperts.weights import store
+from pixperts.weights.packaged import packaged_models
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -27,7 +29,7 @@ def tiny(name: str = "moeisr-tiny", **options: Any) -> Restorer:
     torch.manual_seed(0)
     pool = {"depths": (0, 1), "widths": (8, 8)} if name.startswith("moeisr") else {}
     model = create_model(name, **TINY | pool | options)
-    return Restorer(model, checkpoint.Card(name=name, config={}), device="cpu")
+    return Restorer(model, store.Card(name=name, config={}), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +238,7 @@ def test_a_network_that_gives_no_numbers_is_reported(value: float) -> None:
 
 def test_a_weights_file_loads_and_enlarges_the_same(tmp_path: Path) -> None:
     restorer, path = tiny(), tmp_path / "mine.safetensors"
-    checkpoint.save(path, restorer.model, restorer.card)
+    store.save(path, restorer.model, restorer.card)
     for given in (path, str(path)):
         again = load(given, device="cpu")
         assert again.name == "moeisr-tiny"

@@ -22,8 +22,8 @@ from results import assemble
 from results_measure import FirstPictures, Part
 from scatter import MARGIN, PLOT, Panel, Point, Series
 
-from pixperts.image import write_image
-from pixperts.super_resolution_set import SuperResolutionSet
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.io.image import write_image
 
 SVG = "{http://www.w3.org/2000/svg}"
 SETTINGS = {"threads": 1, "machine": "a processor", "weights": {}, "limit": None}

@@ -9,10 +9,12 @@ import photo_files as files
 import pytest
 import pyvips
 
-from pixperts import rows as rows_module
 from pixperts.errors import ImageError, UsageError
-from pixperts.image import Metadata, Pixels, read_image, write_image
-from pixperts.rows import RowReader, RowWriter
+from pixperts.io import rows as rows_module
+from pixperts.io.image import read_image, write_image
+from pixperts.io.metadata import Metadata
+from pixperts.io.rows import RowReader, RowWriter
+from pixperts.ops.pixels import Pixels
 
 SAVERS = {".jpg": "jpegsave", ".png": "pngsave", ".tif": "tiffsave", ".webp": "webpsave"}
 
@@ -274,7 +276,7 @@ def test_the_disk_must_hold_both_files(tmp_path: Path, monkeypatch: pytest.Monke
 
 COPY = """
 import sys
-from pixperts.rows import RowReader, RowWriter
+from pixperts.io.rows import RowReader, RowWriter
 
 with RowReader(sys.argv[1]) as reader:
     size = reader.width, reader.height, reader.bands, reader.dtype

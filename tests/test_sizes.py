@@ -7,13 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixperts.errors import UsageError
-from pixperts.sizes import (
-    MAX_SIDE,
-    SizeRequest,
-    available_memory,
-    check_memory,
-    parse_size,
-)
+from pixperts.inference.size_request import MAX_SIDE, SizeRequest, parse_size
+from pixperts.memory import available_memory, check_memory
 
 ONE_EACH: dict[str, object] = {
     "scale": 2.0,

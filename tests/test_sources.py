@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.sources import Found, find
+from pixperts.jobs.inputs import Found, find
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from moce_models import mini, pictures, run
 from torch import Tensor
 
 from pixperts.errors import ModelError
-from pixperts.models.moce_ir import MoCEIR
-from pixperts.models.statistics import Statistics
-from pixperts.models.windows import Window
-from pixperts.tiling import strips
+from pixperts.inference.tiles import strips
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.ops.windows import Window
 
 model = functools.cache(mini)
 

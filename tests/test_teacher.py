@@ -7,15 +7,16 @@ import pytest
 import torch
 from training_runs import RUNS, make_photos
 
-from pixperts import checkpoint
-from pixperts.data import Sample
+from pixperts.data.super_resolution import Sample
 from pixperts.errors import UsageError
-from pixperts.models import MoEISR, as_upscaler, create_model
-from pixperts.train_config import TrainConfig, UpscalingConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import as_upscaler, create_model
+from pixperts.training.config import TrainConfig, UpscalingConfig
+from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
-from pixperts.upscaling_task import SuperResolutionTask, turned
+from pixperts.training.upscaling import SuperResolutionTask, turned
 
 OPTIONS = RUNS["enlarging"]["model_options"] | {"depths": [1], "widths": [8]}
 
@@ -49,7 +50,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpscalingConfig, 
     torch.manual_seed(1)
     teacher = as_upscaler(create_model("moeisr-tiny", **OPTIONS))
     path = folder.with_name("teacher.safetensors")
-    checkpoint.save(path, teacher, checkpoint.Card(name="moeisr-tiny", config={}))
+    store.save(path, teacher, store.Card(name="moeisr-tiny", config={}))
     values = {"model": "moeisr-tiny", "model_options": OPTIONS, "photos": [str(folder)]}
     values |= {"teacher": str(path), "teacher_weight": 1.0, "teacher_turned": True}
     config = TrainConfig.from_dict(values, "test")

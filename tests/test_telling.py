@@ -12,7 +12,7 @@ from folder_jobs import picture
 
 import pixperts
 from pixperts.errors import explain
-from pixperts.told import Enlarged
+from pixperts.jobs.reports import Enlarged
 
 EVIL = "two\nlines  and \x1b[31m\u202e"
 SHOWN = "two\\nlines  and \\x1b[31m\\u202e"

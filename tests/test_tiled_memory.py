@@ -8,9 +8,9 @@ from moce_models import mini, pictures
 from tiny_models import picture, restorer, same, tiny
 from torch import Tensor
 
-from pixperts import repairing
-from pixperts.rasters import ArraySource
-from pixperts.repairing import Repairing
+from pixperts.inference import tiled_restore
+from pixperts.inference.streams import ArraySource
+from pixperts.inference.tiled_restore import Repairing
 
 
 class Limited:
@@ -81,8 +81,8 @@ def test_surveys_go_on_until_the_sums_stand_still(
     monkeypatch: pytest.MonkeyPatch, settled: float, count: int
 ) -> None:
     # 12 tiles of 128, of which each survey looks at two.
-    monkeypatch.setattr(repairing, "SURVEYED_PIXELS", 2 * 128**2)
-    monkeypatch.setattr(repairing, "SETTLED", settled)
+    monkeypatch.setattr(tiled_restore, "SURVEYED_PIXELS", 2 * 128**2)
+    monkeypatch.setattr(tiled_restore, "SETTLED", settled)
     model = mini()
     events: list[Any] = []
     survey = model.survey
@@ -105,7 +105,9 @@ def test_surveys_go_on_until_the_sums_stand_still(
 def test_a_picture_of_a_batch_settles_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     image, model = pictures(2, 3, 200, 264), mini()
     image[1] = image[1] / 8
-    monkeypatch.setattr(repairing, "SETTLED", 0.02)  # the second after two surveys, not the first
+    monkeypatch.setattr(
+        tiled_restore, "SETTLED", 0.02
+    )  # the second after two surveys, not the first
     both = restorer(model, tile=128).restore(image)
     for number in range(2):
         same(restorer(model, tile=128).restore(image[number]), both[number], 1e-6)

@@ -11,9 +11,9 @@ from tiny_models import picture, restorer, same, tiny
 from torch import Tensor
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.models import MoEISR
-from pixperts.models.windows import Part, Window
-from pixperts.resize import bicubic, bicubic_part
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.ops.resize import bicubic, bicubic_part
+from pixperts.ops.windows import Part, Window
 from pixperts.routing import Routing
 
 ENCODERS: dict[str, dict[str, Any]] = {

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixperts.models.queries import axis_neighbours
-from pixperts.models.windows import Window
-from pixperts.tiling import Blend, Strip, best_tile, fade_in, spread, strips
+from pixperts.inference.tiles import Blend, Strip, best_tile, fade_in, spread, strips
+from pixperts.models.moeisr.queries import axis_neighbours
+from pixperts.ops.windows import Window
 
 sides = st.integers(1, 600)
 tiles = st.integers(1, 700)

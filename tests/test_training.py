@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from training_runs import RUNS, make_photos
 
-from pixperts import checkpoint
 from pixperts.errors import DataError, ModelError, UsageError
-from pixperts.models import as_upscaler, create_model
-from pixperts.train_config import TrainConfig, UpscalingConfig
+from pixperts.models.presets import as_upscaler, create_model
+from pixperts.training.config import TrainConfig, UpscalingConfig
+from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -53,13 +53,13 @@ def config(folder: Path, **changes: Any) -> TrainConfig:
 
 
 def train(*arguments: Any, **options: Any) -> Path:
-    from pixperts.training import train as run
+    from pixperts.training.run import train as run
 
     return run(*arguments, **options)
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.load(path)[0].state_dict()
+    return store.load(path)[0].state_dict()
 
 
 def step_of(folder: Path) -> int:
@@ -79,14 +79,14 @@ def test_a_run_that_is_resumed_equals_one_that_is_not(photos: Path, tmp_path: Pa
     assert step_of(tmp_path / "halves") == 4
     resumed = train(config(photos), tmp_path / "halves", resume=True)
     assert step_of(tmp_path / "halves") == 8
-    assert checkpoint.read_card(resumed).notes["training"]["step"] == 8
+    assert store.read_card(resumed).notes["training"]["step"] == 8
     assert not same(weights(resumed), middle)
     assert same(weights(resumed), weights(straight))
 
 
 def test_a_stop_within_a_stretch_is_kept_and_resumed(photos: Path, tmp_path: Path) -> None:
     straight = train(config(photos, check_every=4, max_steps=6), tmp_path / "straight")
-    assert checkpoint.read_card(straight).notes["training"]["step"] == 6
+    assert store.read_card(straight).notes["training"]["step"] == 6
     train(config(photos, check_every=4, max_steps=6), tmp_path / "parts", max_steps=3)
     assert step_of(tmp_path / "parts") == 3
     resumed = train(config(photos, check_every=4, max_steps=6), tmp_path / "parts", resume=True)
@@ -98,7 +98,7 @@ def test_the_averaged_weights_are_validated_and_saved(photos: Path, tmp_path: Pa
     bench = photos.with_name("bench")
     options: dict[str, Any] = {"validation": str(bench), "validation_scales": [2], "max_steps": 4}
     path = train(config(photos, **options), tmp_path / "run")
-    model, card = checkpoint.load(path)
+    model, card = store.load(path)
     saved = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)
 
     def part(name: str) -> dict[str, torch.Tensor]:
@@ -108,8 +108,8 @@ def test_the_averaged_weights_are_validated_and_saved(photos: Path, tmp_path: Pa
     assert same(model.state_dict(), part("state_dict"))
     assert not same(model.state_dict(), part("current_model_state"))
     # The number on the card is that of the weights in the file.
-    from pixperts.metrics import psnr
-    from pixperts.super_resolution_set import SuperResolutionSet
+    from pixperts.data.benchmarks import SuperResolutionSet
+    from pixperts.evaluation.metrics import psnr
 
     lr, hr = SuperResolutionSet.open(str(bench)).pair(0, 2)
     with torch.inference_mode():
@@ -123,10 +123,11 @@ def test_the_averaged_weights_are_validated_and_saved(photos: Path, tmp_path: Pa
 
 def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:
     """Forty steps on waves: the mean error of the trained model falls below the start's."""
-    from pixperts.data import ArbitraryScale, load_photos
+    from pixperts.data.photos import load_photos
+    from pixperts.data.super_resolution import ArbitraryScale
 
     settings = config(photos, max_steps=40, check_every=40, batch=4, ema=0.8)
-    trained = as_upscaler(checkpoint.load(train(settings, tmp_path / "run"))[0])
+    trained = as_upscaler(store.load(train(settings, tmp_path / "run"))[0])
     torch.manual_seed(settings.seed)
     fresh = as_upscaler(create_model("moeisr-tiny", **OPTIONS))
     data = ArbitraryScale(load_photos([photos]), patch=8, queries=200, seed=99)
@@ -146,14 +147,14 @@ def test_a_time_limit_stops_and_keeps_what_there_is(photos: Path, tmp_path: Path
     settings = config(photos, max_steps=100_000, check_every=50_000)
     path = train(settings, tmp_path / "run", max_time=timedelta(seconds=1))
     assert 1 <= step_of(tmp_path / "run") < 50_000
-    assert checkpoint.read_card(path).notes["training"]["step"] == step_of(tmp_path / "run")
+    assert store.read_card(path).notes["training"]["step"] == step_of(tmp_path / "run")
 
 
 def test_frozen_parameters_stay_and_a_start_is_taken_over(photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(9)
     start = create_model("moeisr-tiny", **OPTIONS)
-    card = checkpoint.Card(name="moeisr-tiny", config={})
-    checkpoint.save(tmp_path / "start.safetensors", start, card)
+    card = store.Card(name="moeisr-tiny", config={})
+    store.save(tmp_path / "start.safetensors", start, card)
     settings = config(
         photos, init=str(tmp_path / "start.safetensors"), frozen=["encoder", "mapper"], max_steps=2
     )
@@ -165,7 +166,7 @@ def test_frozen_parameters_stay_and_a_start_is_taken_over(photos: Path, tmp_path
 def test_a_dense_model_trains_too(photos: Path, tmp_path: Path) -> None:
     options = OPTIONS | {"depths": [1], "widths": [8]}
     path = train(config(photos, model_options=options, max_steps=2), tmp_path / "run")
-    assert len(as_upscaler(checkpoint.load(path)[0]).experts) == 1
+    assert len(as_upscaler(store.load(path)[0]).experts) == 1
 
 
 def test_a_teacher_is_learned_from(photos: Path, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_teacher_is_learned_from(photos: Path, tmp_path: Path) -> None:
         torch.manual_seed(seed)
         paths.append(tmp_path / f"{seed}.safetensors")
         start = create_model("moeisr-tiny", **options)
-        checkpoint.save(paths[-1], start, checkpoint.Card(name="moeisr-tiny", config={}))
+        store.save(paths[-1], start, store.Card(name="moeisr-tiny", config={}))
     changes: dict[str, Any] = {"model_options": options, "init": str(paths[0]), "max_steps": 2}
     # One that is taught nothing but what it says already stays as it is.
     same = changes | {"teacher": str(paths[0]), "teacher_weight": 1.0}

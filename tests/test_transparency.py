@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.transparency import fill_transparent
+from pixperts.ops.transparency import fill_transparent
 
 
 def scene(height: int = 60, width: int = 70, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts.weather import haze, rain, snow, synthetic_depth
+from pixperts.degradations.weather import haze, rain, snow, synthetic_depth
 
 
 def photo() -> Tensor:

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import weights
 
-from pixperts.models import create_model
-from pixperts.train_config import TrainConfig
+from pixperts.models.presets import create_model
+from pixperts.training.config import TrainConfig
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -87,7 +87,7 @@ def test_the_speed_is_that_of_the_steps_between_two_runs(
     folder.mkdir()
     ran: list[int] = []
     monkeypatch.setattr(
-        "pixperts.training.train", lambda config, place: ran.append(config.max_steps)
+        "pixperts.training.run.train", lambda config, place: ran.append(config.max_steps)
     )
     assert weights.seconds_a_step(values, folder) == 0.5
     assert tuple(ran) == weights.TRIAL

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixperts import checkpoint
-from pixperts.models import MoEISR, MoEISRConfig, Network
-from pixperts.restorer import Restorer
+from pixperts.inference.restorer import Restorer
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import Network
+from pixperts.weights import store
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -57,7 +59,7 @@ def experts_of(model: MoEISR, lr: Tensor, size: tuple[int, int], **options: Any)
 
 
 def restorer(model: Network, **options: Any) -> Restorer:
-    return Restorer(model, checkpoint.Card("mine", {}), device="cpu", **options)
+    return Restorer(model, store.Card("mine", {}), device="cpu", **options)
 
 
 def same(a: Tensor, b: Tensor, tolerance: float = 1e-5) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from pixperts import checkpoint
-from pixperts.image import write_image
-from pixperts.train_config import TrainConfig
+from pixperts.io.image import write_image
+from pixperts.training.config import TrainConfig
+from pixperts.weights import store
 
 RUNS: dict[str, dict[str, Any]] = {
     "enlarging": {
@@ -86,7 +86,7 @@ def config_of(family: str, photos: Path, **changes: Any) -> TrainConfig:
 
 
 def train(config: TrainConfig, folder: Path, **options: Any) -> Path:
-    from pixperts.training import train as run
+    from pixperts.training.run import train as run
 
     return run(config, folder, **options)
 
@@ -119,7 +119,7 @@ def step_of(path: Path) -> int:
 
 def weights_in(folder: Path) -> dict[str, torch.Tensor]:
     """The weights that a run wrote."""
-    return checkpoint.load(folder / "last.safetensors")[0].state_dict()
+    return store.load(folder / "last.safetensors")[0].state_dict()
 
 
 def difference(first: Path, second: Path) -> float:

@@ -17,8 +17,8 @@ from pixperts.errors import (
 )
 
 if TYPE_CHECKING:
-    from pixperts.models import create_model
-    from pixperts.restorer import Restorer, load
+    from pixperts.inference.restorer import Restorer, load
+    from pixperts.models.presets import create_model
 
 __version__ = "0.1.0"
 
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Restorer": "pixperts.restorer",
-    "create_model": "pixperts.models",
-    "load": "pixperts.restorer",
+    "Restorer": "pixperts.inference.restorer",
+    "create_model": "pixperts.models.presets",
+    "load": "pixperts.inference.restorer",
 }
 
 

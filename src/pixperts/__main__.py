@@ -2,7 +2,7 @@
 
 import sys
 
-from pixperts.cli import main
+from pixperts.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main())

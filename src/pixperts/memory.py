@@ -1,4 +1,4 @@
-"""Make the C library keep freed memory, so that large buffers are not zeroed again and again.
+"""Memory: what is free, what a process holds, and what the C library keeps of what was freed.
 
 By default glibc returns every block over 32 MB to the kernel when it is freed; the next
 allocation faults in fresh pages. Networks allocate and free such blocks thousands of times a
@@ -7,9 +7,12 @@ picture.
 
 import contextlib
 import ctypes
+import os
 import re
 import sys
 from pathlib import Path
+
+from pixperts.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -44,3 +47,69 @@ def resident_memory(status: Path = Path("/proc/self/status")) -> int:
     except OSError:
         match = None
     return 400_000_000 if match is None else int(match[1]) * 1024
+
+
+def check_memory(
+    width: int,
+    height: int,
+    channels: int = 3,
+    available: int | None = None,
+    what: str = "A result",
+) -> None:
+    """Raise UsageError where a float32 result and one working copy pass the free memory.
+
+    `available` is in bytes and read from the system by default; where the system does not tell,
+    nothing is checked. One GB is 10**9 bytes. `what` begins the sentence of the error.
+    """
+    free = available_memory() if available is None else available
+    needed = 2 * 4 * width * height * channels
+    if free is not None and needed > free:
+        raise UsageError(
+            f"{what} of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free: ask for a smaller size or close other programs."
+        )
+
+
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that a new program may use, or None where the system does not tell.
+
+    Linux: MemAvailable, or what a cgroup v2 limit leaves where that is less; elsewhere the free
+    or, failing that, the whole physical memory. `root` is where /proc and /sys are looked for.
+    """
+    free = _from_meminfo(root / "proc/meminfo")
+    if free is None:
+        return _from_sysconf()
+    left = _from_cgroup(root / "sys/fs/cgroup")
+    return free if left is None else min(free, left)
+
+
+def _from_meminfo(path: Path) -> int | None:
+    try:
+        match = re.search(r"^MemAvailable:\s+(\d+) kB", path.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return None if match is None else int(match[1]) * 1024
+
+
+def _from_cgroup(folder: Path) -> int | None:
+    try:
+        limit = (folder / "memory.max").read_text().strip()
+        used = int((folder / "memory.current").read_text())
+        # The page cache counts as used, but is given up before anything is refused.
+        cache = re.search(
+            r"^inactive_file (\d+)", (folder / "memory.stat").read_text(), re.MULTILINE
+        )
+        return max(0, int(limit) - used + (int(cache[1]) if cache else 0))
+    except (OSError, ValueError):  # No cgroup v2, or "max" for no limit.
+        return None
+
+
+def _from_sysconf() -> int | None:
+    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
+        try:
+            pages, page = os.sysconf(name), os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError):
+            continue
+        if pages > 0 and page > 0:
+            return pages * page
+    return None

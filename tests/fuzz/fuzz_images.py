@@ -34,8 +34,8 @@ from mutations import damaged
 from specimens import specimens
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
-from pixperts.image import Picture, read_image, write_image
-from pixperts.rows import RowReader
+from pixperts.io.image import Picture, read_image, write_image
+from pixperts.io.rows import RowReader
 
 MAX_PIXELS = 4_000_000
 HANG = 10.0  # seconds a case

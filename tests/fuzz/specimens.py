@@ -13,8 +13,8 @@ from PIL import Image, PngImagePlugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import photo_files as files
 
-from pixperts.image import write_image
-from pixperts.metadata import Metadata
+from pixperts.io.image import write_image
+from pixperts.io.metadata import Metadata
 
 
 def _pillow(pixels: Any, kind: str, mode: str | None = None, **options: Any) -> bytes:

@@ -32,7 +32,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(
 
 
 def test_sound_specimens_are_accepted(tmp_path: Path, pool: dict[str, bytes]) -> None:
-    from pixperts.image import read_image
+    from pixperts.io.image import read_image
 
     for name, data in pool.items():
         (tmp_path / name).write_bytes(data)

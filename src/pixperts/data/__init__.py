@@ -1,0 +1,1 @@
+"""Photos and pairs to train and measure on: read from folders, packs and published sets."""

@@ -1,0 +1,167 @@
+"""Pictures that one trains on, in files of their own or as members of a tar: size and pixels.
+
+Safe after a fork and cheap to pickle: nothing stays open, and libvips starts no threads.
+"""
+
+import contextlib
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixperts.defaults import MAX_PIXELS
+from pixperts.errors import DataError, ImageError
+from pixperts.io.decode import Opened, explained, open_picture
+from pixperts.io.formats import NAMES
+from pixperts.io.icc import to_rgb
+from pixperts.io.metadata import NO_METADATA
+from pixperts.io.png_text import refuse_bomb, refuse_bomb_in
+from pixperts.io.vips import kind_of, libvips, open_image, reason, sniff
+from pixperts.ops.pixels import Pixels, from_float, to_float, upright
+
+MEMBER_FORMATS = ("jpeg", "png", "webp", "tiff")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file inside an uncompressed tar: its bytes lie at `offset`."""
+
+    shard: Path
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.shard}:{self.name}"
+
+    def read(self) -> bytes:
+        """Its bytes; ImageError where the tar has become unreadable or too short."""
+        try:
+            with self.shard.open("rb") as handle:
+                handle.seek(self.offset)
+                data = handle.read(self.size)
+        except OSError as error:
+            raise ImageError(f"{self.shard} cannot be read ({reason(error)}).") from None
+        if len(data) < self.size:
+            raise ImageError(f"{self} is cut short: copy the shard again.")
+        return data
+
+
+PictureFile = Path | Member
+
+
+def picture_size(file: PictureFile) -> tuple[int, int]:
+    """Width and height as seen, from the header; ImageError where there is none."""
+    if isinstance(file, Member):
+        return _open_member(file).size
+    if header := _bmp_header(file):
+        height, width = _map_bmp(file, header).shape[:2]
+        return width, height
+    kind = sniff(file)
+    if kind in ("avif", "heic"):
+        return open_picture(file, MAX_PIXELS).size
+    if kind == "png":
+        refuse_bomb(file)
+    with explained(file, kind):
+        image = open_image(file, kind)
+        turned = image.get_typeof("orientation") and image.get("orientation") in (5, 6, 7, 8)
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def picture_bytes(file: PictureFile) -> bytes:
+    """The encoded picture; ImageError where it cannot be read."""
+    if isinstance(file, Member):
+        return file.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{file} cannot be read ({reason(error)}).") from None
+
+
+def picture_format(file: PictureFile) -> str:
+    """As `vips.sniff`, or "bmp"."""
+    if isinstance(file, Member):
+        return kind_of(file.read()[:64], Path(str(file)))
+    return "bmp" if _bmp_header(file) else sniff(file)
+
+
+def read_8bit(file: PictureFile) -> Pixels:
+    """Upright pixels (H, W, C), C from 1 to 4; deeper samples as the nearest 8-bit level.
+
+    Raises ImageError for what cannot be read.
+    """
+    if isinstance(file, Path) and (header := _bmp_header(file)):
+        return np.array(_map_bmp(file, header))
+    opened = _open_member(file) if isinstance(file, Member) else open_picture(file, MAX_PIXELS)
+    pixels = upright(opened.decode(0, opened.image.height, threads=False), opened.orientation)
+    return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.uint8)
+
+
+def without_alpha(pixels: Pixels) -> Pixels:
+    """Grey (H, W, 1) or RGB (H, W, 3)."""
+    return pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
+
+
+def read_photo(file: PictureFile) -> Tensor:
+    """uint8 (3, H, W); grey becomes RGB, alpha is left out. ImageError as `read_8bit`."""
+    return _planes(without_alpha(read_8bit(file)))
+
+
+def read_opaque(file: PictureFile) -> Tensor:
+    """uint8 (3, H, W) of a grey or RGB picture; DataError for an alpha channel, or ImageError."""
+    pixels = read_8bit(file)
+    if pixels.shape[2] not in (1, 3):
+        raise DataError(f"{file} has an alpha channel: convert it to grey or RGB without alpha.")
+    return _planes(pixels)
+
+
+def _planes(pixels: Pixels) -> Tensor:
+    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)  # (C, H, W)
+    return planes.expand(3, -1, -1).contiguous()  # (3, H, W)
+
+
+def _open_member(member: Member) -> Opened:
+    data, path = member.read(), Path(str(member))
+    if not data:
+        raise ImageError(f"{member} is empty (0 bytes): pack its picture again.")
+    kind = kind_of(data[:64], path)
+    if kind not in MEMBER_FORMATS:
+        known = ", ".join(NAMES[name] for name in MEMBER_FORMATS)
+        raise ImageError(f"{member} is {NAMES[kind]}: a shard may hold {known}.")
+    if kind == "png":
+        refuse_bomb_in(io.BytesIO(data), path)
+    load = getattr(libvips().Image, f"{kind}load_buffer")
+    with explained(path, kind):
+        image = load(data, access="sequential", fail_on="error", revalidate=True)
+        if image.width * image.height > MAX_PIXELS:
+            raise ImageError(
+                f"{member} has {image.width} x {image.height} pixels, over the limit of "
+                f"{MAX_PIXELS}: pack it in tiles (--crop)."
+            )
+        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+        image, _ = to_rgb(path, image)
+    turned = orientation if orientation in range(1, 9) else 1
+    return Opened(path, kind, image, turned, NO_METADATA, ())
+
+
+def _bmp_header(path: Path) -> bytes | None:
+    with contextlib.suppress(OSError), path.open("rb") as handle:
+        return handle.read(54) if handle.read(2) == b"BM" else None
+    return None
+
+
+def _map_bmp(path: Path, header: bytes) -> Pixels:
+    # The Waterloo Exploration Database (WED) is published as BMP, which libvips does not read.
+    with contextlib.suppress(struct.error):
+        start, size, width, height, _, *kind = struct.unpack_from("<IIiiHHI", header, 8)
+        shape = (abs(height), (3 * width + 3) // 4 * 4)  # (H, stride)
+        whole = path.stat().st_size >= start + shape[0] * shape[1]
+        if size >= 40 and width > 0 and height != 0 and kind == [24, 0] and whole:
+            rows = np.memmap(path, np.uint8, "r", start, shape)  # blue first
+            pixels = rows[:: -1 if height > 0 else 1, : 3 * width].reshape(-1, width, 3)
+            return pixels[..., ::-1]  # (H, W, 3)
+    raise ImageError(f"{path} is cut short or no plain 24-bit BMP: convert it to PNG.")

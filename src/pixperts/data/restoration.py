@@ -1,0 +1,143 @@
+"""Training samples of restoration: clean photos degraded on the fly, or pairs of files.
+
+Sample number i of a run depends on (seed, i) alone, as in `super_resolution`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.data.pairs import Pair, read_pair
+from pixperts.data.photos import describe_photos
+from pixperts.degradations.tasks import TASKS, degrade
+from pixperts.degradations.weather import Frame
+from pixperts.errors import DataError
+from pixperts.ops.resize import bicubic, quantise
+
+CLEAN = "clean"  # the task of leaving a good picture alone
+_OF_SCENES = frozenset({"haze", "low_light"})  # steps that depend on the scene, not on details
+
+
+class Degraded(NamedTuple):
+    """One training sample of restoration; batched by stacking."""
+
+    degraded: Tensor  # (3, p, p) in [0, 1], 8-bit levels
+    clean: Tensor  # (3, p, p) in [0, 1]
+    task: Tensor  # () int64, place in the run's list of tasks
+
+
+def degraded_or_clean(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> Tensor:
+    """`tasks.degrade`, or the picture itself for the task "clean"."""
+    return image if task == CLEAN else degrade(image, task, seed, frame=frame)
+
+
+class SyntheticPairs(Dataset[Degraded]):
+    """Patches of clean photos, flipped and turned, then degraded by a task drawn by weight.
+
+    A patch is degraded as the part of its photo that it is: haze keeps the depth of the whole.
+    With a `reduction` above 1, half of the patches are cut from a photo that was first reduced by
+    a random factor up to it: they show as much of the scene as a whole picture does, on which the
+    routers and the attention over all pixels will work. Haze and darkness are of a scene, so their
+    patches all are, reduced by at least half of that factor.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Tensor],
+        *,
+        tasks: Mapping[str, float],
+        patch: int,
+        reduction: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.photos, self.patch, self.reduction, self.seed = photos, patch, reduction, seed
+        self.tasks = tuple(tasks)
+        weights = np.array(list(tasks.values()), np.float64)
+        self.edges = np.cumsum(weights) / weights.sum()
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
+
+    def __getitem__(self, number: int) -> Degraded:
+        """Sample `number`, the same on every call."""
+        random = np.random.Generator(np.random.PCG64([self.seed, number]))
+        photo = self.photos[int(random.integers(len(self.photos)))]
+        place = int(np.searchsorted(self.edges, random.random(), side="right"))
+        place = min(place, len(self.tasks) - 1)
+        side = self._side(photo, self.tasks[place], random)
+        (clean,), frame = cut_and_turn([photo], side, random)
+        if side > self.patch:
+            clean = quantise(bicubic(clean, (self.patch, self.patch)))
+            frame = Frame(*(round(value * self.patch / side) for value in frame))
+        seed = int(random.integers(2**31))
+        degraded = degraded_or_clean(clean, self.tasks[place], seed, frame)
+        return Degraded(degraded, clean, torch.tensor(place))
+
+    def _side(self, photo: Tensor, task: str, random: np.random.Generator) -> int:
+        """Of the square of the photo that becomes a patch."""
+        largest = min(self.reduction, min(photo.shape[1:]) / self.patch)
+        if largest <= 1:
+            return self.patch
+        if _OF_SCENES.isdisjoint(TASKS.get(task, ())):
+            factor = largest ** random.random() if random.random() < 0.5 else 1.0
+        else:
+            factor = max(1.0, largest * 0.5 ** random.random())
+        return round(self.patch * factor)
+
+
+class FilePairs(Dataset[Degraded]):
+    """Patches of degraded and clean files, read anew each time, flipped and turned alike.
+
+    A pair without a degraded file is degraded on the fly by its task.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], *, tasks: Sequence[str], patch: int, seed: int = 0
+    ) -> None:
+        self.pairs, self.patch, self.seed = pairs, patch, seed
+        self.tasks = tuple(tasks)
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return f"{len(self.pairs)} training pairs, {len(set(self.pairs))} of them different"
+
+    def __getitem__(self, number: int) -> Degraded:
+        """Sample `number`, the same on every call while the files stay the same."""
+        random = np.random.Generator(np.random.PCG64([self.seed, number]))
+        pair = self.pairs[int(random.integers(len(self.pairs)))]
+        degraded, clean = read_pair(pair)
+        if min(clean.shape[1:]) < self.patch:
+            raise DataError(
+                f"{pair.clean} of {clean.shape[2]}x{clean.shape[1]} pixels is smaller than the "
+                f"patch of {self.patch}: leave it out or lower 'patch'."
+            )
+        both = [clean] if degraded is None else [clean, degraded]
+        patches, frame = cut_and_turn(both, self.patch, random)
+        if degraded is None:
+            seed = int(random.integers(2**31))
+            patches.append(degraded_or_clean(patches[0], pair.task, seed, frame))
+        return Degraded(patches[1], patches[0], torch.tensor(self.tasks.index(pair.task)))
+
+
+def cut_and_turn(
+    pictures: Sequence[Tensor], side: int, random: np.random.Generator
+) -> tuple[list[Tensor], Frame]:
+    """The same random square of pictures (3, H, W) uint8, as float (3, side, side), and its place.
+
+    Each square is flipped or not and turned by a multiple of 90 degrees, all alike.
+    """
+    height, width = pictures[0].shape[1:]
+    top = int(random.integers(height - side + 1))
+    left = int(random.integers(width - side + 1))
+    flip, turns = random.random() < 0.5, int(random.integers(4))
+    squares = []
+    for picture in pictures:
+        square = picture[:, top : top + side, left : left + side].float() / 255  # (3, s, s)
+        square = square.flip(2) if flip else square
+        squares.append(torch.rot90(square, turns, (1, 2)).contiguous())
+    return squares, Frame(top, left, height, width)

@@ -1,0 +1,1 @@
+"""Synthetic degradations of clean photos."""

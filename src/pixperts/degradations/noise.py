@@ -1,0 +1,98 @@
+"""Noise put on a clean photo: white, as in the benchmarks, and coarse, as in many real photos.
+
+Conventions as in `common`.
+"""
+
+import math
+
+import numpy as np
+from torch import Tensor
+
+from pixperts.degradations.common import (
+    check_number,
+    random_stream,
+    round_half_up,
+    to_array,
+    to_tensor,
+)
+from pixperts.ops.kernels import Array
+
+
+def gaussian_noise(image: Tensor, *, sigma: float, seed: int, clip: bool, quantise: bool) -> Tensor:
+    """White Gaussian noise, independent in each pixel and channel.
+
+    y = x + n, n ~ N(0, (sigma / 255)^2), the model of the denoising benchmarks (DnCNN, arXiv
+    1608.03981). Published all-in-one code truncates the noisy picture to 8 bit, which darkens it
+    by half a level; here levels are rounded, halves up.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        sigma: standard deviation in 8-bit units, 0 to 255.
+        seed: 0 or more; the same seed gives the same noise at each sigma, only scaled.
+        clip: into [0, 1]; without it the noise keeps its mean and spread, and leaves the range.
+        quantise: to multiples of 1 / 255.
+
+    Returns:
+        (3, H, W) float32; in [0, 1] only if clipped.
+
+    Raises:
+        UsageError: an argument out of its range.
+    """
+    clean = to_array(image)
+    check_number("sigma", sigma, 0, 255)
+    noise = random_stream(seed, "gaussian_noise").standard_normal(clean.shape)
+    noisy = clean + (sigma / 255) * noise
+    if clip:
+        noisy = np.clip(noisy, 0, 1)
+    return to_tensor(round_half_up(noisy) if quantise else noisy, image, clip=False)
+
+
+def grain(image: Tensor, *, sigma: float, size: float, colour: float, seed: int) -> Tensor:
+    """Noise in blots of more than a pixel: film grain, and sensor noise after a camera's filters.
+
+    y = x + n, where n is white Gaussian noise through a Gaussian of standard deviation `size`,
+    scaled back to standard deviation `sigma` (filtered Gaussian noise as a model of grain:
+    Norkin and Birkbeck, DCC 2018). Two pixels d apart correlate by about exp(-d^2 / (4 size^2)),
+    two channels by 1 - colour.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        sigma: standard deviation in 8-bit units, 0 to 255.
+        size: of the blots, in pixels, 0 (white noise) to 10.
+        colour: 0 (the same in all channels, as film in black and white) to 1 (independent).
+        seed: 0 or more; the same seed gives the same grain at each sigma, only scaled.
+
+    Returns:
+        (3, H, W) float32 in [0, 1].
+
+    Raises:
+        UsageError: an argument out of its range.
+
+    >>> import torch
+    >>> grey = torch.full((3, 2, 2), 0.5)
+    >>> spoilt = grain(grey, sigma=10, size=1.0, colour=0, seed=0)
+    >>> bool((spoilt[0] == spoilt[2]).all()), bool((spoilt == grey).any())
+    (True, False)
+    """
+    clean = to_array(image)
+    check_number("sigma", sigma, 0, 255)
+    check_number("size", size, 0, 10)
+    check_number("colour", colour, 0, 1)
+    height, width = clean.shape[1:]
+    reach = math.ceil(3 * size)
+    white = random_stream(seed, "grain").standard_normal((4, height + 2 * reach, width + 2 * reach))
+    noise = math.sqrt(1 - colour) * white[:1] + math.sqrt(colour) * white[1:]  # (3, ...)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / size) ** 2) if reach else np.ones(1)
+    taps /= math.sqrt((taps * taps).sum())  # the variance stays 1
+    for axis in (1, 2):
+        noise = _along(noise, taps, axis)
+    return to_tensor(clean + (sigma / 255) * noise, image)
+
+
+def _along(values: Array, taps: Array, axis: int) -> Array:
+    """Convolve along an axis where the taps fit whole: the same sums in the same order always."""
+    length = values.shape[axis] - len(taps) + 1
+    total = np.zeros_like(values.take(range(length), axis))
+    for start, tap in enumerate(taps):
+        total += tap * values.take(range(start, start + length), axis)
+    return total

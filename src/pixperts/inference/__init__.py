@@ -1,0 +1,1 @@
+"""Trained models applied to pictures of any size, on any device."""

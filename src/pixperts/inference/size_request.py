@@ -1,0 +1,170 @@
+"""How large the result shall be: one request, resolved against a picture's width and height.
+
+Arithmetic only. Sides are in pixels, width before height; halves round up.
+"""
+
+import math
+import re
+from dataclasses import dataclass, fields
+from fractions import Fraction
+
+from pixperts.errors import UsageError
+
+MAX_SIDE = 1_000_000
+
+_SIDES = ("width", "height", "long_side", "short_side")
+
+
+@dataclass(frozen=True)
+class SizeRequest:
+    """Exactly one way of saying how large the result shall be.
+
+    `scale` multiplies both sides; `size` is (W, H) and may change the aspect; `width`, `height`,
+    `long_side` and `short_side` give that side in pixels and `megapixels` the area in units of
+    10**6 pixels, each keeping the aspect.
+
+    Raises UsageError unless exactly one is given, and for values that are not positive, not
+    finite or over `MAX_SIDE` per side.
+
+    >>> SizeRequest(scale=2.5).resolve(5, 4)
+    (13, 10)
+    >>> SizeRequest(long_side=1920).resolve(3000, 4000)
+    (1440, 1920)
+    """
+
+    scale: float | None = None
+    size: tuple[int, int] | None = None
+    width: int | None = None
+    height: int | None = None
+    long_side: int | None = None
+    short_side: int | None = None
+    megapixels: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        if not given:
+            flags = [_flag(field.name) for field in fields(self)]
+            raise UsageError(
+                f"Say how large the result shall be: give {', '.join(flags[:-1])} or {flags[-1]}."
+            )
+        if len(given) > 1:
+            flags = [_flag(name) for name in given]
+            cure = "--size WIDTHxHEIGHT" if given == ["width", "height"] else "only one"
+            raise UsageError(
+                f"{', '.join(flags[:-1])} and {flags[-1]} contradict each other: give {cure}."
+            )
+        for name in _SIDES:
+            if (side := getattr(self, name)) is not None:
+                _check_side(side, _flag(name))
+        if self.size is not None:
+            if not isinstance(self.size, tuple) or len(self.size) != 2:
+                raise UsageError(f"--size {self.size!r} is not a (width, height) pair.")
+            for side in self.size:
+                _check_side(side, "--size")
+        for name in ("scale", "megapixels"):
+            if (amount := getattr(self, name)) is not None:
+                _check_amount(amount, _flag(name))
+
+    @classmethod
+    def from_options(
+        cls,
+        *,
+        scale: float | None = None,
+        size: str | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        long_side: int | None = None,
+        short_side: int | None = None,
+        megapixels: float | None = None,
+    ) -> "SizeRequest":
+        """As the constructor, with `size` as the text a person types, such as "1920x1080"."""
+        pair = None if size is None else parse_size(size)
+        return cls(scale, pair, width, height, long_side, short_side, megapixels)
+
+    def resolve(self, width: int, height: int) -> tuple[int, int]:
+        """(W, H) in pixels for a picture of `width` x `height`, each at least 1.
+
+        Raises UsageError where a side of the result passes `MAX_SIDE`, or the picture has none.
+        """
+        for side in (width, height):
+            if side < 1:
+                raise UsageError(f"A picture of {width} x {height} pixels cannot be enlarged.")
+        result = self._resolve(width, height)
+        if max(result) > MAX_SIDE:
+            raise UsageError(
+                f"The result would be {_shown(result[0])} x {_shown(result[1])} "
+                f"pixels, over the limit of {MAX_SIDE} per side: ask for a smaller size."
+            )
+        return result
+
+    def _resolve(self, width: int, height: int) -> tuple[int, int]:
+        if self.size is not None:
+            return self.size
+        if self.megapixels is not None:
+            area = self.megapixels * 1e6
+            sides = (math.sqrt(area * width / height), math.sqrt(area * height / width))
+            return _rounded(Fraction(sides[0])), _rounded(Fraction(sides[1]))
+        if self.scale is not None:
+            # Through its decimal text, 1.005 is 1005/1000 and not the binary number just below.
+            factor = Fraction(repr(float(self.scale)))
+            return _rounded(width * factor), _rounded(height * factor)
+        if self.width is not None:
+            wide, side = True, self.width
+        elif self.height is not None:
+            wide, side = False, self.height
+        elif self.long_side is not None:
+            wide, side = width >= height, self.long_side
+        else:
+            assert self.short_side is not None
+            wide, side = width < height, self.short_side
+        if wide:
+            return side, _rounded(Fraction(side * height, width))
+        return _rounded(Fraction(side * width, height)), side
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) from text such as "1920x1080"; x, X and × separate.
+
+    Raises UsageError for anything else, and for sides under 1 or over `MAX_SIDE`.
+
+    >>> parse_size("1920x1080"), parse_size("640 × 480")
+    ((1920, 1080), (640, 480))
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*[xX×]\s*([0-9]{1,18})\s*", text)
+    if match is None:
+        raise UsageError(f"The size {text!r} is not WIDTHxHEIGHT, such as 1920x1080.")
+    width, height = int(match[1]), int(match[2])
+    for side in (width, height):
+        _check_side(side, "--size")
+    return width, height
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _rounded(value: Fraction) -> int:
+    return max(1, math.floor(value + Fraction(1, 2)))
+
+
+def _shown(number: float) -> str:
+    # Python refuses to print integers of thousands of digits.
+    if isinstance(number, int) and abs(number) >= 10**12:
+        return "a number beyond 10^12"
+    return str(number)
+
+
+def _check_side(side: object, flag: str) -> None:
+    if isinstance(side, bool) or not isinstance(side, int):
+        raise UsageError(f"{flag} takes whole pixels, not {side!r}.")
+    if side < 1:
+        raise UsageError(f"{flag} must be at least 1 pixel, not {_shown(side)}.")
+    if side > MAX_SIDE:
+        raise UsageError(f"{flag} must be at most {MAX_SIDE} pixels, not {_shown(side)}.")
+
+
+def _check_amount(amount: object, flag: str) -> None:
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        raise UsageError(f"{flag} takes a number, not {amount!r}.")
+    if not 0 < amount <= 1e12:  # Also refuses NaN; the bound only keeps the arithmetic finite.
+        raise UsageError(f"{flag} must be a positive, finite number, not {_shown(amount)}.")

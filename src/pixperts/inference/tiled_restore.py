@@ -1,0 +1,252 @@
+"""Repair a picture tile by tile, as if it were done at once.
+
+MoCE-IR (arXiv 2411.18466) looks at all pixels: routers and channel attention take sums over the
+picture. A survey of tiles counts them first; another, which works with the sums of the one before,
+comes closer to the sums of the whole, until they stand still; docs/tiling.md tells how close.
+Tiles lie on the grid of the experts' windows and fade into one another.
+"""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from pixperts.inference.device import Runner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.inference.streams import Canvas, Source
+from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.ops.transparency import fill_transparent
+from pixperts.ops.windows import Window
+from pixperts.routing import Routing
+
+CONTEXT = 64  # pixels around a tile
+FADE = 16  # pixels to each side of a border in which two tiles are mixed
+SETTLED = 0.1  # relative change of sums from which they are taken; what is off is less than half
+USUAL_SURVEYS = 3  # for the progress
+MOST_SURVEYS = 6
+SURVEYED_PIXELS = 1 << 24  # beyond this, evenly spread tiles stand for the rest
+LEAST = 128  # smallest tile
+_ROWS = 32  # that are converted at a time
+
+Progress = Callable[[float], None]
+
+
+class Repairing:
+    """One picture, or a batch of equal size.
+
+    Args:
+        model: the network, on the runner's device.
+        runner: device and precision.
+        source: the pictures.
+        strength: 1 = what the network says, 0 = the input; between them a blend.
+        progress: called with the share that is done, rising to 1.
+    """
+
+    def __init__(
+        self,
+        model: MoCEIR,
+        runner: Runner,
+        source: Source,
+        strength: float,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.runner, self.source = model, runner, source
+        self.strength, self.progress = strength, progress
+        self.size = source.height, source.width
+        self._done = 0.0
+
+    def pixel_bytes(self) -> float:
+        """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
+        # Measured: 56 to 71 bytes a pixel and channel of `dim` at the peak.
+        return (76.0 * self.model.config.dim + 100) * self.source.batch
+
+    def run(self, canvas: Canvas, tile: int | None, memory: float) -> tuple[Routing, ...]:
+        """Fill the canvas; returns the routing of each decoder block.
+
+        Args:
+            canvas: receives the result.
+            tile: side in pixels, at least 128; None = as large as the memory allows.
+            memory: bytes to work with.
+
+        Raises:
+            ImageError: values that are not finite.
+            MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
+        """
+        # The blend holds three colours as floats, twice while strips are joined, and fades them.
+        rows = self.source.row_bytes + canvas.row_bytes + 9 * 4 * self.size[1] * self.source.batch
+        # A survey copies what it counts.
+        tiled = 1.3 * self.pixel_bytes()
+        side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
+        side = max(side // 8 * 8, LEAST)
+        needed = self.size[0] * self.size[1] * self.pixel_bytes()
+        if max(self.size) <= (tile or side) or (tile is None and needed <= memory):
+            try:
+                return self._at_once(canvas)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or max(self.size) <= LEAST:
+                    raise
+            self.source.rewind()
+            side = max(max(self.size) // 16 * 8, LEAST)
+        statistics, side = self._settled(side)
+        return self._in_tiles(canvas, side, statistics)
+
+    def _settled(self, side: int) -> tuple[Statistics, int]:
+        """Survey until the sums stand still; they, and the side of a tile that fits the memory."""
+        statistics: Statistics | None = None
+        moving = torch.ones(self.source.batch, dtype=torch.bool, device=self.runner.device)
+        for number in range(MOST_SURVEYS):
+            while True:
+                try:
+                    found = self._survey(side, statistics, number)
+                    break
+                except (MemoryError, RuntimeError) as error:
+                    side = _halved(side, error)
+                finally:
+                    self.source.rewind()
+            if statistics is not None:
+                # A picture of a batch stops when it would stop alone.
+                found = found.where(moving, statistics)
+                moving = moving & (found.distance(statistics) > SETTLED)
+            statistics = found
+            if not moving.any():
+                break
+        assert statistics is not None
+        return statistics, side
+
+    def _at_once(self, canvas: Canvas) -> tuple[Routing, ...]:
+        window = Window(0, self.size[0], 0, self.size[1])
+        rows = self.source.rows(0, self.size[0])
+        image, routings = self._repaired(rows, None)
+        canvas.put(self._mixed(image, rows), window)
+        canvas.finish(self.size[0])
+        self._tell(1.0)
+        return routings
+
+    def _strips(self, side: int, grid: int, start: int = 0) -> Iterator[Strip]:
+        return strips(
+            self.size, self.size, side, CONTEXT, multiple=8, align=grid, least=2 * FADE, start=start
+        )
+
+    def _survey(self, side: int, given: Statistics | None, number: int) -> Statistics:
+        """The sums of all tiles, or of evenly spread ones, each counted within its own pixels."""
+        plan = list(self._strips(side, self._grid(given)))
+        count = sum(len(strip.tiles) for strip in plan)
+        chosen = set(spread(count, max(1, SURVEYED_PIXELS // side**2)))
+        found: Statistics | None = None
+        weight = len(chosen) / count  # of a survey's work in that of the repair
+        place = seen = 0
+        for strip in plan:
+            wanted = [tile for i, tile in enumerate(strip.tiles, place) if i in chosen]
+            place += len(strip.tiles)
+            if not wanted:
+                continue
+            rows = self.source.rows(*strip.source_rows)
+            for tile in wanted:
+                counted = self._counted(rows, tile, given)
+                found = counted if found is None else found + counted
+                seen += 1
+                passes = min(number + seen / len(chosen), USUAL_SURVEYS)
+                self._tell(passes * weight / (USUAL_SURVEYS * weight + 1))
+        assert found is not None
+        return found.to(self.runner.device, torch.float32)
+
+    def _counted(self, rows: Tensor, tile: Tile, given: Statistics | None) -> Statistics:
+        out, source = tile
+        rgb, alpha = colours_and_alpha(rows[:, :, :, source.left : source.right])
+        filled = self._filled(rgb, alpha)
+        inner = Window(
+            out.top - source.top,
+            out.bottom - source.top,
+            out.left - source.left,
+            out.right - source.left,
+        )
+        return self.runner.finite(
+            lambda: self.model.survey(filled, given, inner)[1].to("cpu", torch.float64),
+            lambda counted: [sums for place in counted.places for sums in place],
+        )
+
+    def _grid(self, statistics: Statistics | None) -> int:
+        """The grid of windows of the experts that these statistics choose."""
+        if statistics is None:
+            return 32  # nothing is chosen yet; most windows fit
+        batch = len(statistics.places[0][0])
+        some = torch.zeros(batch, 3, 8, 8, device=self.runner.device)
+        routings = self.runner.call(lambda: self.model(some, statistics=statistics)).routings
+        return self.model.window_grid(routings)
+
+    def _in_tiles(self, canvas: Canvas, side: int, statistics: Statistics) -> tuple[Routing, ...]:
+        height, width = self.size
+        grid = self._grid(statistics)
+        blend = Blend(height, width, FADE)
+        routings: tuple[Routing, ...] = ()
+        plan, start, before = self._strips(side, grid), 0, self._done
+        while start < height:
+            strip, kept = next(plan), blend.kept()
+            top, bottom = strip.source_rows
+            try:
+                rows = self.source.rows(top, bottom)
+                for tile in strip.tiles:
+                    routings = self._add(blend, tile, rows, statistics)
+                    area = tile.out.top * width + (strip.end - strip.start) * tile.out.right
+                    self._tell(before + (1 - before) * area / (height * width))
+            except (MemoryError, RuntimeError) as error:
+                side = _halved(side, error)
+                blend.forget(kept)
+                plan = self._strips(side, grid, start)
+                continue
+            first, start = blend.top, strip.end
+            image = blend.finish(strip.end)
+            done = first + image.shape[2]
+            for row in range(first, done, _ROWS):
+                last = min(row + _ROWS, done)
+                piece = image[:, :, row - first : last - first]
+                piece = self._mixed(piece, rows[:, :, row - top : last - top])
+                canvas.put(piece, Window(row, last, 0, width))
+            canvas.finish(done)
+        return routings
+
+    def _add(
+        self, blend: Blend, tile: Tile, rows: Tensor, statistics: Statistics
+    ) -> tuple[Routing, ...]:
+        source, window = tile.source, blend.widened(tile.out)
+        pixels = rows[:, :, :, source.left : source.right]
+        image, routings = self._repaired(pixels, statistics)
+        image = image[
+            :,
+            :,
+            window.top - source.top : window.bottom - source.top,
+            window.left - source.left : window.right - source.left,
+        ]
+        blend.add(image, window, tile.out)
+        return routings
+
+    def _repaired(
+        self, pixels: Tensor, statistics: Statistics | None
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
+        """Three colours (B, 3, H, W) on the CPU as the network says."""
+        filled = self._filled(*colours_and_alpha(pixels))
+        output = self.runner.output(lambda: self.model(filled, statistics=statistics))
+        return output.image, output.routings
+
+    def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
+        """Repaired colours (B, 3, H, W) as much as is wanted, with what the source has beside."""
+        image = joined(image, None, self.source.channels)  # first, so that grey stays to the bit
+        if self.strength < 1:
+            image = torch.lerp(pixels[:, : image.shape[1]], image, self.strength)
+        return torch.cat([image, pixels[:, image.shape[1] :]], dim=1)
+
+    def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:
+        return self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
+
+    def _tell(self, share: float) -> None:
+        if self.progress is not None:
+            self._done = max(self._done, share)  # smaller tiles begin again
+            self.progress(self._done)
+
+
+def _halved(side: int, error: Exception) -> int:
+    """A smaller tile where it was the memory that failed and there is one; else the error."""
+    if not is_out_of_memory(error) or side <= LEAST:
+        raise error
+    return max(side // 16 * 8, LEAST)

@@ -1,0 +1,1 @@
+"""Pictures in files: formats, metadata and color profiles, read and written."""

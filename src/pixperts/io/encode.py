@@ -1,0 +1,243 @@
+"""Encode one picture file, with what it says besides its pixels; the only caller of savers."""
+
+import io
+import os
+import secrets
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pixperts.errors import ImageError
+from pixperts.io import exif
+from pixperts.io.formats import DEFAULT_QUALITY, NAMES
+from pixperts.io.icc import fits, is_usable, profile_space, with_profile
+from pixperts.io.metadata import NO_METADATA, Metadata, photoshop_block, to_raw_profile, updated_xmp
+from pixperts.io.png_text import append_texts
+from pixperts.io.tiff_tags import EXIF_IFD, Value, build
+from pixperts.io.vips import VIPS_FORMATS, libvips
+from pixperts.ops.pixels import Pixels
+
+_EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
+# What libexif, and with it libvips, takes; a segment of a JPEG file ends there as well.
+_LONGEST_EXIF = 64000
+_OPTIMISED_PIXELS = 16_000_000
+_USER_COMMENT = 0x9286
+_UNKNOWN_DPI = (72.0, 72.0)  # what EXIF 2.32, tag 0x011A, says for an unknown resolution
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How and with what to encode: format, quality from 1 to 100 (None: the default), metadata."""
+
+    kind: str
+    quality: int | None = None
+    lossless: bool = False
+    metadata: Metadata = NO_METADATA
+    software: str | None = None
+    strip_metadata: bool = False
+
+    @property
+    def grade(self) -> int:
+        """The quality that the saver gets."""
+        return self.quality or DEFAULT_QUALITY.get(self.kind, 95)
+
+
+def image_of(pixels: Pixels) -> Any:
+    """Contiguous (H, W, C) pixels as a libvips image that shares their memory."""
+    height, width, channels = pixels.shape
+    kind = VIPS_FORMATS[pixels.dtype.name]
+    return libvips().Image.new_from_memory(pixels, width, height, channels, kind)
+
+
+def encode(path: Path, image: Any, recipe: Recipe) -> None:
+    """Write an image whose samples the format can hold (`pixels.for_format`)."""
+    kind = recipe.kind
+    kept = recipe.metadata.stripped() if recipe.strip_metadata else recipe.metadata
+    software = None if recipe.strip_metadata else recipe.software
+    block = _exif_block(kept, image.width, image.height, kind, software)
+    image = _tagged(image, kind, kept)
+    keep = _XMP | _IPTC | _ICC | _OTHER
+    marker = secrets.token_hex(16).encode()
+    if block is not None and kind != "tiff":
+        # Where libvips puts EXIF into JPEG XL has not been seen, so that it has the block itself.
+        shown = b"Exif\0\0" + block if kind == "jxl" else _placeholder(block, marker)
+        image.set_type(libvips().GValue.blob_type, "exif-data", shown)
+        keep |= _EXIF
+    _save(os.fsencode(path), image, recipe, keep)
+    if kind == "tiff":
+        if not (block is None and kept.iptc is None and software is None):
+            with path.open("rb+") as handle:
+                exif.into_tiff(handle, block, kept.iptc, software)
+    elif block is not None and kind != "jxl":
+        with path.open("rb+") as handle:
+            _splice(handle, kind, block, marker)
+    if kind == "png" and (texts := _png_texts(kept, software)):
+        with path.open("rb+") as handle:
+            append_texts(handle, texts)
+
+
+def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]]:
+    texts = [text for text in metadata.texts if text[0] != "Software" or software is None]
+    if software is not None:
+        texts.append(("Software", software))
+    if metadata.iptc is not None:
+        texts.append(to_raw_profile(metadata.iptc))
+    return texts
+
+
+def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
+    kind, grade = recipe.kind, recipe.grade
+    options: dict[str, Any]
+    deep = image.format == "ushort"
+    if kind == "jpeg":
+        # Best codes take 12 bytes of memory a pixel, for a few percent of the file.
+        small = image.width * image.height <= _OPTIMISED_PIXELS
+        image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=small, keep=keep)
+    elif kind == "webp":
+        # Without `exact` the colours under full transparency are dropped.
+        options = {"lossless": True, "exact": True} if recipe.lossless else {"Q": grade}
+        image.webpsave(name, smart_subsample=True, keep=keep, **options)
+    elif kind == "png":
+        image.pngsave(name, filter="all", keep=keep)
+    elif kind == "avif":
+        options = {"lossless": True} if recipe.lossless else {"Q": grade}
+        options |= {"compression": "av1", "subsample_mode": "off", "bitdepth": 12 if deep else 8}
+        # Effort 4, the default, takes six times as long for files smaller by 2 percent.
+        image.heifsave(name, effort=3, keep=keep, **options)
+    elif kind == "jxl":
+        options = {"lossless": True} if recipe.lossless else {"Q": grade}
+        image.jxlsave(name, keep=keep, **options)
+    elif kind == "jp2":
+        options = {"lossless": True} if recipe.lossless else {"Q": grade}
+        image.jp2ksave(name, subsample_mode="off", keep=keep, **options)
+    else:
+        samples = image.width * image.height * image.bands
+        size = samples * {"uchar": 1, "ushort": 2, "float": 4}[image.format]
+        image.tiffsave(
+            name,
+            compression="deflate",
+            resunit="inch",
+            predictor="float" if image.format == "float" else "horizontal",
+            # Deflate can grow noise past the samples' own size, so 128 MiB are kept free.
+            bigtiff=size > 2**32 - 2**27,
+            keep=keep,
+        )
+
+
+def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
+    """The image with colour space, resolution, profile, XMP and IPTC, but without EXIF."""
+    deep = image.format == "ushort"
+    space = ("grey16" if deep else "b-w") if image.bands < 3 else ("rgb16" if deep else "srgb")
+    dpi = metadata.dpi or _UNKNOWN_DPI
+    image = image.copy(interpretation=space, xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
+    for name in image.get_fields():
+        if name.endswith("-data") or name in ("orientation", "resolution-unit", "n-pages"):
+            image.remove(name)
+    blob = libvips().GValue.blob_type
+    icc = metadata.icc
+    if icc is not None and fits(icc, image.bands):
+        image = with_profile(image, icc)
+        if kind in ("webp", "avif") and profile_space(icc) == "GRAY":
+            # They store grey as RGB, where a profile of grey has no meaning.
+            if is_usable(icc):
+                depth = 16 if deep else 8
+                image = image.icc_transform("srgb", embedded=True, depth=depth, intent="relative")
+            image = with_profile(image, None)
+    if metadata.xmp is not None:
+        packet = updated_xmp(metadata.xmp, image.width, image.height)
+        image.set_type(blob, "xmp-data", packet)
+    if metadata.iptc is not None and kind == "jpeg":
+        block = b"Photoshop 3.0\0" + photoshop_block(metadata.iptc)
+        image.set_type(blob, "iptc-data", block)
+    return image
+
+
+def _exif_block(
+    metadata: Metadata, width: int, height: int, kind: str, software: str | None
+) -> bytes | None:
+    """The EXIF to write; it also carries what the format has no other place for."""
+    alone = kind in ("jpeg", "webp", "avif", "jxl") and (software or metadata.dpi)
+    if kind == "jp2" or (metadata.exif is None and not alone):
+        return None
+    block = exif.updated(metadata.exif, width, height, software, metadata.dpi)
+    if kind != "tiff" and len(block) > _LONGEST_EXIF:
+        block = exif.without_maker_note(block)
+        if len(block) > _LONGEST_EXIF:
+            raise ImageError(f"its EXIF data has {len(block)} bytes, over {_LONGEST_EXIF}")
+    return block
+
+
+def _placeholder(block: bytes, marker: bytes) -> bytes:
+    """EXIF that is not shorter than `block` once libvips has rewritten it, and can be found.
+
+    libvips passes EXIF through libexif, which drops tags that it does not know and the notes of
+    most cameras; `_splice` puts the block itself in place.
+    """
+    handle = io.BytesIO()
+    # libexif changes comments that do not name their encoding (EXIF 2.32, tag 0x9286).
+    comment = b"ASCII\0\0\0" + marker + bytes(len(block))
+    build({EXIF_IFD: {_USER_COMMENT: Value(7, len(comment), comment)}}, handle)
+    return b"Exif\0\0" + handle.getvalue()
+
+
+def _splice(handle: BinaryIO, kind: str, block: bytes, marker: bytes) -> None:
+    at = _find(handle, marker)
+    if at is None:
+        raise ImageError("the EXIF data found no place in the file; leave the metadata out")
+    start = max(0, at - 4096)
+    handle.seek(start)
+    before = handle.read(at - start)
+    header = start + before.rindex(b"II*\0")
+    handle.seek(header)
+    handle.write(block.ljust(at - header + len(marker) + len(block), b"\0"))
+    if kind == "png":
+        # A chunk is its length, its name, its data, and a checksum of name and data.
+        handle.seek(header - 8)
+        (length,) = struct.unpack(">I", handle.read(4))
+        checksum = zlib.crc32(handle.read(4 + length))
+        handle.seek(header + length)
+        handle.write(struct.pack(">I", checksum))
+
+
+def _find(handle: BinaryIO, marker: bytes) -> int | None:
+    """Where the marker begins; the file is read in parts."""
+    part, at, rest = 1 << 20, 0, b""
+    handle.seek(0)
+    while data := handle.read(part):
+        window = rest + data
+        if (found := window.find(marker)) >= 0:
+            return at - len(rest) + found
+        rest = window[-len(marker) :]
+        at += len(data)
+    return None
+
+
+def losses(
+    kind: str, dtype: np.dtype[Any], bands: int, metadata: Metadata = NO_METADATA
+) -> tuple[str, ...]:
+    """Sentences on what of a picture the format cannot hold; () where it holds it all.
+
+    >>> losses("jpeg", np.dtype(np.uint16), 3)
+    ('JPEG has 8 bit a channel, so finer steps are rounded.',)
+    """
+    found = []
+    if kind in ("jpeg", "webp") and dtype != np.uint8:
+        found.append("has 8 bit a channel, so finer steps are rounded")
+    if kind == "avif" and dtype != np.uint8:
+        found.append("has 12 bit a channel, so finer steps are rounded")
+    if kind in ("png", "jxl", "jp2") and dtype == np.float32:
+        found.append("gets 16 bit a channel, so floats are rounded")
+    if kind == "jpeg" and bands in (2, 4):
+        found.append("has no transparency, so the picture was put on white")
+    if metadata.icc is not None and not fits(metadata.icc, bands):
+        space = profile_space(metadata.icc)
+        found.append(f"cannot have a profile of {space} for these channels, so it was left out")
+    if kind == "jp2" and metadata.exif is not None:
+        found.append("has no place for EXIF, so it was left out")
+    if kind in ("webp", "avif", "jxl", "jp2") and metadata.iptc is not None:
+        found.append("has no place for IPTC, so it was left out")
+    return tuple(f"{NAMES[kind]} {what}." for what in found)

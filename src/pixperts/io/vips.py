@@ -1,0 +1,180 @@
+"""libvips: what it reads and writes, what a file is by its first bytes, and opening it."""
+
+import atexit
+import contextlib
+import functools
+import mmap
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from pixperts.errors import ImageError, UsageError
+from pixperts.io.formats import NAMES, WRITABLE
+
+VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+
+_COMPLAINTS = (1 << 3) | (1 << 4)  # G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING
+_OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
+_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MAGICS: dict[str, tuple[bytes, ...]] = {
+    "gif": (b"GIF87a", b"GIF89a"),
+    "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "jp2": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+}
+_HEIF_BRANDS = frozenset(
+    {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+)
+# These carry a TIFF header whose first page is only the camera's small preview.
+_RAW_SUFFIXES = frozenset(
+    {".dng", ".nef", ".nrw", ".cr2", ".arw", ".sr2", ".pef", ".srw", ".3fr", ".iiq", ".erf", ".kdc"}
+)
+
+
+@functools.cache
+def libvips() -> Any:
+    """The pyvips module, loaded on first use."""
+    import pyvips
+
+    # GLib complains on stderr of numbers out of range that a header made up. It is told to the
+    # logger instead, where pyvips leads what libvips says.
+    with contextlib.suppress(AttributeError):
+        set_handler, remove = (
+            pyvips.glib_lib.g_log_set_handler,
+            pyvips.glib_lib.g_log_remove_handler,
+        )
+        for domain in (b"GLib", b"GLib-GObject"):
+            number = set_handler(domain, _COMPLAINTS, pyvips._log_handler_cb, pyvips.ffi.NULL)
+            atexit.register(remove, domain, number)  # no call into Python during its shutdown
+    return pyvips
+
+
+@functools.cache
+def supports(kind: str, action: str) -> bool:
+    """Whether the installed libvips can "load" or "save" the format."""
+    return bool(libvips().type_find("VipsOperation", _OPERATIONS.get(kind, kind) + action))
+
+
+def writable_formats() -> list[str]:
+    """The formats that the installed libvips can write."""
+    return [kind for kind in WRITABLE if supports(kind, "save")]
+
+
+def reason(error: BaseException) -> str:
+    """The last line a library left: for pyvips that of the loader, without the call's name."""
+    if isinstance(error, UnicodeDecodeError):
+        # pyvips cannot read a message that quotes a name which is no UTF-8, and leaves it there.
+        libvips().vips_lib.vips_error_clear()
+        return "no reason given"
+    text = getattr(error, "strerror", None) or getattr(error, "detail", None) or str(error)
+    lines = [line.strip(" .:") for line in str(text).splitlines() if line.strip(" .:")]
+    return lines[-1] if lines else "no reason given"
+
+
+def file_status(path: Path) -> os.stat_result | None:
+    """`stat`, or None where nothing is there yet."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:
+        raise UsageError(f"{str(path)!r} is not a file name: it holds a null byte.") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be reached ({reason(error)}).") from None
+
+
+def sniff(path: Path) -> str:
+    """The format from the first bytes; a name proves nothing."""
+    found = file_status(path)
+    if found is None:
+        raise ImageError(f"{path} does not exist: check the name.")
+    if stat.S_ISDIR(found.st_mode):
+        raise ImageError(f"{path} is a folder: name a picture inside it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError(f"{path} is not a regular file: name a picture file.")
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(64)
+    except PermissionError:
+        raise ImageError(f"{path} may not be read: change its permissions.") from None
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({reason(error)}).") from None
+    if not head:
+        raise ImageError(f"{path} is empty (0 bytes): copy it again from its source.")
+    return kind_of(head, path)
+
+
+def kind_of(head: bytes, path: Path) -> str:
+    """The format of a file that begins with these 64 bytes; its name is for the errors."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith(_TIFF_MAGICS):
+        if path.suffix.lower() in _RAW_SUFFIXES:
+            raise ImageError(f"{path} is a camera raw file: develop it to TIFF or JPEG first.")
+        return "tiff"
+    for kind, starts in _MAGICS.items():
+        if head.startswith(starts):
+            return kind
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        # ISO/IEC 23000-22: the major brand, a version, and the brands that the file fits as well.
+        size = int.from_bytes(head[:4], "big")
+        brands = {head[at : at + 4] for at in (8, *range(16, min(size, 64), 4))}
+        return "avif" if brands & {b"avif", b"avis"} else "heic"
+    raise ImageError(
+        f"{path} holds no JPEG, PNG, WebP or TIFF picture, nor AVIF, HEIC, JPEG XL, JPEG 2000 or "
+        "GIF: check the name, or convert it to one."
+    )
+
+
+def open_image(path: Path, kind: str, page: int = 0) -> Any:
+    """A lazily decoded page that stops at damage instead of filling in grey."""
+    # The loader is called by name: `new_from_file` takes brackets in a file name for options.
+    # "error" is the lowest level at which broken TIFF strips stop the load.
+    if not supports(kind, "load"):
+        raise ImageError(
+            f"{path} is {NAMES[kind]}, which the installed libvips cannot read: convert it to "
+            "JPEG, PNG or TIFF."
+        )
+    load = getattr(libvips().Image, f"{_OPERATIONS.get(kind, kind)}load")
+    options: dict[str, Any] = {"page": page} if page else {}
+    return load(os.fsencode(path), access="sequential", fail_on="error", revalidate=True, **options)
+
+
+def first_page_alone(path: Path) -> tuple[Any, Any] | None:
+    """A TIFF's first page where later ones are damaged, and the memory that it needs; else None.
+
+    What libtiff says of any page on its way through the file fails the load of the first.
+    """
+    with path.open("rb") as handle:
+        head = handle.read(16)
+        # TIFF 6.0, section 2, and BigTIFF, which has the same with wider numbers.
+        order: Any = "little" if head[:2] == b"II" else "big"
+        big = int.from_bytes(head[2:4], order) == 43
+        wide, entry = (8, 20) if big else (4, 12)
+        start = int.from_bytes(head[8:16] if big else head[4:8], order)
+        handle.seek(start)
+        width = 8 if big else 2
+        count = int.from_bytes(handle.read(width), order)
+        link = start + width + entry * count
+        handle.seek(link)
+        following = handle.read(wide)
+        if not any(following) or count > 1 << 16:
+            return None
+        try:
+            open_image(path, "tiff").crop(0, 0, 1, 1).avg()
+            return None
+        except libvips().Error:
+            # The file's own pages, but for the one with the link, which is cut.
+            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
+    memory[link : link + wide] = bytes(wide)
+    try:
+        source = libvips().Source.new_from_memory(memory)
+        load = libvips().Image.tiffload_source
+        load(source).crop(0, 0, 1, 1).avg()
+        return (source, memory), load(source, access="sequential", fail_on="error", revalidate=True)
+    except libvips().Error:
+        return None

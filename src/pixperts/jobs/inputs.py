@@ -1,0 +1,200 @@
+"""Which pictures a command line means: files, folders, trees and patterns such as "**/*.jpg"."""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixperts.errors import ImageError, UsageError
+from pixperts.io.formats import NAMES, is_image_path
+from pixperts.io.vips import reason
+
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture, and the folder below the output that mirrors where it was."""
+
+    path: Path
+    below: Path = Path()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All pictures in order; remarks for a person; whether more than one file was asked for."""
+
+    found: list[Found]
+    remarks: list[str]
+    several: bool
+
+
+def find(
+    inputs: Sequence[str | Path], *, recursive: bool = False, outputs: Sequence[Path] = ()
+) -> Listing:
+    """The pictures that `inputs` stand for.
+
+    A name that exists is a file or a folder, whatever signs it holds. A folder stands for its
+    pictures, sorted, and with `recursive` for those of its subfolders, which are mirrored. Any
+    other name with *, ? or [...] is a pattern: ** spans folders, what matches is mirrored below
+    the last folder without such a sign, and a folder that matches counts as if it were named.
+    Hidden files and folders are left out, linked folders are not entered, and neither are those
+    of `outputs`, so that a second run does not take results for inputs. A picture that several
+    patterns or folders reach is taken once.
+
+    Raises:
+        UsageError: a folder or pattern without pictures, or one that is an output at once.
+        ImageError: a folder that cannot be listed.
+    """
+    barred = {os.path.realpath(folder) for folder in outputs}
+    several = len(inputs) > 1
+    files: list[Found] = []
+    remarks: list[str] = []
+    seen: set[str] = set()
+    skipped: int | None
+    for given in inputs:
+        path = Path(given)
+        if os.path.isdir(path):
+            several = True
+            found, skipped = _of_folder(path, Path(), recursive, barred)
+            if not found:
+                cure = "name another folder" if recursive else "name another folder, or give -r"
+                raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
+        elif _MAGIC.isdisjoint(str(given)) or os.path.lexists(path):
+            files.append(Found(path))  # a missing one is told when it is read
+            continue
+        else:
+            found, skipped = _of_pattern(path, recursive, barred)
+            if not found and skipped is None:
+                if "*" in str(given) or "?" in str(given):
+                    raise UsageError(f"Nothing matches {path}: check the pattern.")
+                files.append(Found(path))
+                continue
+            several = True
+            if not found:
+                raise UsageError(f"{path} matches no {_kinds()}: check the pattern.")
+        for one in found:
+            key = os.path.abspath(one.path)
+            if key not in seen:
+                seen.add(key)
+                files.append(one)
+        if skipped:
+            remarks.append(f"{path}: skipped {skipped} of its entries that are no picture files.")
+    return Listing(files, remarks, several)
+
+
+def _kinds() -> str:
+    *names, last = NAMES.values()
+    return f"{', '.join(names)} or {last}"
+
+
+def _of_folder(
+    root: Path, below: Path, recursive: bool, barred: set[str]
+) -> tuple[list[Found], int]:
+    """The pictures of a folder, sorted by path, and how many other entries it has."""
+    if os.path.realpath(root) in barred:
+        raise UsageError(
+            f"{root} is input and output at once, so that results would be taken for inputs: "
+            "name another output."
+        )
+    found: list[Found] = []
+    skipped = 0
+    for parent, folders, names in _walk(root, barred):
+        if not recursive:
+            skipped += len(folders)
+            folders.clear()
+        inside = below / parent.relative_to(root)
+        for name in names:
+            path = parent / name
+            if is_image_path(name) and path.is_file():
+                found.append(Found(path, inside))
+            else:
+                skipped += 1
+    return sorted(found, key=lambda one: one.path), skipped
+
+
+def _walk(root: Path, barred: set[str]) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `os.walk`, without hidden entries and barred folders.
+
+    Raises:
+        ImageError: a folder that cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    try:
+        for parent, folders, names in os.walk(root, onerror=refuse):
+            folders[:] = sorted(
+                name
+                for name in folders
+                if not name.startswith(".")
+                and os.path.realpath(os.path.join(parent, name)) not in barred
+            )
+            yield Path(parent), folders, sorted(n for n in names if not n.startswith("."))
+    except OSError as error:
+        folder = error.filename or root
+        raise ImageError(
+            f"The folder {folder} cannot be listed ({reason(error)}): name one you can read."
+        ) from None
+
+
+def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[Found], int | None]:
+    """The pictures that match, sorted by path, and how many other entries do; None for no entry."""
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if not _MAGIC.isdisjoint(part))
+    root, wanted = Path(*parts[:first]), parts[first:]
+    if not root.is_dir():
+        return [], None
+    if os.path.realpath(root) in barred:
+        raise UsageError(
+            f"{pattern} searches the output folder, so that results would be taken for inputs: "
+            "name another output."
+        )
+    found: dict[Path, Found] = {}
+    skipped, any_match = 0, False
+    for parent, folders, names in _walk(root, barred):
+        inside = parent.relative_to(root)
+        for name in names:
+            if not _matches((*inside.parts, name), wanted):
+                continue
+            any_match = True
+            path = parent / name
+            if is_image_path(name) and path.is_file():
+                found[path] = Found(path, inside)
+            else:
+                skipped += 1
+        if "**" in wanted:
+            continue
+        for name in folders:
+            if _matches((*inside.parts, name), wanted):
+                any_match = True
+                more, others = _of_folder(parent / name, inside / name, recursive, barred)
+                found.update({one.path: one for one in more})
+                skipped += others
+        if len(inside.parts) + 1 >= len(wanted):
+            folders.clear()
+    ordered = sorted(found.values(), key=lambda one: one.path)
+    return ordered, skipped if any_match else None
+
+
+def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether a path fits a pattern, part by part; ** stands for any number of folders.
+
+    >>> _matches(("a", "b", "c.jpg"), ("**", "*.jpg")), _matches(("c.jpg",), ("**", "*.jpg"))
+    (True, True)
+    >>> _matches(("a", "c.jpg"), ("*.jpg",))
+    False
+    """
+    # Row by row over the pattern; reached[i]: the first i parts are used up.
+    reached = [True] + [False] * len(parts)
+    for want in wanted:
+        following = [False] * (len(parts) + 1)
+        for used in range(len(parts) + 1):
+            if want == "**":
+                following[used] = reached[used] or (used > 0 and following[used - 1])
+            elif used > 0 and reached[used - 1]:
+                following[used] = fnmatch.fnmatchcase(parts[used - 1], want)
+        reached = following
+    return reached[-1]

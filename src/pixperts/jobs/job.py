@@ -1,0 +1,155 @@
+"""One picture's job: its files, how they are read and written, and what passes between phases."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixperts.defaults import MAX_PIXELS
+from pixperts.errors import UsageError
+from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
+from pixperts.io.image import Picture
+from pixperts.jobs.reports import Told
+from pixperts.ops.pixels import Pixels
+
+if TYPE_CHECKING:
+    from pixperts.inference.streams import FileCanvas, FileSource
+    from pixperts.ops.color_match import ColorFix
+
+# Pixels of input and output together beyond which rows are read and written as they are needed.
+STREAMED_PIXELS = 48_000_000
+_HELD = 40.0  # bytes for each of them while they are in memory, copies included
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture file, the file it becomes, and perhaps one for the map of its experts.
+
+    `root` and `map_root` are the folders that the two must not leave through a symbolic link;
+    None for a file that was named as such. `problem` is why the picture cannot be done at all,
+    where that is known before the start.
+    """
+
+    source: Path
+    target: Path
+    expert_map: Path | None = None
+    root: Path | None = None
+    map_root: Path | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read and written."""
+
+    quality: int | None = None  # 1 to 100, for the outputs whose format loses something
+    lossless: bool = False  # where the format can
+    color: str = "keep"  # keep the profile and its encoding, or srgb: convert
+    strip_metadata: bool = False  # all but the profile
+    # Of an input; it refuses pictures, and changes none.
+    max_pixels: int = field(default=MAX_PIXELS, metadata={"setting": False})
+    max_memory: float | None = field(default=None, metadata={"setting": False})  # bytes
+
+    def streams(self, pixels: int) -> bool:
+        """Whether so many pixels, of input and output together, are too many to be held."""
+        limit = math.inf if self.max_memory is None else 0.25 * self.max_memory
+        return pixels > STREAMED_PIXELS or pixels * _HELD > limit
+
+    def check(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a value out of its range, or one that no output could use."""
+        if self.color not in ("keep", "srgb"):
+            raise UsageError(f"--color is {self.color!r}, but must be keep or srgb.")
+        if self.max_pixels < 1:
+            raise UsageError(f"--max-pixels is {self.max_pixels}, but must be at least 1.")
+        if self.quality is None:
+            return
+        if not 1 <= self.quality <= 100:
+            raise UsageError(f"--quality is {self.quality}, but must lie between 1 and 100.")
+        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in jobs}
+        if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
+            known = ", ".join(DEFAULT_QUALITY)
+            raise UsageError(f"--quality does not apply, because no output is {known}: drop it.")
+
+
+FILE_OPTIONS = FileOptions()  # the usual ones
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What `read` hands to `compute`: the picture, and how its result will be written.
+
+    `picture` is None where the picture is too large to be held: `stream` opens it and its result.
+    """
+
+    job: Job
+    picture: Picture | None
+    source_size: tuple[int, int]  # (width, height)
+    size: tuple[int, int]  # of the result
+    kind: str  # format of the output
+    options: FileOptions
+    # Raises where the outputs may not be written any more; a large picture takes hours.
+    check: Callable[[], None] | None = None
+
+    @property
+    def quality(self) -> int | None:
+        """Of this output's format."""
+        return self.options.quality if self.kind in DEFAULT_QUALITY else None
+
+    def stream(
+        self, stack: ExitStack, software: str, color_fix: "ColorFix" = "none"
+    ) -> "tuple[FileSource, FileCanvas]":
+        """The picture and its result row by row; the result appears when `stack` ends well.
+
+        The canvas has to be told when it is complete.
+
+        Raises:
+            UsageError, ImageError: with one sentence.
+        """
+        from pixperts.inference.streams import FileCanvas, FileSource, FloatFile, MatchedCanvas
+        from pixperts.io.rows import RowReader, RowWriter
+
+        job, options = self.job, self.options
+
+        def open_reader() -> RowReader:
+            return RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
+
+        source = stack.enter_context(FileSource(open_reader))
+        reader = source.reader
+        writer = stack.enter_context(
+            RowWriter(
+                job.target,
+                *self.size,
+                reader.bands,
+                reader.dtype,
+                format=self.kind,
+                quality=self.quality,
+                lossless=lossless_of(self),
+                metadata=reader.metadata,
+                software=software,
+                strip_metadata=options.strip_metadata,
+                check=self.check,
+            )
+        )
+        canvas = FileCanvas(writer)
+        if color_fix == "none":
+            return source, canvas
+        draft = FloatFile(job.target, *self.size, reader.bands, writer.space)
+        return source, MatchedCanvas(stack.enter_context(draft), source, canvas, color_fix)
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What `compute` hands to `save`: pixels, and what will be told once they are written."""
+
+    loaded: Loaded
+    pixels: Pixels | None  # None: the rows are written already
+    software: str
+    told: Told
+    chart: Pixels | None = None  # the map of experts
+
+
+def lossless_of(loaded: Loaded) -> bool | None:
+    """Whether the result is written without loss; None leaves it to the format."""
+    return loaded.options.lossless or None

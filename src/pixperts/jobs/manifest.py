@@ -1,0 +1,195 @@
+"""A record of what was made from what: one JSON line a picture, appended to a file.
+
+An entry holds absolute paths (`input`, `output`, `expert_map`), `input_sha256` and
+`output_sha256`, `model` and `weights_sha256`, `settings` (what was asked for and is not a
+default, precision and tile included), `error` (None where the picture was done), `version`,
+`time`, and what `--json` tells: sizes, seconds, experts and shares. A picture that was there
+before the manifest knew of it gets an entry with "skipped": true, whose model and settings are
+None.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixperts import __version__
+from pixperts.errors import ImageError, UsageError
+from pixperts.io.vips import reason
+from pixperts.jobs.job import Job
+
+if TYPE_CHECKING:
+    from pixperts.inference.restorer import Restorer
+
+
+class Manifest:
+    """The lines of a file, and the way to append some.
+
+    Attributes:
+        path: the file; it is made with its first line.
+
+    Raises:
+        UsageError: a file that is something else, which is left as it is.
+        ImageError: a file that cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last: dict[str, dict[str, Any]] = {}
+        self._torn: tuple[int, int] | None = None  # bytes as found, and of the whole lines in them
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read ({reason(error)}).") from None
+        *lines, tail = data.split(b"\n")
+        for line in lines:
+            entry = _parsed(line)
+            if entry is None:
+                raise UsageError(f"{path} is no manifest of pixperts: name another file.")
+            self._note(entry)
+        if tail and not tail.startswith(_START):
+            raise UsageError(f"{path} is no manifest of pixperts: name another file.")
+        # A line that was cut off, by a kill or a full disk, is of no picture.
+        self._torn = (len(data), len(data) - len(tail)) if tail else None
+
+    def made(self, output: Path) -> dict[str, Any] | None:
+        """The last entry by which this output was made or found; failures do not count."""
+        return self._last.get(os.path.abspath(output))
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add a line, whole or not at all.
+
+        Raises:
+            ImageError: where it cannot be written.
+        """
+        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if self._torn is not None and self._torn[0] == size:
+                    size = file.truncate(self._torn[1])
+                self._torn = None
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                except OSError:
+                    file.truncate(size)
+                    raise
+        except OSError as error:
+            raise ImageError(
+                f"The manifest {self.path} could not be written ({reason(error)}): check the "
+                "free space and the permissions of its folder."
+            ) from error
+        self._note(entry)
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        if entry.get("error") is None:
+            self._last[str(entry["output"])] = entry
+
+
+_START = b'{"input": '
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and {"input", "output", "error"} <= set(entry) else None
+
+
+def new_entry(
+    job: Job,
+    *,
+    model: str | None = None,
+    weights: str | None = None,
+    settings: dict[str, Any] | None = None,
+    hashes: tuple[str | None, str | None] = (None, None),
+    error: str | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One line: what all pictures have, with the hashes of input and output, and `more`."""
+    chart = job.expert_map
+    entry = {
+        "input": os.path.abspath(job.source),
+        "output": os.path.abspath(job.target),
+        "expert_map": None if chart is None else os.path.abspath(chart),
+        "error": error,
+        "input_sha256": hashes[0],
+        "output_sha256": hashes[1],
+        "model": model,
+        "weights_sha256": weights,
+        "settings": settings,
+        "version": __version__,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return entry | {key: value for key, value in (more or {}).items() if key not in entry}
+
+
+def settings_of(wishes: Any, restorer: "Restorer | None" = None) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
+
+    With a restorer, its precision and its tiles likewise: they change pixels, too.
+
+    Example:
+        >>> from pixperts.inference.size_request import SizeRequest
+        >>> from pixperts.jobs.operations import Enlargement, Repair
+        >>> settings_of(Enlargement(SizeRequest(scale=2.5)))
+        {'does': 'Enlargement', 'size': {'scale': 2.5}}
+        >>> settings_of(Repair())
+        {'does': 'Repair'}
+    """
+    # Through JSON, so that what is compared with a line's settings went the same way.
+    told: dict[str, Any] = json.loads(json.dumps(_changed(wishes), default=str))
+    if restorer is not None and restorer.precision != "float32":
+        told["precision"] = restorer.precision
+    if restorer is not None and restorer.tile is not None:
+        told["tile"] = restorer.tile
+    return {"does": type(wishes).__name__, **told}
+
+
+def _changed(value: Any) -> Any:
+    if not is_dataclass(value):
+        return value
+    result = {}
+    for field in fields(value):
+        mine = getattr(value, field.name)
+        usual = field.default_factory() if callable(field.default_factory) else field.default
+        if not field.metadata.get("setting", True) or (usual is not MISSING and mine == usual):
+            continue
+        changed = _changed(mine)
+        if changed != {}:  # a dataclass of which nothing counts as a setting
+            result[field.name] = changed
+    return result
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        OSError: where it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(restorer: "Restorer") -> str:
+    """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal.
+
+    Licence and notes do not count, nor the file that it came from.
+    """
+    model = restorer.model
+    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

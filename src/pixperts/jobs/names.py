@@ -1,0 +1,149 @@
+"""Names of outputs from a template such as "{stem}_{model}_x{scale}"."""
+
+import os
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixperts.errors import UsageError
+from pixperts.io.formats import READ_SUFFIXES, SUFFIXES, ending_of, kind_of
+
+FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
+_NUMBERS = ("width", "height", "index")
+SIZES = ("scale", "width", "height")  # those that need the picture's own size
+
+Value = str | int
+
+
+@dataclass(frozen=True)
+class Template:
+    """A name with fields in braces, and the format that all outputs get.
+
+    `stem`, `name`, `suffix` and `ext` are those of the input: "a", "a.jpg", ".jpg" and "jpg".
+    `width` and `height` are of the output, in pixels; `scale` is the factor of the width; `index`
+    counts the inputs from 1. These three whole numbers take a format such as {index:04}. Where
+    the template does not end in an ending of its own, that of `format` is appended, or that of
+    the input where there is none.
+
+    Raises:
+        UsageError: an unknown field or format, or a name that would leave its folder.
+
+    Example:
+        >>> values = {"model": lambda: "m", "scale": lambda: "2.5", "index": lambda: 7}
+        >>> Template("{stem}_{model}_x{scale}").render(Path("in/a.jpg"), values)
+        'a_m_x2.5.jpg'
+        >>> Template("{index:03}-{name}", "png").render(Path("in/a.jpg"), values)
+        '007-a.jpg.png'
+    """
+
+    text: str = "{stem}"
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format is not None:
+            ending_of(self.format)
+        if not self.text:
+            raise UsageError("--name is empty: give a template such as '{stem}_x{scale}'.")
+        for bad, word in (("/", "a slash"), (os.sep, "a separator"), ("\0", "a null byte")):
+            if bad in self.text:
+                raise UsageError(
+                    f"--name {self.text!r} holds {word}: it names files only; -r keeps the "
+                    "folders of the inputs."
+                )
+        for _, field, layout in self._pieces():
+            if field is None:
+                continue
+            if field not in FIELDS:
+                raise UsageError(
+                    f"--name {self.text!r} has an unknown field {{{field}}}: use "
+                    f"{', '.join(FIELDS)}."
+                )
+            digits = layout.removesuffix("d")
+            if layout and (field not in _NUMBERS or not digits.isdecimal() or int(digits) > 20):
+                raise UsageError(
+                    f"--name {self.text!r} has an unknown format {layout!r}: only "
+                    f"{', '.join(_NUMBERS)} take one, such as {{index:04}}."
+                )
+        own = self._own_kind()
+        if own is not None and self.format is not None and own != kind_of(self.format):
+            raise UsageError(
+                f"--name {self.text!r} and --format {self.format} contradict each other: leave "
+                "the ending out of the name."
+            )
+
+    def needs(self, *fields: str) -> bool:
+        """Whether one of these fields occurs."""
+        return any(field in fields for _, field, _ in self._pieces())
+
+    def render(self, source: Path, values: Mapping[str, Callable[[], Value]]) -> str:
+        """The file name for one input; `values` gives the fields that are not of its name.
+
+        Raises:
+            UsageError: where the name would be none, an ending alone, or lie in another folder.
+        """
+        own: dict[str, Value] = {
+            "stem": source.stem,
+            "name": source.name,
+            "suffix": source.suffix,
+            "ext": source.suffix.removeprefix("."),
+        }
+        name = ""
+        for literal, field, layout in self._pieces():
+            name += literal
+            if field is not None:
+                value = own[field] if field in own else values[field]()
+                name += format(value, layout)
+        name += self._ending(source)
+        if name in {"", ".", ".."} or any(
+            mark in name for mark in filter(None, ("/", "\0", os.sep, os.altsep))
+        ):
+            raise UsageError(
+                f"--name {self.text!r} gives {name!r} for {source}, which is no name of a file."
+            )
+        if name[0] == "." and f".{name.lstrip('.')}".lower() in SUFFIXES:  # hidden, without ending
+            raise UsageError(
+                f"--name {self.text!r} gives {name!r} for {source}, an ending without a name."
+            )
+        return name
+
+    def _pieces(self) -> list[tuple[str, str | None, str]]:
+        """(text before, field, its format) in order; field None for text at the end."""
+        try:
+            parsed = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise UsageError(
+                f"--name {self.text!r} is no template ({error}): a brace itself is written twice."
+            ) from None
+        for _, field, _, conversion in parsed:
+            if conversion is not None:
+                raise UsageError(f"--name {self.text!r} has an unknown field {{{field}!...}}.")
+        return [(literal, field, layout or "") for literal, field, layout, _ in parsed]
+
+    def _own_kind(self) -> str | None:
+        """The format that the text itself ends in."""
+        literal, field, _ = self._pieces()[-1]
+        return SUFFIXES.get(Path(f"x{literal}").suffix.lower()) if field is None else None
+
+    def _ending(self, source: Path) -> str:
+        """What is to be appended."""
+        if self._own_kind() is not None:
+            return ""
+        ending = source.suffix
+        if self.format is not None and SUFFIXES.get(ending.lower()) != kind_of(self.format):
+            ending = ending_of(self.format)
+        elif ending.lower() in READ_SUFFIXES and ending.lower() not in SUFFIXES:
+            ending = ".jpg" if ending.lower() in (".jpe", ".jfif") else ".png"
+        literal, field, _ = self._pieces()[-1]
+        there = field in {"name", "suffix"} or (field == "ext" and literal.endswith("."))
+        return "" if there and ending == source.suffix else ending
+
+
+def numbered(path: Path, number: int) -> Path:
+    """The name with a number, for a file that shall not replace another.
+
+    Example:
+        >>> numbered(Path("out/a.png"), 2).name
+        'a_2.png'
+    """
+    return path.with_name(f"{path.stem}_{number}{path.suffix}")

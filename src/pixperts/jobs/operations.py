@@ -1,0 +1,224 @@
+"""What is done to one picture file, in three phases: read, enlarge or repair, write and tell."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pixperts.errors import UsageError
+from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.job import FILE_OPTIONS, Done, FileOptions, Job, Loaded
+from pixperts.jobs.picture import Files, notes_of, reporting, software_tag
+from pixperts.jobs.reports import Enlarged, Repaired, Told
+from pixperts.ops.pixels import Pixels
+
+if TYPE_CHECKING:
+    from pixperts.inference.restorer import Restorer
+    from pixperts.ops.color_match import ColorFix
+    from pixperts.routing import Routing, Tally
+
+Progress = Callable[[float], None]
+
+
+class Wishes(Protocol):
+    """What is asked of every picture of a run.
+
+    A dataclass: its fields that are not at their defaults are the settings in the manifest.
+    `read` and `save` may run in other threads, beside the `compute` of another picture.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def check_jobs(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for what no picture of the run could be done with."""
+
+    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a model that cannot do it."""
+
+    def new_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size."""
+
+    def expected_pixels(self, job: Job) -> float:
+        """Output pixels by the file's header; 0 for a picture that will be refused."""
+
+    def read(self, job: Job) -> Loaded:
+        """Decode one picture; what cannot be written is refused here, before the work."""
+
+    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+        """Enlarge or repair it; writes the result only where it is too large to be held."""
+
+    def save(self, done: Done) -> Told:
+        """Write it, whole or not at all, and tell."""
+
+
+def _check_color_fix(kind: str) -> None:
+    """Raise UsageError for an unknown kind."""
+    if kind not in ("none", "mean", "wavelet"):
+        raise UsageError(f"--color-fix is {kind!r}, but must be none, mean or wavelet.")
+
+
+@dataclass(frozen=True)
+class Enlargement(Files):
+    """Enlarge every picture."""
+
+    size: SizeRequest
+    budget: float | None = None  # 0 to 1
+    files: FileOptions = FILE_OPTIONS
+    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
+
+    def check_jobs(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for what no picture of the run could be done with."""
+        self.files.check(jobs)
+        _check_color_fix(self.color_fix)
+
+    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a model that repairs, or has no experts to choose from."""
+        _ = restorer.upscaler
+        if restorer.takes_budget:
+            return
+        charts = any(job.expert_map is not None for job in jobs)
+        for flag, given in (("--budget", self.budget is not None), ("--expert-map", charts)):
+            if given:
+                raise UsageError(f"{restorer.name} has a single expert: leave {flag} out.")
+
+    def new_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size."""
+        return self.size.resolve(width, height)
+
+    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+        """Enlarge one picture; one that is too large to be held is also written.
+
+        Raises:
+            UsageError, ImageError: with one sentence.
+        """
+        (width, height), size, job = loaded.source_size, loaded.size, loaded.job
+        # Nothing is heard of the encoder, so the first band of rows brings its share along.
+        parts = restorer.upscaler.multiply_adds((height, width), (size[1], size[0]))
+        report = reporting(progress, parts["encoder"] / parts["total"])
+        software = software_tag(restorer.name, loaded.source_size, size)
+        started = time.perf_counter()
+        routing: Routing | None = None
+        tally: Tally | Routing | None
+        pixels: Pixels | None = None
+        chart: Pixels | None = None
+        if loaded.picture is not None:
+            pixels, routing = restorer.upscale_with_routing(
+                loaded.picture.pixels,
+                size=size,
+                budget=self.budget,
+                color_fix=self.color_fix,
+                progress=report,
+            )
+            tally, notes = routing, notes_of(loaded)
+            chart = self._chart(job, routing, restorer.name)
+        else:
+            from pixperts.inference.expert_maps import Sketch
+
+            sketch = Sketch(size, restorer.upscaler.costs)
+            with ExitStack() as stack:
+                source, canvas = loaded.stream(stack, software, self.color_fix)
+                notes = notes_of(loaded, source)
+                tally = restorer.upscale_rows(
+                    source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
+                )
+                canvas.complete(report)
+                # Before the stack ends and the picture appears, see `save`.
+                self.save_chart(loaded, self._chart(job, sketch.routing, restorer.name))
+            tally = tally if restorer.takes_budget else None
+        seconds = time.perf_counter() - started
+        told = Enlarged(
+            input=str(job.source),
+            output=str(job.target),
+            width=width,
+            height=height,
+            new_width=size[0],
+            new_height=size[1],
+            seconds=round(seconds, 3),
+            model=restorer.name,
+            mean_cost=None if tally is None else tally.mean_cost,
+            shares=None if tally is None else list(tally.shares),
+            multiply_adds=restorer.multiply_adds(width, height, *size, tally),
+            megapixels=size[0] * size[1] / 1e6,
+            notes=notes,
+        )
+        return Done(loaded, pixels, software, told, chart)
+
+    def _chart(self, job: Job, routing: "Routing | None", model: str) -> Pixels | None:
+        if job.expert_map is None:
+            return None
+        from pixperts.inference.expert_maps import draw
+
+        if routing is None:
+            raise UsageError(f"{model} has a single expert: leave the map of experts out.")
+        return draw(routing)
+
+
+@dataclass(frozen=True)
+class Repair(Files):
+    """Repair every picture."""
+
+    strength: float = 1.0  # 0 to 1
+    files: FileOptions = FILE_OPTIONS
+    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
+
+    def check_jobs(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for what no picture of the run could be done with."""
+        self.files.check(jobs)
+        _check_color_fix(self.color_fix)
+        if any(job.expert_map is not None for job in jobs):
+            raise UsageError("--expert-map applies to enlarging: leave it out.")
+
+    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a model that enlarges."""
+        _ = restorer.repairer
+
+    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+        """Repair one picture; one that is too large to be held is also written.
+
+        Raises:
+            UsageError, ImageError: with one sentence.
+        """
+        (width, height), job = loaded.source_size, loaded.job
+        software = software_tag(restorer.name, loaded.source_size, loaded.size)
+        started = time.perf_counter()
+        pixels: Pixels | None = None
+        if loaded.picture is not None:
+            pixels, routings = restorer.restore_with_routing(
+                loaded.picture.pixels,
+                strength=self.strength,
+                color_fix=self.color_fix,
+                progress=progress,
+            )
+            notes = notes_of(loaded)
+        else:
+            with ExitStack() as stack:
+                source, canvas = loaded.stream(stack, software, self.color_fix)
+                notes = notes_of(loaded, source)
+                routings = restorer.restore_rows(
+                    source, canvas, strength=self.strength, progress=progress
+                )
+                canvas.complete(progress)
+        seconds = time.perf_counter() - started
+        from pixperts.inference.analysis import Analysis
+
+        found = Analysis.of(restorer, routings, (height, width))
+        told = Repaired(
+            input=str(job.source),
+            output=str(job.target),
+            width=width,
+            height=height,
+            seconds=round(seconds, 3),
+            model=restorer.name,
+            strength=self.strength,
+            experts=[list(block.experts) for block in found.blocks],
+            gates=[[round(gate, 4) for gate in block.gates] for block in found.blocks],
+            skipped=round(found.skipped, 4),
+            task=found.task,
+            confidence=None if found.confidence is None else round(found.confidence, 4),
+            motion=None if found.motion is None else [round(value, 2) for value in found.motion],
+            multiply_adds=found.multiply_adds,
+            megapixels=width * height / 1e6,
+            notes=notes,
+        )
+        return Done(loaded, pixels, software, told)

@@ -1,0 +1,280 @@
+"""Who goes where: the jobs of a run, settled before the first picture is read."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pixperts.errors import PixpertsError, UsageError
+from pixperts.io.formats import SUFFIXES, is_image_path, kind_of
+from pixperts.io.image import header_size
+from pixperts.jobs.inputs import Found, find
+from pixperts.jobs.job import Job
+from pixperts.jobs.names import SIZES, Template, Value, numbered
+
+POLICIES = ("skip", "overwrite", "rename", "error")
+MAX_WORKERS = 64
+
+NewSize = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How the files of a run are found, named and kept; the numbers and words are checked.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    recursive: bool = False  # folders stand for their whole tree, which is mirrored
+    name: str | None = None  # template of the outputs' names, see naming.Template; "{stem}"
+    format: str | None = None  # of the outputs; that of each input
+    # skip, overwrite, rename or error; overwrite for a file that was named, skip in a folder
+    if_exists: str | None = None
+    workers: int = 1  # pictures that are read ahead, and that are written, beside the computing
+    manifest: str | Path | None = None  # JSON lines, appended
+
+    def __post_init__(self) -> None:
+        Template(self.template.text, self.format)
+        if self.if_exists is not None and self.if_exists not in POLICIES:
+            raise UsageError(
+                f"--if-exists {self.if_exists!r} is unknown: use {', '.join(POLICIES)}."
+            )
+        if not 0 <= self.workers <= MAX_WORKERS:
+            raise UsageError(
+                f"--workers is {self.workers}, but must lie between 0 and {MAX_WORKERS}."
+            )
+
+    @property
+    def template(self) -> Template:
+        """The names of the outputs in a folder."""
+        return Template("{stem}" if self.name is None else self.name, self.format)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs in order, remarks such as on entries left out, what happens to what exists."""
+
+    jobs: list[Job]
+    remarks: list[str]
+    if_exists: str
+
+
+def plan(
+    inputs: Sequence[str | Path],
+    output: str,
+    expert_map: str | None = None,
+    options: FolderOptions | None = None,
+    *,
+    new_size: NewSize = lambda width, height: (width, height),
+    model: Callable[[], str] = lambda: "model",
+) -> Plan:
+    """The jobs that a command line asks for; see `inputs.find` for what INPUT may be.
+
+    `output` is a file for a single input unless it is an existing folder or ends in a slash, and
+    else a folder that receives names by the template; `expert_map` goes by the same rule, and its
+    folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template.
+
+    Raises:
+        UsageError: no pictures, a file named for several inputs, two outputs of one name, an
+            output that is an input or, if so wished, exists.
+        ImageError: a folder that cannot be listed.
+    """
+    options = options or FolderOptions()
+    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    goals = [goal for goal in (output, expert_map) if goal is not None]
+    barred = [Path(goal) for goal in goals if not (single and _is_file_name(goal))]
+    listing = find(inputs, recursive=options.recursive, outputs=barred)
+    found = listing.found
+    folder = _folder(output, listing.several)
+    if folder is None:
+        jobs = [Job(found[0].path, Path(output))]
+        _check_named(jobs[0], options)
+    else:
+        jobs = _in_folder(found, folder, options.template, new_size, model)
+    if expert_map is not None:
+        jobs = _with_maps(jobs, found, expert_map, listing.several)
+    policy = options.if_exists or ("overwrite" if folder is None else "skip")
+    if policy == "rename":
+        jobs = _renamed(jobs)
+    _refuse_clashes(jobs, None if options.manifest is None else Path(options.manifest))
+    if policy == "error":
+        for job in jobs:
+            for target in filter(None, (job.target, job.expert_map)):
+                if job.problem is None and os.path.lexists(target):
+                    raise UsageError(f"{target} exists: move it, or choose another --if-exists.")
+    return Plan(jobs, listing.remarks, policy)
+
+
+def _is_file_name(goal: str) -> bool:
+    return not (_ends_in_slash(goal) or os.path.isdir(goal)) and is_image_path(goal)
+
+
+def _ends_in_slash(goal: str) -> bool:
+    return goal.endswith(tuple(filter(None, (os.sep, os.altsep))))
+
+
+def _folder(output: str, several: bool) -> Path | None:
+    """The folder that `output` means; None where it is a file.
+
+    Raises:
+        UsageError: where it can be neither.
+    """
+    folder = Path(output)
+    if _ends_in_slash(output) or os.path.isdir(folder):
+        return folder
+    if several:
+        if os.path.exists(folder) or is_image_path(folder):
+            raise UsageError(f"{output} is named as a file, but several pictures need a folder.")
+        return folder
+    if not is_image_path(folder):
+        raise UsageError(
+            f"{output} is no existing folder and does not end in {', '.join(SUFFIXES)}: give it "
+            "one of these endings, or a slash at the end for a new folder."
+        )
+    return None
+
+
+def _check_named(job: Job, options: FolderOptions) -> None:
+    if options.name is not None:
+        raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
+    if options.format is not None:
+        kind = SUFFIXES.get(job.target.suffix.lower())
+        if kind_of(options.format) != kind:
+            raise UsageError(
+                f"{job.target} and --format {options.format} contradict each other: drop one."
+            )
+
+
+def _in_folder(
+    found: Sequence[Found],
+    folder: Path,
+    template: Template,
+    new_size: NewSize,
+    model: Callable[[], str],
+) -> list[Job]:
+    """Jobs whose targets lie in a folder, named by the template."""
+    jobs = []
+    for number, one in enumerate(found, start=1):
+        try:
+            name = template.render(one.path, _values(one.path, number, template, new_size, model))
+        except UsageError:
+            raise
+        except PixpertsError as error:  # no readable header: this picture fails, the others go on
+            target = folder / one.below / one.path.name
+            jobs.append(Job(one.path, target, root=folder, problem=str(error)))
+            continue
+        jobs.append(Job(one.path, folder / one.below / name, root=folder))
+    return jobs
+
+
+def _values(
+    path: Path, number: int, template: Template, new_size: NewSize, model: Callable[[], str]
+) -> dict[str, Callable[[], Value]]:
+    values: dict[str, Callable[[], Value]] = {"model": model, "index": lambda: number}
+    if template.needs(*SIZES):
+        width, height = header_size(path)
+        try:
+            new = new_size(width, height)
+        except UsageError as error:
+            raise PixpertsError(f"{path}: {error}") from None
+        values["scale"] = lambda: f"{new[0] / width:.4g}"
+        values["width"] = lambda: new[0]
+        values["height"] = lambda: new[1]
+    return values
+
+
+def _with_maps(
+    jobs: Sequence[Job], found: Sequence[Found], expert_map: str, several: bool
+) -> list[Job]:
+    folder = _folder(expert_map, several)
+    if folder is None:
+        if Path(expert_map).suffix.lower() != ".png":
+            raise UsageError(f"{expert_map}: the map of experts needs a name ending in .png.")
+        return [replace(jobs[0], expert_map=Path(expert_map))]
+    return [
+        replace(
+            job,
+            # By the source where the output has a name of its own, outside of any folder.
+            expert_map=folder / one.below
+            / f"{(job.source if job.root is None else job.target).stem}_experts.png",
+            map_root=folder,
+        )
+        for job, one in zip(jobs, found, strict=True)
+    ]  # fmt: skip
+
+
+def _renamed(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs with numbers behind the names that exist; picture and map get the same."""
+    taken = {os.path.abspath(p) for job in jobs for p in (job.target, job.expert_map) if p}
+    result = []
+    for job in jobs:
+        target, chart, number = job.target, job.expert_map, 0
+        while os.path.lexists(target) or (chart is not None and os.path.lexists(chart)):
+            number += 1
+            target = numbered(job.target, number)
+            chart = _map_of(job, target, number)
+            both = {os.path.abspath(path) for path in (target, chart) if path}
+            if not taken.isdisjoint(both):
+                target, chart = job.target, job.expert_map  # taken by another job: count on
+        taken |= {os.path.abspath(path) for path in (target, chart) if path}
+        result.append(replace(job, target=target, expert_map=chart))
+    return result
+
+
+def _map_of(job: Job, target: Path, number: int) -> Path | None:
+    """The map's name beside a target that was renamed."""
+    if job.expert_map is None or job.root is None or job.map_root is None:
+        return job.expert_map and numbered(job.expert_map, number)
+    return job.expert_map.with_name(f"{target.stem}_experts.png")
+
+
+def _refuse_clashes(jobs: Sequence[Job], manifest: Path | None) -> None:
+    inputs = {key for job in jobs for key in _identity(job.source)}
+    taken: dict[str, Path] = {}
+    if manifest is not None:
+        if not inputs.isdisjoint(_identity(manifest)):
+            raise UsageError(f"{manifest} is an input as well: name another manifest.")
+        taken[os.path.realpath(manifest)] = manifest
+    for job in jobs:
+        if job.problem is not None:
+            continue
+        for target in filter(None, (job.target, job.expert_map)):
+            if not inputs.isdisjoint(_identity(target)):
+                raise UsageError(f"{target} is an input as well: name another output.")
+            key = os.path.realpath(target)
+            if key in taken:
+                raise UsageError(
+                    f"{taken[key]} and {job.source} would both be written to {target}: put "
+                    "them into different folders, or tell them apart by --name."
+                )
+            taken[key] = job.source
+
+
+def _identity(path: Path) -> set[object]:
+    """What tells a file from others; where capitals do not count, only its numbers do."""
+    keys: set[object] = {os.path.realpath(path)}
+    if os.path.exists(path):
+        found = os.stat(path)
+        keys.add((found.st_dev, found.st_ino))
+    return keys
+
+
+def check_inside(target: Path, root: Path | None) -> None:
+    """Raise UsageError where a symbolic link would lead the target out of `root`.
+
+    Nothing is checked for a root of None, that is for a file that was named as such.
+    """
+    if root is None:
+        return
+    if target.is_symlink():
+        raise UsageError(
+            f"{target} is a symbolic link, which is not followed: remove it, or name another "
+            "output folder."
+        )
+    folder, home = os.path.realpath(target.parent), os.path.realpath(root)
+    if not Path(folder).is_relative_to(home):
+        raise UsageError(
+            f"{target} would be written to {folder}, outside of {root}, through a symbolic link: "
+            "remove the link, or name another output folder."
+        )

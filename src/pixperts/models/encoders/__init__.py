@@ -1,0 +1,1 @@
+"""The encoders of networks that enlarge: a picture becomes features."""

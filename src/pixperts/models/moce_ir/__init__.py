@@ -1,0 +1,1 @@
+"""MoCE-IR, the network that repairs."""

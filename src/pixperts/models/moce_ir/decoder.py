@@ -1,0 +1,68 @@
+"""The decoder of MoCE-IR (arXiv 2411.18466): blocks in which a shared and a routed expert meet."""
+
+from torch import Tensor, nn
+
+from pixperts.models.moce_ir.bands import in_bands
+from pixperts.models.moce_ir.blocks import (
+    ChannelAttention,
+    ChannelNorm,
+    CrossChannelAttention,
+    FeedForward,
+    Pointwise,
+)
+from pixperts.models.moce_ir.config import LEVELS, MoCEIRConfig
+from pixperts.models.moce_ir.experts import ExpertMixture
+from pixperts.models.moce_ir.statistics import Census
+from pixperts.routing import Routing
+
+
+class DecoderBlock(nn.Module):
+    """Shared expert, routed experts, cross attention; then the feed-forward (figure 2)."""
+
+    def __init__(self, config: MoCEIRConfig, level: int) -> None:
+        super().__init__()
+        channels, heads = config.channels(level), config.heads[level]
+        self.norms = nn.ModuleList(ChannelNorm(channels) for _ in range(2))
+        self.proj = nn.ModuleList(Pointwise(channels, channels, bias=True) for _ in range(2))
+        self.shared = ChannelAttention(channels, heads, bias=False)
+        self.adapter = ExpertMixture(
+            channels,
+            config.channels(LEVELS - 1),
+            config.ranks(level),
+            config.windows,
+            config.expert_depth,
+            config.top_k,
+            config.fourier,
+        )
+        self.mixer = CrossChannelAttention(channels, heads)
+        self.ffn = FeedForward(channels, config.expansion, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        noise: Tensor | None,
+        pinned: Routing | None,
+        name: str,
+        masked: bool,
+        census: Census | None,
+    ) -> tuple[Tensor, Routing]:
+        """(B, C, H, W) and the embedding (B, E) -> (B, C, H, W) and the decision."""
+        shared = self.shared(x, census, lambda part: self.proj[0](self.norms[0](part)))
+        adapted = in_bands(lambda part: self.proj[1](self.norms[0](part)), x, halo=0)
+        routing = pinned
+        if routing is None:
+            routing = self.adapter.route(adapted, embedding, noise, name, census)
+        mixed = self.adapter(adapted, shared, routing, masked=masked)
+        x = x + self.mixer(mixed, shared, census)
+        return in_bands(lambda part: part + self.ffn(self.norms[1](part)), x, halo=1), routing
+
+
+class DecoderStage(nn.Module):
+    """The decoder blocks of one level."""
+
+    def __init__(self, config: MoCEIRConfig, level: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            DecoderBlock(config, level) for _ in range(config.decoder_blocks[level])
+        )

@@ -1,0 +1,1 @@
+"""MoEISR, the network that enlarges."""

@@ -1,0 +1,136 @@
+"""Networks by name, and by the configuration that stands in a weights file."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from pixperts.errors import ModelError, UsageError
+from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moeisr.config import MoEISRConfig
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.size_limit import check_extent
+
+Config = MoEISRConfig | MoCEIRConfig
+Network = MoEISR | MoCEIR
+# What enlarges and what repairs; the name stands in the header of each weights file.
+FAMILIES: dict[str, type[Config]] = {"moeisr": MoEISRConfig, "moce-ir": MoCEIRConfig}
+
+# The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
+# deep as the deepest: a quarter of the cost. The neck gives them features for that.
+_POOL: dict[str, Any] = {
+    "depths": (1, 2, 3, 3),
+    "widths": (64, 128, 256, 256),
+    "neighbours": (1, 1, 1, 4),
+    "neck": 1,
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named architecture: what it is, and the configuration that builds it."""
+
+    summary: str
+    config: Config
+
+    @property
+    def family(self) -> str:
+        """moeisr (enlarges) or moce-ir (repairs), a key of `FAMILIES`."""
+        return next(name for name, kind in FAMILIES.items() if isinstance(self.config, kind))
+
+
+def _presets() -> dict[str, Preset]:
+    """Every encoder with every decoder, dense and as a mixture, the tiny one, and MoCE-IR's."""
+    papers = {"edsr": "EDSR-baseline", "rdn": "RDN", "swinir": "SwinIR"}
+    presets = {}
+    for decoder in ("liif", "lte"):
+        for encoder, paper in papers.items():
+            dense = MoEISRConfig(encoder=encoder, decoder=decoder, residual=decoder == "lte")
+            name = f"{decoder}-{encoder}"
+            title = f"{decoder.upper()} on {paper}"
+            presets[name] = Preset(f"{title}, dense", dense)
+            presets[f"moeisr-{name}"] = Preset(f"{title}, four experts", replace(dense, **_POOL))
+    tiny = MoEISRConfig(
+        encoder_options={"channels": 64, "blocks": 6},
+        width=128,
+        depths=(0, 1, 2, 3),
+        widths=(64, 64, 96, 128),
+        residual=True,
+        mapper_width=16,
+    )
+    presets["moeisr-tiny"] = Preset("LIIF on six EDSR blocks, four small experts", tiny)
+    return presets | {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
+
+
+PRESETS = _presets()
+
+
+def create_model(name: str, **overrides: Any) -> Network:
+    """An untrained network by name; keywords replace fields of its configuration.
+
+    Raises:
+        ModelError: for an unknown name or field, naming the known ones.
+
+    Example:
+        >>> create_model("liif-edsr").config.depths
+        (3,)
+        >>> type(create_model("moce-ir-tiny", top_k=2)).__name__
+        'MoCEIR'
+    """
+    if name not in PRESETS:
+        raise ModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
+    return _network(configure(PRESETS[name].config, overrides))
+
+
+def configure(config: Config, overrides: dict[str, Any]) -> Config:
+    """`config` with some fields replaced; lists (as JSON and YAML have them) become tuples."""
+    known = [f.name for f in fields(config)]
+    for key in overrides:
+        if key not in known:
+            raise ModelError(f"unknown model option {key!r}; known are {', '.join(known)}.")
+    values: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()
+    }
+    try:
+        return replace(config, **values)
+    except TypeError as error:
+        raise ModelError(f"the model configuration {overrides} does not fit: {error}.") from error
+
+
+def build(config: dict[str, Any], family: str = "moeisr") -> Network:
+    """A network from a stored configuration (the inverse of `dataclasses.asdict`).
+
+    Raises:
+        ModelError: for an unknown family, or a configuration that does not fit it.
+    """
+    if family not in FAMILIES:
+        raise ModelError(f"unknown family of models {family!r}; known are {', '.join(FAMILIES)}.")
+    return _network(configure(FAMILIES[family](), config))
+
+
+def family_of(model: Network) -> str:
+    """The family of a network: moeisr (enlarges) or moce-ir (repairs)."""
+    return "moce-ir" if isinstance(model, MoCEIR) else "moeisr"
+
+
+def as_upscaler(model: Network, name: str = "this model") -> MoEISR:
+    """The network, if it is one that enlarges; UsageError if it repairs."""
+    if not isinstance(model, MoEISR):
+        raise UsageError(f"{name} repairs and does not enlarge: use 'restore'.")
+    return model
+
+
+def as_repairer(model: Network, name: str = "this model") -> MoCEIR:
+    """The network, if it is one that repairs; UsageError if it enlarges."""
+    if not isinstance(model, MoCEIR):
+        raise UsageError(f"{name} enlarges and does not repair: use 'upscale'.")
+    return model
+
+
+def _network(config: Config) -> Network:
+    check_extent(config)
+    return MoCEIR(config) if isinstance(config, MoCEIRConfig) else MoEISR(config)
+
+
+def as_plain(config: Config) -> dict[str, Any]:
+    """A configuration as plain JSON-ready data."""
+    return asdict(config)

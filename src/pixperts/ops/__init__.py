@@ -1,0 +1,1 @@
+"""Arrays and tensors of pictures; no files, no networks."""

@@ -1,0 +1,1 @@
+"""Training: configurations, losses, steps, checkpoints."""

@@ -1,0 +1,51 @@
+"""All the data that a training configuration names, examined before the training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.data.checking import Report
+from pixperts.errors import PixpertsError
+from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
+
+SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones out
+
+
+def check_config(report: Report, config: TrainConfig) -> None:
+    """Examine all that a training reads."""
+    photos = [Path(folder) for folder in config.photos]
+    if not isinstance(config, RestorationConfig) or config.tasks:
+        if not photos:
+            report.blame("photos", "the configuration names no folder of training photos")
+        report.photos(photos, config.exclude, max(SMALLEST_PHOTO, config.patch))
+    if isinstance(config, RestorationConfig):
+        if config.published is not None:
+            roots = {name: Path(root) for name, root in config.layouts.items()}
+            report.task_set(config.published, roots, config.patch)
+        elif config.input is not None:
+            target = None if config.target is None else Path(config.target)
+            report.folders(Path(config.input), target, config.patch)
+    if config.validation is None:
+        return
+    validation = Path(config.validation)
+    if isinstance(config, UpscalingConfig):
+        _check_benchmark(report, validation, config.validation_scales)
+    else:
+        report.photos([validation], min_side=SMALLEST_PHOTO, kind="validation")
+
+
+def _check_benchmark(report: Report, folder: Path, scales: Sequence[int]) -> None:
+    try:
+        pictures = SuperResolutionSet.open(folder)
+        for scale in scales:
+            pictures.check(scale)
+    except PixpertsError as error:
+        report.blame(folder, error)
+        return
+    for number, file in enumerate(pictures.pictures):
+        try:
+            for scale in scales:
+                hr = pictures.pair(number, scale)[1]
+            report.count("validation", (hr.shape[2], hr.shape[1]))
+        except PixpertsError as error:
+            report.blame(file, error)

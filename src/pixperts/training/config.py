@@ -1,0 +1,300 @@
+"""What one training run is made of: the fields of its YAML file, checked by name and type."""
+
+import math
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from pixperts.errors import ModelError, UsageError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What every training run has; a file holds these and those of its family's subclass."""
+
+    model: str  # a preset's name
+    model_options: dict[str, Any] = field(default_factory=dict)  # fields of its configuration
+    init: str | None = None  # weights file or packaged model; tensors that fit by name are taken
+    frozen: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    photos: tuple[str, ...] = ()  # folders of clean training photos
+    exclude: tuple[str, ...] = ()  # file names left out of training
+    validation: str | None = None  # a folder of pictures to measure on while it runs
+    patch: int = 32  # side of a training patch, pixels of the network's input
+    batch: int = 16  # patches a step, of all processes and accumulated parts together
+    accumulate: int = 1  # parts that a process's share of the batch is worked on in, for memory
+    max_steps: int = 10000  # length of the run, and of the cosine unless `cosine_steps` is set
+    cosine_steps: int | None = None  # where the learning rate would reach its end
+    halve_at: tuple[int, ...] = ()  # steps at which the learning rate halves, instead of a cosine
+    warmup_steps: int = 100  # linear rise of the learning rate
+    learning_rate: float = 1e-4  # peak
+    final_rate: float = 0.01  # of the peak, at the end of the cosine
+    clip: float = 1.0  # largest gradient norm
+    ema: float = 0.999  # decay of the averaged weights; what is validated and saved
+    check_every: int = 500  # steps between validations and checkpoints
+    skips: int = 20  # steps in a row that may be left out as not finite before the run is stopped
+    precision: str = "float32"  # or bfloat16: matrix products and convolutions in half precision
+    compile: bool = False  # the encoder by torch.compile; where it helps, see docs/training.md
+    workers: int = 0  # processes that prepare samples, for each that trains
+    seed: int = 0  # of the data and the noise
+    licence: str = "Apache-2.0"  # of the weights that come out
+    data: str = "not stated"  # one line on the training data, for the card
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        for name in ("patch", "batch", "accumulate", "max_steps", "check_every", "skips"):
+            self._at_least_one(name)
+        if not 0 <= self.seed < 1 << 20:
+            raise UsageError(f"seed is {self.seed}, but must lie in 0..1048575.")
+        if self.workers < 0:
+            raise UsageError(f"workers is {self.workers}, but must be 0 or more.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise UsageError(
+                f"precision is {self.precision!r}, but must be float32 or bfloat16 (float16 is "
+                "not offered: bfloat16 needs no scaling of the loss)."
+            )
+        if self.cosine_steps is not None and (self.cosine_steps < self.max_steps or self.halve_at):
+            raise UsageError(
+                f"cosine_steps is {self.cosine_steps}, but must be max_steps or more, and unset "
+                "with halve_at."
+            )
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
+        self._positive("learning_rate", self.learning_rate)
+        self._positive("clip", self.clip)
+        self._not_negative("warmup_steps", "final_rate")
+
+    def _at_least_one(self, name: str) -> None:
+        if getattr(self, name) < 1:
+            raise UsageError(f"{name} is {getattr(self, name)}, but must be at least 1.")
+
+    def _positive(self, name: str, value: float) -> None:
+        if not 0 < value < math.inf:
+            raise UsageError(f"{name} is {getattr(self, name)}, but must be above 0.")
+
+    def _not_negative(self, *names: str) -> None:
+        for name in names:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}, but must be 0 or more.")
+
+    @staticmethod
+    def from_yaml(path: Path, changes: Sequence[str] = ()) -> "TrainConfig":
+        """Read a configuration; relative folders are taken from the current directory.
+
+        Args:
+            path: of the YAML file.
+            changes: "key=value" each, the value in YAML; "tasks.haze=2" reaches into a field.
+
+        Raises:
+            UsageError: for a missing file or an unknown or missing field, by name.
+        """
+        import yaml
+
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
+        for change in changes:
+            _set(values, change)
+        return TrainConfig.from_dict(values, str(path))
+
+    @staticmethod
+    def from_dict(values: Any, source: str) -> "TrainConfig":
+        """Build the subclass of the model's family from plain data, checking names.
+
+        Raises:
+            UsageError: naming the field.
+            ModelError: for an unknown model.
+        """
+        if not isinstance(values, dict) or "model" not in values:
+            raise UsageError(f"{source}: a training configuration needs at least 'model'.")
+        from pixperts.models.presets import PRESETS
+
+        name = values["model"]
+        if isinstance(name, str) and name not in PRESETS:
+            raise ModelError(
+                f"{source}: unknown model {name!r}; known are {', '.join(sorted(PRESETS))}."
+            )
+        cls = RestorationConfig if _repairs(name) else UpscalingConfig
+        hints = typing.get_type_hints(cls)
+        fields = {}
+        for key, value in values.items():
+            if key not in hints:
+                raise UsageError(f"{source}: unknown field {key!r}; known are {sorted(hints)}.")
+            try:
+                fields[key] = _convert(value, hints[key])
+            except (TypeError, ValueError) as error:
+                hint = hints[key]
+                shown = _shown(hint)
+                raise UsageError(f"{source}: {key} is {value!r}, but must be {shown}.") from error
+        try:
+            return cls(**fields)
+        except UsageError as error:
+            raise UsageError(f"{source}: {error}") from error
+
+
+@dataclass(frozen=True)
+class UpscalingConfig(TrainConfig):
+    """A run of a model that enlarges (MoEISR)."""
+
+    validation_scales: tuple[int, ...] = (2, 4)  # of a benchmark folder with HR and LR_x2, ...
+    queries: int = 1024  # output pixels a patch
+    scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
+    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
+    hard: bool = False  # straight-through instead of soft mixing
+    mixture_weight: float = 1.0  # of the L1 of the mixed colours
+    balance_weight: float = 0.01  # of the balance loss
+    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
+    cost_weight: float = 0.0  # of the expected cost
+    routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
+    prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains it for every budget
+    distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
+    expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
+    teacher: str | None = None  # weights file or packaged model whose colours are a target, too,
+    teacher_weight: float = 0.5  # with this share of the target, the photo with the rest
+    teacher_turned: bool = False  # it sees each patch in one of eight turns: their mean, in time
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        self._at_least_one("queries")
+        low, high = self.scales
+        if not 1 <= low <= high < math.inf:
+            raise UsageError(
+                f"scales is {list(self.scales)}, but must be two rising numbers from 1."
+            )
+        self._positive("temperature", min(self.temperature))
+        self._not_negative(
+            "mixture_weight", "balance_weight", "cost_weight", "routing_weight",
+            "prediction_weight", "distillation_weight", "expert_weight",
+        )  # fmt: skip
+        if not 0 <= self.teacher_weight <= 1:
+            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
+        if self.teacher is None and self.teacher_weight != UpscalingConfig.teacher_weight:
+            raise UsageError(
+                f"teacher_weight is {self.teacher_weight}, but there is no teacher: name one, or "
+                "leave teacher_weight out."
+            )
+        if self.teacher is None and self.teacher_turned:
+            raise UsageError("teacher_turned is set, but there is no teacher: name one.")
+
+
+@dataclass(frozen=True)
+class RestorationConfig(TrainConfig):
+    """A run of a model that repairs (MoCE-IR); the defaults of its losses are the paper's."""
+
+    patch: int = 128
+    learning_rate: float = 2e-4
+    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw, or
+    reduction: float = 1.0  # largest factor by which photos are reduced before a patch is cut
+    published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
+    layouts: dict[str, str] = field(default_factory=dict)  # whose parts lie here, by layout, or
+    input: str | None = None  # a folder of degraded pictures of one's own, or shards of pairs, and
+    target: str | None = None  # the folder of their clean versions, which shards need not
+    validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
+    validation_images: int = 8  # photos a task
+    fourier_weight: float = 0.1  # of the L1 of the spectrum
+    auxiliary_weight: float = 0.01  # of the routers' balance
+    complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
+    equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
+    weight_decay: float = 0.01  # of AdamW
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        self._at_least_one("validation_images")
+        self._not_negative("equalise", "fourier_weight", "auxiliary_weight", "weight_decay")
+        if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
+            raise UsageError(
+                f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
+            )
+        from pixperts.data.layouts import REPEATS
+        from pixperts.data.shards import is_packed
+        from pixperts.degradations.tasks import TASKS
+
+        sources = [bool(self.tasks), self.published is not None, self.input is not None]
+        packed = self.input is not None and is_packed(Path(self.input))
+        unpaired = (self.input is None) != (self.target is None)
+        if sum(sources) != 1 or (packed and self.target is not None) or (unpaired and not packed):
+            raise UsageError(
+                "give exactly one source of training data: tasks, published with layouts, or "
+                "input with target, which shards of pairs need not."
+            )
+        if self.published is not None and self.published not in REPEATS:
+            raise UsageError(
+                f"published is {self.published!r}, but must be one of {', '.join(REPEATS)}."
+            )
+        for name, folder in self.layouts.items():
+            if not isinstance(folder, str):
+                raise UsageError(f"the folder of layout {name!r} is {folder!r}, but must be text.")
+        known = {*TASKS, "clean"}
+        for name in (*self.tasks, *self.validation_tasks):
+            if name not in known:
+                raise UsageError(f"unknown task {name!r}; known are {', '.join(sorted(known))}.")
+        for name, weight in self.tasks.items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not (number and 0 < weight < math.inf):
+                raise UsageError(
+                    f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
+                )
+
+
+def _shown(hint: Any) -> str:
+    """A field's type for a person."""
+    if typing.get_origin(hint) is tuple:
+        return "a list, such as [a, b]"
+    if typing.get_origin(hint) is dict:
+        return "a table, such as {a: 1}"
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _set(values: Any, change: str) -> None:
+    """Put one "key=value" into what was read of a file."""
+    import yaml
+
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {change!r} is not of the form key=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {change!r}: the value is not valid YAML ({error}).") from error
+    for part in parts[:-1]:
+        if not isinstance(values, dict) or not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"--set {change!r}: {part!r} has no fields within.")
+        values = values[part]
+    if isinstance(values, dict):
+        values[parts[-1]] = value
+
+
+def _repairs(name: Any) -> bool:
+    """Whether a preset's name means a model that repairs."""
+    from pixperts.models.moce_ir.config import MoCEIRConfig
+    from pixperts.models.presets import PRESETS
+
+    return (
+        isinstance(name, str) and name in PRESETS and isinstance(PRESETS[name].config, MoCEIRConfig)
+    )
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    """A value of YAML as the type of its field; TypeError or ValueError where it does not fit."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is UnionType:  # X | None
+        return None if value is None else _convert(value, parts[0])
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        if parts[1] is not Ellipsis and len(value) != len(parts):
+            raise ValueError
+        return tuple(_convert(item, parts[0]) for item in value)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return float(value)  # YAML reads 1e-4, without a point, as text
+    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
+        raise TypeError
+    return value

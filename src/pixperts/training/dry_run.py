@@ -1,0 +1,98 @@
+"""What a training would be, without training: `pixperts train --dry-run`."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixperts.io.image import write_image
+from pixperts.ops.pixels import from_float
+from pixperts.training.config import TrainConfig
+from pixperts.training.distributed import Layout
+from pixperts.training.module import Task
+from pixperts.training.run import make_folder, task_of
+
+
+def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
+    """Build everything, work on one sample, and draw the first batch.
+
+    Args:
+        config: what would be trained.
+        folder: receives first_batch.png, and nothing else.
+        processes: among which the batch would be dealt.
+
+    Returns:
+        Lines of text: parameters, multiply-adds and memory of a step, data, the picture's path.
+
+    Raises:
+        UsageError, DataError, ModelError: as the training would.
+    """
+    layout = Layout(config.batch, config.accumulate, processes)
+    layout.check()
+    torch.manual_seed(config.seed)
+    task = task_of(config, layout)
+    samples: Any = task.samples()
+    batch = default_collate([samples[number] for number in range(layout.batch)])
+    one = type(batch)(*(field[:1] for field in batch))
+    multiply_adds, kept = cost_of(task, one)
+    trained = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in task.model.parameters())
+    # Weights and their average; gradients and two moments of those that are trained.
+    state = 4 * (2 * total + 3 * trained)
+    path = folder / "first_batch.png"
+    make_folder(folder)
+    sheet = task.sheet(batch).permute(1, 2, 0).clamp(0, 1).numpy()
+    write_image(path, from_float(sheet, "uint8"))
+    count = config.max_steps * config.batch
+    return "\n".join(
+        [
+            f"model: {config.model}, {short(total)} parameters, {short(trained)} of them trained",
+            f"data: {samples.describe()}",
+            f"steps: {config.max_steps} of {config.batch} samples ({layout.local} a process and "
+            f"part), {count} in all",
+            f"work: {short(multiply_adds)} multiply-adds a sample in matrix products and "
+            f"convolutions, backward included; {short(multiply_adds * count)} in all",
+            f"memory, estimated: {short(state)}B for weights and optimiser, "
+            f"{short(kept * layout.local)}B of activations a process in float32",
+            f"first batch: {path}",
+        ]
+    )
+
+
+def short(number: float) -> str:
+    """Three digits and a prefix.
+
+    Example:
+        >>> short(1_104_000), short(999), short(2.5e15)
+        ('1.1 M', '999', '2.5 P')
+    """
+    for prefix, size in (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {prefix}"
+    return f"{number:.3g}"
+
+
+def cost_of(task: Task, batch: Any) -> tuple[float, int]:
+    """Multiply-adds of one step on a batch, and bytes that the forward pass keeps for the other."""
+    seen: set[int] = {p.data_ptr() for p in task.model.parameters()}
+    kept = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            held.append(tensor)
+            kept += storage.nbytes()
+        return tensor
+
+    held: list[Tensor] = []  # so that no address is given out twice
+    counter = FlopCounterMode(display=False)
+    with counter, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        task.training_step(batch, 0).backward()
+    task.take_losses()
+    task.counts.zero_()
+    return counter.get_total_flops() / 2, kept

@@ -1,0 +1,227 @@
+"""What is common to the training of both families: start, optimiser, noise, measuring, counting."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.errors import UsageError
+from pixperts.models.presets import Network, create_model
+from pixperts.training import distributed
+from pixperts.training.config import TrainConfig
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
+
+
+class Task(L.LightningModule):
+    """A network, its losses, its samples and its measure; one subclass a family.
+
+    Attributes:
+        counts: (tasks, blocks, J) int64, how often each expert was chosen since the last check.
+    """
+
+    counts: Tensor
+
+    def __init__(self, config: TrainConfig, layout: distributed.Layout | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.layout = layout or distributed.Layout(config.batch, config.accumulate)
+        self.model: Network = create_model(config.model, **config.model_options)
+        if config.init is not None:
+            self.taken = start_from(self.model, weights_file(config.init))
+        names = [name for name, _ in self.model.named_parameters()]
+        for prefix in config.frozen:
+            if not any(name.startswith(prefix) for name in names):
+                raise UsageError(f"frozen names {prefix!r}, but no parameter begins like that.")
+        for name, parameter in self.model.named_parameters():
+            if name.startswith(tuple(config.frozen) or ("\0",)):
+                parameter.requires_grad_(False)
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        if not self._trained:
+            raise UsageError("frozen names every parameter, so there is nothing to train.")
+        named = self.model.named_parameters()
+        self._touched = [p for name, p in named if p.requires_grad and "experts" in name]
+        self._numbers = range(0)
+        self._sums: dict[str, Any] = {}
+
+    # ------------------------------------------------------------ what a family says
+
+    @property
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The tasks that `counts` tells apart."""
+
+    @property
+    @abstractmethod
+    def blocks(self) -> Sequence[str]:
+        """The blocks that route, in order of execution."""
+
+    @abstractmethod
+    def samples(self) -> Dataset[Any]:
+        """Training samples by number, each a function of the seed and its number alone."""
+
+    @abstractmethod
+    def loss(self, batch: Any) -> dict[str, Tensor]:
+        """The terms of the loss, weighted; their sum is minimised. Counts the experts."""
+
+    @abstractmethod
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """Name and value for each validation picture of this process's share."""
+
+    @abstractmethod
+    def pictures(self) -> dict[str, Tensor]:
+        """What the present weights do, to look at: (3, H, W) in [0, 1] by name."""
+
+    @abstractmethod
+    def sheet(self, batch: Any) -> Tensor:
+        """A batch as one picture (3, H, W) in [0, 1], a column a sample."""
+
+    @abstractmethod
+    def compile_parts(self) -> None:
+        """Compile what neither routes nor changes its shape."""
+
+    # ------------------------------------------------------------ steps
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One part of a step: the loss, and everything random a function of the step."""
+        part = batch_idx % self.layout.accumulate
+        places = self.layout.places(distributed.rank(), part)
+        first = self.global_step * self.layout.batch
+        self._numbers = range(first + places.start, first + places.stop)[: len(batch[0])]
+        # What a network draws by itself (SwinIR's skipped branches) comes from torch's own state.
+        torch.manual_seed((self.config.seed << 40) + self._numbers.start)
+        terms = self.loss(batch)
+        for name, value in terms.items():  # parts that are not finite are left out, as their steps
+            value, finite = value.detach(), value.detach().isfinite()
+            part_of = torch.stack([value.nan_to_num(0.0, 0.0, 0.0), finite.to(value.dtype)])
+            self._sums[name] = self._sums.get(name, 0.0) + part_of.float()
+        return torch.stack(list(terms.values())).sum() + distributed.touch(self._touched)
+
+    def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
+        """(B, *shape) random numbers, each sample's a function of the seed and its number.
+
+        Args:
+            shape: of one sample's.
+            normal: standard normal instead of uniform in [0, 1).
+        """
+        draw = torch.randn if normal else torch.rand
+        rows = []
+        for number in self._numbers:
+            seed = (self.config.seed << 40) + number
+            rows.append(draw(*shape, generator=torch.Generator().manual_seed(seed)))
+        return torch.stack(rows).to(self.device)
+
+    def on_fit_start(self) -> None:
+        """Counts lie where the choices do, so that no step waits for them."""
+        self.counts = self.counts.to(self.device)
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
+
+    def optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """The family's optimiser, at the peak learning rate."""
+        return torch.optim.Adam(parameters, lr=self.config.learning_rate)
+
+    def configure_optimizers(self) -> Any:
+        """Linear warm-up, then a cosine, or halvings."""
+        config = self.config
+        optimizer = self.optimizer(self._trained)
+
+        def factor(step: int) -> float:
+            if step < config.warmup_steps:
+                return (step + 1) / config.warmup_steps
+            if config.halve_at:
+                return 0.5 ** sum(step >= place for place in config.halve_at)
+            length = (config.cosine_steps or config.max_steps) - config.warmup_steps
+            progress = (step - config.warmup_steps) / max(1, length)
+            cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+            return config.final_rate + (1 - config.final_rate) * cosine
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    # ------------------------------------------------------------ measuring
+
+    def measure(self) -> dict[str, float]:
+        """Means of `scores` over all processes' pictures, and the shares of the experts."""
+        values: dict[str, list[float]] = {}
+        for name, value in distributed.gathered(list(self.scores())):
+            values.setdefault(name, []).append(value)
+        notes = {name: sum(found) / len(found) for name, found in values.items()}
+        for name, counts in zip(self.names, self.counts, strict=True):
+            shares = counts.sum(dim=0) / counts.sum().clamp_min(1)
+            for expert, share in enumerate(shares.tolist()):
+                notes[f"share_{name}_{expert}"] = share
+        return notes
+
+    def take_losses(self) -> dict[str, float]:
+        """Means of the terms of the loss since the last call, over all processes."""
+        sums, self._sums = self._sums, {}
+        means = {}
+        for name, value in sorted(sums.items()):
+            total, count = distributed.summed(value).tolist()
+            means[name] = total / max(1.0, count)
+        return means
+
+    def expert_shares(self) -> dict[str, float]:
+        """Share of each expert since the last check, as task/block/expert."""
+        shares = self.counts / self.counts.sum(dim=2, keepdim=True).clamp_min(1)
+        return {
+            f"{name}/{block}/{expert}": value
+            for name, blocks in zip(self.names, shares.tolist(), strict=True)
+            for block, values in zip(self.blocks, blocks, strict=True)
+            for expert, value in enumerate(values)
+        }
+
+    def expert_table(self) -> str:
+        """Share of each expert in each block for each task since the last table, in %."""
+        lines = ["experts by task, % of the training samples, blocks in order:"]
+        for name, counts in zip(self.names, self.counts, strict=True):
+            shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
+            blocks = [" ".join(f"{value:3.0f}" for value in block) for block in shares.tolist()]
+            lines.append(f"  {name:14} {' | '.join(blocks)}")
+        return "\n".join(lines)
+
+    def idle_experts(self, high: float = 0.9, low: float = 0.01, least: int = 200) -> list[str]:
+        """A sentence for each expert that did nearly everything or nothing in its block.
+
+        Blocks with fewer than `least` choices since the last check, or one expert, are left out.
+        """
+        sentences = []
+        for block, counts in zip(self.blocks, self.counts.sum(dim=0), strict=True):
+            total = int(counts.sum())
+            if total < least or len(counts) == 1:
+                continue
+            for expert, share in enumerate((counts / total).tolist()):
+                if low <= share <= high:
+                    continue
+                word = "nearly all" if share > high else "nearly none"
+                sentences.append(
+                    f"expert {expert} of {block} got {100 * share:.1f} % of the choices, {word}: "
+                    "see 'When an expert dies' in docs/training.md."
+                )
+        return sentences
+
+
+def start_from(model: torch.nn.Module, path: Path) -> list[str]:
+    """Copy the tensors of a weights file that fit by name and shape; the names that were taken.
+
+    Raises:
+        UsageError: if none fits.
+    """
+    source, _ = store.load(path)
+    own = model.state_dict()
+    fitting = {k: v for k, v in source.state_dict().items() if k in own and v.shape == own[k].shape}
+    if not fitting:
+        raise UsageError(f"{path}: none of its tensors fits the model that is to be trained.")
+    model.load_state_dict({**own, **fitting})
+    return sorted(fitting)

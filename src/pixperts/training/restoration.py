@@ -1,0 +1,161 @@
+"""Training of the models that repair (MoCE-IR, arXiv 2411.18466, section 4 and supplement)."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pixperts.data.layouts import TASK_SETS, read_task_set
+from pixperts.data.pairs import Pair, match_folders, packed_tasks, read_packed
+from pixperts.data.photos import load_photos
+from pixperts.data.restoration import Degraded, FilePairs, SyntheticPairs, degraded_or_clean
+from pixperts.errors import DataError
+from pixperts.evaluation.metrics import psnr
+from pixperts.models.moce_ir.blocks import EncoderBlock
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.training.config import RestorationConfig
+from pixperts.training.distributed import Layout, processes, rank, together
+from pixperts.training.losses import picture_weights, spectral_l1
+from pixperts.training.module import Task
+
+_OWN = "pair"  # the task of a user's own folders
+
+
+class RestorationTask(Task):
+    """L1 + 0.1 * L1 of the spectrum + 0.01 * balance of the routers; experts counted by task."""
+
+    config: RestorationConfig
+    model: MoCEIR
+
+    def __init__(self, config: RestorationConfig, layout: Layout | None = None) -> None:
+        super().__init__(config, layout)
+        self._names = _names(config)
+        blocks, experts = len(self.model.decoder_blocks), len(self.model.config.windows)
+        self.counts = torch.zeros(len(self._names), blocks, experts, dtype=torch.int64)
+        self.photos: list[Tensor] = []
+        if config.validation:
+            found = load_photos([Path(config.validation)])
+            if len(found) < config.validation_images:
+                raise DataError(
+                    f"{config.validation}: holds {len(found)} photos, but validation_images asks "
+                    f"for {config.validation_images}."
+                )
+            # Spread over the folder, which may be sorted by kind.
+            places = range(0, len(found), len(found) // config.validation_images)
+            self.photos = [found[place] for place in places][: config.validation_images]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The run's tasks."""
+        return self._names
+
+    @property
+    def blocks(self) -> list[str]:
+        """The decoder blocks, as `Routing.name` has them."""
+        return self.model.block_names
+
+    def samples(self) -> SyntheticPairs | FilePairs:
+        """Degraded patches: of pairs of files, or of the photos on the fly."""
+        config = self.config
+        if config.published is not None or config.input is not None:
+            pairs = _pairs(config)
+            return FilePairs(pairs, tasks=self._names, patch=config.patch, seed=config.seed)
+        photos = load_photos(
+            [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
+        )
+        return SyntheticPairs(
+            photos, tasks=config.tasks, patch=config.patch, reduction=config.reduction,
+            seed=config.seed,
+        )  # fmt: skip
+
+    def optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """AdamW, as the paper."""
+        config = self.config
+        return torch.optim.AdamW(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+
+    def loss(self, batch: Degraded) -> dict[str, Tensor]:
+        """L1, spectrum and the routers' balance; experts are counted by task."""
+        config = self.config
+        shape = (len(self.blocks), self.counts.shape[2])
+        noise = self.noise(shape, normal=True).transpose(0, 1)  # (blocks, B, J)
+        output = self.model(batch.degraded, noise=noise)
+        image, clean = output.image, batch.clean
+        if config.equalise:
+            # Hazy and dark pictures are wrong by a tenth, clean ones by a hundredth: near the
+            # logarithm of its error, a picture pulls as hard whatever its task. Both losses are
+            # proportional to the pictures' difference, so a factor on the pictures does it.
+            weight = picture_weights(image, clean, config.equalise)[:, None, None, None]
+            image, clean = weight * image, weight * clean
+        routings = [
+            replace(r, logits=together(r.logits), noisy_logits=together(r.noisy_logits))
+            for r in output.routings
+            if r.logits is not None and r.noisy_logits is not None
+        ]
+        experts = torch.stack([routing.experts for routing in output.routings])  # (blocks, B, k)
+        blocks = torch.arange(len(experts), device=experts.device)[:, None, None]
+        places = (batch.task[:, None].expand_as(experts), blocks.expand_as(experts), experts)
+        self.counts.index_put_(places, self.counts.new_ones(()), accumulate=True)
+        return {
+            "l1": (image - clean).abs().mean(),
+            "fourier": config.fourier_weight * spectral_l1(image, clean),
+            "auxiliary": config.auxiliary_weight
+            * self.model.auxiliary_loss(routings, biased=config.complexity_bias),
+        }
+
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """PSNR of each validation task and photo, protocol rgb; exact pictures count as 100 dB."""
+        cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
+        for task, number in cases[rank() :: processes()]:
+            clean = self.photos[number].float() / 255
+            degraded = degraded_or_clean(clean, task, number)
+            image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
+            yield f"psnr_{task}", min(psnr(image, clean, "rgb"), 100.0)
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For each validation task a photo's middle: degraded, repaired, clean, side by side."""
+        shown = {}
+        for task in self.config.validation_tasks if self.photos else ():
+            clean = middle(self.photos[0]).float() / 255
+            degraded = degraded_or_clean(clean, task, 0)
+            image = self.model(degraded[None].to(self.device)).image[0].clamp(0, 1).cpu()
+            shown[task] = torch.cat([degraded, image, clean], dim=2)
+        return shown
+
+    def sheet(self, batch: Degraded) -> Tensor:
+        """Degraded above, clean below."""
+        columns = torch.cat([batch.degraded, batch.clean], dim=2)  # (B, 3, 2 p, p)
+        return torch.cat(list(columns), dim=2)
+
+    def compile_parts(self) -> None:
+        """The transformer blocks of encoder, latent and refinement."""
+        for module in self.model.modules():
+            if isinstance(module, EncoderBlock):
+                module.compile(dynamic=False)
+
+
+def middle(photo: Tensor, side: int = 256) -> Tensor:
+    """The middle of a photo (3, H, W), at most `side` pixels high and wide."""
+    top, left = (max(0, (length - side) // 2) for length in photo.shape[1:])
+    return photo[:, top : top + side, left : left + side]
+
+
+def _names(config: RestorationConfig) -> tuple[str, ...]:
+    """The tasks of a run, in the order of its counts."""
+    if config.input is not None:
+        return (_OWN,) if config.target is not None else packed_tasks(Path(config.input))
+    return tuple(config.tasks) if config.published is None else TASK_SETS[config.published]
+
+
+def _pairs(config: RestorationConfig) -> list[Pair]:
+    """The files of a published set or of one's own folders."""
+    if config.published is not None:
+        layouts = {name: Path(root) for name, root in config.layouts.items()}
+        return read_task_set(config.published, layouts)
+    assert config.input is not None
+    if config.target is None:
+        return read_packed(Path(config.input))
+    return match_folders(Path(config.input), Path(config.target), _OWN)

@@ -1,0 +1,213 @@
+"""The training engine of both families: `pixperts train CONFIG.yaml -o RUN_DIR`.
+
+Everything that needs Lightning is in this module, the tasks and the callbacks, and imported when
+a training starts.
+"""
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, WeightAveraging
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, TensorDataset
+
+from pixperts.data.photos import PhotoSource
+from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.memory import keep_freed_memory
+from pixperts.training.callbacks import Guard, Keeper, Pace, Stopper
+from pixperts.training.checkpoints import LAST, Saver, fitting, newest
+from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
+from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
+from pixperts.training.module import Task
+from pixperts.training.restoration import RestorationTask
+from pixperts.training.upscaling import SuperResolutionTask
+
+
+def task_of(config: TrainConfig, layout: Layout | None = None) -> Task:
+    """The task of the configuration's family."""
+    if isinstance(config, RestorationConfig):
+        return RestorationTask(config, layout)
+    assert isinstance(config, UpscalingConfig)
+    return SuperResolutionTask(config, layout)
+
+
+def train(
+    config: TrainConfig,
+    folder: Path,
+    *,
+    max_steps: int | None = None,
+    max_time: timedelta | None = None,
+    resume: bool = False,
+    devices: int | None = None,
+    accelerator: str = "auto",
+    wandb: str | None = None,
+) -> Path:
+    """Run or resume a training.
+
+    Args:
+        config: what to train.
+        folder: receives last.ckpt and previous.ckpt (to resume), last.safetensors (to use) and
+            the log.
+        max_steps: stop earlier than the configuration's schedule.
+        max_time: stop after this time and keep what there is.
+        resume: go on from last.ckpt, or from previous.ckpt where that is missing.
+        devices: processes on this machine, each with a GPU or a share of the CPU; 1 when unset,
+            or what torchrun says.
+        accelerator: auto, cpu, gpu or mps.
+        wandb: name of a Weights & Biases project to log to as well.
+
+    Returns:
+        The path of last.safetensors.
+
+    Raises:
+        UsageError, DataError, ModelError: with one sentence.
+    """
+    start = newest(folder)
+    if resume and start is None:
+        raise UsageError(f"{folder / LAST}: there is nothing to resume; start without --resume.")
+    if not resume and start is not None:
+        raise UsageError(f"{folder}: holds a run already; add --resume or name another folder.")
+    if start is None and (folder / "last.safetensors").exists():
+        raise UsageError(
+            f"{folder}: holds last.safetensors of a run without a checkpoint: move that file away "
+            "or name another folder."
+        )
+    local, machines = launched_by_torchrun() or (devices or 1, 1)
+    if devices is not None and devices != local:
+        raise UsageError(f"--devices is {devices}, but torchrun started {local}: leave it out.")
+    layout = Layout(config.batch, config.accumulate, local * machines)
+    layout.check()
+    going_on = fitting(start, config) if resume and start is not None else None
+    make_folder(folder)
+    keep_freed_memory()
+    for name in ("lightning.pytorch", "lightning.fabric"):  # hints, advertisements
+        logging.getLogger(name).setLevel(logging.WARNING)
+    L.seed_everything(config.seed, verbose=False)
+    task = task_of(config, layout)
+    samples: Any = task.samples()
+    if isinstance(photos := getattr(samples, "photos", None), PhotoSource):
+        photos.limit //= local  # every process keeps photos of its own
+    pace, guard = Pace(config.batch, config.accumulate), Guard(config)
+    stopper = Stopper(config.accumulate, max_time)
+    # `averaging` swaps the weights back at the end of the validation: `Keeper` comes before it, and
+    # `Saver`, who writes the averaged weights too, after it.
+    callbacks: list[Callback] = [
+        pace, guard, stopper, LearningRateMonitor(), Keeper(folder, config, pace, guard, stopper),
+    ]  # fmt: skip
+    if config.ema:
+        # Buffers are constants here, and averaging whole numbers would truncate them.
+        averaging = get_ema_multi_avg_fn(config.ema)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=averaging))
+    callbacks.append(Saver(folder, config))
+    trainer = _trainer(
+        accelerator=accelerator,
+        devices=local,
+        num_nodes=machines,
+        strategy="ddp" if layout.processes > 1 else "auto",
+        precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
+        max_steps=min(max_steps or config.max_steps, config.max_steps),
+        max_epochs=-1,
+        accumulate_grad_batches=config.accumulate,
+        callbacks=callbacks,
+        logger=_loggers(folder, wandb),
+        log_every_n_steps=min(50, config.check_every),
+        enable_checkpointing=False,  # `Saver` does
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # `FromStep` knows its share
+    )  # fmt: skip
+    if trainer.is_global_zero:
+        print(samples.describe(), flush=True)
+        if config.init is not None:
+            count = len(task.model.state_dict())
+            print(f"init: {len(task.taken)} of {count} tensors taken", flush=True)
+    if config.compile:
+        task.compile_parts()
+    sampler = FromStep(lambda: trainer.global_step, config.check_every, layout)
+    with warnings.catch_warnings(), stopper, _sentences():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
+        warnings.filterwarnings("ignore", message=".*worker processes in total.*")  # as asked for
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
+        # `FromStep` goes on from the step itself, which Lightning cannot know.
+        warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
+        loader = DataLoader(
+            samples,
+            batch_size=layout.local,
+            sampler=sampler,
+            num_workers=config.workers,
+            persistent_workers=config.workers > 0,
+            worker_init_fn=_leave_signals_to_the_parent,
+            pin_memory=torch.cuda.is_available(),
+        )
+        probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `Keeper`
+        trainer.fit(
+            task, loader, probe, ckpt_path=going_on, weights_only=True if going_on else None
+        )
+    return folder / "last.safetensors"
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of a run.
+
+    Raises:
+        UsageError: where there can be none.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: this folder cannot be made ({error.strerror}): name another."
+        ) from error
+
+
+def _trainer(**options: Any) -> L.Trainer:
+    """Lightning's trainer; what it says of devices that are not there becomes a sentence."""
+    try:
+        return L.Trainer(**options, num_sanity_val_steps=0)
+    except MisconfigurationException as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"--accelerator or --devices cannot be had here: {reason}") from error
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """A signal to the whole group ends the run after its step, which needs its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Undo what torch's loader and Lightning make of errors and of a second interrupt."""
+    try:
+        yield
+    except PixpertsError as error:
+        text = str(error.args[0]) if error.args else ""
+        if text.startswith("Caught "):  # of a worker, with its traceback
+            text = text.rstrip().rpartition("pixperts.errors.")[2].partition(": ")[2]
+            raise type(error)(text) from None
+        raise
+    except SystemExit:  # Lightning's way of ending at an interrupt
+        raise KeyboardInterrupt from None
+
+
+def _loggers(folder: Path, wandb: str | None) -> list[Logger]:
+    """TensorBoard always; Weights & Biases where a project is named."""
+    loggers: list[Logger] = [TensorBoardLogger(str(folder), name="", version="log")]
+    if wandb is not None:
+        try:
+            import wandb as _  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError("logging to Weights & Biases", "wandb") from error
+        loggers.append(WandbLogger(name=folder.name, project=wandb, save_dir=str(folder)))
+    return loggers

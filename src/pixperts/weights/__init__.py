@@ -1,0 +1,1 @@
+"""Weights files: written, read, converted, and those that ship inside the package."""

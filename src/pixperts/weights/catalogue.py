@@ -1,0 +1,84 @@
+"""The table of `pixperts models`: what each model is, how large, how dear, how good."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.presets import PRESETS, Network, build, family_of
+from pixperts.weights import store
+from pixperts.weights.packaged import packaged_models
+
+_SIDE = 1000  # of the output whose cost is told: one megapixel
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model; the fields of a line of `pixperts models --json`."""
+
+    name: str
+    trained: bool
+    summary: str
+    parameters: int
+    does: str  # enlarge or repair
+    gmac_per_megapixel: float  # 10**9 multiply-adds a megapixel of output, enlarged at scale 2
+    quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
+    licence: str | None  # of the weights; None without weights
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+
+def entries() -> list[Entry]:
+    """The packaged models, then the presets that have no weights yet, both by name.
+
+    Raises:
+        ModelError: for a packaged file that is damaged.
+    """
+    found = []
+    for name, path in packaged_models().items():
+        card = store.read_card(path)
+        model = _shape_only(card.config, card.family)
+        summary = PRESETS[card.name].summary if card.name in PRESETS else card.name
+        found.append(
+            Entry(
+                name=name,
+                trained=True,
+                summary=summary,
+                parameters=_parameters(model),
+                does=_does(model),
+                gmac_per_megapixel=_gmac(model, card.notes.get("shares")),
+                quality=dict(card.notes.get("quality", {})),
+                licence=card.licence,
+            )
+        )
+    packaged = {entry.name for entry in found}
+    for name in sorted(PRESETS.keys() - packaged):
+        model = _shape_only(asdict(PRESETS[name].config), PRESETS[name].family)
+        size, cost = _parameters(model), _gmac(model, None)
+        found.append(Entry(name, False, PRESETS[name].summary, size, _does(model), cost, {}, None))
+    return found
+
+
+def _shape_only(config: dict[str, Any], family: str) -> Network:
+    with torch.device("meta"):
+        return build(config, family)
+
+
+def _does(model: Network) -> str:
+    return "enlarge" if family_of(model) == "moeisr" else "repair"
+
+
+def _parameters(model: Network) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _gmac(model: Network, shares: Any) -> float:
+    """As the experts are typically used, or the dearest always where nobody knows."""
+    if not isinstance(model, MoEISR):
+        return model.multiply_adds((_SIDE, _SIDE))["total"] / 1e9
+    usual = tuple(shares) if shares and len(shares) == len(model.experts) else None
+    half = _SIDE // 2
+    return model.multiply_adds((half, half), (_SIDE, _SIDE), usual)["total"] / 1e9

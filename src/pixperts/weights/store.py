@@ -1,0 +1,185 @@
+"""One safetensors file a model: the weights, and in its header all that is needed to use them.
+
+The header's `pixperts` entry is JSON: format version, architecture name, full configuration,
+licence, training data, and free notes such as measured quality. Loading is strict.
+"""
+
+import contextlib
+import json
+import os
+import struct
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from pixperts.errors import ModelError, printable
+from pixperts.models.presets import Network, build, family_of
+
+FORMAT = 1
+_LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
+_LONGEST_HEADER = 8 << 20  # bytes; a model of a thousand tensors needs a tenth of one
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts that travel with a model."""
+
+    name: str  # architecture, a preset's name
+    config: dict[str, Any]  # full configuration, enough to build the network
+    licence: str = "unknown"  # of the weights
+    data: str = "unknown"  # what they were trained on
+    notes: dict[str, Any] = field(default_factory=dict)  # measured quality, cost, origin
+    family: str = "moeisr"  # which kind of network, a key of `presets.FAMILIES`
+
+
+def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
+    """Write weights and card to `path`: into a file beside it first, then renamed.
+
+    Args:
+        path: a name that ends in .safetensors.
+        model: the network; its family and configuration replace the card's.
+        card: licence, data and notes.
+        half: store the weights in float16 (they are computed with in float32 all the same).
+
+    Raises:
+        ModelError: where the folder cannot be written, or a weight is not finite (any more, in
+            float16).
+    """
+    own = {"family": family_of(model), "config": asdict(model.config), "format": FORMAT}
+    config = {**asdict(card), **own}
+    tensors: dict[str, Tensor] = {}
+    for key, value in model.state_dict().items():
+        value = value.detach().cpu().contiguous()
+        tensors[key] = value.half() if half and value.is_floating_point() else value
+        if not bool(torch.isfinite(tensors[key]).all()):
+            kind = "finite in float16" if half else "finite"
+            raise ModelError(
+                f"{path}: not written, as values of the tensor {key!r} are not {kind}."
+            )
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written here and not by `save_file`, which lets nobody but the owner read the file.
+        part.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: the weights cannot be written ({error}).") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def read_card(path: Path) -> Card:
+    """The facts of a weights file, without its tensors.
+
+    Raises:
+        ModelError: for a file that is missing, damaged, or not one of ours.
+    """
+    entry = _header(path).get("__metadata__", {})
+    text = entry.get("pixperts") if isinstance(entry, dict) else None
+    if not isinstance(text, str):
+        raise ModelError(
+            f"{path}: this safetensors file holds no pixperts model; published weights are "
+            "turned into one by 'pixperts convert'."
+        )
+    try:
+        values = json.loads(text)
+        if values.pop("format") != FORMAT:
+            raise ModelError(f"{path}: written by a newer pixperts; update the package.")
+        card = Card(**_shown(values))
+        if not (isinstance(card.config, dict) and isinstance(card.notes, dict)):
+            raise TypeError("config and notes must be mappings")
+        if not all(
+            isinstance(text, str) for text in (card.name, card.family, card.licence, card.data)
+        ):
+            raise TypeError("name, family, licence and data must be text")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path}: the model's description in the header is damaged.") from error
+    return card
+
+
+def load(path: Path) -> tuple[Network, Card]:
+    """Build the network that the file describes and load its weights, strictly, in float32.
+
+    Raises:
+        ModelError: for a file that is missing, damaged or foreign, or a key or shape that does
+            not fit the architecture, naming it.
+    """
+    card = read_card(path)
+    try:
+        with torch.device("meta"):  # sizes are checked before any memory is taken
+            model = build(card.config, card.family)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+            check_keys(path.name, stored, wanted)
+            read = {key: file.get_tensor(key) for key in stored}
+    # A header may name types that this torch does not know, and that is told in many ways.
+    except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        raise ModelError(f"{path}: the weights are damaged ({error}).") from error
+    for key, value in read.items():
+        if not value.is_floating_point():
+            raise ModelError(f"{path}: the tensor {key!r} is {value.dtype}, not floating point.")
+    tensors = {key: value.float() for key, value in read.items()}
+    for key, value in tensors.items():
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{path}: the tensor {key!r} holds values that are not finite.")
+    model = build(card.config, card.family)
+    model.load_state_dict(tensors)
+    return model.eval(), card
+
+
+def check_keys(
+    source: str, stored: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]
+) -> None:
+    """Compare keys and shapes, naming the first that is wrong.
+
+    Raises:
+        ModelError: naming the key.
+    """
+    for key in wanted:
+        if key not in stored:
+            raise ModelError(f"{source}: the tensor {key!r} is missing.")
+    for key, shape in stored.items():
+        if key not in wanted:
+            raise ModelError(f"{source}: the tensor {key!r} does not belong to this model.")
+        if shape != wanted[key]:
+            raise ModelError(f"{source}: {key!r} has shape {shape}, not {wanted[key]}.")
+
+
+def _shown(value: Any) -> Any:
+    """JSON with all texts as one line without control characters: they are shown to people."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _shown(inner) for key, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The JSON header of a safetensors file, checked against the file's real size."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            prefix = file.read(8)
+            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
+            if length > min(size - 8, _LONGEST_HEADER) or size > _LIMIT:
+                raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
+            values = json.loads(file.read(length))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: there is no such weights file.") from error
+    except OSError as error:
+        raise ModelError(f"{path}: the weights cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.")
+    return values
