@@ -25,8 +25,8 @@ from pixperts.data.super_resolution import Sample
 from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
 from pixperts.training.distributed import Layout
 from pixperts.training.dry_run import cost_of, short
-from pixperts.training.module import Task
-from pixperts.training.run import task_of
+from pixperts.training.module import TrainingModule
+from pixperts.training.run import module_of
 
 
 def random_batch(config: TrainConfig, count: int, tasks: int) -> Sample | Degraded:
@@ -41,7 +41,9 @@ def random_batch(config: TrainConfig, count: int, tasks: int) -> Sample | Degrad
     return Sample(picture, positions, size, torch.rand(count, config.queries, 3))
 
 
-def steps_per_second(task: Task, batch: Sample | Degraded, seconds: float) -> tuple[float, float]:
+def steps_per_second(
+    task: TrainingModule, batch: Sample | Degraded, seconds: float
+) -> tuple[float, float]:
     """Steps a second after two that warm up, and the seconds of those two."""
     optimizer = task.configure_optimizers()["optimizer"]
     kind = task.device.type
@@ -94,7 +96,7 @@ def main() -> None:
         count = args.batch or (1 if args.device == "cpu" else config.batch)
         config = dataclasses.replace(config, batch=count, accumulate=1)
         torch.manual_seed(0)
-        task = task_of(config, Layout(count)).to(args.device)
+        task = module_of(config, Layout(count)).to(args.device)
         batch = random_batch(config, count, len(task.names))
         batch = type(batch)(*(field.to(args.device) for field in batch))
         multiply_adds, _ = cost_of(task, type(batch)(*(field[:1] for field in batch)))

@@ -25,15 +25,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """The loss of these steps is not a number."""
-    from pixperts.training.restoration import RestorationTask
+    from pixperts.training.restoration import RestorationModule
 
-    original = RestorationTask.loss
+    original = RestorationModule.loss
 
-    def loss(self: RestorationTask, batch: Any) -> dict[str, torch.Tensor]:
+    def loss(self: RestorationModule, batch: Any) -> dict[str, torch.Tensor]:
         terms = original(self, batch)
         return terms | {"l1": terms["l1"] * (float("nan") if self.global_step in steps else 1.0)}
 
-    monkeypatch.setattr(RestorationTask, "loss", loss)
+    monkeypatch.setattr(RestorationModule, "loss", loss)
 
 
 def test_a_step_that_is_not_finite_is_left_out_and_counted(
@@ -154,9 +154,9 @@ def test_without_the_extra_for_it_there_is_a_sentence(
 
 
 def test_idle_experts_are_named(photos: Path) -> None:
-    from pixperts.training.run import task_of
+    from pixperts.training.run import module_of
 
-    task = task_of(config_of("repair", photos))
+    task = module_of(config_of("repair", photos))
     task.counts = torch.tensor([[[995, 5, 0], [50, 40, 10], [0, 0, 0]]])
     said = task.idle_experts()
     assert len(said) == 3
@@ -165,12 +165,12 @@ def test_idle_experts_are_named(photos: Path) -> None:
 
 
 def test_a_run_without_the_complexity_bias_has_the_plain_balance(photos: Path) -> None:
-    from pixperts.training.run import task_of
+    from pixperts.training.run import module_of
 
     auxiliary = []
     for biased in (True, False):
         torch.manual_seed(0)
-        task = task_of(config_of("repair", photos, complexity_bias=biased)).train()
+        task = module_of(config_of("repair", photos, complexity_bias=biased)).train()
         task._numbers = range(2)
         batch = next(iter(DataLoader(task.samples(), batch_size=2, sampler=range(2))))
         auxiliary.append(float(task.loss(batch)["auxiliary"].detach()))

@@ -44,9 +44,9 @@ def test_a_dry_run_trains_nothing(
 def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
     """Of a linear layer of 3 to 5 on 7 rows: 105, its weights' gradient 105, no input's."""
     from pixperts.training.dry_run import cost_of
-    from pixperts.training.run import task_of
+    from pixperts.training.run import module_of
 
-    task = task_of(config_of("repair", photos))
+    task = module_of(config_of("repair", photos))
     layer = torch.nn.Linear(3, 5, bias=False)
     rows = torch.rand(7, 3)
     task.loss = lambda batch: {"l1": layer(batch).sum()}  # type: ignore[method-assign]

@@ -91,7 +91,7 @@ def test_a_kill_while_saving_loses_nothing(
 ) -> None:
     """Killed when the third checkpoint is written but not renamed, or between the two renamings."""
     from pixperts.training import run as training
-    from pixperts.training.checkpoints import Saver
+    from pixperts.training.checkpoints import CheckpointPair
 
     class KilledError(BaseException):
         pass
@@ -108,7 +108,11 @@ def test_a_kill_while_saving_loses_nothing(
     settings = config_of("repair", photos, check_every=1)
     train(settings, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(training, "Saver", lambda folder, config: Saver(folder, config, replace))
+        patch.setattr(
+            training,
+            "CheckpointPair",
+            lambda folder, config: CheckpointPair(folder, config, replace),
+        )
         with pytest.raises(KilledError):
             train(settings, tmp_path / "killed")
     names = {path.name for path in (tmp_path / "killed").glob("*.ckpt")}

@@ -119,14 +119,14 @@ def test_validation_pictures_may_be_packed(photos: Path, tmp_path: Path) -> None
 
 def test_configurations_may_name_packs(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
-    from pixperts.training.run import task_of
+    from pixperts.training.run import module_of
 
     lq, gt = put_pairs(tmp_path)
     pack_pairs(match_folders(lq, gt, "rain"), tmp_path / "pairs")
     pack_photos([photos], tmp_path / "photos.pack", exclude=["alpha.png"])
     values = {"model": "moce-ir-tiny", "patch": 16, "validation_images": 2}
     values |= {"validation": str(tmp_path / "photos.pack")}
-    pairs = task_of(
+    pairs = module_of(
         TrainConfig.from_dict(values | {"input": str(tmp_path / "pairs")}, "test")
     ).samples()
     assert isinstance(pairs, FilePairs)

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from training_runs import config_of, difference, make_photos, values_of, weights_in
 
 from pixperts.errors import UsageError
-from pixperts.training.distributed import FromStep, Layout, averaged, together, touch
+from pixperts.training.distributed import (
+    FromStep,
+    Layout,
+    all_gather_with_grad,
+    averaged,
+    zero_gradients_for,
+)
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -56,14 +62,14 @@ def test_a_batch_that_cannot_be_dealt_is_refused() -> None:
 
 def test_one_process_alone_changes_nothing() -> None:
     rows = torch.rand(3, 2, requires_grad=True)
-    assert together(rows) is rows
+    assert all_gather_with_grad(rows) is rows
     assert torch.equal(averaged(rows), rows)
     assert not averaged(rows).requires_grad
 
 
 def test_parameters_that_took_no_part_get_zero_gradients() -> None:
     parameters = [torch.nn.Parameter(torch.rand(2, 3)), torch.nn.Parameter(torch.rand(()))]
-    zero = touch(parameters)
+    zero = zero_gradients_for(parameters)
     assert zero.item() == 0
     zero.backward()
     for parameter in parameters:

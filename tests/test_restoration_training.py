@@ -162,9 +162,9 @@ def test_published_layouts_train(
     # 120 repetitions of the rain make it 360 of 443 pairs.
     assert all(sum(block) in (99, 100, 101) for block in shown["rain"])
 
-    from pixperts.training.run import task_of
+    from pixperts.training.run import module_of
 
-    task = task_of(config(published="cdd11", layouts=layouts, patch=4))
+    task = module_of(config(published="cdd11", layouts=layouts, patch=4))
     samples = task.samples()
     assert isinstance(samples, FilePairs)
     assert len(samples.pairs) == 2 * 11 * 2

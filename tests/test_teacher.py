@@ -16,7 +16,7 @@ from pixperts.weights import store
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
-from pixperts.training.upscaling import SuperResolutionTask, turned
+from pixperts.training.upscaling import UpscalingModule, turned
 
 OPTIONS = RUNS["enlarging"]["model_options"] | {"depths": [1], "widths": [8]}
 
@@ -70,7 +70,7 @@ def test_eight_samples_are_taught_the_eight_turns(
     setting: tuple[UpscalingConfig, MoEISR],
 ) -> None:
     config, teacher = setting
-    task = SuperResolutionTask(config)
+    task = UpscalingModule(config)
     task._numbers = range(16, 24)
     batch = of_one_patch(8)
     target = task.target(batch).reshape(8, 9, 9, 3)
@@ -90,7 +90,7 @@ def test_an_unturned_teacher_teaches_every_sample_the_same(
     setting: tuple[UpscalingConfig, MoEISR],
 ) -> None:
     config, _ = setting
-    task = SuperResolutionTask(dataclasses.replace(config, teacher_turned=False))
+    task = UpscalingModule(dataclasses.replace(config, teacher_turned=False))
     task._numbers = range(8)
     target = task.target(of_one_patch(8))
     assert torch.allclose(target, target[:1].expand_as(target), atol=1e-6)

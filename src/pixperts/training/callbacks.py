@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from pixperts.errors import DataError
 from pixperts.training import distributed
 from pixperts.training.config import TrainConfig
-from pixperts.training.module import Task
+from pixperts.training.module import TrainingModule
 from pixperts.weights import store
 
 
@@ -124,7 +124,7 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-class Pace(Callback):
+class Throughput(Callback):
     """Samples a second, and the share of the time that is spent waiting for them."""
 
     def __init__(self, batch: int, accumulate: int) -> None:
@@ -165,11 +165,11 @@ class Pace(Callback):
         return figures
 
 
-class Keeper(Callback):
+class ValidateAndExport(Callback):
     """After each stretch of steps: validate, print, log, write last.safetensors."""
 
     def __init__(
-        self, folder: Path, config: TrainConfig, pace: Pace, guard: Guard, stopper: Stopper
+        self, folder: Path, config: TrainConfig, pace: Throughput, guard: Guard, stopper: Stopper
     ) -> None:
         self.folder, self.config = folder, config
         self.pace, self.guard, self.stopper = pace, guard, stopper
@@ -177,7 +177,7 @@ class Keeper(Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Runs while the averaged weights are swapped in."""
-        assert isinstance(pl_module, Task)
+        assert isinstance(pl_module, TrainingModule)
         step = trainer.global_step
         pl_module.counts = distributed.summed(pl_module.counts)
         model = pl_module.model.eval()
@@ -209,7 +209,7 @@ class Keeper(Callback):
 
     def _tell(
         self,
-        task: Task,
+        task: TrainingModule,
         notes: dict[str, Any],
         losses: dict[str, float],
         figures: dict[str, float],

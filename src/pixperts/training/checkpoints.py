@@ -73,7 +73,7 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     return asdict(config)
 
 
-class Saver(Callback):
+class CheckpointPair(Callback):
     """Keeps the last two checkpoints: written beside, renamed when whole.
 
     Whatever moment the process is killed at, `newest` finds a whole one. It comes after the

@@ -3,7 +3,7 @@
 Every step has one batch for the whole run, whatever the number of processes and of accumulated
 parts: sample number n of step s is s * batch + place, and each process works on its places. Most
 losses are means over samples, whose gradients the processes average. A loss of the batch as a
-whole (the balance of experts) is computed from what all processes put `together`.
+whole (the balance of experts) is computed from what all processes put together.
 """
 
 import os
@@ -113,7 +113,7 @@ class _Together(torch.autograd.Function):
         return gradients[0][first : first + ctx.count] * processes()
 
 
-def together(rows: Tensor) -> Tensor:
+def all_gather_with_grad(rows: Tensor) -> Tensor:
     """The rows (N, ...) of all processes in the order of their ranks, (P N, ...).
 
     For losses that are no mean over samples: computed from these, on every process alike, their
@@ -164,7 +164,7 @@ class _Touch(torch.autograd.Function):
         return tuple(zero.to(dtype).expand(shape) for shape, dtype in ctx.kinds)
 
 
-def touch(parameters: list[torch.nn.Parameter]) -> Tensor:
+def zero_gradients_for(parameters: list[torch.nn.Parameter]) -> Tensor:
     """Zero, in a way that gives every parameter a gradient: zero where it took no part.
 
     An expert may get no sample on one process and some on another, whose gradients would then

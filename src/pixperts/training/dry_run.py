@@ -12,8 +12,8 @@ from pixperts.io.image import write_image
 from pixperts.ops.pixels import from_float
 from pixperts.training.config import TrainConfig
 from pixperts.training.distributed import Layout
-from pixperts.training.module import Task
-from pixperts.training.run import make_folder, task_of
+from pixperts.training.module import TrainingModule
+from pixperts.training.run import make_folder, module_of
 
 
 def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
@@ -33,7 +33,7 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
     layout = Layout(config.batch, config.accumulate, processes)
     layout.check()
     torch.manual_seed(config.seed)
-    task = task_of(config, layout)
+    task = module_of(config, layout)
     samples: Any = task.samples()
     batch = default_collate([samples[number] for number in range(layout.batch)])
     one = type(batch)(*(field[:1] for field in batch))
@@ -75,7 +75,7 @@ def short(number: float) -> str:
     return f"{number:.3g}"
 
 
-def cost_of(task: Task, batch: Any) -> tuple[float, int]:
+def cost_of(task: TrainingModule, batch: Any) -> tuple[float, int]:
     """Multiply-adds of one step on a batch, and bytes that the forward pass keeps for the other."""
     seen: set[int] = {p.data_ptr() for p in task.model.parameters()}
     kept = 0

@@ -19,7 +19,7 @@ from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
 
-class Task(L.LightningModule):
+class TrainingModule(L.LightningModule):
     """A network, its losses, its samples and its measure; one subclass a family.
 
     Attributes:
@@ -101,7 +101,9 @@ class Task(L.LightningModule):
             value, finite = value.detach(), value.detach().isfinite()
             part_of = torch.stack([value.nan_to_num(0.0, 0.0, 0.0), finite.to(value.dtype)])
             self._sums[name] = self._sums.get(name, 0.0) + part_of.float()
-        return torch.stack(list(terms.values())).sum() + distributed.touch(self._touched)
+        return torch.stack(list(terms.values())).sum() + distributed.zero_gradients_for(
+            self._touched
+        )
 
     def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
         """(B, *shape) random numbers, each sample's a function of the seed and its number.

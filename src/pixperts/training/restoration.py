@@ -16,14 +16,14 @@ from pixperts.evaluation.metrics import psnr
 from pixperts.models.moce_ir.blocks import EncoderBlock
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.training.config import RestorationConfig
-from pixperts.training.distributed import Layout, processes, rank, together
+from pixperts.training.distributed import Layout, all_gather_with_grad, processes, rank
 from pixperts.training.losses import picture_weights, spectral_l1
-from pixperts.training.module import Task
+from pixperts.training.module import TrainingModule
 
 _OWN = "pair"  # the task of a user's own folders
 
 
-class RestorationTask(Task):
+class RestorationModule(TrainingModule):
     """L1 + 0.1 * L1 of the spectrum + 0.01 * balance of the routers; experts counted by task."""
 
     config: RestorationConfig
@@ -91,7 +91,11 @@ class RestorationTask(Task):
             weight = picture_weights(image, clean, config.equalise)[:, None, None, None]
             image, clean = weight * image, weight * clean
         routings = [
-            replace(r, logits=together(r.logits), noisy_logits=together(r.noisy_logits))
+            replace(
+                r,
+                logits=all_gather_with_grad(r.logits),
+                noisy_logits=all_gather_with_grad(r.noisy_logits),
+            )
             for r in output.routings
             if r.logits is not None and r.noisy_logits is not None
         ]

@@ -24,21 +24,21 @@ from torch.utils.data import DataLoader, TensorDataset
 from pixperts.data.photos import PhotoSource
 from pixperts.errors import MissingExtraError, PixpertsError, UsageError
 from pixperts.memory import keep_freed_memory
-from pixperts.training.callbacks import Guard, Keeper, Pace, Stopper
-from pixperts.training.checkpoints import LAST, Saver, fitting, newest
+from pixperts.training.callbacks import Guard, Stopper, Throughput, ValidateAndExport
+from pixperts.training.checkpoints import LAST, CheckpointPair, fitting, newest
 from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
 from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
-from pixperts.training.module import Task
-from pixperts.training.restoration import RestorationTask
-from pixperts.training.upscaling import SuperResolutionTask
+from pixperts.training.module import TrainingModule
+from pixperts.training.restoration import RestorationModule
+from pixperts.training.upscaling import UpscalingModule
 
 
-def task_of(config: TrainConfig, layout: Layout | None = None) -> Task:
+def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModule:
     """The task of the configuration's family."""
     if isinstance(config, RestorationConfig):
-        return RestorationTask(config, layout)
+        return RestorationModule(config, layout)
     assert isinstance(config, UpscalingConfig)
-    return SuperResolutionTask(config, layout)
+    return UpscalingModule(config, layout)
 
 
 def train(
@@ -93,22 +93,26 @@ def train(
     for name in ("lightning.pytorch", "lightning.fabric"):  # hints, advertisements
         logging.getLogger(name).setLevel(logging.WARNING)
     L.seed_everything(config.seed, verbose=False)
-    task = task_of(config, layout)
+    task = module_of(config, layout)
     samples: Any = task.samples()
     if isinstance(photos := getattr(samples, "photos", None), PhotoSource):
         photos.limit //= local  # every process keeps photos of its own
-    pace, guard = Pace(config.batch, config.accumulate), Guard(config)
+    pace, guard = Throughput(config.batch, config.accumulate), Guard(config)
     stopper = Stopper(config.accumulate, max_time)
-    # `averaging` swaps the weights back at the end of the validation: `Keeper` comes before it, and
-    # `Saver`, who writes the averaged weights too, after it.
+    # `averaging` swaps the weights back at the end of the validation: `ValidateAndExport` comes
+    # before it, and `CheckpointPair`, which writes the averaged weights too, after it.
     callbacks: list[Callback] = [
-        pace, guard, stopper, LearningRateMonitor(), Keeper(folder, config, pace, guard, stopper),
-    ]  # fmt: skip
+        pace,
+        guard,
+        stopper,
+        LearningRateMonitor(),
+        ValidateAndExport(folder, config, pace, guard, stopper),
+    ]
     if config.ema:
         # Buffers are constants here, and averaging whole numbers would truncate them.
         averaging = get_ema_multi_avg_fn(config.ema)
         callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=averaging))
-    callbacks.append(Saver(folder, config))
+    callbacks.append(CheckpointPair(folder, config))
     trainer = _trainer(
         accelerator=accelerator,
         devices=local,
@@ -121,7 +125,7 @@ def train(
         callbacks=callbacks,
         logger=_loggers(folder, wandb),
         log_every_n_steps=min(50, config.check_every),
-        enable_checkpointing=False,  # `Saver` does
+        enable_checkpointing=False,  # `CheckpointPair` does
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,  # `FromStep` knows its share
@@ -150,7 +154,7 @@ def train(
             worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=torch.cuda.is_available(),
         )
-        probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `Keeper`
+        probe = DataLoader(TensorDataset(torch.zeros(1)))  # see `ValidateAndExport`
         trainer.fit(
             task, loader, probe, ckpt_path=going_on, weights_only=True if going_on else None
         )

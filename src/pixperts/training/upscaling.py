@@ -15,7 +15,7 @@ from pixperts.evaluation.metrics import psnr
 from pixperts.inference.expert_maps import draw
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.training.config import UpscalingConfig
-from pixperts.training.distributed import Layout, averaged, processes, rank, together
+from pixperts.training.distributed import Layout, all_gather_with_grad, averaged, processes, rank
 from pixperts.training.losses import (
     balance_loss,
     distillation_loss,
@@ -24,12 +24,12 @@ from pixperts.training.losses import (
     gumbel_weights,
     predicted_error_loss,
 )
-from pixperts.training.module import Task
+from pixperts.training.module import TrainingModule
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
 
-class SuperResolutionTask(Task):
+class UpscalingModule(TrainingModule):
     """The training step: mix the experts' colours by Gumbel-Softmax, L1, balance, cost."""
 
     config: UpscalingConfig
@@ -114,7 +114,7 @@ class SuperResolutionTask(Task):
         weights = gumbel_weights(logits.float(), temperature, hard=config.hard, uniform=noise)
         mixed = (weights[..., None] * colours).sum(dim=2)  # (B, Q, 3)
         probabilities = logits.float().softmax(dim=-1).flatten(0, 1)  # (B * Q, J)
-        share = together(probabilities.mean(dim=0, keepdim=True))  # (processes, J)
+        share = all_gather_with_grad(probabilities.mean(dim=0, keepdim=True))  # (processes, J)
         terms = {
             "l1": config.mixture_weight * (mixed - target).abs().mean(),
             "experts": config.expert_weight * errors.mean(),
