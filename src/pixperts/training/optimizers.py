@@ -1,0 +1,179 @@
+"""Optimizers by name: Adam, AdamW, and Muon for the hidden convolutions of a network."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixperts.errors import UsageError
+
+OPTIMIZERS = ("adam", "adamw", "muon")
+# Of the quintic iteration: steep at zero, so that small singular values grow fast (Jordan et al.).
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for weights that are matrices, Adam for all others, as one optimizer.
+
+    Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
+    https://kellerjordan.github.io/posts/muon/) replaces each update by the nearest matrix whose
+    singular values are all about one, so that every direction of a layer learns at the same pace.
+    A kernel (out, in, 3, 3) counts as the matrix (out, 9 in). On convolutional U-Nets it ended
+    18 % lower in loss than AdamW (arXiv 2510.19376).
+
+    torch.optim.Muon (torch 2.9) takes two-dimensional parameters only, rounds to bfloat16, and
+    would leave the other parameters to a second optimizer, which Lightning trains only by hand.
+
+    Args:
+        matrices: weights of two dimensions or more.
+        others: all other parameters.
+        matrix_rate: learning rate of the matrices, in singular values: 0.01 is a good start.
+        rate: learning rate of the others, by Adam.
+        momentum: of the matrices, in Nesterov's form.
+        betas: Adam's.
+        weight_decay: decoupled, of both.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[nn.Parameter],
+        others: Iterable[nn.Parameter],
+        *,
+        matrix_rate: float,
+        rate: float,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        groups = [
+            {"params": list(matrices), "lr": matrix_rate, "orthogonal": True},
+            {"params": list(others), "lr": rate, "orthogonal": False},
+        ]
+        defaults = {"momentum": momentum, "betas": betas, "eps": 1e-8, "weight_decay": weight_decay}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; parameters without a gradient stay, and so do their moments."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        with torch.no_grad():
+            for group in self.param_groups:
+                step = _muon_step if group["orthogonal"] else _adam_step
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                        step(parameter, parameter.grad, self.state[parameter], group)
+        return loss
+
+
+def _muon_step(
+    parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+) -> None:
+    if "momentum" not in state:
+        state["momentum"] = torch.zeros_like(parameter)
+    state["momentum"].lerp_(gradient, 1 - group["momentum"])
+    update = orthogonalized(gradient.lerp(state["momentum"], group["momentum"]))
+    height = update.shape[0]
+    # Tall matrices have less room for their update: the same change of the output for all shapes.
+    scale = max(1.0, height / (update.numel() / height)) ** 0.5
+    parameter.add_(update, alpha=-group["lr"] * scale)
+
+
+def _adam_step(
+    parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
+) -> None:
+    if "step" not in state:
+        state["step"] = torch.zeros(())
+        state["mean"], state["square"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+    state["step"] += 1
+    first, second = group["betas"]
+    count = float(state["step"])
+    state["mean"].lerp_(gradient, 1 - first)
+    state["square"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+    spread = (state["square"] / (1 - second**count)).sqrt_().add_(group["eps"])
+    parameter.addcdiv_(state["mean"], spread, value=-group["lr"] / (1 - first**count))
+
+
+def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
+    """The update with all singular values near one, by Newton-Schulz iterations in float32.
+
+    Args:
+        update: (out, ...), taken as a matrix of `out` rows.
+        steps: of the iteration; after five the values lie within about 0.7 and 1.2.
+
+    Returns:
+        A tensor of the same shape; its singular vectors are those of the update.
+
+    Example:
+        >>> orthogonalized(torch.tensor([[3.0, 0.0], [0.0, 0.5]])).round(decimals=1)
+        tensor([[0.7000, 0.0000],
+                [0.0000, 1.0000]])
+    """
+    matrix = update.float().reshape(update.shape[0], -1)
+    tall = matrix.shape[0] > matrix.shape[1]
+    matrix = matrix.t() if tall else matrix
+    matrix = matrix / (matrix.norm() + 1e-7)
+    for _ in range(steps):
+        gram = matrix @ matrix.t()
+        matrix = _A * matrix + (_B * gram + _C * gram @ gram) @ matrix
+    matrix = matrix.t() if tall else matrix
+    result: Tensor = matrix.reshape(update.shape).to(update.dtype)
+    return result
+
+
+def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
+    """The trained kernels that Muon takes: those below the parts that `hidden_layers` names.
+
+    Raises:
+        UsageError: where the network names none.
+    """
+    prefixes: Sequence[str] = getattr(model, "hidden_layers", ())
+    found = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.dim() == 4 and parameter.requires_grad and name.startswith(tuple(prefixes))
+    ]
+    if not prefixes or not found:
+        raise UsageError(
+            "optimizer is 'muon', but this model names no hidden convolutions that are trained: "
+            "use adam or adamw."
+        )
+    return found
+
+
+def optimizer_of(
+    name: str,
+    model: nn.Module,
+    *,
+    rate: float,
+    matrix_rate: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """The optimizer of a model's trained parameters, at the peak of its learning rates.
+
+    Args:
+        name: one of `OPTIMIZERS`.
+        model: whose parameters that require a gradient are trained.
+        rate: of Adam and AdamW, and with Muon of all that is no hidden convolution.
+        matrix_rate: of Muon's matrices.
+        betas: of Adam in all three.
+        weight_decay: of AdamW and Muon; Adam knows none.
+
+    Raises:
+        UsageError: for muon with a model that names no hidden convolutions.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if name == "adam":
+        return torch.optim.Adam(trained, lr=rate, betas=betas)
+    if name == "adamw":
+        return torch.optim.AdamW(trained, lr=rate, betas=betas, weight_decay=weight_decay)
+    matrices = hidden_convolutions(model)
+    own = {id(parameter) for parameter in matrices}
+    others = [p for p in trained if id(p) not in own]
+    return Muon(
+        matrices, others, matrix_rate=matrix_rate, rate=rate, betas=betas, weight_decay=weight_decay
+    )

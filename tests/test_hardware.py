@@ -1,0 +1,27 @@
+"""Where bfloat16 pays, by what the system says of its CPU."""
+
+from pathlib import Path
+
+import pytest
+
+from pixperts.hardware import fastest_precision, has_amx
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx512_bf16 amx_bf16 amx_tile", "bfloat16"),
+        ("fpu avx512_bf16 amx_tile amx_int8", "float32"),
+        ("", "float32"),
+    ],
+)
+def test_a_cpu_computes_in_what_its_flags_say(flags: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t: a\n")
+    assert fastest_precision("cpu", tmp_path) == expected
+
+
+def test_a_silent_system_and_an_unknown_device_get_float32(tmp_path: Path) -> None:
+    assert not has_amx(tmp_path)
+    assert fastest_precision("cpu", tmp_path) == "float32"
+    assert fastest_precision("mps") == "float32"
