@@ -17,10 +17,10 @@ from torch import Tensor
 
 from pixperts.data.restoration import degraded_or_clean
 from pixperts.inference import tiled_restore
-from pixperts.inference.device import Runner
+from pixperts.inference.device import DeviceRunner
 from pixperts.inference.restorer import Restorer, load
-from pixperts.inference.streams import ArrayCanvas, ArraySource
-from pixperts.inference.tiled_restore import Repairing
+from pixperts.inference.streams import ArraySink, ArraySource
+from pixperts.inference.tiled_restore import TiledRestore
 from pixperts.io.image import read_image
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.resize import bicubic
@@ -28,7 +28,7 @@ from pixperts.ops.resize import bicubic
 TILES = (128, 256, 512, 1024)
 
 
-class Alone(Repairing):
+class Alone(TiledRestore):
     """Tiles that know nothing of one another."""
 
     def _survey(self, side: int, given: Statistics | None, number: int) -> Statistics:
@@ -41,7 +41,7 @@ class Alone(Repairing):
         return super()._repaired(pixels, None)
 
 
-class FromReduced(Repairing):
+class FromReduced(TiledRestore):
     """Statistics of a copy of at most 512 pixels a side."""
 
     def _survey(self, side: int, given: Statistics | None, number: int) -> Statistics:
@@ -52,20 +52,20 @@ class FromReduced(Repairing):
 
 
 SETTLED, MOST = tiled_restore.SETTLED, tiled_restore.MOST_SURVEYS
-WAYS: dict[str, tuple[type[Repairing], int, float]] = {  # with the most surveys and when to stop
+WAYS: dict[str, tuple[type[TiledRestore], int, float]] = {  # with the most surveys and when to stop
     "alone": (Alone, 1, 0.0),
     "reduced copy": (FromReduced, 1, 0.0),
-    "1 survey": (Repairing, 1, 0.0),
-    "2 surveys": (Repairing, 2, 0.0),
-    "3 surveys": (Repairing, 3, 0.0),
-    "until settled": (Repairing, MOST, SETTLED),
+    "1 survey": (TiledRestore, 1, 0.0),
+    "2 surveys": (TiledRestore, 2, 0.0),
+    "3 surveys": (TiledRestore, 3, 0.0),
+    "until settled": (TiledRestore, MOST, SETTLED),
 }
 
 
-def repaired(kind: type[Repairing], restorer: Restorer, image: Tensor, side: int) -> Tensor:
+def repaired(kind: type[TiledRestore], restorer: Restorer, image: Tensor, side: int) -> Tensor:
     """(1, 3, H, W), in tiles of a side."""
-    canvas = ArrayCanvas(*image.shape)
-    runner = Runner(restorer.name, restorer.device)
+    canvas = ArraySink(*image.shape)
+    runner = DeviceRunner(restorer.name, restorer.device)
     with torch.inference_mode():
         kind(restorer.repairer, runner, ArraySource(image), 1.0, None).run(canvas, side, 0)
     return canvas.image

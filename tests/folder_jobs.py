@@ -7,10 +7,10 @@ import numpy as np
 
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import write_image
-from pixperts.jobs.operations import Enlargement
-from pixperts.jobs.run import Outcome, Watcher
+from pixperts.jobs.operations import Upscale
+from pixperts.jobs.run import Listener, Outcome
 
-TWICE = Enlargement(SizeRequest(scale=2))
+TWICE = Upscale(SizeRequest(scale=2))
 
 
 def picture(path: str | Path, height: int = 6, width: int = 8) -> Path:
@@ -27,7 +27,7 @@ def tree(folder: str | Path) -> dict[str, bytes]:
     }
 
 
-class Listener(Watcher):
+class Recorder(Listener):
     """Keeps outcomes, and does something when one is told."""
 
     def __init__(self, then: Callable[[int], None] = lambda number: None) -> None:

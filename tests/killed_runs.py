@@ -17,11 +17,11 @@ import torch
 from pixperts.inference.restorer import load
 from pixperts.inference.size_request import SizeRequest
 from pixperts.jobs.job import FileOptions
-from pixperts.jobs.operations import Enlargement
+from pixperts.jobs.operations import Upscale
 from pixperts.jobs.plan import FolderOptions
 from pixperts.jobs.run import run_folder
 
-WISHES = Enlargement(SizeRequest(scale=3), files=FileOptions(quality=90))
+OPERATION = Upscale(SizeRequest(scale=3), files=FileOptions(quality=90))
 
 
 def main(weights: str, inputs: str, work: str, kills: str) -> None:
@@ -38,7 +38,7 @@ def main(weights: str, inputs: str, work: str, kills: str) -> None:
                 recursive=True, workers=2, manifest=folder.with_suffix(".jsonl")
             )
             done = run_folder(
-                inputs, folder, WISHES, restorer, options=options, expert_map=f"{folder}-maps"
+                inputs, folder, OPERATION, restorer, options=options, expert_map=f"{folder}-maps"
             )
             code = 0 if done.failed == 0 else 1
         finally:

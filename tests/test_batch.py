@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pixperts.errors import UsageError
 from pixperts.inference import restorer
 from pixperts.io.image import read_image, write_image
-from pixperts.jobs.operations import Repair, Wishes
+from pixperts.jobs.operations import Operation, Restore
 from pixperts.jobs.picture import software_tag
 from pixperts.jobs.plan import POLICIES, FolderOptions, plan
 from pixperts.jobs.run import Summary, run_folder
@@ -28,7 +28,7 @@ def test_the_same_bytes_through_command_line_folder_job_and_python(
 ) -> None:  # fmt: skip
     for name in ("a.png", "b.jpg", "deep/c.webp", "deep/d.tif"):
         picture(f"in/{name}")
-    wishes: Wishes = TWICE if command == "upscale" else Repair()
+    operation: Operation = TWICE if command == "upscale" else Restore()
     for name in tree("in"):
         read = read_image(Path("in", name))
         by = model if command == "upscale" else repairer
@@ -40,7 +40,7 @@ def test_the_same_bytes_through_command_line_folder_job_and_python(
     assert call(command, "in", "-r", "-o", "folder", "-q") == 0
     assert call(command, "in/**/*.*", "-o", "pattern", "--workers", 3, "-q") == 0
     options = FolderOptions(recursive=True, workers=0)
-    done = run_folder("in", "door", wishes, files[command], options=options, device="cpu")
+    done = run_folder("in", "door", operation, files[command], options=options, device="cpu")
     assert done == Summary(done=4, skipped=0, failed=0)
     expected = tree("python")
     assert len(expected) == 4
@@ -258,13 +258,13 @@ def test_the_door_takes_paths_and_refuses_what_makes_no_sense(
     picture(Path("in/a.png"))
     done = run_folder([Path("in"), "in/../in/*.png"], Path("out"), TWICE, model)
     assert done == Summary(done=1, skipped=0, failed=0)
-    assert run_folder(Path("in/a.png"), Path("b.png"), Repair(), repairer).done == 1
-    for wishes, by, options, reason in (
+    assert run_folder(Path("in/a.png"), Path("b.png"), Restore(), repairer).done == 1
+    for operation, by, options, reason in (
         (TWICE, repairer, {}, "use 'restore'"),
-        (Repair(), model, {}, "use 'upscale'"),
-        (Repair(), repairer, {"expert_map": "maps"}, "--expert-map applies to enlarging"),
+        (Restore(), model, {}, "use 'upscale'"),
+        (Restore(), repairer, {"expert_map": "maps"}, "--expert-map applies to enlarging"),
         (TWICE, model, {"expert_map": ""}, "An empty name was given"),
     ):
         with pytest.raises(UsageError, match=reason):
-            run_folder("in", "new", wishes, by, **options)  # type: ignore[arg-type]
+            run_folder("in", "new", operation, by, **options)  # type: ignore[arg-type]
     assert not Path("new").exists()

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder_jobs import TWICE, Listener, picture, tree
+from folder_jobs import TWICE, Recorder, picture, tree
 
 from pixperts.inference import restorer
 from pixperts.io.atomic import remove_leftovers
 from pixperts.jobs import job
-from pixperts.jobs.operations import Enlargement
+from pixperts.jobs.operations import Upscale
 from pixperts.jobs.plan import FolderOptions
 from pixperts.jobs.run import Summary, run_folder
 
@@ -37,9 +37,9 @@ def test_links_are_not_followed_out_of_the_output_folder(
     Path("out/c.png").symlink_to(here / "elsewhere/new.png")
     Path("out/deep").symlink_to(here / "elsewhere")
     Path("out/near").symlink_to("inner")  # stays inside
-    listener = Listener()
+    listener = Recorder()
     options = FolderOptions(recursive=True, if_exists="overwrite")
-    done = run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+    done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     assert done == Summary(done=1, skipped=0, failed=3)
     assert [error.split(": ")[0] for error in listener.errors] == [
         "in/a.png", "in/c.png", "in/deep/b.png",
@@ -57,8 +57,8 @@ def test_a_map_behind_a_link_is_refused_as_well(here: Path, model: restorer.Rest
     picture("in/a.png")
     Path("maps").mkdir()
     Path("maps/a_experts.png").symlink_to(here / "x.png")
-    listener = Listener()
-    run_folder("in", "out", TWICE, model, expert_map="maps", watcher=listener)
+    listener = Recorder()
+    run_folder("in", "out", TWICE, model, expert_map="maps", listener=listener)
     assert "maps/a_experts.png is a symbolic link" in listener.errors[0]
     assert list(tree(".")) == ["in/a.png"]
 
@@ -73,12 +73,12 @@ def test_a_full_disk_costs_the_pictures_that_do_not_fit(
     resource = pytest.importorskip("resource", reason="needs limits of processes")
     for name, height in (("a.png", 6), ("b.png", 90), ("c.tif", 90), ("d.webp", 6)):
         picture(f"in/{name}", height, 20)
-    listener = Listener()
+    listener = Recorder()
     options = FolderOptions(workers=workers)
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, usual[1]))  # then every write fails
     try:
-        done = run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+        done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert done == Summary(done=2, skipped=0, failed=2)
@@ -103,8 +103,8 @@ def test_no_space_left(
         real(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    listener = Listener()
-    assert run_folder("in", "out", TWICE, model, watcher=listener).failed == 1
+    listener = Recorder()
+    assert run_folder("in", "out", TWICE, model, listener=listener).failed == 1
     assert "could not be written (No space left on device): check the free" in listener.errors[0]
     assert list(tree("out")) == ["b.png"]
 
@@ -112,14 +112,14 @@ def test_no_space_left(
 def test_folders_that_vanish(here: Path, model: restorer.Restorer) -> None:
     for name in ("a.png", "b.png", "c.png"):
         picture(f"in/{name}")
-    listener = Listener(lambda number: shutil.rmtree("out") if number == 0 else None)
+    listener = Recorder(lambda number: shutil.rmtree("out") if number == 0 else None)
     options = FolderOptions(workers=0)
-    done = run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+    done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     assert done == Summary(done=1, skipped=0, failed=2)
     assert "because the folder out has vanished: bring it back" in listener.errors[0]
     assert not Path("out").exists()  # it may have been a disk that was pulled out
-    listener = Listener(lambda number: shutil.rmtree("in") if number == 0 else None)
-    done = run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+    listener = Recorder(lambda number: shutil.rmtree("in") if number == 0 else None)
+    done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     assert done == Summary(done=1, skipped=0, failed=2)
     assert listener.errors[0] == "in/b.png does not exist: check the name."
 
@@ -130,23 +130,23 @@ def test_memory_that_writes_hold_is_waited_for(
     for name in ("a.png", "b.png", "c.png"):
         picture(f"in/{name}")
     written, calls = threading.Event(), []
-    compute, save = Enlargement.compute, Enlargement.save
+    compute, save = Upscale.compute, Upscale.save
 
-    def short(self: Enlargement, loaded: Any, *rest: Any) -> Any:
+    def short(self: Upscale, loaded: Any, *rest: Any) -> Any:
         calls.append(loaded.job.source.name)
         if loaded.job.source.name == "c.png" or calls[-2:] == ["a.png", "b.png"]:
             written.set()
             raise MemoryError
         return compute(self, loaded, *rest)
 
-    def slow(self: Enlargement, done: Any) -> Any:
+    def slow(self: Upscale, done: Any) -> Any:
         assert written.wait(20)
         return save(self, done)
 
-    monkeypatch.setattr(Enlargement, "compute", short)
-    monkeypatch.setattr(Enlargement, "save", slow)
-    listener = Listener()
-    done = run_folder("in", "out", TWICE, model, watcher=listener)
+    monkeypatch.setattr(Upscale, "compute", short)
+    monkeypatch.setattr(Upscale, "save", slow)
+    listener = Recorder()
+    done = run_folder("in", "out", TWICE, model, listener=listener)
     assert done == Summary(done=2, skipped=0, failed=1)
     assert listener.errors == [
         "in/c.png: the memory does not suffice: ask for a smaller size or close other programs."
@@ -179,7 +179,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     for name in "abcde":
         picture(f"in/{name}.png", 10, 10)
 
-    class Impatient(Listener):
+    class Impatient(Recorder):
         def progress(self, number: int, share: float) -> None:
             if number == 3 and share > 0:
                 raise KeyboardInterrupt
@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     options = FolderOptions(workers=workers, manifest=Path("made.jsonl"))
     listener = Impatient()
     with pytest.raises(KeyboardInterrupt):
-        run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+        run_folder("in", "out", TWICE, model, options=options, listener=listener)
     assert len(listener.outcomes) == 3  # the writes in flight were finished, and told
     assert list(tree("out")) == ["a.png", "b.png", "c.png"]
     assert len(Path("made.jsonl").read_text().splitlines()) == 3
@@ -200,10 +200,10 @@ def test_an_interrupted_run_goes_on_where_it_was(
 # Large pictures, which are written while they are computed
 
 
-def late(happens: Callable[[], None], share: float = 0.3) -> Listener:
+def late(happens: Callable[[], None], share: float = 0.3) -> Recorder:
     """A listener that lets something happen once, in the midst of the work."""
 
-    class Late(Listener):
+    class Late(Recorder):
         def progress(self, number: int, done: float) -> None:
             if done > share and not self.happened:
                 self.happened = True
@@ -239,7 +239,7 @@ def test_a_streamed_picture_is_not_put_where_it_may_not_be(
     by = restorer.load(files["upscale"], device="cpu", tile=32)
     listener = late(happens)
     options = FolderOptions(workers=workers)
-    run_folder("in", "out", TWICE, by, options=options, expert_map="maps", watcher=listener)
+    run_folder("in", "out", TWICE, by, options=options, expert_map="maps", listener=listener)
     (error,) = listener.errors
     assert reason in error
     written = {*tree("."), *tree("elsewhere")} if Path("elsewhere").exists() else {*tree(".")}
@@ -260,20 +260,20 @@ def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
             shutil.rmtree("out")
             gone.set()
 
-    listener = Listener(remove)
+    listener = Recorder(remove)
     # The second picture has been read when the folder goes.
     computed = []
-    begin = Enlargement.compute
+    begin = Upscale.compute
 
-    def compute(self: Enlargement, loaded: Any, *rest: Any) -> Any:
+    def compute(self: Upscale, loaded: Any, *rest: Any) -> Any:
         if loaded.job.source.name == "b.png":
             assert gone.wait(60)
         done = begin(self, loaded, *rest)
         computed.append(loaded.job.source.name)
         return done
 
-    monkeypatch.setattr(Enlargement, "compute", compute)
-    run_folder("in", "out", TWICE, model, watcher=listener)
+    monkeypatch.setattr(Upscale, "compute", compute)
+    run_folder("in", "out", TWICE, model, listener=listener)
     assert computed == ["a.png"]
     assert "the folder out has vanished" in listener.errors[0]
     assert not Path("out").exists()

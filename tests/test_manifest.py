@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folder_jobs import TWICE, Listener, picture, tree
+from folder_jobs import TWICE, Recorder, picture, tree
 from tiny_models import tiny
 
 from pixperts.inference import restorer
@@ -16,7 +16,7 @@ from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import read_image
 from pixperts.jobs.job import FileOptions
 from pixperts.jobs.manifest import weights_sha256
-from pixperts.jobs.operations import Enlargement, Wishes
+from pixperts.jobs.operations import Operation, Upscale
 from pixperts.jobs.plan import FolderOptions
 from pixperts.jobs.run import run_folder
 
@@ -65,8 +65,8 @@ def test_what_was_made_otherwise_is_made_again(here: Path, model: restorer.Resto
     picture("in/b.png")
     options = FolderOptions(manifest=Path("made.jsonl"))
 
-    def run(wishes: Wishes = TWICE, by: restorer.Restorer = model) -> tuple[int, int]:
-        done = run_folder("in", "out", wishes, by, options=options)
+    def run(operation: Operation = TWICE, by: restorer.Restorer = model) -> tuple[int, int]:
+        done = run_folder("in", "out", operation, by, options=options)
         assert done.failed == 0
         assert len(lines()) == len(previous) + done.done
         previous[:] = lines()
@@ -75,8 +75,8 @@ def test_what_was_made_otherwise_is_made_again(here: Path, model: restorer.Resto
     previous: list[dict[str, Any]] = []
     assert run() == (2, 0)
     assert run() == (0, 2)
-    assert run(Enlargement(SizeRequest(scale=2), files=FileOptions())) == (0, 2)
-    thrice = Enlargement(SizeRequest(scale=3))
+    assert run(Upscale(SizeRequest(scale=2), files=FileOptions())) == (0, 2)
+    thrice = Upscale(SizeRequest(scale=3))
     assert run(thrice) == (2, 0)
     assert read_image("out/a.png").width == 24
     picture("in/b.png", 6, 9)
@@ -95,9 +95,9 @@ def test_a_failure_does_not_hide_how_an_output_was_made(
     picture("in/a.png")
     options = FolderOptions(manifest=Path("made.jsonl"))
     assert run_folder("in", "out", TWICE, model, options=options).done == 1
-    thrice = Enlargement(SizeRequest(scale=3))
+    thrice = Upscale(SizeRequest(scale=3))
     with monkeypatch.context() as patch:
-        patch.setattr(Enlargement, "compute", lambda *_: 1 / 0)
+        patch.setattr(Upscale, "compute", lambda *_: 1 / 0)
         assert run_folder("in", "out", thrice, model, options=options).failed == 1
     assert run_folder("in", "out", TWICE, model, options=options).skipped == 1
     assert run_folder("in", "out", thrice, model, options=options).done == 1
@@ -111,8 +111,8 @@ def test_an_output_that_the_manifest_does_not_know_is_kept_and_told_once(
     Path("out").mkdir()
     Path("out/a.png").write_text("mine")
     options = FolderOptions(manifest=Path("made.jsonl"))
-    for wishes in (TWICE, TWICE, Enlargement(SizeRequest(scale=3))):
-        assert run_folder("in", "out", wishes, model, options=options).skipped == 1
+    for operation in (TWICE, TWICE, Upscale(SizeRequest(scale=3))):
+        assert run_folder("in", "out", operation, model, options=options).skipped == 1
         (entry,) = lines()
         assert entry["skipped"] is True
         assert (entry["settings"], entry["model"], entry["error"]) == (None, None, None)
@@ -144,11 +144,11 @@ def test_a_manifest_that_cannot_be_written_is_told_for_each_picture(
     options = FolderOptions(manifest=path)
     run_folder("in/a.png", "first/", TWICE, model, options=options)
     before = path.read_bytes()
-    listener = Listener()
+    listener = Recorder()
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, usual[1]))
     try:
-        done = run_folder("in", "out", TWICE, model, options=options, watcher=listener)
+        done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert done.failed == 2

@@ -22,7 +22,7 @@ from pixperts.io.image import read_image, write_image
 from pixperts.jobs import job, picture
 from pixperts.jobs.job import FileOptions
 from pixperts.jobs.manifest import settings_of
-from pixperts.jobs.operations import Enlargement, Repair
+from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.picture import software_tag
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.weights import store
@@ -295,7 +295,7 @@ def test_notes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], run:
 def test_memory_is_no_setting() -> None:
     for memory in (None, 1e9):
         files = FileOptions(max_memory=memory)
-        assert settings_of(Repair(files=files)) == {"does": "Repair"}
-        asked = Enlargement(SizeRequest(scale=2), files=files)
+        assert settings_of(Restore(files=files)) == {"does": "Repair"}
+        asked = Upscale(SizeRequest(scale=2), files=files)
         assert settings_of(asked) == {"does": "Enlargement", "size": {"scale": 2}}
-    assert settings_of(Repair(files=FileOptions(90, max_memory=1e9)))["files"] == {"quality": 90}
+    assert settings_of(Restore(files=FileOptions(90, max_memory=1e9)))["files"] == {"quality": 90}

@@ -12,7 +12,7 @@ from folder_jobs import picture
 
 import pixperts
 from pixperts.errors import explain
-from pixperts.jobs.reports import Enlarged
+from pixperts.jobs.reports import UpscaleReport
 
 EVIL = "two\nlines  and \x1b[31m\u202e"
 SHOWN = "two\\nlines  and \\x1b[31m\\u202e"
@@ -63,8 +63,10 @@ def test_unforeseen_failures_are_one_line(error: Exception) -> None:
 
 
 def test_notes_are_lines_of_their_own() -> None:
-    told = Enlarged("a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, notes=["x\r", EVIL])
-    assert told.to_line().splitlines()[1:] == ["x\\r", SHOWN]
+    report = UpscaleReport(
+        "a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, notes=["x\r", EVIL]
+    )
+    assert report.to_line().splitlines()[1:] == ["x\\r", SHOWN]
 
 
 def test_half_precision_on_a_cpu_is_warned_of(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixperts.inference import tiled_restore
 from pixperts.inference.streams import ArraySource
-from pixperts.inference.tiled_restore import Repairing
+from pixperts.inference.tiled_restore import TiledRestore
 
 
 class Limited:
@@ -136,7 +136,7 @@ def test_a_batch_takes_the_memory_of_all_its_pictures() -> None:
     one, three = (ArraySource(torch.rand(n, 3, 8, 8)) for n in (1, 3))
     mine = restorer(mini())
     bytes_of = [
-        Repairing(mine.repairer, mine._runner, source, 1.0, None).pixel_bytes()
+        TiledRestore(mine.repairer, mine._runner, source, 1.0, None).pixel_bytes()
         for source in (one, three)
     ]
     assert bytes_of[1] == 3 * bytes_of[0]

@@ -14,7 +14,7 @@ from pixperts.cli.options import Json
 from pixperts.errors import MissingExtraError, UsageError, printable
 
 if TYPE_CHECKING:
-    from pixperts.data.checking import Report
+    from pixperts.data.checking import DataReport
     from pixperts.data.pairs import Pair
     from pixperts.training.config import TrainConfig
 
@@ -150,7 +150,7 @@ def check_data(
     if files and importlib.util.find_spec("yaml") is None:
         raise MissingExtraError("reading a training configuration", "train")
     from pixperts.cli.progress import ProgressBar
-    from pixperts.data.checking import Report
+    from pixperts.data.checking import DataReport
     from pixperts.training.config import TrainConfig
 
     configs = [TrainConfig.from_yaml(path) for path in files]
@@ -159,7 +159,7 @@ def check_data(
         if not folder.exists():
             raise UsageError(f"{folder}: there is no such configuration or folder.")
     visible = sys.stderr.isatty() and not as_json
-    steps: list[Callable[[Report], None]] = [
+    steps: list[Callable[[DataReport], None]] = [
         partial(_check_config, config=config) for config in configs
     ]
     if folders:
@@ -170,7 +170,7 @@ def check_data(
         steps.append(partial(_check_set, name=published, roots=roots, patch=patch))
     with ProgressBar([1.0] * len(steps), visible=visible, lines=True) as bar:
         present = 0
-        report = Report(lambda done, total: bar.update(present, 0.99 * done / total))
+        report = DataReport(lambda done, total: bar.update(present, 0.99 * done / total))
         for step in steps:
             step(report)
             present += 1
@@ -182,14 +182,14 @@ def check_data(
         raise typer.Exit(1)
 
 
-def _check_config(report: "Report", *, config: "TrainConfig") -> None:
+def _check_config(report: "DataReport", *, config: "TrainConfig") -> None:
     from pixperts.training.check_data import check_config
 
     check_config(report, config)
 
 
 def _check_folders(
-    report: "Report", *, folders: Sequence[Path], exclude: Sequence[str], patch: int
+    report: "DataReport", *, folders: Sequence[Path], exclude: Sequence[str], patch: int
 ) -> None:
     from pixperts.data.shards import holds_pairs
 
@@ -200,11 +200,11 @@ def _check_folders(
             report.photos([folder], exclude, patch)
 
 
-def _check_pairs(report: "Report", *, degraded: Path, clean: Path | None, patch: int) -> None:
+def _check_pairs(report: "DataReport", *, degraded: Path, clean: Path | None, patch: int) -> None:
     report.folders(degraded, clean, patch)
 
 
-def _check_set(report: "Report", *, name: str, roots: Mapping[str, Path], patch: int) -> None:
+def _check_set(report: "DataReport", *, name: str, roots: Mapping[str, Path], patch: int) -> None:
     report.task_set(name, roots, patch)
 
 

@@ -52,7 +52,7 @@ Quality = Annotated[
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Only errors are told.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--quiet", "-q", help="Only errors are printed.", rich_help_panel=OUTPUT)
 ]
 RepairModel = Annotated[
     str,

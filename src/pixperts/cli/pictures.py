@@ -39,7 +39,7 @@ from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 
 if TYPE_CHECKING:
-    from pixperts.jobs.operations import Wishes
+    from pixperts.jobs.operations import Operation
     from pixperts.jobs.plan import FolderOptions
     from pixperts.ops.color_match import ColorFix
 
@@ -146,7 +146,7 @@ def upscale(
 ) -> None:
     """Enlarge pictures to any size: give exactly one of the options that say how large."""
     from pixperts.jobs.job import FileOptions
-    from pixperts.jobs.operations import Enlargement
+    from pixperts.jobs.operations import Upscale
     from pixperts.jobs.plan import FolderOptions
 
     request = SizeRequest.from_options(
@@ -165,7 +165,7 @@ def upscale(
     _run(
         inputs,
         output,
-        Enlargement(request, budget, files, cast("ColorFix", color_fix)),
+        Upscale(request, budget, files, cast("ColorFix", color_fix)),
         model,
         FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
         loading=loading,
@@ -207,7 +207,7 @@ def restore(
 ) -> None:
     """Repair pictures: noise, rain, haze, motion blur, darkness, snow and their mixtures."""
     from pixperts.jobs.job import FileOptions
-    from pixperts.jobs.operations import Repair
+    from pixperts.jobs.operations import Restore
     from pixperts.jobs.plan import FolderOptions
 
     if not 0.0 <= strength <= 1.0:
@@ -218,7 +218,7 @@ def restore(
     _run(
         inputs,
         output,
-        Repair(strength, files, cast("ColorFix", color_fix)),
+        Restore(strength, files, cast("ColorFix", color_fix)),
         model,
         FolderOptions(recursive, name, image_format, if_exists, workers, manifest),
         loading=loading,
@@ -230,7 +230,7 @@ def restore(
 def _run(
     inputs: list[str],
     output: str,
-    wishes: "Wishes",
+    operation: "Operation",
     model: str,
     options: "FolderOptions",
     *,
@@ -239,18 +239,18 @@ def _run(
     quiet: bool,
     expert_map: str | None = None,
 ) -> None:
-    from pixperts.cli.reporter import Teller
+    from pixperts.cli.reporter import ConsoleReporter
     from pixperts.jobs.run import run_folder
 
-    with Teller(as_json=as_json, quiet=quiet) as teller:
+    with ConsoleReporter(as_json=as_json, quiet=quiet) as reporter:
         summary = run_folder(
             inputs,
             output,
-            wishes,
+            operation,
             model,
             options=options,
             expert_map=expert_map,
-            watcher=teller,
+            listener=reporter,
             **loading.arguments(),
         )
     if summary.failed:

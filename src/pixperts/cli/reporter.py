@@ -10,10 +10,10 @@ from pixperts.cli.progress import ProgressBar
 from pixperts.errors import printable
 from pixperts.jobs.job import Job
 from pixperts.jobs.plan import Plan
-from pixperts.jobs.run import Outcome, Watcher
+from pixperts.jobs.run import Listener, Outcome
 
 
-class Teller(Watcher):
+class ConsoleReporter(Listener):
     """Results to stdout as JSON lines or to stderr as text, failures always to stderr.
 
     With `as_json` or `quiet` there is neither a bar nor text beside the failures.
@@ -66,8 +66,8 @@ class Teller(Watcher):
             self._bar.say(outcome.error)
         elif outcome.skipped:
             self._kept += 1
-        elif outcome.told is not None and not self._silent:
-            self._bar.say(outcome.told.to_line())
+        elif outcome.report is not None and not self._silent:
+            self._bar.say(outcome.report.to_line())
         self._bar.update(number, 1.0)
         if self._as_json:
             print(json.dumps(outcome.to_dict(), allow_nan=False), flush=True)

@@ -26,7 +26,7 @@ class Fault:
     reason: str
 
 
-class Report:
+class DataReport:
     """What was found: `faults`, in order, and (number, megapixels) of good ones by kind."""
 
     def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
@@ -39,7 +39,7 @@ class Report:
         """One a file."""
         return [Fault(file, "; ".join(reasons)) for file, reasons in self._reasons.items()]
 
-    def blame(self, file: object, why: object) -> None:
+    def add_fault(self, file: object, why: object) -> None:
         """Note a fault; the file's name is not repeated in its reason."""
         name, text = str(file), str(why)
         for start in (f"{name} ", f"{name}: "):
@@ -48,7 +48,7 @@ class Report:
         if text not in reasons:
             reasons.append(text)
 
-    def count(self, kind: str, size: _Size) -> None:
+    def add_good(self, kind: str, size: _Size) -> None:
         """Note a good picture or pair."""
         number, megapixels = self.counts.get(kind, (0, 0.0))
         self.counts[kind] = (number + 1, megapixels + size[0] * size[1] / 1e6)
@@ -77,7 +77,7 @@ class Report:
                     samples = self._shards(folder)
                     for sample in samples:
                         if sample.is_pair:
-                            self.blame(folder, "holds pairs, not photos")
+                            self.add_fault(folder, "holds pairs, not photos")
                             break
                         if sample.source.rpartition("/")[2] not in exclude:
                             listed[sample.clean] = sample.noted_size
@@ -85,17 +85,21 @@ class Report:
                     found = list_photos(folder)
                     listed |= {file: None for file, name, _ in found if name not in exclude}
                     if not found:
-                        self.blame(folder, "holds no photo")
+                        self.add_fault(folder, "holds no photo")
             except PixpertsError as error:
-                self.blame(folder, error)
+                self.add_fault(folder, error)
         for file, size in self._decode(list(listed), opaque=False).items():
             noted = listed[file]
             if noted not in (None, size):
-                self.blame(file, f"has {_shown(size)} pixels, but its description says otherwise")
+                self.add_fault(
+                    file, f"has {_shown(size)} pixels, but its description says otherwise"
+                )
             elif min(size) < min_side:
-                self.blame(file, f"too small: {_shown(size)} pixels, {min_side} a side are needed")
+                self.add_fault(
+                    file, f"too small: {_shown(size)} pixels, {min_side} a side are needed"
+                )
             else:
-                self.count(kind, size)
+                self.add_good(kind, size)
 
     def folders(self, degraded: Path, clean: Path | None, patch: int = 1) -> None:
         """Examine two folders of pictures that match by name, or a pack of pairs."""
@@ -110,14 +114,14 @@ class Report:
         for layout in layouts_of(name):
             root = roots.get(layout) or roots.get(PACKED)
             if root is None:
-                self.blame(name, f"needs a folder for its layout {layout!r}")
+                self.add_fault(name, f"needs a folder for its layout {layout!r}")
                 continue
             if is_packed(root):
                 packs.add(root)
                 try:  # whether the tasks are there
                     read_layout(layout, roots)
                 except PixpertsError as error:
-                    self.blame(root, error)
+                    self.add_fault(root, error)
             else:
                 self._pairs(partial(read_layout, layout, roots), root, patch)
         for root in sorted(packs):
@@ -128,10 +132,10 @@ class Report:
             pairs = find()
         except PairingError as error:
             for file, why in error.faults:
-                self.blame(file, why)
+                self.add_fault(file, why)
             pairs = error.pairs
         except PixpertsError as error:
-            self.blame(root, error)
+            self.add_fault(root, error)
             return
         self._decode_pairs(pairs, patch)
 
@@ -149,7 +153,7 @@ class Report:
                 if tasks is None or task in tasks
             ]
         except PixpertsError as error:
-            self.blame(root, error)
+            self.add_fault(root, error)
             return
         self._decode_pairs(pairs, patch)
 
@@ -162,13 +166,13 @@ class Report:
                 continue
             if not fits(pair.task, degraded, clean):
                 why = f"sizes differ: {_shown(degraded)}, clean {_shown(clean)}"
-                self.blame(pair.degraded, why)
+                self.add_fault(pair.degraded, why)
             elif min(degraded) < patch:
-                self.blame(
+                self.add_fault(
                     pair.clean, f"too small: {_shown(degraded)} pixels, the patch has {patch}"
                 )
             else:
-                self.count(pair.task, degraded)
+                self.add_good(pair.task, degraded)
 
     def _shards(self, path: Path) -> list[Packed]:
         """The samples of all shards that are sound; DataError where the index does not agree."""
@@ -184,7 +188,7 @@ class Report:
                     raise DataError("its bytes are not those that index.json tells the sum of")
                 samples += found
             except (PixpertsError, OSError) as error:
-                self.blame(shard, error)
+                self.add_fault(shard, error)
         return samples
 
     def _decode(self, files: Sequence[PictureFile], *, opaque: bool) -> dict[PictureFile, _Size]:
@@ -194,7 +198,7 @@ class Report:
             found = pool.map(partial(_decoded, opaque=opaque), files)
             for number, (file, size) in enumerate(zip(files, found, strict=True)):
                 if isinstance(size, str):
-                    self.blame(file, size)
+                    self.add_fault(file, size)
                 else:
                     sizes[file] = size
                 if self._progress:

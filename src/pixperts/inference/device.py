@@ -16,7 +16,7 @@ PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.floa
 T = TypeVar("T")
 
 
-class Runner:
+class DeviceRunner:
     """Runs parts of a network on a device in a precision.
 
     Args:

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from pixperts.defaults import DEFAULT_MODEL
 from pixperts.errors import UsageError
-from pixperts.inference.device import Runner, choose_device
+from pixperts.inference.device import DeviceRunner, choose_device
 from pixperts.inference.size_request import SizeRequest
-from pixperts.inference.streams import ArrayCanvas, ArraySource, Canvas, Source
-from pixperts.inference.tiled_restore import LEAST, Repairing
-from pixperts.inference.tiled_upscale import Enlarging
+from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
+from pixperts.inference.tiled_restore import LEAST, TiledRestore
+from pixperts.inference.tiled_upscale import TiledUpscale
 from pixperts.inference.tiles import Tile
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import available_memory, check_memory, keep_freed_memory, resident_memory
@@ -91,7 +91,7 @@ class Restorer:
         if max_memory is not None and not max_memory > 0:
             raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
         self.tile, self.precision, self._max_memory = tile, precision, max_memory
-        self._runner = Runner(card.name, self.device, precision)
+        self._runner = DeviceRunner(card.name, self.device, precision)
         self.model = model.eval().to(self.device)
         # A chunk that fits a CPU's cache starves an accelerator.
         if isinstance(model, MoEISR) and self.device.type != "cpu":
@@ -178,7 +178,7 @@ class Restorer:
         request = SizeRequest(scale=scale, size=size)
         new_width, new_height = request.resolve(width, height)
         check_memory(new_width, new_height * batch)
-        canvas = ArrayCanvas(batch, channels, new_height, new_width)
+        sink = ArraySink(batch, channels, new_height, new_width)
         experts = torch.empty(batch, new_height, new_width, dtype=torch.uint8)
 
         def note(tile: Tile, chosen: Tensor) -> None:
@@ -186,17 +186,17 @@ class Restorer:
             experts[:, top:bottom, left:right] = chosen
 
         self.upscale_rows(
-            ArraySource(pixels), canvas, (new_width, new_height),
+            ArraySource(pixels), sink, (new_width, new_height),
             budget=budget, progress=progress, listener=note,
         )  # fmt: skip
-        result = match_picture(canvas.image, pixels, color_fix)
+        result = match_picture(sink.image, pixels, color_fix)
         routed = len(self.upscaler.experts) > 1
         return restore_kind(result), Routing(experts, self.upscaler.costs) if routed else None
 
     def upscale_rows(
         self,
-        source: Source,
-        canvas: Canvas,
+        source: PixelSource,
+        sink: PixelSink,
         size: tuple[int, int],
         *,
         budget: float | None = None,
@@ -207,7 +207,7 @@ class Restorer:
 
         Args:
             source: the picture.
-            canvas: receives the result.
+            sink: receives the result.
             size: (width, height) of the result.
             budget: as in `upscale_with_routing`.
             progress: called with the share that is done, rising to 1.
@@ -226,8 +226,8 @@ class Restorer:
         if budget is not None and not self.takes_budget:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
         with torch.inference_mode():
-            work = Enlarging(model, self._runner, source, size[::-1], budget, progress)
-            return work.run(canvas, self.tile, self._memory(), listener or _ignore)
+            work = TiledUpscale(model, self._runner, source, size[::-1], budget, progress)
+            return work.run(sink, self.tile, self._memory(), listener or _ignore)
 
     def restore(
         self,
@@ -270,16 +270,16 @@ class Restorer:
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         batch, channels, height, width = pixels.shape
         check_memory(width, height * batch)
-        canvas = ArrayCanvas(batch, channels, height, width)
+        sink = ArraySink(batch, channels, height, width)
         routings = self.restore_rows(
-            ArraySource(pixels), canvas, strength=strength, progress=progress
+            ArraySource(pixels), sink, strength=strength, progress=progress
         )
-        return restore_kind(match_picture(canvas.image, pixels, color_fix)), routings
+        return restore_kind(match_picture(sink.image, pixels, color_fix)), routings
 
     def restore_rows(
         self,
-        source: Source,
-        canvas: Canvas,
+        source: PixelSource,
+        sink: PixelSink,
         *,
         strength: float = 1.0,
         progress: Progress | None = None,
@@ -288,7 +288,7 @@ class Restorer:
 
         Args:
             source: the picture.
-            canvas: receives the result.
+            sink: receives the result.
             strength: as in `restore_with_routing`.
             progress: called with the share that is done, rising to 1.
 
@@ -303,8 +303,8 @@ class Restorer:
         if not 0.0 <= strength <= 1.0:
             raise UsageError(f"strength is {strength:g}, but must lie between 0 and 1.")
         with torch.inference_mode():
-            work = Repairing(model, self._runner, source, strength, progress)
-            return work.run(canvas, self.tile, self._memory())
+            work = TiledRestore(model, self._runner, source, strength, progress)
+            return work.run(sink, self.tile, self._memory())
 
     def _memory(self) -> float:
         """Bytes for the tiles."""

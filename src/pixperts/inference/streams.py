@@ -20,7 +20,7 @@ from pixperts.ops.windows import Window
 _BAND_PIXELS = 1 << 20  # whose colours are matched at a time
 
 
-class Source(Protocol):
+class PixelSource(Protocol):
     """A picture that can be read in bands of rows, from the top, more than once."""
 
     batch: int
@@ -36,7 +36,7 @@ class Source(Protocol):
         """From the top again."""
 
 
-class Canvas(Protocol):
+class PixelSink(Protocol):
     """A result that is filled from the top."""
 
     row_bytes: float  # that a row takes until it is finished
@@ -65,7 +65,7 @@ class ArraySource:
         """Nothing to be done."""
 
 
-class ArrayCanvas:
+class ArraySink:
     """A result in memory, `image` (B, C, H, W)."""
 
     row_bytes = 0.0
@@ -123,7 +123,7 @@ class Writer(Protocol):
         """(N, width, bands) rows of this type."""
 
 
-class FileCanvas:
+class FileSink:
     """A picture file in the making, of which only a band of rows is held, at its own depth."""
 
     def __init__(self, writer: Writer) -> None:
@@ -203,10 +203,10 @@ class FloatFile:
         )
 
 
-class MatchedCanvas(FileCanvas):
+class MatchedSink(FileSink):
     """A picture file that gets the low frequencies of its source when all else is done."""
 
-    def __init__(self, draft: FloatFile, source: FileSource, final: FileCanvas, kind: ColorFix):
+    def __init__(self, draft: FloatFile, source: FileSource, final: FileSink, kind: ColorFix):
         super().__init__(draft)
         self._draft, self._source, self._final, self._kind = draft, source, final, kind
 

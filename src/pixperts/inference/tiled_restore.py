@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixperts.inference.device import Runner, colours_and_alpha, is_out_of_memory, joined
-from pixperts.inference.streams import Canvas, Source
+from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moce_ir.statistics import Statistics
@@ -32,7 +32,7 @@ _ROWS = 32  # that are converted at a time
 Progress = Callable[[float], None]
 
 
-class Repairing:
+class TiledRestore:
     """One picture, or a batch of equal size.
 
     Args:
@@ -46,8 +46,8 @@ class Repairing:
     def __init__(
         self,
         model: MoCEIR,
-        runner: Runner,
-        source: Source,
+        runner: DeviceRunner,
+        source: PixelSource,
         strength: float,
         progress: Progress | None,
     ) -> None:
@@ -61,11 +61,11 @@ class Repairing:
         # Measured: 56 to 71 bytes a pixel and channel of `dim` at the peak.
         return (76.0 * self.model.config.dim + 100) * self.source.batch
 
-    def run(self, canvas: Canvas, tile: int | None, memory: float) -> tuple[Routing, ...]:
-        """Fill the canvas; returns the routing of each decoder block.
+    def run(self, sink: PixelSink, tile: int | None, memory: float) -> tuple[Routing, ...]:
+        """Fill the sink; returns the routing of each decoder block.
 
         Args:
-            canvas: receives the result.
+            sink: receives the result.
             tile: side in pixels, at least 128; None = as large as the memory allows.
             memory: bytes to work with.
 
@@ -74,7 +74,7 @@ class Repairing:
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
         # The blend holds three colours as floats, twice while strips are joined, and fades them.
-        rows = self.source.row_bytes + canvas.row_bytes + 9 * 4 * self.size[1] * self.source.batch
+        rows = self.source.row_bytes + sink.row_bytes + 9 * 4 * self.size[1] * self.source.batch
         # A survey copies what it counts.
         tiled = 1.3 * self.pixel_bytes()
         side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
@@ -82,14 +82,14 @@ class Repairing:
         needed = self.size[0] * self.size[1] * self.pixel_bytes()
         if max(self.size) <= (tile or side) or (tile is None and needed <= memory):
             try:
-                return self._at_once(canvas)
+                return self._at_once(sink)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or max(self.size) <= LEAST:
                     raise
             self.source.rewind()
             side = max(max(self.size) // 16 * 8, LEAST)
         statistics, side = self._settled(side)
-        return self._in_tiles(canvas, side, statistics)
+        return self._in_tiles(sink, side, statistics)
 
     def _settled(self, side: int) -> tuple[Statistics, int]:
         """Survey until the sums stand still; they, and the side of a tile that fits the memory."""
@@ -114,12 +114,12 @@ class Repairing:
         assert statistics is not None
         return statistics, side
 
-    def _at_once(self, canvas: Canvas) -> tuple[Routing, ...]:
+    def _at_once(self, sink: PixelSink) -> tuple[Routing, ...]:
         window = Window(0, self.size[0], 0, self.size[1])
         rows = self.source.rows(0, self.size[0])
         image, routings = self._repaired(rows, None)
-        canvas.put(self._mixed(image, rows), window)
-        canvas.finish(self.size[0])
+        sink.put(self._mixed(image, rows), window)
+        sink.finish(self.size[0])
         self._tell(1.0)
         return routings
 
@@ -175,7 +175,7 @@ class Repairing:
         routings = self.runner.call(lambda: self.model(some, statistics=statistics)).routings
         return self.model.window_grid(routings)
 
-    def _in_tiles(self, canvas: Canvas, side: int, statistics: Statistics) -> tuple[Routing, ...]:
+    def _in_tiles(self, sink: PixelSink, side: int, statistics: Statistics) -> tuple[Routing, ...]:
         height, width = self.size
         grid = self._grid(statistics)
         blend = Blend(height, width, FADE)
@@ -202,8 +202,8 @@ class Repairing:
                 last = min(row + _ROWS, done)
                 piece = image[:, :, row - first : last - first]
                 piece = self._mixed(piece, rows[:, :, row - top : last - top])
-                canvas.put(piece, Window(row, last, 0, width))
-            canvas.finish(done)
+                sink.put(piece, Window(row, last, 0, width))
+            sink.finish(done)
         return routings
 
     def _add(

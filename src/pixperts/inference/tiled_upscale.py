@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixperts.inference.device import Runner, colours_and_alpha, is_out_of_memory, joined
-from pixperts.inference.streams import Canvas, Source
+from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.ops.resize import bicubic_part
@@ -24,10 +24,10 @@ _TABLES = 150e6  # bytes of the tables of a band, roughly
 _LEAST = 32  # smallest tile that is tried when memory runs out
 
 Progress = Callable[[float], None]
-Listener = Callable[[Tile, Tensor], None]
+TileListener = Callable[[Tile, Tensor], None]
 
 
-class Enlarging:
+class TiledUpscale:
     """One picture, or a batch of equal size, to one size.
 
     Args:
@@ -42,8 +42,8 @@ class Enlarging:
     def __init__(
         self,
         model: MoEISR,
-        runner: Runner,
-        source: Source,
+        runner: DeviceRunner,
+        source: PixelSource,
         size: tuple[int, int],
         budget: float | None,
         progress: Progress | None,
@@ -67,20 +67,22 @@ class Enlarging:
         each = features + enlarged * (4 * 4 * len(self.model.costs) + 40)
         return self.source.batch * each
 
-    def run(self, canvas: Canvas, tile: int | None, memory: float, listener: Listener) -> Tally:
-        """Fill the canvas.
+    def run(
+        self, sink: PixelSink, tile: int | None, memory: float, listener: TileListener
+    ) -> Tally:
+        """Fill the sink.
 
         Args:
-            canvas: receives the result.
+            sink: receives the result.
             tile: side in source pixels; None = as large as the memory allows.
             memory: bytes to work with.
-            listener: told every tile and which expert did which of its pixels (B, h, w).
+            listener: called with every tile and which expert did which of its pixels (B, h, w).
 
         Raises:
             ImageError: values that are not finite.
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
-        beside = self.source.row_bytes + canvas.row_bytes * self.size[0] / self.whole[0]
+        beside = self.source.row_bytes + sink.row_bytes * self.size[0] / self.whole[0]
         side = tile or best_tile(
             self.pixel_bytes(), memory - _TABLES, self.context, self.multiple, beside
         )
@@ -94,9 +96,9 @@ class Enlarging:
                     counted = tally
                     rows = self.source.rows(*strip.source_rows)
                     for one in strip.tiles:
-                        counted = counted + self._tile(one, rows, canvas, listener)
+                        counted = counted + self._tile(one, rows, sink, listener)
                         self._tell(one)
-                    canvas.finish(strip.tiles[0].out.bottom)
+                    sink.finish(strip.tiles[0].out.bottom)
                     start, tally = strip.end, counted
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or side <= _LEAST:
@@ -113,7 +115,7 @@ class Enlarging:
             self.whole, self.size, side, self.context, multiple=grid, align=grid, start=start
         )
 
-    def _tile(self, tile: Tile, rows: Tensor, canvas: Canvas, listener: Listener) -> Tally:
+    def _tile(self, tile: Tile, rows: Tensor, sink: PixelSink, listener: TileListener) -> Tally:
         part = Part(tile.out, tile.source, self.whole)
         pixels = rows[:, :, :, tile.source.left : tile.source.right]
         rgb, alpha = colours_and_alpha(pixels)
@@ -129,7 +131,7 @@ class Enlarging:
                 lr, self.size, part=part, budget=budget, price=self.price, progress=alone
             )
         )
-        canvas.put(joined(output.image, alpha, self.source.channels), tile.out)
+        sink.put(joined(output.image, alpha, self.source.channels), tile.out)
         if not output.routings:
             return Tally((0,) * len(self.model.costs), self.model.costs)
         listener(tile, output.routings[0].experts)

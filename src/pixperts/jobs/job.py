@@ -11,11 +11,11 @@ from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import UsageError
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
 from pixperts.io.image import Picture
-from pixperts.jobs.reports import Told
+from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
-    from pixperts.inference.streams import FileCanvas, FileSource
+    from pixperts.inference.streams import FileSink, FileSource
     from pixperts.ops.color_match import ColorFix
 
 # Pixels of input and output together beyond which rows are read and written as they are needed.
@@ -99,15 +99,15 @@ class Loaded:
 
     def stream(
         self, stack: ExitStack, software: str, color_fix: "ColorFix" = "none"
-    ) -> "tuple[FileSource, FileCanvas]":
+    ) -> "tuple[FileSource, FileSink]":
         """The picture and its result row by row; the result appears when `stack` ends well.
 
-        The canvas has to be told when it is complete.
+        The sink has to be told when it is complete.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
-        from pixperts.inference.streams import FileCanvas, FileSource, FloatFile, MatchedCanvas
+        from pixperts.inference.streams import FileSink, FileSource, FloatFile, MatchedSink
         from pixperts.io.rows import RowReader, RowWriter
 
         job, options = self.job, self.options
@@ -132,21 +132,21 @@ class Loaded:
                 check=self.check,
             )
         )
-        canvas = FileCanvas(writer)
+        sink = FileSink(writer)
         if color_fix == "none":
-            return source, canvas
+            return source, sink
         draft = FloatFile(job.target, *self.size, reader.bands, writer.space)
-        return source, MatchedCanvas(stack.enter_context(draft), source, canvas, color_fix)
+        return source, MatchedSink(stack.enter_context(draft), source, sink, color_fix)
 
 
 @dataclass(frozen=True, eq=False)
 class Done:
-    """What `compute` hands to `save`: pixels, and what will be told once they are written."""
+    """What `compute` hands to `save`: pixels, and the report for when they are written."""
 
     loaded: Loaded
     pixels: Pixels | None  # None: the rows are written already
     software: str
-    told: Told
+    report: Report
     chart: Pixels | None = None  # the map of experts
 
 

@@ -134,26 +134,26 @@ def new_entry(
     return entry | {key: value for key, value in (more or {}).items() if key not in entry}
 
 
-def settings_of(wishes: Any, restorer: "Restorer | None" = None) -> dict[str, Any]:
+def settings_of(operation: Any, restorer: "Restorer | None" = None) -> dict[str, Any]:
     """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
 
     With a restorer, its precision and its tiles likewise: they change pixels, too.
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
-        >>> from pixperts.jobs.operations import Enlargement, Repair
-        >>> settings_of(Enlargement(SizeRequest(scale=2.5)))
+        >>> from pixperts.jobs.operations import Restore, Upscale
+        >>> settings_of(Upscale(SizeRequest(scale=2.5)))
         {'does': 'Enlargement', 'size': {'scale': 2.5}}
-        >>> settings_of(Repair())
+        >>> settings_of(Restore())
         {'does': 'Repair'}
     """
     # Through JSON, so that what is compared with a line's settings went the same way.
-    told: dict[str, Any] = json.loads(json.dumps(_changed(wishes), default=str))
+    settings: dict[str, Any] = json.loads(json.dumps(_changed(operation), default=str))
     if restorer is not None and restorer.precision != "float32":
-        told["precision"] = restorer.precision
+        settings["precision"] = restorer.precision
     if restorer is not None and restorer.tile is not None:
-        told["tile"] = restorer.tile
-    return {"does": type(wishes).__name__, **told}
+        settings["tile"] = restorer.tile
+    return {"does": operation.does, **settings}
 
 
 def _changed(value: Any) -> Any:

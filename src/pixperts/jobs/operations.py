@@ -1,4 +1,4 @@
-"""What is done to one picture file, in three phases: read, enlarge or repair, write and tell."""
+"""What is done to one picture file, in three phases: read, enlarge or repair, write and report."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.jobs.job import FILE_OPTIONS, Done, FileOptions, Job, Loaded
 from pixperts.jobs.picture import Files, notes_of, reporting, software_tag
-from pixperts.jobs.reports import Enlarged, Repaired, Told
+from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 
 
-class Wishes(Protocol):
-    """What is asked of every picture of a run.
+class Operation(Protocol):
+    """What is done to every picture of a run.
 
     A dataclass: its fields that are not at their defaults are the settings in the manifest.
     `read` and `save` may run in other threads, beside the `compute` of another picture.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    does: ClassVar[str]  # in the settings of a manifest; lines that exist hold it, so it stays
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
@@ -48,8 +49,8 @@ class Wishes(Protocol):
     def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
         """Enlarge or repair it; writes the result only where it is too large to be held."""
 
-    def save(self, done: Done) -> Told:
-        """Write it, whole or not at all, and tell."""
+    def save(self, done: Done) -> Report:
+        """Write it, whole or not at all, and report."""
 
 
 def _check_color_fix(kind: str) -> None:
@@ -59,8 +60,10 @@ def _check_color_fix(kind: str) -> None:
 
 
 @dataclass(frozen=True)
-class Enlargement(Files):
+class Upscale(Files):
     """Enlarge every picture."""
+
+    does: ClassVar[str] = "Enlargement"
 
     size: SizeRequest
     budget: float | None = None  # 0 to 1
@@ -95,7 +98,7 @@ class Enlargement(Files):
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         # Nothing is heard of the encoder, so the first band of rows brings its share along.
         parts = restorer.upscaler.multiply_adds((height, width), (size[1], size[0]))
-        report = reporting(progress, parts["encoder"] / parts["total"])
+        advance = reporting(progress, parts["encoder"] / parts["total"])
         software = software_tag(restorer.name, loaded.source_size, size)
         started = time.perf_counter()
         routing: Routing | None = None
@@ -108,7 +111,7 @@ class Enlargement(Files):
                 size=size,
                 budget=self.budget,
                 color_fix=self.color_fix,
-                progress=report,
+                progress=advance,
             )
             tally, notes = routing, notes_of(loaded)
             chart = self._chart(job, routing, restorer.name)
@@ -117,17 +120,17 @@ class Enlargement(Files):
 
             sketch = Sketch(size, restorer.upscaler.costs)
             with ExitStack() as stack:
-                source, canvas = loaded.stream(stack, software, self.color_fix)
+                source, sink = loaded.stream(stack, software, self.color_fix)
                 notes = notes_of(loaded, source)
                 tally = restorer.upscale_rows(
-                    source, canvas, size, budget=self.budget, progress=report, listener=sketch.add
+                    source, sink, size, budget=self.budget, progress=advance, listener=sketch.add
                 )
-                canvas.complete(report)
+                sink.complete(advance)
                 # Before the stack ends and the picture appears, see `save`.
                 self.save_chart(loaded, self._chart(job, sketch.routing, restorer.name))
             tally = tally if restorer.takes_budget else None
         seconds = time.perf_counter() - started
-        told = Enlarged(
+        report = UpscaleReport(
             input=str(job.source),
             output=str(job.target),
             width=width,
@@ -142,7 +145,7 @@ class Enlargement(Files):
             megapixels=size[0] * size[1] / 1e6,
             notes=notes,
         )
-        return Done(loaded, pixels, software, told, chart)
+        return Done(loaded, pixels, software, report, chart)
 
     def _chart(self, job: Job, routing: "Routing | None", model: str) -> Pixels | None:
         if job.expert_map is None:
@@ -155,8 +158,10 @@ class Enlargement(Files):
 
 
 @dataclass(frozen=True)
-class Repair(Files):
+class Restore(Files):
     """Repair every picture."""
+
+    does: ClassVar[str] = "Repair"
 
     strength: float = 1.0  # 0 to 1
     files: FileOptions = FILE_OPTIONS
@@ -193,17 +198,17 @@ class Repair(Files):
             notes = notes_of(loaded)
         else:
             with ExitStack() as stack:
-                source, canvas = loaded.stream(stack, software, self.color_fix)
+                source, sink = loaded.stream(stack, software, self.color_fix)
                 notes = notes_of(loaded, source)
                 routings = restorer.restore_rows(
-                    source, canvas, strength=self.strength, progress=progress
+                    source, sink, strength=self.strength, progress=progress
                 )
-                canvas.complete(progress)
+                sink.complete(progress)
         seconds = time.perf_counter() - started
         from pixperts.inference.analysis import Analysis
 
         found = Analysis.of(restorer, routings, (height, width))
-        told = Repaired(
+        report = RestoreReport(
             input=str(job.source),
             output=str(job.target),
             width=width,
@@ -221,4 +226,4 @@ class Repair(Files):
             megapixels=width * height / 1e6,
             notes=notes,
         )
-        return Done(loaded, pixels, software, told)
+        return Done(loaded, pixels, software, report)

@@ -12,7 +12,7 @@ from pixperts.io.image import check_output, header_size, read_image, write_image
 from pixperts.io.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import sniff
 from pixperts.jobs.job import Done, FileOptions, Job, Loaded, lossless_of
-from pixperts.jobs.reports import Told
+from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """`read` and `save`, the same for every wish."""
+    """`read` and `save`, the same for every operation."""
 
     files: FileOptions
 
@@ -64,7 +64,7 @@ class Files:
             check_output(job.expert_map, *size)
         return loaded
 
-    def save(self, done: Done) -> Told:
+    def save(self, done: Done) -> Report:
         """Write the picture, and before it the map of its experts.
 
         Raises:
@@ -85,7 +85,7 @@ class Files:
                 software=done.software,
                 strip_metadata=self.files.strip_metadata,
             )
-        return done.told
+        return done.report
 
     def save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
         """Write the map of experts, where one is asked for."""

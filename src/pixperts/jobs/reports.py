@@ -1,4 +1,4 @@
-"""What is told of one picture that was done, as a line and as values for `--json`."""
+"""What is reported of one picture that was done, as a line and as values for `--json`."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 from pixperts.errors import printable
 
 
-class Told(Protocol):
+class Report(Protocol):
     """The outcome of one picture: a dataclass of plain values, for `--json`, and a line.
 
     The values hold names as they are, which JSON escapes; the line holds them escaped.
@@ -19,7 +19,7 @@ class Told(Protocol):
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class UpscaleReport:
     """One enlarged picture, as `--json` prints it."""
 
     input: str
@@ -47,7 +47,7 @@ class Enlarged:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RestoreReport:
     """One repaired picture, as `--json` prints it."""
 
     input: str

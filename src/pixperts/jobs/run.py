@@ -16,10 +16,10 @@ from pixperts.errors import ImageError, PixpertsError, UsageError, explain, shor
 from pixperts.io.atomic import remove_leftovers
 from pixperts.jobs.job import Done, Job, Loaded
 from pixperts.jobs.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
-from pixperts.jobs.operations import Wishes
+from pixperts.jobs.operations import Operation
 from pixperts.jobs.pipeline import Interrupts, run_overlapped
 from pixperts.jobs.plan import FolderOptions, Plan, check_inside, plan
-from pixperts.jobs.reports import Told
+from pixperts.jobs.reports import Report
 
 if TYPE_CHECKING:
     from pixperts.inference.restorer import Restorer
@@ -33,18 +33,18 @@ _SLOW = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture: done (`told`), failed (`error`) or left as it was."""
+    """What became of one picture: done (`report`), failed (`error`) or left as it was."""
 
     job: Job
-    told: Told | None = None
+    report: Report | None = None
     error: str | None = None
     skipped: bool = False  # the output exists already
     hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
-        if self.told is not None and self.error is None:
-            return asdict(self.told)
+        if self.report is not None and self.error is None:
+            return asdict(self.report)
         names = {"input": str(self.job.source), "output": str(self.job.target)}
         return names | ({"skipped": True} if self.error is None else {"error": self.error})
 
@@ -58,7 +58,7 @@ class Summary:
     failed: int
 
 
-class Watcher:
+class Listener:
     """What a caller of `run_folder` may listen to; this one does nothing."""
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
@@ -77,7 +77,7 @@ class Watcher:
 def run_folder(
     inputs: PathLike | Sequence[PathLike],
     output: PathLike,
-    wishes: Wishes,
+    operation: Operation,
     model: "Restorer | PathLike",
     *,
     options: FolderOptions | None = None,
@@ -86,7 +86,7 @@ def run_folder(
     tile: int | None = None,
     max_memory: float | None = None,
     precision: str = "float32",
-    watcher: Watcher | None = None,
+    listener: Listener | None = None,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
 
@@ -97,17 +97,17 @@ def run_folder(
     Args:
         inputs: pictures, folders and patterns; see `inputs.find`.
         output: a file for one picture, else a folder; a slash at the end makes it a folder.
-        wishes: `Enlargement(SizeRequest(scale=2))` or `Repair(strength=1.0)`.
+        operation: `Upscale(SizeRequest(scale=2))` or `Restore(strength=1.0)`.
         model: a restorer, or the name or file of one.
         options: which pictures, which names, what happens to outputs that exist, how many are
             read and written meanwhile, and the manifest. With a manifest, an output that exists
-            is made again where its last entry tells of other settings, weights or input.
+            is made again where its last entry names other settings, weights or input.
         expert_map: a .png for one picture, or a folder, for maps of experts (enlarging only).
         device: where a model that is given by name runs.
         tile: see `restorer.load`, for such a model.
         max_memory: likewise, bytes.
         precision: likewise.
-        watcher: is told of progress and outcomes.
+        listener: hears of progress and outcomes.
 
     Raises:
         UsageError: before the first picture, for what makes no sense as a whole.
@@ -116,12 +116,12 @@ def run_folder(
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
-        >>> run_folder("photos", "large", Enlargement(SizeRequest(scale=2)), "moeisr-tiny",
+        >>> run_folder("photos", "large", Upscale(SizeRequest(scale=2)), "moeisr-tiny",
         ...            options=FolderOptions(recursive=True))  # doctest: +SKIP
         Summary(done=12, skipped=0, failed=0)
     """
     options = options or FolderOptions()
-    watcher = watcher or Watcher()
+    listener = listener or Listener()
     several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     given = [os.fspath(path) for path in several]
     goal, charts = os.fspath(output), None if expert_map is None else os.fspath(expert_map)
@@ -146,15 +146,15 @@ def run_folder(
         goal,
         charts,
         options,
-        new_size=wishes.new_size,
+        new_size=operation.new_size,
         model=lambda: restorer().name,
     )
-    wishes.check_jobs(planned.jobs)
+    operation.check_jobs(planned.jobs)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
-    wishes.check_model(restorer(), planned.jobs)
+    operation.check_model(restorer(), planned.jobs)
     if restorer().precision == "bfloat16" and restorer().device.type == "cpu":
         planned = replace(planned, remarks=[*planned.remarks, _SLOW])
-    run = _Run(planned, wishes, restorer(), record, watcher)
+    run = _Run(planned, operation, restorer(), record, listener)
     run.work(options.workers)
     return Summary(run.counts["done"], run.counts["skipped"], run.counts["failed"])
 
@@ -165,20 +165,20 @@ class _Run:
     def __init__(
         self,
         planned: Plan,
-        wishes: Wishes,
+        operation: Operation,
         restorer: "Restorer",
         record: Manifest | None,
-        watcher: Watcher,
+        listener: Listener,
     ) -> None:
         self.planned = planned
         self.jobs = planned.jobs
-        self.wishes = wishes
+        self.operation = operation
         self.restorer = restorer
         self.record = record
-        self.watcher = watcher
+        self.listener = listener
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
-        self.settings = settings_of(wishes, restorer)
+        self.settings = settings_of(operation, restorer)
         self.weights = None if record is None else weights_sha256(restorer)
         roots = {root for job in self.jobs for root in (job.root, job.map_root) if root is not None}
         self._roots = set(filter(os.path.isdir, roots))  # those that are there
@@ -188,7 +188,7 @@ class _Run:
         remove_leftovers(
             path.parent for job in self.jobs for path in (job.target, job.expert_map) if path
         )
-        self.watcher.begin(self.planned, self.weigh)
+        self.listener.begin(self.planned, self.weigh)
         with self.interrupts:
             run_overlapped(
                 len(self.jobs),
@@ -205,7 +205,7 @@ class _Run:
         """Output pixels that are to be computed; a changed input is found out later."""
         if job.problem is not None or (self.kept(job) and not self.differs(job)):
             return 0.0
-        return self.wishes.expected_pixels(job)
+        return self.operation.expected_pixels(job)
 
     def kept(self, job: Job) -> bool:
         """Whether the output is there and shall not be replaced lightly."""
@@ -233,7 +233,7 @@ class _Run:
                 if entry is None or foreign or entry.get("input_sha256") == digest:
                     return self.left(job, digest, known=entry is not None)
             self.check_places(job)
-            loaded = self.wishes.read(job)
+            loaded = self.operation.read(job)
             return replace(loaded, check=functools.partial(self.check_places, job)), digest
         except Exception as error:  # one bad picture must not cost the others
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
@@ -263,17 +263,17 @@ class _Run:
 
         def advance(share: float) -> None:
             self.interrupts.check()
-            self.watcher.progress(number, share)
+            self.listener.progress(number, share)
 
         advance(0.0)
         try:
             try:
-                return self.wishes.compute(loaded, self.restorer, advance), digest
+                return self.operation.compute(loaded, self.restorer, advance), digest
             except Exception as error:
                 # Results that are being written may hold what is missing.
                 if not (short_of_memory(error) and settle()):
                     raise
-            return self.wishes.compute(loaded, self.restorer, advance), digest
+            return self.operation.compute(loaded, self.restorer, advance), digest
         except Exception as error:
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
 
@@ -283,11 +283,11 @@ class _Run:
         try:
             if done.pixels is not None:  # else it is there already, and was checked before
                 self.check_places(job)
-            told = self.wishes.save(done)
+            report = self.operation.save(done)
             with self._lock:
                 self._roots |= {root for root in (job.root, job.map_root) if root is not None}
             made = None if self.record is None else file_sha256(job.target)
-            return Outcome(job, told, hashes=(digest, made))
+            return Outcome(job, report, hashes=(digest, made))
         except Exception as error:
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
 
@@ -299,13 +299,13 @@ class _Run:
                 outcome = Outcome(outcome.job, error=explain(outcome.job.source, error))
         key = "failed" if outcome.error else "skipped" if outcome.skipped else "done"
         self.counts[key] += 1
-        self.watcher.result(number, outcome)
+        self.listener.result(number, outcome)
 
     def entry(self, outcome: Outcome) -> dict[str, Any]:
         """The line of the manifest."""
         if outcome.skipped:
             return new_entry(outcome.job, hashes=outcome.hashes, more={"skipped": True})
-        more: Mapping[str, Any] = {} if outcome.told is None else asdict(outcome.told)
+        more: Mapping[str, Any] = {} if outcome.report is None else asdict(outcome.report)
         return new_entry(
             outcome.job,
             model=self.restorer.name,

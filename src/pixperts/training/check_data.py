@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixperts.data.benchmarks import SuperResolutionSet
-from pixperts.data.checking import Report
+from pixperts.data.checking import DataReport
 from pixperts.errors import PixpertsError
 from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
 
 SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones out
 
 
-def check_config(report: Report, config: TrainConfig) -> None:
+def check_config(report: DataReport, config: TrainConfig) -> None:
     """Examine all that a training reads."""
     photos = [Path(folder) for folder in config.photos]
     if not isinstance(config, RestorationConfig) or config.tasks:
         if not photos:
-            report.blame("photos", "the configuration names no folder of training photos")
+            report.add_fault("photos", "the configuration names no folder of training photos")
         report.photos(photos, config.exclude, max(SMALLEST_PHOTO, config.patch))
     if isinstance(config, RestorationConfig):
         if config.published is not None:
@@ -34,18 +34,18 @@ def check_config(report: Report, config: TrainConfig) -> None:
         report.photos([validation], min_side=SMALLEST_PHOTO, kind="validation")
 
 
-def _check_benchmark(report: Report, folder: Path, scales: Sequence[int]) -> None:
+def _check_benchmark(report: DataReport, folder: Path, scales: Sequence[int]) -> None:
     try:
         pictures = SuperResolutionSet.open(folder)
         for scale in scales:
             pictures.check(scale)
     except PixpertsError as error:
-        report.blame(folder, error)
+        report.add_fault(folder, error)
         return
     for number, file in enumerate(pictures.pictures):
         try:
             for scale in scales:
                 hr = pictures.pair(number, scale)[1]
-            report.count("validation", (hr.shape[2], hr.shape[1]))
+            report.add_good("validation", (hr.shape[2], hr.shape[1]))
         except PixpertsError as error:
-            report.blame(file, error)
+            report.add_fault(file, error)

@@ -257,8 +257,8 @@ class ExpertMixture(nn.Module):
         # Item number i is choice i % k of picture i // k; rows as NHWC keep the memory format.
         rows, shared_rows = x.permute(0, 2, 3, 1), shared.permute(0, 2, 3, 1)
 
-        def runner(number: int) -> "Runner":
-            return Runner(self._layers(number), rows, shared_rows, count)
+        def runner(number: int) -> "ExpertRunner":
+            return ExpertRunner(self._layers(number), rows, shared_rows, count)
 
         out = x.new_zeros(batch * count, height, width, channels)
         run = run_experts_masked if masked else run_experts
@@ -269,7 +269,7 @@ class ExpertMixture(nn.Module):
         return cast(Tensor, self.proj_out(mixed.permute(0, 3, 1, 2)))
 
 
-class Runner:
+class ExpertRunner:
     """One expert, ready to be given the numbers of its items."""
 
     def __init__(self, layers: nn.ModuleList, rows: Tensor, shared: Tensor, count: int) -> None:
