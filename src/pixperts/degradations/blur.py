@@ -6,7 +6,13 @@ import numpy as np
 from torch import Tensor
 
 from pixperts.degradations.common import check_number, to_array, to_tensor
-from pixperts.ops.kernels import Array, disk_kernel, line_kernel
+from pixperts.ops.kernels import (
+    Array,
+    convolve_along,
+    disk_kernel,
+    gaussian_taps,
+    line_kernel,
+)
 
 
 def motion_blur(image: Tensor, *, length: float, angle: float, gamma: float = 1.0) -> Tensor:
@@ -65,6 +71,32 @@ def defocus_blur(image: Tensor, *, radius: float, gamma: float = 1.0) -> Tensor:
     check_number("radius", radius, 0, 50)
     check_number("gamma", gamma, 1, 3)
     return to_tensor(_filter(clean**gamma, disk_kernel(radius)) ** (1 / gamma), image)
+
+
+def gaussian_blur(image: Tensor, *, sigma: float) -> Tensor:
+    """Blur by a Gaussian: a lens a little off its best, or an enlargement made before.
+
+    At the border the picture is mirrored, edge pixels repeated.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        sigma: standard deviation in pixels, 0 (no blur) to 20.
+
+    Returns:
+        (3, H, W) float32 in [0, 1].
+
+    Raises:
+        UsageError: an argument out of its range.
+    """
+    blurred = to_array(image)
+    check_number("sigma", sigma, 0, 20)
+    taps = gaussian_taps(sigma)
+    taps /= taps.sum()
+    for axis in (1, 2):
+        margins = [(0, 0)] * 3
+        margins[axis] = (len(taps) // 2,) * 2
+        blurred = convolve_along(np.pad(blurred, margins, mode="symmetric"), taps, axis)
+    return to_tensor(blurred, image)
 
 
 def _filter(image: Array, kernel: Array) -> Array:

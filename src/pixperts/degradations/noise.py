@@ -15,7 +15,7 @@ from pixperts.degradations.common import (
     to_array,
     to_tensor,
 )
-from pixperts.ops.kernels import Array
+from pixperts.ops.kernels import convolve_along, gaussian_taps
 
 
 def gaussian_noise(image: Tensor, *, sigma: float, seed: int, clip: bool, quantise: bool) -> Tensor:
@@ -79,20 +79,11 @@ def grain(image: Tensor, *, sigma: float, size: float, colour: float, seed: int)
     check_number("size", size, 0, 10)
     check_number("colour", colour, 0, 1)
     height, width = clean.shape[1:]
-    reach = math.ceil(3 * size)
+    taps = gaussian_taps(size)
+    reach = len(taps) // 2
+    taps /= math.sqrt((taps * taps).sum())  # the variance stays 1
     white = random_stream(seed, "grain").standard_normal((4, height + 2 * reach, width + 2 * reach))
     noise = math.sqrt(1 - colour) * white[:1] + math.sqrt(colour) * white[1:]  # (3, ...)
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / size) ** 2) if reach else np.ones(1)
-    taps /= math.sqrt((taps * taps).sum())  # the variance stays 1
     for axis in (1, 2):
-        noise = _along(noise, taps, axis)
+        noise = convolve_along(noise, taps, axis)
     return to_tensor(clean + (sigma / 255) * noise, image)
-
-
-def _along(values: Array, taps: Array, axis: int) -> Array:
-    """Convolve along an axis where the taps fit whole: the same sums in the same order always."""
-    length = values.shape[axis] - len(taps) + 1
-    total = np.zeros_like(values.take(range(length), axis))
-    for start, tap in enumerate(taps):
-        total += tap * values.take(range(start, start + length), axis)
-    return total

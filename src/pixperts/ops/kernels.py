@@ -39,6 +39,21 @@ def disk_kernel(radius: float) -> Array:
     return _normalised(capsule(offsets[:, None], offsets[None, :], zero, np.asarray(radius), zero))
 
 
+def gaussian_taps(size: float) -> Array:
+    """exp(-x^2 / (2 size^2)) at whole x up to three times the size; [1] for a size of 0."""
+    reach = math.ceil(3 * size)
+    return np.exp(-0.5 * (np.arange(-reach, reach + 1) / size) ** 2) if reach else np.ones(1)
+
+
+def convolve_along(values: Array, taps: Array, axis: int) -> Array:
+    """Convolve along an axis where the taps fit whole: the same sums in the same order always."""
+    length = values.shape[axis] - len(taps) + 1
+    total = np.zeros_like(values.take(range(length), axis))
+    for start, tap in enumerate(taps):
+        total += tap * values.take(range(start, start + length), axis)
+    return total
+
+
 def _normalised(inside: Array) -> Array:
     weights = np.clip(inside + 0.5, 0, 1)
     weights[weights < 1e-9] = 0  # rounding errors of sin and cos, which differ between machines
