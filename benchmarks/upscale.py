@@ -100,7 +100,7 @@ def measure(candidate: str, weights: Path | None, args: argparse.Namespace) -> d
 
             encode = lambda: dense.encoder(lr * 2 - 1)  # noqa: E731
         else:
-            keep_freed_memory()  # as `Restorer` does
+            keep_freed_memory()  # as the command line does
             routed = candidate.startswith("routed")
             network = model if routed else dense
             budget = float(candidate.split()[1]) if " " in candidate else None

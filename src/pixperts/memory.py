@@ -1,7 +1,7 @@
 """Memory: what is free, what a process holds, and what the C library keeps of what was freed.
 
-By default glibc returns every block over 32 MB to the kernel when it is freed; the next
-allocation faults in fresh pages. Networks allocate and free such blocks thousands of times a
+By default glibc returns every block over 32 MB to the kernel when it is freed, and the next
+allocation faults in fresh pages. Networks allocate and free such blocks thousands of times per
 picture.
 """
 
@@ -18,7 +18,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to serve large blocks from the heap and not to trim it; True where it agreed."""
+    """Make glibc keep freed memory for the next allocation; True where it agreed.
+
+    For the whole process and for good: whatever is freed afterwards, by any library, stays with
+    the process. The command line and training call this; `pixperts.load` does not, so a program
+    that does little else than repair or enlarge pictures may call it once at its start. It has no
+    effect, and returns False, on other systems than Linux and with other C libraries than glibc.
+    """
     if not sys.platform.startswith("linux"):
         return False
     try:

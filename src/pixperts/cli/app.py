@@ -20,6 +20,7 @@ from pixperts.cli.options import Device, Json, RepairModel
 from pixperts.cli.train import train
 from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.errors import PixpertsError
+from pixperts.memory import keep_freed_memory
 
 # Rounds before a thread sleeps, against 300,000 that are usual; see LAB.md for what others cost.
 SPIN_COUNT = "3000"
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     one sentence on stderr; PIXPERTS_TRACEBACK=1 lets unexpected ones through with their traceback.
     """
     _let_threads_sleep()
+    keep_freed_memory()  # this process is ours; a program that imports pixperts decides for itself
     # libvips repeats on stderr, in its own words, what our own sentence already says.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
     command = typer.main.get_command(app)

@@ -20,7 +20,7 @@ from pixperts.inference.tiled_restore import LEAST, TiledRestore
 from pixperts.inference.tiled_upscale import TiledUpscale
 from pixperts.inference.tiles import Tile
 from pixperts.io.arrays import to_tensor
-from pixperts.memory import available_memory, check_memory, keep_freed_memory, resident_memory
+from pixperts.memory import available_memory, check_memory, resident_memory
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.presets import Network, as_repairer, as_upscaler
@@ -41,6 +41,9 @@ def load(
     precision: str = "float32",
 ) -> "Restorer":
     """A restorer for a packaged model's name or a weights file.
+
+    The allocator of the process stays as it is; `memory.keep_freed_memory` makes large pictures
+    faster at the price of memory that is not returned to the system.
 
     Args:
         name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
@@ -83,7 +86,6 @@ class Restorer:
         max_memory: float | None = None,
         precision: str = "float32",
     ) -> None:
-        keep_freed_memory()
         self.device = choose_device(device)
         least = LEAST if isinstance(model, MoCEIR) else 32
         if tile is not None and tile < least:
