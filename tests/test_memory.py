@@ -1,11 +1,16 @@
-"""Memory: who decides what the allocator does with freed blocks."""
+"""Memory: what is free and held, and who decides what the allocator does with freed blocks."""
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import psutil
 import pytest
 
 from pixperts.cli import app
+from pixperts.memory import available_memory, resident_memory
 
 _FREED = """
 import numpy as np
@@ -32,3 +37,37 @@ def test_the_command_line_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(app, "keep_freed_memory", lambda: calls.append(True))
     assert app.main(["--version"]) == 0
     assert calls == [True]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (None, 8_192_000),
+        (("max\n", "5\n", "inactive_file 1\n"), 8_192_000),
+        (("99000000\n", "5\n", "inactive_file 1\n"), 8_192_000),
+        (("5000000\n", "3000000\n", "anon 7\ninactive_file 1000000\n"), 3_000_000),
+        (("5000000\n", "6000000\n", "anon 7\n"), 0),
+    ],
+)
+def test_what_is_free_is_bounded_by_the_limit_of_a_container(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[str, str, str] | None,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8_192_000))
+    for name, text in zip(
+        ("memory.max", "memory.current", "memory.stat"), limits or (), strict=False
+    ):
+        (tmp_path / name).write_text(text)
+    assert available_memory(tmp_path) == expected
+
+
+def test_what_is_free_here() -> None:
+    assert 0 <= available_memory() <= psutil.virtual_memory().total
+
+
+def test_what_this_process_holds() -> None:
+    before = resident_memory()
+    large = np.ones(100_000_000, np.uint8)
+    assert resident_memory() - before > 0.9 * large.nbytes

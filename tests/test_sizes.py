@@ -1,6 +1,5 @@
 import itertools
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import MAX_SIDE, SizeRequest, parse_size
-from pixperts.memory import available_memory, check_memory
+from pixperts.memory import check_memory
 
 ONE_EACH: dict[str, object] = {
     "scale": 2.0,
@@ -191,55 +190,3 @@ def test_check_memory() -> None:
     with pytest.raises(UsageError, match="smaller size"):
         check_memory(MAX_SIDE, MAX_SIDE)
     check_memory(8, 8)
-
-
-def fake_system(root: Path, meminfo: str | None, cgroup: tuple[str, str, str] | None) -> Path:
-    if meminfo is not None:
-        (root / "proc").mkdir()
-        (root / "proc/meminfo").write_text(meminfo)
-    if cgroup is not None:
-        folder = root / "sys/fs/cgroup"
-        folder.mkdir(parents=True)
-        for name, text in zip(("memory.max", "memory.current", "memory.stat"), cgroup, strict=True):
-            (folder / name).write_text(text)
-    return root
-
-
-MEMINFO = "MemTotal:       16000 kB\nMemFree:         100 kB\nMemAvailable:    8000 kB\n"
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "expected"),
-    [
-        (None, 8_192_000),
-        (("max\n", "5\n", "inactive_file 1\n"), 8_192_000),
-        (("99000000\n", "5\n", "inactive_file 1\n"), 8_192_000),
-        (("5000000\n", "3000000\n", "anon 7\ninactive_file 1000000\n"), 3_000_000),
-        (("5000000\n", "6000000\n", "anon 7\n"), 0),
-    ],
-)
-def test_available_memory_on_linux(
-    tmp_path: Path, cgroup: tuple[str, str, str] | None, expected: int
-) -> None:
-    assert available_memory(fake_system(tmp_path, MEMINFO, cgroup)) == expected
-
-
-def test_available_memory_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
-
-    def sysconf(name: str) -> int:
-        if name not in known:
-            raise ValueError("unrecognized configuration name")
-        return known[name]
-
-    monkeypatch.setattr("os.sysconf", sysconf)
-    assert available_memory(tmp_path) == 4_096_000
-    known["SC_AVPHYS_PAGES"] = 300
-    assert available_memory(tmp_path) == 1_228_800
-    monkeypatch.delattr("os.sysconf")
-    assert available_memory(tmp_path) is None
-
-
-def test_available_memory_here() -> None:
-    free = available_memory()
-    assert free is None or 0 <= free < 2**50

@@ -7,7 +7,6 @@ picture.
 
 import contextlib
 import ctypes
-import os
 import re
 import sys
 from pathlib import Path
@@ -46,13 +45,11 @@ def give_back_freed_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def resident_memory(status: Path = Path("/proc/self/status")) -> int:
-    """Bytes of memory that this process holds now; 400 MB where the system does not tell."""
-    try:
-        match = re.search(r"^VmRSS:\s+(\d+) kB", status.read_text(), re.MULTILINE)
-    except OSError:
-        match = None
-    return 400_000_000 if match is None else int(match[1]) * 1024
+def resident_memory() -> int:
+    """Bytes of memory that this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 def check_memory(
@@ -64,58 +61,39 @@ def check_memory(
 ) -> None:
     """Raise UsageError where a float32 result and one working copy pass the free memory.
 
-    `available` is in bytes and read from the system by default; where the system does not tell,
-    nothing is checked. One GB is 10**9 bytes. `what` begins the sentence of the error.
+    `available` is in bytes, `available_memory()` by default. One GB is 10**9 bytes. `what` begins
+    the sentence of the error.
     """
     free = available_memory() if available is None else available
     needed = 2 * 4 * width * height * channels
-    if free is not None and needed > free:
+    if needed > free:
         raise UsageError(
             f"{what} of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
             f"{free / 1e9:.1f} GB are free: ask for a smaller size or close other programs."
         )
 
 
-def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that a new program may use, or None where the system does not tell.
+def available_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Bytes that a new program may use: what is free, or what a cgroup v2 limit leaves if less.
 
-    Linux: MemAvailable, or what a cgroup v2 limit leaves where that is less; elsewhere the free
-    or, failing that, the whole physical memory. `root` is where /proc and /sys are looked for.
+    Containers limit memory by cgroups, which psutil does not look at. `cgroup` is the folder of
+    the limit.
     """
-    free = _from_meminfo(root / "proc/meminfo")
-    if free is None:
-        return _from_sysconf()
-    left = _from_cgroup(root / "sys/fs/cgroup")
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    left = _left_in(cgroup)
     return free if left is None else min(free, left)
 
 
-def _from_meminfo(path: Path) -> int | None:
+def _left_in(cgroup: Path) -> int | None:
     try:
-        match = re.search(r"^MemAvailable:\s+(\d+) kB", path.read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return None if match is None else int(match[1]) * 1024
-
-
-def _from_cgroup(folder: Path) -> int | None:
-    try:
-        limit = (folder / "memory.max").read_text().strip()
-        used = int((folder / "memory.current").read_text())
+        limit = (cgroup / "memory.max").read_text().strip()
+        used = int((cgroup / "memory.current").read_text())
         # The page cache counts as used, but is given up before anything is refused.
         cache = re.search(
-            r"^inactive_file (\d+)", (folder / "memory.stat").read_text(), re.MULTILINE
+            r"^inactive_file (\d+)", (cgroup / "memory.stat").read_text(), re.MULTILINE
         )
         return max(0, int(limit) - used + (int(cache[1]) if cache else 0))
     except (OSError, ValueError):  # No cgroup v2, or "max" for no limit.
         return None
-
-
-def _from_sysconf() -> int | None:
-    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
-        try:
-            pages, page = os.sysconf(name), os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError):
-            continue
-        if pages > 0 and page > 0:
-            return pages * page
-    return None

@@ -14,8 +14,6 @@ from pixperts.errors import DataError
 from pixperts.io.image import list_images
 from pixperts.memory import available_memory
 
-_KEPT_UNTOLD = 4 * 10**9  # bytes taken as free where the system does not tell
-
 
 class PhotoSource(Sequence[Tensor]):
     """Photos as uint8 (3, H, W), decoded when they are asked for; the last used are kept.
@@ -36,7 +34,7 @@ class PhotoSource(Sequence[Tensor]):
         limit: int | None = None,
     ) -> None:
         if limit is None:
-            limit = (available_memory() or _KEPT_UNTOLD) // 4
+            limit = available_memory() // 4
         self.files, self.sizes, self.limit = tuple(files), tuple(sizes), limit
         self._kept: OrderedDict[int, Tensor] = OrderedDict()
         self._bytes = 0

@@ -315,8 +315,7 @@ class Restorer:
             return max(self._max_memory - held, 0.0)
         if self.device.type == "cuda":
             return 0.5 * float(torch.cuda.mem_get_info(self.device)[0])
-        free = available_memory()
-        return 0.5 * free if free is not None else 4e9
+        return 0.5 * available_memory()
 
     def multiply_adds(
         self,
