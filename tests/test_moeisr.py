@@ -1,5 +1,7 @@
 """The whole model: routed and dense, any size, against the papers' plain definition."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -130,6 +132,29 @@ def test_the_ends_of_the_budget_are_the_experts_by_themselves() -> None:
             atol=1e-6,
             rtol=0,
         )
+
+
+@pytest.mark.parametrize("how", [{"budget": 0.3}, {"price": 0.2}, {"price": [0.1, 0.4, 0.2]}])
+def test_each_picture_of_a_batch_is_routed_as_if_alone(how: dict[str, Any]) -> None:
+    """A flat picture beside a busy one must not spend or save for it."""
+    model, lr = tiny("liif"), picture(3, 3, 12, 10)
+    lr[1] = 0.5
+    lr[2] = 0.2 + 0.1 * lr[2]
+    together = experts_of(model, lr, (29, 23), **how)
+    image = run(model, lr, (29, 23), **how)
+    for number in range(3):
+        own = {k: v[number] if isinstance(v, list) else v for k, v in how.items()}
+        alone = experts_of(model, lr[number : number + 1], (29, 23), **own)[0]
+        # Convolutions of a batch may round otherwise, which can move the last pixel of a budget.
+        assert (together[number] != alone).sum() <= 1
+        kept = together[number] == alone
+        expected = run(model, lr[number : number + 1], (29, 23), **own)[0]
+        torch.testing.assert_close(image[number][:, kept], expected[:, kept], atol=1e-5, rtol=0)
+
+
+def test_as_many_prices_as_pictures() -> None:
+    with pytest.raises(UsageError, match="2 prices are given, but there are 3 pictures"):
+        run(tiny("liif"), picture(3, 3, 4, 4), (8, 8), price=[0.1, 0.2])
 
 
 def test_a_dense_model_has_no_budget() -> None:

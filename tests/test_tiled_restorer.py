@@ -75,6 +75,18 @@ def test_a_budget_is_kept_however_the_tiles_lie(budget: float) -> None:
     assert float((at_once.experts != first.experts).float().mean()) < 0.01
 
 
+@pytest.mark.parametrize("tile", [None, 32])
+def test_a_picture_spends_its_own_budget_whatever_lies_beside_it(tile: int | None) -> None:
+    busy = picture(3, 80, 70)
+    batch = torch.stack([busy, torch.full_like(busy, 0.5), busy.flip(1)])
+    together = enlarged(batch, tile, scale=1.6, budget=0.3)
+    for number, image in enumerate(batch):
+        alone = enlarged(image, tile, scale=1.6, budget=0.3)
+        own = together[1].experts[number] == alone[1].experts[0]
+        assert (~own).sum() <= 1  # what is left at the end of a budget, by rounding
+        same(together[0][number][:, own], alone[0][:, own])
+
+
 @pytest.mark.parametrize("scale", [0.2, 0.7, 1.0, 2.7])
 def test_bicubic_parts_are_parts_of_bicubic(scale: float) -> None:
     image = picture(1, 2, 83, 91)

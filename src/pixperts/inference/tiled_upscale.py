@@ -35,7 +35,7 @@ class TiledUpscale:
         runner: device and precision.
         source: the pictures.
         size: (H, W) of the result.
-        budget: see `MoEISR.forward`.
+        budget: of each picture, see `MoEISR.forward`.
         progress: called with the share that is done, rising to 1.
     """
 
@@ -56,7 +56,7 @@ class TiledUpscale:
         # Bicubic interpolation of alpha reaches two pixels, of the result where it shrinks.
         self.context = max(model.context + fill, math.ceil(2 * shrink) + 1)
         self.multiple = model.encoder.size_multiple
-        self.price: float | None = None
+        self.price: list[float] | None = None  # of each picture
         self._done = 0.0
 
     def pixel_bytes(self) -> float:
@@ -138,7 +138,7 @@ class TiledUpscale:
         return output.routings[0].tally
 
     def _find_price(self, side: int) -> None:
-        """What a unit of cost is worth for the budget, on evenly spread pixels of the result.
+        """What a unit of cost is worth for the budget, on evenly spread pixels of each result.
 
         A picture in one tile needs none: the budget is spent on its pixels exactly.
         """
@@ -153,7 +153,9 @@ class TiledUpscale:
         finally:
             self.source.rewind()
         assert self.budget is not None
-        self.price = price_of(torch.cat(samples), self.model.costs, self.budget)
+        self.price = [
+            price_of(logits, self.model.costs, self.budget) for logits in torch.cat(samples, dim=1)
+        ]
 
     def _logits(self, tile: Tile, rows: Tensor, step: int) -> Tensor:
         part = Part(tile.out, tile.source, self.whole)

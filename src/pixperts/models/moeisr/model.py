@@ -9,7 +9,7 @@ Chosen here, with the reasons in LAB.md: the mapper's inputs and width, the dept
 experts of a pool share the embedding (LIIF's first layer, LTE's texture estimator).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +61,7 @@ class MoEISR(ExpertPool):
         *,
         part: Part | None = None,
         budget: float | None = None,
-        price: float | None = None,
+        price: float | Sequence[float] | None = None,
         probabilities: bool = False,
         masked: bool = False,
         progress: Callable[[float], None] | None = None,
@@ -73,9 +73,10 @@ class MoEISR(ExpertPool):
             size: output (H, W), each axis its own factor, below 1 included.
             part: where lr is only a tile of the LR picture, with `context` pixels more than what
                 is asked for; `size` remains that of the whole output.
-            budget: mean cost asked for, 0 = always the cheapest expert, 1 = always the deepest,
-                None = what the mapper says; over all pixels of the batch.
-            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`.
+            budget: mean cost of each picture's pixels, 0 = always the cheapest expert, 1 = always
+                the deepest, None = what the mapper says.
+            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`; one
+                for all pictures or one for each.
             probabilities: keep the softmax of the logits in the routing.
             masked: run every expert on every pixel and mask (slow; the oracle of the tests).
             progress: called with the share of output rows that is done, rising to 1.
@@ -85,7 +86,8 @@ class MoEISR(ExpertPool):
             a dense model.
 
         Raises:
-            UsageError: for sizes below 1, a budget outside 0..1, or one for a single expert.
+            UsageError: for sizes below 1, a budget outside 0..1, one for a single expert, or
+                prices that are not as many as the pictures.
         """
         height, width = size
         if lr.dim() != 4 or lr.shape[1] != 3 or lr.numel() == 0:
@@ -94,6 +96,7 @@ class MoEISR(ExpertPool):
             raise UsageError(f"size is {width}x{height}, but both sides must be at least 1.")
         if budget is not None and self.mapper is None:
             raise UsageError("a model with a single expert has no budget: leave it out.")
+        prices = self._prices(price, len(lr))
         lr = lr.contiguous(memory_format=torch.channels_last)
         features = self.encode(lr)
         rows, columns = output_axes(lr, size, part)
@@ -105,18 +108,22 @@ class MoEISR(ExpertPool):
             if probabilities:
                 soft = resample(table, rows, columns).softmax(dim=1)
             choice = lr.new_empty(len(lr), height, width, dtype=torch.uint8)
-            if budget is not None:  # a decision about all pixels together
-                flat = choose(rows_of(resample(table, rows, columns)), self.costs, budget)
-                choice.copy_(flat.view_as(choice))
+            if budget is not None:  # a decision about all pixels of a picture together
+                for mine, logits in zip(choice, table.split(1), strict=True):
+                    flat = choose(rows_of(resample(logits, rows, columns)), self.costs, budget)
+                    mine.copy_(flat.view_as(mine))
         streams = self._streams(features)
         image = lr.new_empty(len(lr), height, width, 3)
         for top, bottom in self._bands(lr.shape, height):
             band = rows.at(slice(top, bottom))
             if table is not None and choice is not None and budget is None:
-                flat = at_price(rows_of(resample(table, band, columns)), self.costs, price or 0.0)
-                choice[:, top:bottom] = flat.view(len(lr), bottom - top, width)
-            mine = None if choice is None else choice[:, top:bottom]
-            image[:, top:bottom] = self._decode_band(lr, streams, band, columns, cell, mine, masked)
+                for mine, logits, own in zip(choice, table.split(1), prices, strict=True):
+                    flat = at_price(rows_of(resample(logits, band, columns)), self.costs, own)
+                    mine[top:bottom] = flat.view(bottom - top, width)
+            part_of = None if choice is None else choice[:, top:bottom]
+            image[:, top:bottom] = self._decode_band(
+                lr, streams, band, columns, cell, part_of, masked
+            )
             if progress is not None:
                 progress(bottom / height)
         routings = []
@@ -132,10 +139,10 @@ class MoEISR(ExpertPool):
         return int(self.encoder.receptive_radius) + max(necks, mapper)
 
     def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
-        """The mapper's logits (N, J) of every `step`-th output row and column of a part.
+        """The mapper's logits (B, N, J) of every `step`-th output row and column of a part.
 
         Args:
-            lr: (1, 3, h, w) in [0, 1], as of `forward` with a part.
+            lr: (B, 3, h, w) in [0, 1], as of `forward` with a part.
             size: of the whole output.
             part: which tile.
             step: distance of the samples in the whole output.
@@ -150,7 +157,16 @@ class MoEISR(ExpertPool):
         columns = columns.at(slice(-part.out.left % step, None, step))
         features = self.encode(lr.contiguous(memory_format=torch.channels_last))
         logits = self.mapper(features, cells_of(lr, size, part.whole)).float()
-        return rows_of(resample(logits, rows, columns))
+        return rows_of(resample(logits, rows, columns)).view(len(lr), -1, len(self.experts))
+
+    @staticmethod
+    def _prices(price: float | Sequence[float] | None, batch: int) -> Sequence[float]:
+        """One price for each picture; 0 = as the mapper says."""
+        if price is None or isinstance(price, int | float):
+            return [price or 0.0] * batch
+        if len(price) != batch:
+            raise UsageError(f"{len(price)} prices are given, but there are {batch} pictures.")
+        return price
 
     def encode(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features; the models' own [-1, 1] is inside."""
