@@ -25,8 +25,6 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from plain_moce import PlainMoCE
-
 from pixperts.degradations.tasks import TASKS, degrade
 from pixperts.errors import ModelError, PixpertsError, UsageError
 from pixperts.io.image import list_images, read_image
@@ -39,6 +37,7 @@ from pixperts.ops.pixels import to_float
 from pixperts.routing import Routing
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
+from plain_moce import PlainMoCE
 
 # Ours keeps freed memory, as in `Restorer`; the plain form is shown with and without.
 FORMS = ("plain", "plain, memory kept", "ours", "ours, all experts")  # --plain-dense adds one

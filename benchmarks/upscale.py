@@ -19,14 +19,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from plain_liif import PlainLIIF
-
 from pixperts.memory import keep_freed_memory
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.presets import as_upscaler
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
+from plain_liif import PlainLIIF
 
 CANDIDATES = ("plain", "dense", "routed 1.0", "routed", "routed 0.5", "routed 0.25", "routed 0.0")
 

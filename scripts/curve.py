@@ -4,9 +4,10 @@
         [--limit N] [--budgets none,0,0.1,0.25,0.5,0.75,1,price0.2]
 
 Every expert decodes every pixel once (`MoEISR.query`, equal to the routed forward pass, see
-tests/test_moeisr.py); each budget then only chooses among the results. Budget 1 is the deepest
-expert everywhere: where that is a published decoder, its row is the published model. "price0.2" is
-no budget but a fixed price of a unit of cost in logits, as `scripts/package.py --price` builds in.
+tests/models/moeisr/test_model.py); each budget then only chooses among the results. Budget 1 is the
+deepest expert everywhere: where that is a published decoder, its row is the published model.
+"price0.2" is no budget but a fixed price of a unit of cost in logits, as `scripts/package.py
+--price` builds in.
 
 Protocol: Y channel, border of `scale` pixels cut, published LR, no rounding to 8 bit. Cost:
 analytic multiply-adds of everything after the encoder (mapper, embedding, experts) as routed, over
@@ -19,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from results_measure import FirstPictures
 from torch import Tensor
 
 from pixperts.data.benchmarks import SuperResolutionSet
@@ -27,6 +27,7 @@ from pixperts.evaluation.metrics import psnr
 from pixperts.inference.restorer import load
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.routing import Routing, at_price, choose
+from results_measure import FirstPictures
 
 CHUNK = 32768
 

@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPLES, Fields, Variant
-from results_measure import Part, Row
 
+from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPLES, Fields, Variant
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
 from pixperts.evaluation.upscaling import evaluate_upscaling
@@ -41,6 +40,7 @@ from pixperts.ops.resize import bicubic, quantise
 from pixperts.training.config import TrainConfig
 from pixperts.training.run import train
 from pixperts.weights import store
+from results_measure import Part, Row
 
 KEPT = Path(__file__).resolve().parents[1] / "runs" / "experiments"
 SCALES = (2, 4)

@@ -19,6 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.defaults import DEFAULT_MODEL
+from pixperts.errors import PixpertsError, UsageError
+from pixperts.inference.expert_maps import draw_table
+from pixperts.io.atomic import replacing
+from pixperts.io.image import write_image
+from pixperts.memory import keep_freed_memory
 from results_measure import (
     DISTANCE,
     PATCH,
@@ -45,14 +53,6 @@ from results_page import (
 )
 from results_pictures import MAP_SCALE, MAP_SIDE, REAL_SIDE, draw_maps, repair_real
 from scatter import scatter
-
-from pixperts.data.benchmarks import SuperResolutionSet
-from pixperts.defaults import DEFAULT_MODEL
-from pixperts.errors import PixpertsError, UsageError
-from pixperts.inference.expert_maps import draw_table
-from pixperts.io.atomic import replacing
-from pixperts.io.image import write_image
-from pixperts.memory import keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -6,11 +6,10 @@ nothing but means; a part that is missing is named on the page.
 
 from collections.abc import Mapping
 
+from pixperts.inference.expert_maps import palette
 from remarks import REMARKS, SHOWN
 from results_text import Row, cells, circumstances, counted, first, rows, table, way_of
 from scatter import Panel, Point, Series
-
-from pixperts.inference.expert_maps import palette
 
 PARTS = {
     "enlarging": "Enlarging",

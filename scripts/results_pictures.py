@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from remarks import SHOWN
-from results_measure import Part, Row, read_tensor
 from torch import Tensor
 
 from pixperts.inference.expert_maps import draw, label
@@ -16,6 +14,8 @@ from pixperts.inference.restorer import Restorer, load
 from pixperts.io.image import list_images, write_image
 from pixperts.ops.pixels import from_float
 from pixperts.ops.resize import bicubic, quantise
+from remarks import SHOWN
+from results_measure import Part, Row, read_tensor
 
 MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
 REAL_SIDE = 480  # longest side of a picture that is shown

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from experiments_list import SAMPLES
 from torch import Tensor
 
+from experiments_list import SAMPLES
 from pixperts.data.photos import load_photos
 from pixperts.data.restoration import CLEAN, cut_and_turn, degraded_or_clean
 from pixperts.degradations.camera import jpeg

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import DENSE, MIXTURE
 from hypothesis import settings
-from moce_models import mini
-from tiny_models import tiny
 
 from pixperts.cli.app import main
 from pixperts.inference import restorer
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.weights import store
+from tests.helpers.command_line import DENSE, MIXTURE
+from tests.helpers.moce_models import mini
+from tests.helpers.tiny_models import tiny
 
 # The same cases in every run, so that a failure is a change of the code. HYPOTHESIS_PROFILE=wide
 # looks for new ones, at random and ten times as many.

@@ -29,13 +29,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from mutations import damaged
-from specimens import specimens
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.io.image import Picture, read_image, write_image
 from pixperts.io.rows import RowReader
+from tests.fuzz.mutations import damaged
+from tests.fuzz.specimens import specimens
 
 MAX_PIXELS = 4_000_000
 HANG = 10.0  # seconds a case

@@ -1,7 +1,6 @@
 """Small sound files of every readable format, with all that a file may carry, to be damaged."""
 
 import io
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,9 @@ import numpy as np
 import pyvips
 from PIL import Image, PngImagePlugin
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import photo_files as files
-
 from pixperts.io.image import write_image
 from pixperts.io.metadata import Metadata
+from tests.helpers import photo_files as files
 
 
 def _pillow(pixels: Any, kind: str, mode: str | None = None, **options: Any) -> bytes:

@@ -1,14 +1,12 @@
 """A share of the fuzz run in this process; `fuzz_images.py` runs as many as wanted."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from fuzz_images import check
-from mutations import KINDS, fields
-from specimens import specimens
+from tests.fuzz.fuzz_images import check
+from tests.fuzz.mutations import KINDS, fields
+from tests.fuzz.specimens import specimens
 
 SEED, CASES = 20261121, 150
 
@@ -41,7 +39,7 @@ def test_sound_specimens_are_accepted(tmp_path: Path, pool: dict[str, bytes]) ->
 
 
 def test_every_kind_of_damage_occurs(pool: dict[str, bytes]) -> None:
-    from fuzz_images import case
+    from tests.fuzz.fuzz_images import case
 
     seen = {kind for number in range(60) for kind in case(SEED, number, pool)[2].split("+")}
     assert seen == KINDS.keys()

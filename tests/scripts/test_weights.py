@@ -1,0 +1,96 @@
+"""The script that trains on a borrowed machine: packed, trained in pieces, measured."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import weights
+from pixperts.models.presets import create_model
+from pixperts.training.config import TrainConfig
+from tests.helpers.training_runs import make_photos, values_of
+
+pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
+
+ROOT = weights.ROOT
+RECIPES = sorted(path.stem for path in (ROOT / "configs" / "weights").iterdir())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_one_that_trains(name: str, tmp_path: Path) -> None:
+    config = TrainConfig.from_dict(weights.settings(name, tmp_path), name)
+    assert config.model == name.replace("_", "-")
+    assert config.photos == (str(tmp_path / "photos"),)
+    create_model(config.model, **config.model_options)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Path:
+    for name in ("CID22-val", "CBSD68", "Set5/HR"):
+        (tmp_path / "bench" / name).parent.mkdir(parents=True, exist_ok=True)
+        make_photos(tmp_path / "bench" / name)
+    return tmp_path / "bench"
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["weights.py", *map(str, arguments)])
+    weights.main()
+
+
+def test_a_run_in_two_pieces_is_measured_against_nothing(
+    bench: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photos = make_photos(tmp_path / "photos")
+    monkeypatch.setattr(weights, "TRIAL", (1, 2))
+    call(monkeypatch, "pack", tmp_path / "carry", "--photos", photos, "--bench", bench)
+    assert len(list((tmp_path / "carry" / "CID22-val").iterdir())) == 3
+    recipe = values_of("repair", photos, workers=0, max_steps=9, warmup_steps=100)
+    recipes = tmp_path / "configs" / "weights"
+    recipes.mkdir(parents=True)
+    (recipes / "mini.yaml").write_text(yaml.safe_dump(recipe))
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
+    monkeypatch.setattr(weights, "seconds_a_step", lambda values, folder: 60 * weights.MARGIN / 12)
+    run = tmp_path / "run"
+    run.mkdir()
+    train = ("train", "mini", tmp_path / "carry", run, "--total", 1)
+    call(monkeypatch, *train, "--minutes", 0)  # one step, and then the time is over
+    plan = {"max_steps": 12, "check_every": 1, "warmup_steps": 1}
+    assert json.loads((run / "plan.json").read_text()) == plan
+    assert "12 steps in 1 minutes" in capsys.readouterr().out
+    call(monkeypatch, *train, "--minutes", 5)
+    out = capsys.readouterr().out
+    assert "step 12," in out
+    assert "step 1," not in out
+    call(monkeypatch, "finish", "mini", run, "--bench", bench, "--limit", 1, "--no-package")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| benchmark | before, dB | after, dB | difference |"
+    assert len(lines) == 2 + sum(map(len, weights.REPAIRS.values()))
+    assert (run / "figures.md").read_text().splitlines() == lines
+
+
+def test_the_speed_is_that_of_the_steps_between_two_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 7.0, 10.0, 32.0])  # a start of 2 s, then half a second a step
+    monkeypatch.setattr("weights.time.perf_counter", lambda: next(clock))
+    values: Any = values_of("repair", tmp_path)
+    folder = tmp_path / "trial"
+    folder.mkdir()
+    ran: list[int] = []
+    monkeypatch.setattr(
+        "pixperts.training.run.train", lambda config, place: ran.append(config.max_steps)
+    )
+    assert weights.seconds_a_step(values, folder) == 0.5
+    assert tuple(ran) == weights.TRIAL
+
+
+def test_a_comparison_tells_what_changed() -> None:
+    lines = weights.comparison({"a": 30.0}, {"a": 30.254})
+    assert lines[2:] == ["| a | 30.00 | 30.25 | +0.25 |"]
+    assert weights.comparison(None, {"a": 30.254})[2:] == ["| a | - | 30.25 | - |"]

@@ -1,0 +1,95 @@
+"""The weights inside the package do what their cards say."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.data.photos import load_photos
+from pixperts.degradations.tasks import degrade, draw_parameters
+from pixperts.evaluation.metrics import psnr
+from pixperts.evaluation.upscaling import evaluate_upscaling
+from pixperts.inference.restorer import load
+from pixperts.models.moce_ir.motion import TOLD
+from pixperts.weights import store
+from pixperts.weights.catalogue import entries
+from pixperts.weights.packaged import packaged_models
+from tests.helpers.places import BENCH, EXAMPLES
+
+UPSCALERS = ["liif-edsr", "moeisr-liif-edsr", "moeisr-tiny"]
+needs_bench = pytest.mark.skipif(not BENCH.is_dir(), reason="needs ../shared/data/bench")
+
+
+def test_packaged_are_these() -> None:
+    assert sorted(packaged_models()) == ["liif-edsr", "moce-ir-tiny", *UPSCALERS[1:]]
+
+
+def test_every_card_is_complete() -> None:
+    for name, path in packaged_models().items():
+        card = store.read_card(path)
+        assert card.name == name
+        assert "unknown" not in (card.licence, card.data)
+        assert card.notes["quality"]
+        assert card.notes["protocol"]
+        assert (EXAMPLES.parent / "docs" / "models" / f"{name}.md").is_file()
+        assert path.stat().st_size < 5e6
+    for entry in entries():
+        assert entry.trained == bool(entry.quality)
+
+
+@needs_bench
+@pytest.mark.parametrize("name", UPSCALERS)
+def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
+    claimed = store.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
+    bench = SuperResolutionSet.open(BENCH / "Set5")
+    score = evaluate_upscaling(load(name, device="cpu"), bench, scales=[4.0])[0]
+    assert score.psnr == pytest.approx(claimed, abs=0.006)
+    if name == "liif-edsr":  # measured with the authors' code
+        assert score.psnr == pytest.approx(32.24, abs=0.01)
+
+
+def test_the_dearest_expert_is_the_published_decoder() -> None:
+    photo = Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140))
+    published = load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
+    mixture = load("moeisr-liif-edsr", device="cpu").upscale(photo, scale=2.5, budget=1.0)
+    first, second = (np.asarray(picture, dtype=int) for picture in (published, mixture))
+    assert np.abs(first - second).max() <= 1  # chunks of another size round differently
+    assert (first != second).mean() < 0.001
+
+
+def test_the_repair_gains_on_the_sample_photos() -> None:
+    """Synthetic degradations of the middle of photos that were not in the training."""
+    photos = [photo.float().div(255)[:, 60:252, 100:292] for photo in load_photos([EXAMPLES])]
+    restorer = load("moce-ir-tiny", device="cpu")
+    for task, gain in (("noise25", 6.0), ("low_light", 2.0), ("rain", 2.0), ("blur", 0.8)):
+        gains = []
+        for seed, clean in enumerate(photos):
+            degraded = degrade(clean, task, seed)
+            after = psnr(torch.as_tensor(restorer.restore(degraded)), clean, "rgb")
+            gains.append(after - psnr(degraded, clean, "rgb"))
+        assert sum(gains) / len(gains) > gain, (task, gains)
+
+
+def test_motion_is_seen_where_there_is_some() -> None:
+    """Length and angle to a pixel, and none in photos as they are or spoilt in other ways."""
+    repairer = load("moce-ir-tiny", device="cpu").repairer
+    assert repairer.motion is not None
+    seen = 0
+    for seed, photo in enumerate(load_photos([EXAMPLES])):
+        clean = photo.float() / 255
+        drawn = draw_parameters("blur", seed)["blur"]
+        motion = repairer.motion.estimate(degrade(clean, "blur", seed)[None])
+        seen += int(motion.none < TOLD)
+        found, true = (
+            length * np.exp(1j * np.radians(angle))
+            for length, angle in (
+                (float(motion.length), float(motion.angle)),
+                (drawn["length"], drawn["angle"]),
+            )
+        )
+        assert min(abs(found - true), abs(found + true)) < 1.0
+        for task in ("noise25", "rain", "haze", "low_light", "snow", "jpeg", "defocus"):
+            assert float(repairer.motion.estimate(degrade(clean, task, seed)[None]).none) > TOLD
+        assert float(repairer.motion.estimate(clean[None]).none) > TOLD
+    assert seen >= 2  # of four small photos; of validation photos 39 of 41
