@@ -132,9 +132,9 @@ def steps(kind: str, photos: PhotoSource) -> Iterator[None]:
     while True:
         if isinstance(model, MoEISR):
             features = model.encode(sample.lr)
-            colours, logits = model.query(sample.lr, sample.positions, sample.size, features)
+            colors, logits = model.query(sample.lr, sample.positions, sample.size, features)
             assert logits is not None
-            mixed = (logits.softmax(-1)[..., None] * colours).sum(2)
+            mixed = (logits.softmax(-1)[..., None] * colors).sum(2)
             loss = (mixed - sample.target).abs().mean()
         else:
             assert isinstance(model, MoCEIR)

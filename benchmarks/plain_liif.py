@@ -13,8 +13,8 @@ from pixperts.models.moeisr.decoders import LIIFEmbedding
 from pixperts.models.moeisr.model import MoEISR
 
 
-def centres(count: int) -> Tensor:
-    """Pixel centres of `count` pixels on [-1, 1]."""
+def centers(count: int) -> Tensor:
+    """Pixel centers of `count` pixels on [-1, 1]."""
     return -1 + (2 * torch.arange(count, dtype=torch.float32) + 1) / count
 
 
@@ -44,11 +44,11 @@ class PlainLIIF(nn.Module):
         features = self.encoder(lr * 2 - 1)
         batch, channels, height, width = features.shape
         unfolded = F.unfold(features, 3, padding=1).view(batch, channels * 9, height, width)
-        grid = torch.stack(torch.meshgrid(centres(height), centres(width), indexing="ij")).expand(
+        grid = torch.stack(torch.meshgrid(centers(height), centers(width), indexing="ij")).expand(
             batch, 2, height, width
         )
         queries = torch.stack(
-            torch.meshgrid(centres(size[0]), centres(size[1]), indexing="ij"), dim=-1
+            torch.meshgrid(centers(size[0]), centers(size[1]), indexing="ij"), dim=-1
         ).view(1, -1, 2)
         cell = torch.tensor([2 / size[0], 2 / size[1]])
         parts = [
@@ -57,23 +57,23 @@ class PlainLIIF(nn.Module):
         return torch.cat(parts, dim=1).mT.reshape(batch, 3, *size) * 0.5 + 0.5
 
     def decode(self, unfolded: Tensor, grid: Tensor, coords: Tensor, cell: Tensor) -> Tensor:
-        """Colours (1, Q, 3) of queries at `coords` (1, Q, 2)."""
+        """Colors (1, Q, 3) of queries at `coords` (1, Q, 2)."""
         lengths = torch.tensor(unfolded.shape[-2:])
-        colours, areas = [], []
+        colors, areas = [], []
         for vertical in (-1, 1):
             for horizontal in (-1, 1):
                 shift = torch.tensor([vertical, horizontal]) / lengths + 1e-6
                 place = (coords + shift).clamp(-1 + 1e-6, 1 - 1e-6).flip(-1)[:, None]
                 nearest = F.grid_sample(unfolded, place, mode="nearest", align_corners=False)
-                centre = F.grid_sample(grid, place, mode="nearest", align_corners=False)
-                relative = (coords - centre[:, :, 0].mT) * lengths
+                center = F.grid_sample(grid, place, mode="nearest", align_corners=False)
+                relative = (coords - center[:, :, 0].mT) * lengths
                 inputs = [nearest[:, :, 0].mT, relative, (cell * lengths).expand_as(relative)]
-                colours.append(self.mlp(torch.cat(inputs, dim=-1)))
+                colors.append(self.mlp(torch.cat(inputs, dim=-1)))
                 areas.append(relative.prod(dim=-1).abs() + 1e-9)
         total = torch.stack(areas).sum(dim=0)
-        # Each neighbour weighs as much as the rectangle diagonally opposite is large.
+        # Each neighbor weighs as much as the rectangle diagonally opposite is large.
         weighted = [
-            colour * (area / total)[..., None]
-            for colour, area in zip(colours, reversed(areas), strict=True)
+            color * (area / total)[..., None]
+            for color, area in zip(colors, reversed(areas), strict=True)
         ]
         return torch.stack(weighted).sum(dim=0)

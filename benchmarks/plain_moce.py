@@ -2,7 +2,7 @@
 
 arXiv 2411.18466 on the blocks of Restormer (arXiv 2111.09881) and the Fourier attention of
 FFTformer (arXiv 2211.12250): NCHW maps, 1x1 convolutions as convolutions, the layer norm by hand
-on pixel rows, queries and keys normalised before the attention, the values multiplied by it, and
+on pixel rows, queries and keys normalized before the attention, the values multiplied by it, and
 only then the output's 1x1. The state dict of our `MoCEIR` loads as it is.
 """
 

@@ -64,21 +64,21 @@ def load_model(name: str) -> tuple[MoCEIR, str]:
 
 
 def synthetic(count: int, side: int) -> Tensor:
-    """(B, 3, S, S): smoothed noise, each picture with its own colour and contrast."""
+    """(B, 3, S, S): smoothed noise, each picture with its own color and contrast."""
     generator = torch.Generator().manual_seed(0)
-    colour = torch.rand(count, 3, 1, 1, generator=generator)
+    color = torch.rand(count, 3, 1, 1, generator=generator)
     contrast = torch.rand(count, 1, 1, 1, generator=generator)
     noise = torch.rand(count, 3, side, side, generator=generator)
     smooth = nn.functional.avg_pool2d(noise, 5, 1, 2)
-    return colour * (1 - contrast) + contrast * torch.where(colour > 0.5, smooth, noise)
+    return color * (1 - contrast) + contrast * torch.where(color > 0.5, smooth, noise)
 
 
 def photo(path: Path, side: int) -> Tensor:
     """The middle of a photo, (3, h, w) with h, w <= side."""
     pixels = torch.from_numpy(to_float(read_image(path).pixels)).permute(2, 0, 1)
-    colours = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
-    top, left = (max(0, length - side) // 2 for length in colours.shape[1:])
-    return colours[:, top : top + side, left : left + side].contiguous()
+    colors = pixels[:3] if len(pixels) >= 3 else pixels[:1].expand(3, -1, -1)
+    top, left = (max(0, length - side) // 2 for length in colors.shape[1:])
+    return colors[:, top : top + side, left : left + side].contiguous()
 
 
 def batch_of(args: argparse.Namespace, count: int, side: int) -> Tensor:

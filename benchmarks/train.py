@@ -3,7 +3,7 @@
     python benchmarks/train.py configs/published/*.yaml [--seconds 20] [--device cuda]
     python benchmarks/train.py configs/moce_ir_tiny_aio5.yaml --compile --precision bfloat16
 
-Each configuration's network takes whole steps (loss, backward, optimiser) on random samples of its
+Each configuration's network takes whole steps (loss, backward, optimizer) on random samples of its
 own shapes, so that no data set is needed: loading is measured by benchmarks/data_loading.py. On a
 CPU a step has one sample, and the clock is the process's own CPU time, so that other work does not
 count: seconds and hours are of one core. On a GPU a step has the configuration's batch and the
@@ -84,8 +84,8 @@ def main() -> None:
     print(
         f"{where}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"{args.precision or 'float32 or as configured'}{', compiled' * args.compile}\n\n"
-        "| configuration | multiply-adds a sample | samples/s | samples in all | in all | hours | "
-        "warm-up, s |\n|---|---|---|---|---|---|---|"
+        "| configuration | multiply-adds per sample | samples/s | samples in all | in all | hours "
+        "| warm-up, s |\n|---|---|---|---|---|---|---|"
     )
     for path in args.configs:
         config = TrainConfig.from_yaml(path)

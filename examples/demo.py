@@ -1,6 +1,6 @@
 """Enlarge and repair the sample photos with the packaged weights, before and after side by side.
 
-Runs the same command line that a user would: everything that this writes can be had by hand.
+Runs the same command line that a user would: everything that this writes can be made by hand.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def spoil(out: Path) -> list[Path]:
 
 
 def repaired_row(file: Path, out: Path) -> NDArray[np.uint8]:
-    """One spoilt photo: as it is, repaired, and the original, each in part."""
+    """One spoiled photo: as it is, repaired, and the original, each in part."""
     rows, columns = CROP[1], (4 * CROP[0] + 20) // 3
     pictures = {
         f"{file.stem.replace('_', ', ')} (synthetic)": read_image(file).pixels,

@@ -33,18 +33,18 @@ CHUNK = 32768
 
 
 def every_expert(model: MoEISR, lr: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Colours (H * W, J, 3) by every expert, and logits (H * W, J)."""
+    """Colors (H * W, J, 3) by every expert, and logits (H * W, J)."""
     number = torch.arange(size[0] * size[1])
     positions = torch.stack([number // size[1], number % size[1]], dim=1)[None]  # (1, H * W, 2)
     lr = lr[None].contiguous(memory_format=torch.channels_last)
     features = model.encode(lr)
-    colours, logits = [], []
+    colors, logits = [], []
     for part in positions.split(CHUNK, dim=1):
-        colour, logit = model.query(lr, part, torch.tensor([size]), features)
+        color, logit = model.query(lr, part, torch.tensor([size]), features)
         assert logit is not None
-        colours.append(colour[0])
+        colors.append(color[0])
         logits.append(logit[0].float())
-    return torch.cat(colours), torch.cat(logits)
+    return torch.cat(colors), torch.cat(logits)
 
 
 def chosen(logits: Tensor, costs: Sequence[float], budget: str) -> Tensor:
@@ -84,10 +84,10 @@ def main() -> None:
                 lr, hr = data.pair(index, scale)
                 size, lr_size = (hr.shape[1], hr.shape[2]), (lr.shape[1], lr.shape[2])
                 with torch.inference_mode():
-                    colours, logits = every_expert(model, lr, size)
+                    colors, logits = every_expert(model, lr, size)
                 for budget in budgets:
                     choice = chosen(logits, model.costs, budget)
-                    flat = colours[torch.arange(len(choice)), choice]  # (H * W, 3)
+                    flat = colors[torch.arange(len(choice)), choice]  # (H * W, 3)
                     image = flat.t().reshape(3, *size).clamp(0, 1)
                     sums[budget][0] += psnr(image, hr, "y-shave", scale)
                     sums[budget][1] += relative_cost(model, lr_size, size, choice)

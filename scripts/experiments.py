@@ -8,7 +8,7 @@ Every variant of experiments_list.py is trained by the package's own engine with
 weights, data and noise alike) and measured through the package's own evaluation: moeisr on Set5
 at x2 and x4, as the mapper decides and at a budget of 0.5; moce on the first 12 photos of
 CID22-val, reduced to half, with synthetic degradations. Measurements are kept in runs/experiments/:
-a run that was stopped goes on, seed by seed, and the table holds what is there.
+a run that was stopped continues, seed by seed, and the table holds what is there.
 
 The table gives each variant's difference from the base of the same seed, mean over seeds. The
 noise is the standard deviation of such differences between seeds, pooled over all variants; a

@@ -34,7 +34,7 @@ def main(
     if latent_blocks < before.latent_blocks or refinement_blocks < before.refinement_blocks:
         raise typer.BadParameter(
             f"{weights} has {before.latent_blocks} latent and {before.refinement_blocks} "
-            "refinement blocks already: ask for as many or more."
+            "refinement blocks already: give as many or more."
         )
     torch.manual_seed(0)
     large = MoCEIR(

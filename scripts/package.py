@@ -6,7 +6,7 @@
         --quality '{"CBSD68 sigma 25": 29.5}' --protocol "RGB, whole picture, dB" \\
         --signatures CID22-VAL
 
-Licence and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
+License and data come from the run's own card. `scripts/curve.py` and `pixperts evaluate` measure
 the packaged file, so the figures of a card are those of what users get. With `--signatures`, a
 model that repairs learns from a folder of clean photos what each task looks like to its routers
 (`pixperts analyze`). With `--price`, a mixture whose mapper was trained by
@@ -64,7 +64,7 @@ def main() -> None:
         restorer = Restorer(model, card, device="cpu")
         signatures, right = measure_signatures(restorer, photos, SIGNED)
         notes["signatures"] = signatures.to_notes()
-        print(f"recognised by signature, of {len(photos)} photos a task, fitted on the other half:")
+        print(f"recognized by signature, of {len(photos)} photos a task, fitted on the other half:")
         for task, share in right.items():
             print(f"  {task}: {share:.0%}")
     target = WEIGHTS / f"{args.name}.safetensors"

@@ -1,6 +1,6 @@
 """What a person saw in the repairs of real photos (docs/results.md), by folder and name."""
 
-# Of these the licence is known: Lincoln is a photo by Alexander Gardner, 1863, public domain.
+# Of these the license is known: Lincoln is a photo by Alexander Gardner, 1863, public domain.
 SHOWN = ("mixed/Lincoln",)
 
 _LIGHT = "Dark before, bright after; "
@@ -8,9 +8,9 @@ _SAME = "Nothing to see: it is left as it was."
 
 REMARKS: dict[str, str] = {
     "low_light/1": _LIGHT + "books and glass doors appear, the white board turns bluish.",
-    "low_light/111": _LIGHT + "all is clear, colours pale.",
-    "low_light/146": _LIGHT + "clothes in their colours, the wall is close to white.",
-    "low_light/179": _LIGHT + "the tassels' colours are good, the wood too pink.",
+    "low_light/111": _LIGHT + "all is clear, colors pale.",
+    "low_light/146": _LIGHT + "clothes in their colors, the wall is close to white.",
+    "low_light/179": _LIGHT + "the tassels' colors are good, the wood too pink.",
     "low_light/22": _LIGHT + "all is there, a little green.",
     "low_light/23": _LIGHT + "greenish and blotchy: this was the darkest.",
     "low_light/493": _LIGHT + "bluish, the shadows stay black.",
@@ -21,7 +21,7 @@ REMARKS: dict[str, str] = {
     "low_light/748": _LIGHT + "the red digits burn out a little.",
     "low_light/778": _LIGHT + "the seats appear, the hall's far side stays darker.",
     "low_light/780": _LIGHT + "the floor stays dark blue.",
-    "low_light/79": _LIGHT + "pots and panes are clear, whites greyish.",
+    "low_light/79": _LIGHT + "pots and panes are clear, whites grayish.",
     "mixed/00003": _SAME,
     "mixed/0014": "JPEG blocks in flat parts are softer, those along lines stay.",
     "mixed/0030": "JPEG noise along the lines stays.",
@@ -29,8 +29,8 @@ REMARKS: dict[str, str] = {
     "mixed/Lincoln": _SAME,
     "mixed/OST_009": "A little of the grain goes, with some of the bricks' texture.",
     "mixed/building": "A part of the noise goes, blurred light stays blurred.",
-    "mixed/butterfly": "**Wrong**: some white spots of the wing turn grey, taken for snow.",
-    "mixed/butterfly2": "**Wrong**: several white spots turn grey, taken for snow.",
+    "mixed/butterfly": "**Wrong**: some white spots of the wing turn gray, taken for snow.",
+    "mixed/butterfly2": "**Wrong**: several white spots turn gray, taken for snow.",
     "mixed/chip": "JPEG blocks stay.",
     "mixed/comic1": "Blocks are a little softer, halos stay.",
     "mixed/comic2": _SAME,

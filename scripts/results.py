@@ -1,4 +1,4 @@
-"""Measure everything that docs/results.md tells, draw its pictures and write it, in one go.
+"""Measure everything that docs/results.md shows, draw its pictures and write it, in one go.
 
     python scripts/results.py --data BENCH_FOLDER [--out docs] [--sets Set5]
         [--auto-sets Set14,B100] [--only enlarging,denoising,experts,maps,real] [--limit N]
@@ -6,7 +6,7 @@
 
 BENCH_FOLDER holds the sets in the layout of `pixperts evaluate`, CBSD68 and CID22-val (photos), and
 in real/ folders of photos with real damage. Measurements are kept in runs/results/ as they are
-made: a run that was stopped goes on where it was, and with --only the page is put together from
+made: a run that was stopped continues where it was, and with --only the page is put together from
 what is there. Other settings, weights or threads measure anew. Mixtures enlarge the pictures of
 --sets at every budget, those of --auto-sets as their mapper decides. `pip install '.[compare]'`
 brings the methods that denoising is compared with.

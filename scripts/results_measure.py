@@ -172,7 +172,7 @@ def measure_enlarging(
 
 
 def _quality(upscaler: Upscaler, data: SuperResolutionSet, scale: int, budget: float | None) -> Row:
-    """The score, and the multiply-adds a pixel of output over the whole set."""
+    """The score, and the multiply-adds per pixel of output over the whole set."""
     score = evaluate_upscaling(upscaler, data, [scale], "y-shave", budget)[0]
     adds = pixels = 0.0
     for index in range(len(data)):
@@ -215,7 +215,7 @@ class Clock:
         self.wall += time.perf_counter() - self._began[1]
 
     def row(self, pixels: int) -> Row:
-        """Both, a megapixel."""
+        """Both, per megapixel."""
         return {
             "seconds_per_megapixel": self.processor / pixels * 1e6,
             "wall_seconds_per_megapixel": self.wall / pixels * 1e6,
@@ -283,7 +283,7 @@ def _classical(method: Callable[[Tensor, float], Tensor], data: RestorationSet, 
 
 
 def bm3d(noisy: Tensor, sigma: float) -> Tensor:
-    """Colour BM3D with its own default profile, given the standard deviation; (3, H, W).
+    """Color BM3D with its own default profile, given the standard deviation; (3, H, W).
 
     Raises:
         MissingExtraError: bm3d is not installed.
@@ -337,7 +337,7 @@ def _experts(restorer: Restorer, folder: Path, task: str, photos: int) -> Row:
 
 
 def read_tensor(path: Path) -> Tensor:
-    """A photo as (3, H, W) float32 in [0, 1], without alpha; grey in three equal channels."""
+    """A photo as (3, H, W) float32 in [0, 1], without alpha; gray in three equal channels."""
     pixels = torch.tensor(to_float(read_image(path).pixels))  # (H, W, C)
-    colours = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
-    return colours.permute(2, 0, 1).expand(3, -1, -1).contiguous()  # (3, H, W)
+    colors = pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
+    return colors.permute(2, 0, 1).expand(3, -1, -1).contiguous()  # (3, H, W)

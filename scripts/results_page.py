@@ -21,7 +21,7 @@ PARTS = {
 FIGURES = "images/results"  # below the folder of the page
 
 COMMAND = "python scripts/results.py"
-SECONDS = "processor seconds a megapixel"
+SECONDS = "processor seconds per megapixel"
 
 
 def page(parts: Mapping[str, Row]) -> str:
@@ -58,7 +58,7 @@ def enlarging(part: Row) -> list[str]:
     settings = part["settings"]
     scales = settings["scales"]
     lines = [
-        f"![PSNR against seconds and multiply-adds a megapixel]({FIGURES}/upscaling.svg)",
+        f"![PSNR against seconds and multiply-adds per megapixel]({FIGURES}/upscaling.svg)",
         "",
         "Points of a mixture are its budgets, from 0 (the cheapest expert everywhere) to 1 (the "
         'best everywhere); "auto" is no budget: the mapper decides. `liif-edsr` are the '
@@ -116,7 +116,7 @@ def panels_enlarging(part: Row) -> list[Panel]:
         row["seconds"] = match[0]["seconds_per_megapixel"] if match else None
         row["gmac"] = row["multiply_adds_per_pixel"] * 1e-3
     panels = []
-    for key, title in (("seconds", SECONDS), ("gmac", "GMAC a megapixel")):
+    for key, title in (("seconds", SECONDS), ("gmac", "GMAC per megapixel")):
         for scale in scales:
             mine = [r for r in quality if r["scale"] == scale and r[key] is not None]
             # Far cheaper and far worse, bicubic would squeeze all others into a corner.
@@ -166,17 +166,17 @@ def denoising(part: Row) -> list[str]:
     reasons = dict.fromkeys(
         (r["method"], r["reason"]) for r in part["rows"].values() if "reason" in r
     )
-    lines = [f"![PSNR against seconds a megapixel]({FIGURES}/denoising.svg)", ""] if done else []
+    lines = [f"![PSNR against seconds per megapixel]({FIGURES}/denoising.svg)", ""] if done else []
     images = done[0]["images"] if done else 0
     return [
         *lines,
         f"**{settings['set']}**, {first(settings)}{counted(images, 'picture')}; white Gaussian "
         f"noise, clipped and rounded to 8 bit (**synthetic**), seed {settings['seed']} and up by "
-        "one a picture; PSNR on all channels, whole pictures, outputs not rounded, mean over "
-        "pictures; processor seconds a megapixel over these pictures, without files; "
-        f"{circumstances(settings)}. BM3D and non-local means are told that it is noise, and its "
-        "sigma; `moce-ir-tiny` is told nothing. BM3D: the package `bm3d`, colour, its default "
-        "profile. Non-local means: scikit-image's fast form, settings of its own example "
+        "one per picture; PSNR on all channels, whole pictures, outputs not rounded, mean over "
+        "pictures; processor seconds per megapixel over these pictures, without files; "
+        f"{circumstances(settings)}. BM3D and non-local means are given sigma and the kind of "
+        "noise; `moce-ir-tiny` is given the picture alone. BM3D: the package `bm3d`, color, its "
+        "default profile. Non-local means: scikit-image's fast form, settings of its own example "
         f"({settings['non_local_means']}).",
         "",
         *table(
@@ -188,7 +188,7 @@ def denoising(part: Row) -> list[str]:
 
 
 def panels_denoising(part: Row) -> list[Panel]:
-    """One panel a sigma, with the noisy input as a level."""
+    """One panel per sigma, with the noisy input as a level."""
     done = [r for r in part["rows"].values() if "reason" not in r]
     panels = []
     for sigma in sorted({r["sigma"] for r in done}):
@@ -229,10 +229,10 @@ def experts(part: Row) -> list[str]:
     ]
     return [
         f"`{settings['model']}` on the first {counted(found[0]['images'], 'photo')} of "
-        f"{settings['set']}, spoilt by **synthetic** degradations, seed {settings['seed']} and up "
-        "by one a photo; nobody told the network the task. Share of the photos that chose each "
-        "expert, from the cheapest to the dearest, in %, decoder blocks in order; PSNR on all "
-        "channels, whole pictures; skipped: share of the multiply-adds of all experts that was "
+        f"{settings['set']}, spoiled by **synthetic** degradations, seed {settings['seed']} and up "
+        "by one per photo; the network is not given the task. Share of the photos that chose each "
+        "expert, from the cheapest to the most expensive, in %, decoder blocks in order; PSNR on "
+        "all channels, whole pictures; skipped: share of the multiply-adds of all experts that was "
         "not spent.",
         "",
         *table(head, body),
@@ -246,8 +246,8 @@ def maps(part: Row) -> list[str]:
     settings = part["settings"]
     lines = [
         f"Photos reduced to {settings['side']} pixels (antialiased bicubic, 8 bit) and enlarged "
-        f"x{settings['scale']} by `{settings['model']}` without a budget. Colours from the "
-        f"cheapest expert to the dearest: {_colours(part)}.",
+        f"x{settings['scale']} by `{settings['model']}` without a budget. Colors from the "
+        f"cheapest expert to the most expensive: {_colors(part)}.",
     ]
     for name, r in part["rows"].items():
         shares = " / ".join(f"{100 * share:.0f}" for share in r["shares"])
@@ -256,12 +256,12 @@ def maps(part: Row) -> list[str]:
             f"![{name}: bicubic, enlarged, experts]({FIGURES}/{r['picture']})",
             "",
             f"*{name}*: experts {shares} % of the pixels, mean cost {r['mean_cost']:.2f} of the "
-            "dearest expert's.",
+            "most expensive expert's.",
         ]
     return lines
 
 
-def _colours(part: Row) -> str:
+def _colors(part: Row) -> str:
     """The palette as hexadecimal values with each expert's cost."""
     costs: list[float] = next((r["costs"] for r in part["rows"].values()), [])
     return ", ".join(
@@ -283,7 +283,7 @@ def real(part: Row) -> list[str]:
         f"Photos with real damage through `pixperts restore` with `{settings['model']}`. There is "
         "no truth to measure against, so this is what a person saw, before beside after. The "
         "network was trained on synthetic degradations only. The photos are those of well-known "
-        "test sets; most are not shown, because their licences are not known.",
+        "test sets; most are not shown, because their licenses are not known.",
         "",
         *table(["photo", "pixels", "what happened"], body),
     ]

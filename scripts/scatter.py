@@ -16,7 +16,7 @@ LEGEND = 30.0  # height of the legend above all panels
 FONT = 11.0
 _LETTER = 0.56  # mean width of a letter over the font's size
 # Okabe and Ito's palette without yellow, which is too light on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -32,7 +32,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one colour, joined in their order."""
+    """Points of one color, joined in their order."""
 
     name: str
     points: tuple[Point, ...]
@@ -99,7 +99,7 @@ def scatter(panels: Sequence[Panel], columns: int) -> str:
     names = list(dict.fromkeys(series.name for panel in panels for series in panel.series))
     width = wide * min(columns, len(panels))
     width = max(width, MARGIN[0] + sum(30 + _wide(name) for name in names))  # of the legend
-    colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(names)}
+    colors = {name: COLORS[place % len(COLORS)] for place, name in enumerate(names)}
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" font-family="sans-serif" font-size="{FONT:g}">',
@@ -107,18 +107,16 @@ def scatter(panels: Sequence[Panel], columns: int) -> str:
     ]
     left = MARGIN[0]
     for name in names:
-        lines.append(f'<circle cx="{left:g}" cy="15" r="4" fill="{colours[name]}"/>')
+        lines.append(f'<circle cx="{left:g}" cy="15" r="4" fill="{colors[name]}"/>')
         lines.append(_text(left + 9, 19, name))
         left += 30 + _wide(name)
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
-        lines += _panel(
-            panel, (column * wide + MARGIN[0], LEGEND + row * tall + MARGIN[2]), colours
-        )
+        lines += _panel(panel, (column * wide + MARGIN[0], LEGEND + row * tall + MARGIN[2]), colors)
     return "\n".join([*lines, "</svg>", ""])
 
 
-def _panel(panel: Panel, corner: tuple[float, float], colours: dict[str, str]) -> list[str]:
+def _panel(panel: Panel, corner: tuple[float, float], colors: dict[str, str]) -> list[str]:
     points = [point for series in panel.series for point in series.points]
     low, high = min(p.x for p in points) / 1.6, max(p.x for p in points) * 1.6
     values = [*(p.y for p in points), *(y for y, _ in panel.levels)]
@@ -161,13 +159,13 @@ def _panel(panel: Panel, corner: tuple[float, float], colours: dict[str, str]) -
         lines.append(_text(right, base, panel.note, anchor="end"))
         taken.append((right - _wide(panel.note), base - FONT, right, base + 3))
     for series in panel.series:
-        colour = colours[series.name]
+        color = colors[series.name]
         marks = [place(p.x, p.y) for p in series.points]
         if len(marks) > 1:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in marks)
-            lines.append(f'<polyline points="{path}" fill="none" stroke="{colour}"/>')
-        lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in marks]
-    inks = [colours[series.name] for series in panel.series for _ in series.points]
+            lines.append(f'<polyline points="{path}" fill="none" stroke="{color}"/>')
+        lines += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"/>' for x, y in marks]
+    inks = [colors[series.name] for series in panel.series for _ in series.points]
     for point, spot, ink in zip(points, spots, inks, strict=True):
         if point.label:
             box = free_place(spot, _wide(point.label), FONT, taken, frame)
@@ -242,10 +240,10 @@ def _text(
 
 
 def _line(
-    start: tuple[float, float], stop: tuple[float, float], colour: str, *, dashed: bool = False
+    start: tuple[float, float], stop: tuple[float, float], color: str, *, dashed: bool = False
 ) -> str:
     dash = ' stroke-dasharray="4 3"' if dashed else ""
     return (
         f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{stop[0]:.1f}" y2="{stop[1]:.1f}" '
-        f'stroke="{colour}"{dash}/>'
+        f'stroke="{color}"{dash}/>'
     )

@@ -3,9 +3,9 @@
     python scripts/train_motion.py WEIGHTS TARGET --photos FOLDER [FOLDER ...] --validation FOLDER
 
 Half of the samples are photos with straight motion blur as `degradations` draws it, some with a
-little noise or compression on top; all others must be told as "none": clean photos, every other
-degradation, and blur under noise too strong to undo it. All degradations are synthetic. Prints how
-far the vectors are off and how often blur is seen, on validation photos, whole.
+little noise or compression on top; all others must be recognized as "none": clean photos, every
+other degradation, and blur under noise too strong to undo it. All degradations are synthetic.
+Prints how far the vectors are off and how often blur is seen, on validation photos, whole.
 """
 
 import argparse

@@ -11,7 +11,7 @@ package registry, wheels of what is not part of a usual PyTorch installation int
 
 `train` needs nothing but that folder and this repository; missing packages come from the wheels.
 The first call measures how fast steps are and fits the schedule to `--total` minutes in all; each
-call trains for `--minutes` at most and writes RUN, from which the next one goes on, on this
+call trains for `--minutes` at most and writes RUN, from which the next one continues, on this
 machine or another.
 
 `finish` measures the packaged weights and the new ones on the same pictures in one go, prints both
@@ -134,7 +134,7 @@ def train_on(args: argparse.Namespace) -> None:
         fitted["warmup_steps"] = min(values["warmup_steps"], steps // 10)
         values |= fitted
         plan.write_text(json.dumps(fitted))
-        print(f"{1000 * pace:.1f} ms a step: {steps} steps in {args.total:g} minutes", flush=True)
+        print(f"{1000 * pace:.1f} ms per step: {steps} steps in {args.total:g} minutes", flush=True)
     left = 60 * args.minutes - (time.perf_counter() - started)
     going_on = (args.run / "state" / "last.ckpt").is_file()
     config = TrainConfig.from_dict(values, args.name)

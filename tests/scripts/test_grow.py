@@ -50,7 +50,7 @@ def test_a_grown_network_does_what_it_did_and_can_learn_more(trained: Path, tmp_
 
 
 def test_fewer_blocks_are_refused(trained: Path, tmp_path: Path) -> None:
-    expected = "has 1 latent and 1 refinement blocks already: ask for as many or more"
+    expected = "has 1 latent and 1 refinement blocks already: give as many or more"
     with pytest.raises(typer.BadParameter, match=expected):
         grow(str(trained), tmp_path / "x.safetensors", latent_blocks=0, refinement_blocks=1)
     assert not (tmp_path / "x.safetensors").exists()

@@ -116,8 +116,8 @@ def test_page_of_enlarging() -> None:
 def test_panels_of_enlarging() -> None:
     panels = results_page.panels_enlarging(enlarging())
     assert [(p.title, p.x_title) for p in panels] == [
-        ("Set5 x2", "processor seconds a megapixel"),
-        ("Set5 x2", "GMAC a megapixel"),
+        ("Set5 x2", "processor seconds per megapixel"),
+        ("Set5 x2", "GMAC per megapixel"),
     ]
     mix, dense = panels[0].series
     assert [p.note for p in panels] == ["bicubic: 33.50 dB at 0.02", "bicubic: 33.50 dB at 1"]
