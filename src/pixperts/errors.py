@@ -76,7 +76,7 @@ def explain(source: Path, error: Exception) -> str:
 
     Example:
         >>> explain(Path("a.png"), MemoryError())
-        'a.png: the memory does not suffice: ask for a smaller size or close other programs.'
+        'a.png: the memory does not suffice: choose a smaller size or close other programs.'
     """
     name = str(source)
     if isinstance(error, PixpertsError):
@@ -88,8 +88,7 @@ def explain(source: Path, error: Exception) -> str:
 def _unforeseen(source: str, text: str, error: Exception) -> str:
     if short_of_memory(error):
         return (
-            f"{source}: the memory does not suffice: ask for a smaller size or close other "
-            "programs."
+            f"{source}: the memory does not suffice: choose a smaller size or close other programs."
         )
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f" at {error.filename}"

@@ -69,7 +69,7 @@ def check_memory(
     if needed > free:
         raise UsageError(
             f"{what} of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
-            f"{free / 1e9:.1f} GB are free: ask for a smaller size or close other programs."
+            f"{free / 1e9:.1f} GB are free: choose a smaller size or close other programs."
         )
 
 

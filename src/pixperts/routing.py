@@ -21,14 +21,14 @@ class Routing:
     Attributes:
         experts: index of the expert of each item; (B, H, W) uint8 for pixels, (B, k) int64 for
             pictures, the best first.
-        costs: multiply-adds of each expert relative to the dearest one (1.0).
-        probabilities: softmax of the logits, (B, J, H, W) when asked for, (B, J) for pictures.
+        costs: multiply-adds of each expert relative to the most expensive one (1.0).
+        probabilities: softmax of the logits, (B, J, H, W) when requested, (B, J) for pictures.
         gates: weight of each chosen expert, (B, k); pictures only, as what follows.
         logits: (B, J) as the router gave them.
         noisy_logits: (B, J) with the noise of training, by which the experts were chosen.
         pooled: (B, C) the mean over all pixels of the features that the router looked at.
         motion: (B, 3) length in pixels, angle in degrees and probability of none, of the motion
-            blur that was looked for before the first block; told with that block.
+            blur that was looked for before the first block; recorded with that block.
         name: the block that was routed.
     """
 
@@ -55,7 +55,7 @@ class Routing:
 
     @property
     def mean_cost(self) -> float:
-        """Mean cost of an item relative to the dearest expert, in (0, 1]."""
+        """Mean cost of an item relative to the most expensive expert, in (0, 1]."""
         return self.tally.mean_cost
 
 
@@ -83,7 +83,7 @@ class Tally:
 
     @property
     def mean_cost(self) -> float:
-        """Mean cost of an item relative to the dearest expert, in (0, 1]."""
+        """Mean cost of an item relative to the most expensive expert, in (0, 1]."""
         return sum(share * cost for share, cost in zip(self.shares, self.costs, strict=True))
 
 
@@ -133,7 +133,7 @@ def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) 
     Args:
         logits: (N, J) float; row = item, column = expert.
         costs: cost of each expert, length J.
-        budget: 0 (always the cheapest) to 1 (always the dearest), or None for the plain argmax.
+        budget: 0 (always the cheapest) to 1 (always the most expensive); None = the plain argmax.
 
     Returns:
         (N,) int64 expert numbers. Deterministic; the mean cost never falls as `budget` grows.
@@ -145,31 +145,33 @@ def choose(logits: Tensor, costs: Sequence[float], budget: float | None = None) 
         >>> logits = torch.tensor([[2.0, 0.0], [2.0, 1.0]])  # both items prefer expert 0
         >>> choose(logits, (0.2, 1.0)).tolist()
         [0, 0]
-        >>> choose(logits, (0.2, 1.0), budget=0.5).tolist()  # one of two may be dear: the closer
+        >>> choose(logits, (0.2, 1.0), budget=0.5).tolist()  # one of two may cost more
         [0, 1]
     """
     if budget is None:
         return logits.argmax(dim=1)
     _check_budget(budget)
     cost = torch.tensor(costs, dtype=torch.float64)  # on the CPU: some accelerators lack float64
-    cheapest, dearest = int(cost.argmin()), int(cost.argmax())
+    cheapest, costliest = int(cost.argmin()), int(cost.argmax())
     if budget in (0.0, 1.0):
-        fixed = dearest if budget == 1.0 else cheapest
+        fixed = costliest if budget == 1.0 else cheapest
         return torch.full((len(logits),), fixed, dtype=torch.int64, device=logits.device)
     target = float(cost.min() + budget * (cost.max() - cost.min()))
-    cheap, dear, _ = _bracket(logits.float(), cost, target)
+    cheap, costly, _ = _bracket(logits.float(), cost, target)
     # What is left between the two assignments are ties at the solved beta: upgrade items in order
     # while the budget lasts. Assignments are nested, so the result is monotone in the budget.
-    items = torch.nonzero(cheap != dear).squeeze(1)  # (M,)
-    gain = cost[dear[items].cpu()] - cost[cheap[items].cpu()]
+    items = torch.nonzero(cheap != costly).squeeze(1)  # (M,)
+    gain = cost[costly[items].cpu()] - cost[cheap[items].cpu()]
     spent = _total(cheap, cost) + gain.cumsum(0)
     affordable = items[(spent <= target * len(logits) * (1 + 1e-12)).to(items.device)]
-    cheap[affordable] = dear[affordable]
+    cheap[affordable] = costly[affordable]
     return cheap
 
 
 def price_of(logits: Tensor, costs: Sequence[float], budget: float) -> float:
     """The price of a unit of cost at which `at_price` meets a budget on these items, or less.
+
+    It is the Lagrange multiplier of the mean cost.
 
     For pictures in tiles: a price found on samples of all tiles decides each pixel by itself.
 
@@ -203,7 +205,7 @@ def _check_budget(budget: float) -> None:
 
 
 def _assign(columns: Tensor, costs: Sequence[float], beta: float) -> Tensor:
-    """`at_price` on (J, N): one pass an expert is faster than N short argmaxes."""
+    """`at_price` on (J, N): one pass per expert is faster than N short argmaxes."""
     best = columns[0] - beta * float(costs[0])
     choice = torch.zeros_like(best, dtype=torch.int64)
     for number in range(1, len(costs)):
@@ -222,13 +224,13 @@ def _total(choice: Tensor, cost: Tensor) -> float:
 def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tensor, float]:
     """Assignments just below and just above the target mean cost, and the first one's beta."""
     columns, costs = logits.t().contiguous(), cost.tolist()  # (J, N)
-    # Beyond this beta the cheapest (or, negated, the dearest) expert wins everywhere.
+    # Beyond this beta the cheapest (or, negated, the most expensive) expert wins everywhere.
     distinct = torch.unique(cost)
     gap = float((distinct[1:] - distinct[:-1]).min()) if len(distinct) > 1 else 1.0
     reach = (float(logits.max() - logits.min()) + 1.0) / gap
     low, high = -reach, reach
-    dear, cheap = _assign(columns, costs, low), _assign(columns, costs, high)
-    above, below = _total(dear, cost), _total(cheap, cost)
+    costly, cheap = _assign(columns, costs, low), _assign(columns, costs, high)
+    above, below = _total(costly, cost), _total(cheap, cost)
     for _ in range(60):
         middle = 0.5 * (low + high)
         if middle in (low, high) or above - below <= float(cost.max() - cost.min()):
@@ -236,7 +238,7 @@ def _bracket(logits: Tensor, cost: Tensor, target: float) -> tuple[Tensor, Tenso
         choice = _assign(columns, costs, middle)
         total = _total(choice, cost)
         if total > target * len(logits):
-            low, dear, above = middle, choice, total
+            low, costly, above = middle, choice, total
         else:
             high, cheap, below = middle, choice, total
-    return cheap, dear, high
+    return cheap, costly, high

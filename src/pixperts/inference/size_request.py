@@ -93,7 +93,7 @@ class SizeRequest:
         if max(result) > MAX_SIDE:
             raise UsageError(
                 f"The result would be {_shown(result[0])} x {_shown(result[1])} "
-                f"pixels, over the limit of {MAX_SIDE} per side: ask for a smaller size."
+                f"pixels, over the limit of {MAX_SIDE} per side: choose a smaller size."
             )
         return result
 

@@ -127,7 +127,7 @@ def check_output(
     if max(width, height) > limit:
         raise UsageError(
             f"{target} would be {width} x {height} pixels, and {NAMES[kind]} holds at most "
-            f"{limit} per side: write .png or .tif, or ask for a smaller size."
+            f"{limit} per side: write .png or .tif, or choose a smaller size."
         )
     _check_quality(kind, quality, lossless)
     found = file_status(target)

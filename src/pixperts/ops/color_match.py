@@ -1,4 +1,4 @@
-"""Give an enlarged or repaired picture the colours of its source: low frequencies are replaced.
+"""Give an enlarged or repaired picture the colors of its source: low frequencies are replaced.
 
 At once, or band by band for a picture that is never whole in memory; the same to the bit.
 """
@@ -27,7 +27,7 @@ def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Ten
 
     "mean" shifts every channel to the mean of the source. "wavelet" swaps what is left of both
     after five levels of the à trous transform, whose kernel is [1 2 1] / 4 along both axes with
-    gaps that double from level to level (Holschneider et al., 1989); colours are then right
+    gaps that double from level to level (Holschneider et al., 1989); colors are then right
     within some dozens of pixels while details stay. A result that equals the resized source comes
     back unchanged to the bit.
 
@@ -43,7 +43,7 @@ def match_low_frequencies(result: Tensor, source: Tensor, kind: ColorFix) -> Ten
         UsageError: another kind, or tensors that do not belong together.
     """
     if kind not in KINDS:
-        raise UsageError(f"The colour fix {kind!r} is unknown: use one of {', '.join(KINDS)}.")
+        raise UsageError(f"The color fix {kind!r} is unknown: use one of {', '.join(KINDS)}.")
     if result.ndim != 4 or source.ndim != 4 or result.shape[:2] != source.shape[:2]:
         raise UsageError(
             f"result of shape {tuple(result.shape)} and source of shape {tuple(source.shape)} do "
@@ -65,12 +65,12 @@ def match_picture(result: Tensor, source: Tensor, kind: ColorFix) -> Tensor:
     """`match_low_frequencies` of a picture of any channels, alpha left alone.
 
     Args:
-        result: `(B, C, H', W')` in [0, 1]; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        result: `(B, C, H', W')` in [0, 1]; C = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
         source: `(B, C, H, W)` like it.
         kind: "none" returns `result`.
 
     Returns:
-        A tensor like `result`, its colours clamped to [0, 1].
+        A tensor like `result`, its colors clamped to [0, 1].
 
     Raises:
         UsageError: another kind.
@@ -105,7 +105,7 @@ def matched_bands(
         band: rows of the result that are worked on at a time.
 
     Yields:
-        The band's first row, the one after its last, and its colours (B, C, rows, W').
+        The band's first row, the one after its last, and its colors (B, C, rows, W').
     """
     halo = _HALO if kind == "wavelet" else 0
 
@@ -169,7 +169,7 @@ def reach(kind: ColorFix, scale: float = 1.0) -> int | None:
     (0, None, 31, 37)
     """
     if kind not in KINDS:
-        raise UsageError(f"The colour fix {kind!r} is unknown: use one of {', '.join(KINDS)}.")
+        raise UsageError(f"The color fix {kind!r} is unknown: use one of {', '.join(KINDS)}.")
     if kind == "mean":
         return None
     if kind == "none":

@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 def capsule(rows: Array, columns: Array, half_length: Array, radius: Array, angle: Array) -> Array:
-    """Signed distance to the edge of a line with round ends, centred at (0, 0); inside positive.
+    """Signed distance to the edge of a line with round ends, centered at (0, 0); inside positive.
 
     `angle` in radians from the rows' axis toward the columns'. All arguments broadcast.
     """
@@ -21,7 +21,7 @@ def capsule(rows: Array, columns: Array, half_length: Array, radius: Array, angl
 
 
 def line_kernel(length: float, angle: float) -> Array:
-    """The weights of `motion_blur`: square, of odd side and sum 1, even about its centre."""
+    """The weights of `motion_blur`: square, of odd side and sum 1, even about its center."""
     half = (length - 1) / 2
     reach = math.ceil(half)
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)

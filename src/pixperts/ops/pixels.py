@@ -48,7 +48,7 @@ def from_float(array: Pixels, dtype: DTypeLike) -> Pixels:
     wanted = np.dtype(dtype)
     array = np.asarray(array)
     if wanted not in DTYPES:
-        raise UsageError(f"Pixels cannot become {wanted}: ask for uint8, uint16 or float32.")
+        raise UsageError(f"Pixels cannot become {wanted}: use uint8, uint16 or float32.")
     if not np.issubdtype(array.dtype, np.floating):
         raise UsageError(f"from_float takes floats in [0, 1], not {array.dtype}.")
     refuse_non_finite(array)

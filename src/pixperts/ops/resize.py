@@ -1,4 +1,4 @@
-"""Bicubic resizing with antialiasing, and rounding to a number of grey levels."""
+"""Bicubic resizing with antialiasing, and rounding to a number of gray levels."""
 
 import math
 
@@ -14,7 +14,7 @@ def bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize with the cubic kernel of a = -0.5, widened when shrinking (antialiasing).
 
     Kernel: Keys, "Cubic convolution interpolation for digital image processing" (1981), with the
-    weights at the border renormalised. This is what Pillow computes; MATLAB's imresize differs
+    weights at the border renormalized. This is what Pillow computes; MATLAB's imresize differs
     only near the border, where it mirrors the picture. Without antialiasing, PyTorch's own bicubic
     mode has a = -0.75 and aliases.
 
@@ -80,7 +80,7 @@ def _cubic_weights(
     scale = length / result
     wide = max(scale, 1.0)
     centres = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
-    # Distances of the centres of the given pixels; those left out have no weight.
+    # Distances of the centers of the given pixels; those left out have no weight.
     x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centres) / wide).abs()
     weights = _cubic(x)
     return weights / weights.sum(dim=1, keepdim=True)

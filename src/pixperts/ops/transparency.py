@@ -1,4 +1,4 @@
-"""Colours for fully transparent pixels, so that what nobody sees does not leak into what is seen.
+"""Colors for fully transparent pixels, so that what nobody sees does not leak into what is seen.
 
 Files hold anything there, mostly black. A network or a resizing kernel that looks across the edge
 of a cut-out would draw it into the visible side as a dark rim.
@@ -11,7 +11,7 @@ from torch import Tensor
 from pixperts.errors import UsageError
 
 _FAR = 0.5
-# The weight of a neighbour falls by e every eighth of the reach, along either axis.
+# The weight of a neighbor falls by e every eighth of the reach, along either axis.
 _DECAYS = 8.0
 
 
@@ -19,11 +19,11 @@ REACH = 16  # pixels
 
 
 def fill_transparent(rgb: Tensor, alpha: Tensor, reach: int = REACH) -> Tensor:
-    """Replace colours under alpha 0 by a smooth continuation of the visible ones around.
+    """Replace colors under alpha 0 by a smooth continuation of the visible ones around.
 
-    Each is the mean of the visible colours of a square of `reach` pixels to every side, weighted
+    Each is the mean of the visible colors of a square of `reach` pixels to every side, weighted
     by their alpha and by exp(-8 (|dx| + |dy|) / reach), so that the nearest ones decide (the
-    normalised convolution of Knutsson and Westin, CVPR 1993). Where the square shows nothing, 0.5.
+    normalized convolution of Knutsson and Westin, CVPR 1993). Where the square shows nothing, 0.5.
     No pixel depends on more than its square: tiles that overlap by `reach` agree.
 
     Args:

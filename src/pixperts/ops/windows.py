@@ -1,4 +1,4 @@
-"""Which part of a picture a network is given, and which part of the result is asked for."""
+"""Which part of a picture a network is given, and which part of the result is wanted."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Window(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A tile of an enlargement: `out` of the whole result is asked for, `source` is given.
+    """A tile of an enlargement: `out` of the whole result is wanted, `source` is given.
 
     `source` are the given pixels' place in the whole LR picture, whose size is `whole` (h, w).
     """

@@ -1,4 +1,4 @@
-"""The table of `pixperts models`: what each model is, how large, how dear, how good."""
+"""The table of `pixperts models`: what each model is, how large, how expensive, how good."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from pixperts.models.presets import PRESETS, Network, build, family_of
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
 
-_SIDE = 1000  # of the output whose cost is told: one megapixel
+_SIDE = 1000  # of the output whose cost is given: one megapixel
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Entry:
     summary: str
     parameters: int
     does: str  # enlarge or repair
-    gmac_per_megapixel: float  # 10**9 multiply-adds a megapixel of output, enlarged at scale 2
+    gmac_per_megapixel: float  # 10**9 multiply-adds per megapixel of output, enlarged at scale 2
     quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
     licence: str | None  # of the weights; None without weights
 
@@ -76,7 +76,7 @@ def _parameters(model: Network) -> int:
 
 
 def _gmac(model: Network, shares: Any) -> float:
-    """As the experts are typically used, or the dearest always where nobody knows."""
+    """As the experts are typically used, or the most expensive always where nobody knows."""
     if not isinstance(model, MoEISR):
         return model.multiply_adds((_SIDE, _SIDE))["total"] / 1e9
     usual = tuple(shares) if shares and len(shares) == len(model.experts) else None

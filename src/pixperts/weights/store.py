@@ -1,7 +1,7 @@
-"""One safetensors file a model: the weights, and in its header all that is needed to use them.
+"""One safetensors file per model: the weights, and in its header all that is needed to use them.
 
 The header's `pixperts` entry is JSON: format version, architecture name, full configuration,
-licence, training data, and free notes such as measured quality. Loading is strict.
+license, training data, and free notes such as measured quality. Loading is strict.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
     Args:
         path: a name that ends in .safetensors.
         model: the network; its family and configuration replace the card's.
-        card: licence, data and notes.
+        card: license, data and notes.
         half: store the weights in float16 (they are computed with in float32 all the same).
 
     Raises:
@@ -97,7 +97,7 @@ def read_card(path: Path) -> Card:
         if not all(
             isinstance(text, str) for text in (card.name, card.family, card.licence, card.data)
         ):
-            raise TypeError("name, family, licence and data must be text")
+            raise TypeError("name, family, license and data must be text")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: the model's description in the header is damaged.") from error
     return card
@@ -122,7 +122,7 @@ def load(path: Path) -> tuple[Network, Card]:
             wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
             check_keys(path.name, stored, wanted)
             read = {key: file.get_tensor(key) for key in stored}
-    # A header may name types that this torch does not know, and that is told in many ways.
+    # A header may name types that this torch does not know, which shows in many ways.
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ModelError(f"{path}: the weights are damaged ({error}).") from error
     for key, value in read.items():
