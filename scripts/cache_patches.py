@@ -21,8 +21,6 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from teachers import smfanet
-
 from pixperts.data.patch_cache import chunk_path, claim, list_chunks
 from pixperts.data.patch_writing import ChunkMaker, Teacher, next_to_make
 from pixperts.data.photos import load_photos
@@ -31,6 +29,7 @@ from pixperts.models.presets import as_upscaler
 from pixperts.ops.resize import bicubic
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
+from teachers import smfanet
 
 TEACHERS = Path(__file__).resolve().parents[2] / "shared" / "teachers"
 

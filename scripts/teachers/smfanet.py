@@ -127,4 +127,5 @@ def load(folder: Path, scale: int) -> SMFANet:
     """
     network = SMFANet(scale)
     network.load_state_dict(load_file(folder / f"smfanet-plus-x{scale}.safetensors"))
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False)

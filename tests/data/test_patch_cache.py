@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from training_runs import make_photos
 
 from pixperts.data import patch_cache, patch_writing
 from pixperts.data.patch_cache import BETWEEN, CYCLE, CachedPatches, claim, kind_of, list_chunks
@@ -15,6 +14,7 @@ from pixperts.data.patch_writing import ChunkMaker
 from pixperts.data.photos import load_photos
 from pixperts.errors import DataError
 from pixperts.ops.resize import bicubic
+from tests.helpers.training_runs import make_photos
 
 
 def smooth(lr: Tensor, side: int) -> Tensor:
@@ -45,7 +45,7 @@ def cache(small: ChunkMaker, tmp_path: Path) -> Path:
 
 def samples(folder: Path, numbers: range, **options: int) -> list[patch_cache.Patches]:
     settings = {"batch": 4, "side": 16, "seed": 0} | options
-    patches = CachedPatches(folder, **settings)  # type: ignore[arg-type]
+    patches = CachedPatches(folder, **settings)
     return [patches[number] for number in numbers]
 
 
