@@ -54,6 +54,17 @@ RUNS: dict[str, dict[str, Any]] = {
         "validation_images": 1,
     },
 }
+# SwinIR leaves out branches at random while it is trained.
+SWINIR: dict[str, Any] = {
+    "model": "moeisr-liif-swinir",
+    "model_options": {
+        "encoder_options": {
+            "channels": 8, "width": 8, "groups": 1, "layers": 2, "heads": 2, "window": 4,
+            "drop_path": 0.5,
+        },
+        "width": 8, "widths": [8, 8], "depths": [0, 1], "neighbours": [4, 4], "neck": 0,
+    },
+}  # fmt: skip
 COMMON: dict[str, Any] = {
     "batch": 4,
     "max_steps": 6,

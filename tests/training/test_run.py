@@ -9,8 +9,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from pixperts.errors import DataError
+from pixperts.models.presets import as_upscaler
 from pixperts.weights import store
 from tests.helpers.training_runs import (
+    SWINIR,
     config_of,
     difference,
     families,
@@ -183,3 +185,18 @@ def test_a_run_without_the_complexity_bias_has_the_plain_balance(photos: Path) -
         batch = next(iter(DataLoader(task.samples(), batch_size=2, sampler=range(2))))
         auxiliary.append(float(task.loss(batch)["auxiliary"].detach()))
     assert auxiliary[0] != auxiliary[1]
+
+
+def test_frozen_parts_stay_in_evaluation_mode(photos: Path) -> None:
+    from pixperts.training.run import module_of
+
+    trained = module_of(config_of("enlarging", photos, **SWINIR))
+    frozen = module_of(config_of("enlarging", photos, **SWINIR, frozen=["encoder"]))
+    image = torch.rand(8, 3, 8, 8)
+    for module in (trained, frozen):
+        module.train()
+        model = as_upscaler(module.model)
+        first, second = (model.encoder(image) for _ in range(2))
+        assert torch.equal(first, second) == (module is frozen)  # no branch is left out
+        assert model.training
+        assert all(part.training for part in model.experts)

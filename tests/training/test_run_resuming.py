@@ -13,6 +13,7 @@ from pixperts.errors import ModelError, UsageError
 from pixperts.models.presets import create_model
 from pixperts.weights import store
 from tests.helpers.training_runs import (
+    SWINIR,
     begun,
     config_of,
     difference,
@@ -54,17 +55,7 @@ def test_a_run_in_three_pieces_equals_a_whole_one(
 
 def test_skipped_branches_are_drawn_alike_after_resuming(photos: Path, tmp_path: Path) -> None:
     """SwinIR leaves out branches at random: by torch's own state, which is set by the step."""
-    options: dict[str, Any] = {
-        "model": "moeisr-liif-swinir",
-        "model_options": {
-            "encoder_options": {
-                "channels": 8, "width": 8, "groups": 1, "layers": 2, "heads": 2, "window": 4,
-                "drop_path": 0.5,
-            },
-            "width": 8, "widths": [8, 8], "depths": [0, 1], "neighbours": [4, 4], "neck": 0,
-        },
-    }  # fmt: skip
-    settings = config_of("enlarging", photos, **options)
+    settings = config_of("enlarging", photos, **SWINIR)
     train(settings, tmp_path / "whole")
     train(settings, tmp_path / "pieces", max_steps=4)
     train(settings, tmp_path / "pieces", resume=True)

@@ -205,7 +205,7 @@ class ValidateAndExport(Callback):
             store.save(self.folder / "last.safetensors", model, card)
             show(trainer, pictures, step)
         pl_module.counts.zero_()
-        model.train()
+        pl_module.train()
 
     def _tell(
         self,

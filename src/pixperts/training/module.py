@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -49,6 +49,7 @@ class TrainingModule(L.LightningModule):
         self._touched = [p for name, p in named if p.requires_grad and "experts" in name]
         self._numbers = range(0)
         self._sums: dict[str, Any] = {}
+        self.train()
 
     # ------------------------------------------------------------ what a family says
 
@@ -87,6 +88,18 @@ class TrainingModule(L.LightningModule):
         """Compile what neither routes nor changes its shape."""
 
     # ------------------------------------------------------------ steps
+
+    def train(self, mode: bool = True) -> Self:
+        """As of every module, but parts without a parameter to train stay in evaluation mode.
+
+        Dropout and skipped branches in a frozen part would only be noise to what is trained.
+        """
+        super().train(mode)
+        for part in self.model.modules():
+            kept = [parameter.requires_grad for parameter in part.parameters()]
+            if kept and not any(kept):
+                part.eval()
+        return self
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One part of a step: the loss, and everything random a function of the step."""

@@ -142,6 +142,7 @@ def train(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
         warnings.filterwarnings("ignore", message=".*worker processes in total.*")  # as asked for
+        warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
         # `FromStep` goes on from the step itself, which Lightning cannot know.
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")

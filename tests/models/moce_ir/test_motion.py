@@ -244,6 +244,19 @@ def test_the_stage_is_not_trained_with_the_rest() -> None:
     assert model.output.weight.grad is not None
 
 
+def test_the_stage_sees_the_same_in_training() -> None:
+    """Its dropout is for its own training, and nothing is drawn from torch's own generator."""
+    torch.manual_seed(0)
+    model, image = mini(motion=True), scene(160, 160)[None]
+    with torch.no_grad():
+        model.motion.whole.weight.normal_()  # type: ignore[union-attr]
+    expected = model.eval()(image).routings[0].motion
+    before = torch.get_rng_state()
+    found = model.train()(image, noise=False).routings[0].motion
+    assert torch.equal(found, expected)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_windows_of_tiles_fall_on_those_of_the_whole() -> None:
     model = moving()
     routings = model(scene(96, 96)[None]).routings

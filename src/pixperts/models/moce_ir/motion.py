@@ -12,7 +12,7 @@ undoes it.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +99,7 @@ class MotionStage(nn.Module):
     """Estimate straight motion blur of each picture and undo it where there is some.
 
     Its weights are trained apart from the rest (`scripts/train_motion.py`), so they ask for no
-    gradient, and nothing behind the stage sends one back.
+    gradient, nothing behind the stage sends one back, and it stays in evaluation mode.
     """
 
     mean: Tensor
@@ -123,7 +123,15 @@ class MotionStage(nn.Module):
         self.whole = nn.Linear(48, 1 + cells)
         with torch.no_grad():  # untrained, it leaves every picture as it is
             self.whole.bias[0] = 10.0
-        self.requires_grad_(False)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode only where its own weights are trained, see `requires_grad_`.
+
+        Dropout would hide a motion from a network that is trained behind the stage, and draw from
+        torch's own generator.
+        """
+        return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
     def logits(self, cepstra: Tensor) -> Tensor:
         """(B, 1, 49, 25) -> (B, 862): none, then vectors, rows -20 to 20 by columns 0 to 20."""
