@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pixperts.inference import restorer
-from pixperts.io.atomic import remove_leftovers
+from pixperts.io.atomic import Temporary, remove_leftovers
 from pixperts.jobs import job
 from pixperts.jobs.operations import Upscale
 from pixperts.jobs.plan import FolderOptions
@@ -158,15 +158,20 @@ def test_temporaries_of_the_dead_are_removed(here: Path, model: restorer.Restore
     picture("in/deep/a.png")
     folder = Path("out/deep")
     folder.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        child = process.pid
-    mine, others = f".pixperts-{os.getpid()}-aa.tmp", ".pixperts-x-aa.tmp"
-    for name in (f".pixperts-{child}-00ff00ff.tmp", mine, others, f"{child}.tmp"):
-        (folder / name).write_text("half a picture")
+    killed = "from pathlib import Path; from pixperts.io.atomic import Temporary; import os"
+    killed += "; Temporary(Path('out/deep/a.png')).path.write_text('half'); os._exit(9)"
+    subprocess.run([sys.executable, "-c", killed])
+    assert len(os.listdir(folder)) == 1
+    others = [".pixperts-x-aa.tmp", "12.tmp"]
+    for name in others:
+        (folder / name).write_text("not ours")
+    mine = Temporary(folder / "b.png")
     options = FolderOptions(recursive=True)
     assert run_folder("in", "out", TWICE, model, options=options).done == 1
-    assert sorted(os.listdir(folder)) == sorted([mine, others, f"{child}.tmp", "a.png"])
+    assert sorted(os.listdir(folder)) == sorted([mine.path.name, *others, "a.png"])
     assert remove_leftovers([folder, Path("none")]) == 0
+    mine.remove()
+    assert sorted(os.listdir(folder)) == sorted([*others, "a.png"])
 
 
 # Interruption

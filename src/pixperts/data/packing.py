@@ -3,20 +3,20 @@
 A pack is built in a hidden folder beside its place and renamed when all of it is there.
 """
 
+import contextlib
 import hashlib
 import io
 import itertools
 import json
 import os
-import shutil
 import tarfile
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from pixperts.data.pairs import Pair, read_pair
 from pixperts.data.photos import list_photos
 from pixperts.data.shards import FORMAT, INDEX, Index
 from pixperts.errors import DataError, ImageError, UsageError
-from pixperts.io.atomic import hidden_beside
+from pixperts.io.atomic import replacing_folder
 from pixperts.io.encode import image_of
 from pixperts.io.formats import DEFAULT_QUALITY, NAMES
 from pixperts.io.vips import libvips, reason
@@ -130,7 +130,7 @@ def pack_photos(
     def encode(file: PictureFile, source: str) -> list[_Sample]:
         return _samples({"": (file, without_alpha(read_8bit(file)))}, {"source": source}, options)
 
-    with _Writer(target, "photos", options) as writer:
+    with _writing(target, "photos", options) as writer:
         items = [_Item(file, partial(encode, file, source)) for file, source in listed]
         return writer.fill(items, progress)
 
@@ -162,7 +162,7 @@ def pack_pairs(
         source = "/".join(Path(str(pair.degraded or pair.clean)).parts[-2:])
         return _samples(parts, {"source": source, "tasks": found}, options)
 
-    with _Writer(target, "pairs", options) as writer:
+    with _writing(target, "pairs", options) as writer:
         items = []
         for (clean, degraded), found in tasks.items():
             names = list(dict.fromkeys(found))
@@ -186,32 +186,39 @@ class _Sample:
     area: int  # pixels of one picture
 
 
-class _Writer:
-    """Shards in a hidden folder, which becomes the target after `fill` and else disappears."""
+@contextlib.contextmanager
+def _writing(target: Path, kind: str, options: PackOptions) -> "Iterator[_Writer]":
+    """Shards in a hidden folder, which becomes the target at the end unless anything fails."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{target} holds something already: name a new or empty folder.")
+    try:
+        with replacing_folder(target) as hidden:
+            writer = _Writer(target, hidden, kind, options)
+            try:
+                yield writer
+            finally:
+                writer.close()
+    except OSError as error:
+        raise DataError(
+            f"{target} could not be written ({reason(error)}): check the free space and the "
+            "permissions."
+        ) from error
 
-    def __init__(self, target: Path, kind: str, options: PackOptions) -> None:
-        self.target, self.options = Path(os.path.realpath(target)), options
-        self.hidden = hidden_beside(self.target)
+
+class _Writer:
+    """The shards of a pack, and its index."""
+
+    def __init__(self, target: Path, hidden: Path, kind: str, options: PackOptions) -> None:
+        self.target, self.hidden, self.options = target, hidden, options
         self.result = Packing(Index(kind))
         self.archive: tarfile.TarFile | None = None
         self.filled = 0  # bytes of the present shard
         self.pixels = 0
 
-    def __enter__(self) -> Self:
-        if self.target.exists() and not (self.target.is_dir() and not any(self.target.iterdir())):
-            raise UsageError(f"{self.target} holds something already: name a new or empty folder.")
-        try:
-            self.hidden.mkdir(parents=True)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def close(self) -> None:
+        """Close a shard that was left unfinished."""
         if self.archive is not None:
             self.archive.fileobj.close()
-        shutil.rmtree(self.hidden, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise self._unwritable(error) from error
 
     def fill(self, items: Sequence[_Item], progress: Callable[[int, int], None] | None) -> Packing:
         """Write all items, in order, and finish; encoded on all cores, a few pictures ahead."""
@@ -240,7 +247,7 @@ class _Writer:
         return self._finish()
 
     def _finish(self) -> Packing:
-        """Close the last shard, write the index, and put all into place."""
+        """Close the last shard and write the index."""
         index = self.result.index
         if not index.samples:
             raise DataError(f"There is no picture to pack into {self.target}: name others.")
@@ -249,9 +256,6 @@ class _Writer:
         index.tasks = dict(sorted(index.tasks.items()))
         text = json.dumps({"format": FORMAT, **asdict(index)}, indent=1) + "\n"
         (self.hidden / INDEX).write_text(text, encoding="utf-8")
-        if self.target.is_dir():
-            self.target.rmdir()
-        os.replace(self.hidden, self.target)
         return self.result
 
     def _write(self, members: Mapping[str, bytes], tasks: Sequence[str]) -> None:
@@ -280,16 +284,9 @@ class _Writer:
         self.archive = None
         shard = self.result.index.shards[-1]
         path = self.hidden / shard["file"]
-        with path.open("rb+") as handle:
+        with path.open("rb") as handle:
             shard["bytes"] = path.stat().st_size
             shard["sha256"] = hashlib.file_digest(handle, "sha256").hexdigest()
-            os.fsync(handle.fileno())
-
-    def _unwritable(self, error: OSError) -> DataError:
-        return DataError(
-            f"{self.target} could not be written ({reason(error)}): check the free space and the "
-            "permissions."
-        )
 
 
 def _samples(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import ImageError
-from pixperts.io.atomic import hidden_beside
+from pixperts.io.atomic import Temporary
 from pixperts.io.rows import RowReader, check_space
 from pixperts.ops.color_match import ColorFix, matched_bands
 from pixperts.ops.pixels import Pixels, from_float, to_float
@@ -162,11 +162,12 @@ class FloatFile:
     def __init__(self, target: Path, width: int, height: int, bands: int, beside: float) -> None:
         self.width, self.height, self.bands = width, height, bands
         self._target = target
-        self._path = hidden_beside(Path(os.path.realpath(target)))
         self._row = width * bands * self.dtype.itemsize
-        check_space(self._path.parent, int(self._row * height + beside), target, "written")
+        final = Path(os.path.realpath(target))
+        check_space(final.parent, int(self._row * height + beside), target, "written")
         try:
-            self._file = self._path.open("x+b")
+            self._hidden = Temporary(final)
+            self._file = self._hidden.path.open("r+b")
         except OSError as error:
             raise self._failed(error) from error
 
@@ -176,8 +177,7 @@ class FloatFile:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        self._hidden.remove()
 
     def write(self, rows: Pixels) -> None:
         """(N, width, bands) rows below those before."""

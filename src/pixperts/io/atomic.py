@@ -1,52 +1,178 @@
-"""Files that appear whole or not at all, and the temporaries that a killed run left behind."""
+"""Files that appear whole or not at all, and the temporaries that a killed run left behind.
+
+A temporary is locked for as long as its process works on it. The lock belongs to the file and not
+to a number of a process, so that machines and containers that share a folder see each other's.
+"""
 
 import contextlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
-from pixperts.errors import ImageError
+from pixperts.errors import ImageError, PixpertsError
 from pixperts.io.vips import reason
+
+_TEMPORARY = re.compile(r"\.pixperts-[0-9]{1,10}-[0-9A-Za-z]+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(target: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
-    """A hidden path beside the target; what is written there replaces it unless anything fails.
+def replacing(
+    target: Path,
+    check: Callable[[], None] | None = None,
+    error: type[PixpertsError] = ImageError,
+) -> Iterator[Path]:
+    """A hidden file beside the target; what is written there replaces it unless anything fails.
 
-    `check` is called before a folder is made and before the target is replaced, and raises where
-    neither may happen.
+    Missing folders are made, a link is followed, and a file that is replaced keeps its
+    permissions. `check` is called before a folder is made and before the target is replaced, and
+    raises where neither may happen.
 
-    Raises ImageError for a failed write.
+    Raises `error` for a failed write.
     """
     check = check or _nothing
     check()
     final = Path(os.path.realpath(target))
-    temporary = hidden_beside(final)
+    temporary: Temporary | None = None
     try:
-        with _told_as_failed(target):
+        with _explained(target, error):
             final.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
+            temporary = Temporary(final)
+            yield temporary.path
             with contextlib.suppress(FileNotFoundError):
-                temporary.chmod(stat.S_IMODE(final.stat().st_mode))
-            with temporary.open("rb+") as handle:
-                os.fsync(handle.fileno())
+                temporary.path.chmod(stat.S_IMODE(final.stat().st_mode))
+            sync(temporary.path)
         check()
-        with _told_as_failed(target):
-            os.replace(temporary, final)
+        with _explained(target, error):
+            os.replace(temporary.path, final)
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        if temporary is not None:
+            temporary.remove()
 
 
 @contextlib.contextmanager
-def _told_as_failed(target: Path) -> Iterator[None]:
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside the target, which becomes the target unless anything fails.
+
+    Its files are flushed to the disk first. The target must be missing or empty.
+
+    Raises OSError for a failed write.
+    """
+    final = Path(os.path.realpath(target))
+    hidden = _hidden_beside(final)
+    hidden.mkdir(parents=True)
+    try:
+        yield hidden
+        for path in hidden.rglob("*"):
+            if path.is_file():
+                sync(path)
+        if final.is_dir():
+            final.rmdir()
+        os.replace(hidden, final)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file's content on the disk before anything that follows."""
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+class Temporary:
+    """A new hidden file beside a target, locked until `remove`.
+
+    Attributes:
+        path: the file, empty at first. Write into it; another file under its name is not locked.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._handle: IO[bytes] | None = None
+        while True:
+            self.path = _hidden_beside(target)
+            handle = self.path.open("xb")
+            if os.name != "posix":  # there, a file that is open cannot be renamed
+                handle.close()
+                return
+            lock(handle)
+            if _is_at(handle, self.path):
+                self._handle = handle
+                return
+            handle.close()  # `remove_leftovers` came between the two steps
+
+    def remove(self) -> None:
+        """Remove the file where it is still there, and let go of the lock."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+        if self._handle is not None:
+            self._handle.close()
+
+
+def lock(handle: IO[Any], *, wait: bool = True) -> bool:
+    """Lock a file for this handle until it is closed; whether that was possible.
+
+    Only others that call this are kept out. It is not possible where the system or the file
+    system has no such locks, or where another holds it and `wait` is False.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def remove_leftovers(folders: Iterable[Path]) -> int:
+    """Remove the temporaries that nobody holds any more, and return how many there were.
+
+    What is locked stays, on whatever machine its process runs, as does everything where files
+    cannot be locked. Folders that are missing or cannot be listed are passed over.
+    """
+    removed = 0
+    for folder in set(folders):
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(folder):
+                if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                    removed += _remove_unlocked(Path(entry.path))
+    return removed
+
+
+def _remove_unlocked(path: Path) -> int:
+    with contextlib.suppress(OSError), path.open("rb+") as handle:
+        if lock(handle, wait=False) and _is_at(handle, path):
+            path.unlink()
+            return 1
+    return 0
+
+
+def _is_at(handle: IO[Any], path: Path) -> bool:
+    """Whether a name still stands for an open file."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def _hidden_beside(path: Path) -> Path:
+    return path.with_name(f".pixperts-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+@contextlib.contextmanager
+def _explained(target: Path, kind: type[PixpertsError]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ImageError(
+        raise kind(
             f"{target} could not be written ({reason(error)}): check the free space and the "
             "permissions of its folder."
         ) from error
@@ -54,43 +180,3 @@ def _told_as_failed(target: Path) -> Iterator[None]:
 
 def _nothing() -> None:
     """No objection."""
-
-
-def hidden_beside(path: Path) -> Path:
-    """A new hidden name in the folder of a path."""
-    return path.with_name(f".pixperts-{os.getpid()}-{secrets.token_hex(4)}.tmp")
-
-
-# As `hidden_beside` names them: the process first.
-_TEMPORARY = re.compile(r"\.pixperts-([0-9]{1,10})-[0-9A-Za-z]+\.tmp")
-
-
-def remove_leftovers(folders: Iterable[Path]) -> int:
-    """Remove the temporaries of processes that are gone, and return how many there were.
-
-    Those of living processes stay, as does everything where the system does not tell who lives.
-    Folders that are missing or cannot be listed are passed over.
-    """
-    if os.name != "posix":  # elsewhere signal 0 is no question but an order
-        return 0
-    removed = 0
-    for folder in set(folders):
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(folder):
-                match = _TEMPORARY.fullmatch(entry.name)
-                if match and entry.is_file(follow_symlinks=False) and not _lives(int(match[1])):
-                    with contextlib.suppress(OSError):
-                        os.unlink(entry.path)
-                        removed += 1
-    return removed
-
-
-def _lives(process: int) -> bool:
-    """Whether a process of this number exists; in doubt it does."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import ImageError, UsageError
-from pixperts.io.atomic import hidden_beside, replacing
+from pixperts.io.atomic import Temporary, replacing
 from pixperts.io.decode import Opened, open_picture
 from pixperts.io.encode import Recipe, encode
 from pixperts.io.formats import PathLike
@@ -221,12 +221,13 @@ class RowWriter:
         final = Path(os.path.realpath(self.path))
         size = width * height * self._stored[1] * self._stored[0].itemsize
         share = 1.0 if lossless or kind in ("png", "tiff") else _LOSSY_SHARE
-        self._raw = hidden_beside(final)
+        self._raw: Temporary | None = None
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             self.space = int(size * (1 + share))  # bytes of disk
             check_space(final.parent, self.space, self.path, "written")
-            self._file = self._raw.open("xb")
+            self._raw = Temporary(final)
+            self._file = self._raw.path.open("rb+")
             self._file.write(_raw_header(width, height, *self._stored))
         except OSError as error:
             self.close()
@@ -274,19 +275,20 @@ class RowWriter:
         if hasattr(self, "_file"):
             with contextlib.suppress(OSError):
                 self._file.close()
-        with contextlib.suppress(OSError):
-            self._raw.unlink()
+        if self._raw is not None:
+            self._raw.remove()
 
     def _finish(self) -> None:
         if self._written < self.height:
             raise UsageError(
                 f"{self.path} got {self._written} of its {self.height} rows: write them all."
             )
+        assert self._raw is not None
         with replacing(self.path, self._check) as temporary:
             self._file.close()
             # Mapped into memory by `rawload`, the whole file would count as memory in use.
             image = libvips().Image.tiffload(
-                os.fsencode(self._raw), access="sequential", revalidate=True
+                os.fsencode(self._raw.path), access="sequential", revalidate=True
             )
             encode(temporary, image, self._recipe)
 
