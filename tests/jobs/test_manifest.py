@@ -3,17 +3,20 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pixperts.errors import UsageError
 from pixperts.inference import restorer
 from pixperts.inference.size_request import SizeRequest
+from pixperts.io import atomic
 from pixperts.io.image import read_image
 from pixperts.jobs.job import FileOptions
-from pixperts.jobs.manifest import weights_sha256
+from pixperts.jobs.manifest import Manifest, weights_sha256
 from pixperts.jobs.operations import Operation, Upscale
 from pixperts.jobs.plan import FolderOptions
 from pixperts.jobs.run import run_folder
@@ -189,3 +192,52 @@ def test_how_files_are_written_counts(here: Path, call: Callable[..., int]) -> N
         for _ in range(2):
             assert call("upscale", *record, *more) == 0
             assert len(lines()) == number
+
+
+# Runs that share a manifest
+
+
+def entry(name: str) -> dict[str, Any]:
+    return {"input": "x", "output": f"/{name}", "error": None}
+
+
+def test_a_manifest_is_locked_while_a_line_is_added(tmp_path: Path) -> None:
+    path = tmp_path / "made.jsonl"
+    Manifest(path).append(entry("a"))
+    before = path.read_bytes()
+    other = threading.Thread(target=Manifest(path).append, args=[entry("b")])
+    with path.open("ab") as handle:
+        assert atomic.lock(handle)
+        other.start()
+        other.join(0.5)
+        assert other.is_alive()
+        assert path.read_bytes() == before
+    other.join(20)
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_only_what_is_cut_off_is_removed_from_a_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "made.jsonl"
+    Manifest(path).append(entry("a"))
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-1])
+    first, second = Manifest(path), Manifest(path)
+    first.append(entry(""))  # the file is as long as before
+    assert path.stat().st_size == 2 * len(whole) - 1
+    second.append(entry("b"))
+    assert path.read_bytes() == whole + whole.replace(b"/a", b"/") + whole.replace(b"/a", b"/b")
+
+
+def test_a_long_line_that_was_cut_off_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "made.jsonl"
+    record = Manifest(path)
+    record.append(entry("a"))
+    whole = path.read_bytes()
+    for tail in (b'{"input": "' + b"x" * 300_000, b'{"in'):
+        path.write_bytes(whole + tail)
+        Manifest(path).append(entry("b"))
+        assert path.read_bytes() == whole + whole.replace(b"/a", b"/b")
+    path.write_bytes(whole + b"words")
+    with pytest.raises(UsageError, match=r"made\.jsonl is no manifest"):
+        record.append(entry("b"))
+    assert path.read_bytes() == whole + b"words"

@@ -1,4 +1,4 @@
-"""A record of what was made from what: one JSON line a picture, appended to a file.
+"""A record of what was made from what: one JSON line per picture, appended to a file.
 
 An entry holds absolute paths (`input`, `output`, `expert_map`), `input_sha256` and
 `output_sha256`, `model` and `weights_sha256`, `settings` (what was asked for and is not a
@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pixperts import __version__
 from pixperts.errors import ImageError, UsageError
+from pixperts.io.atomic import lock
 from pixperts.io.vips import reason
 from pixperts.jobs.job import Job
 
@@ -41,7 +42,6 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._last: dict[str, dict[str, Any]] = {}
-        self._torn: tuple[int, int] | None = None  # bytes as found, and of the whole lines in them
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -54,29 +54,31 @@ class Manifest:
             if entry is None:
                 raise UsageError(f"{path} is no manifest of pixperts: name another file.")
             self._note(entry)
-        if tail and not tail.startswith(_START):
-            raise UsageError(f"{path} is no manifest of pixperts: name another file.")
-        # A line that was cut off, by a kill or a full disk, is of no picture.
-        self._torn = (len(data), len(data) - len(tail)) if tail else None
+        self._check_torn(tail[: len(_START)])
 
     def made(self, output: Path) -> dict[str, Any] | None:
         """The last entry by which this output was made or found; failures do not count."""
         return self._last.get(os.path.abspath(output))
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add a line, whole or not at all.
+        """Add a line, whole or not at all; a line that was cut off before it is removed.
+
+        The file is locked meanwhile, so that several runs may share a manifest.
 
         Raises:
             ImageError: where it cannot be written.
+            UsageError: where something else has been put into the file.
         """
         line = (json.dumps(entry, allow_nan=False) + "\n").encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                if self._torn is not None and self._torn[0] == size:
-                    size = file.truncate(self._torn[1])
-                self._torn = None
+            with self.path.open("ab+", buffering=0) as file:
+                lock(file)  # its size is of use only while nobody else writes
+                size = _end_of_lines(file)
+                file.seek(size)
+                if head := file.read(len(_START)):
+                    self._check_torn(head)
+                    file.truncate(size)
                 try:
                     if file.write(line) != len(line):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -90,12 +92,31 @@ class Manifest:
             ) from error
         self._note(entry)
 
+    def _check_torn(self, head: bytes) -> None:
+        """Refuse what is no beginning of a line that a kill or a full disk cut off."""
+        if not _START.startswith(head):
+            raise UsageError(f"{self.path} is no manifest of pixperts: name another file.")
+
     def _note(self, entry: dict[str, Any]) -> None:
         if entry.get("error") is None:
             self._last[str(entry["output"])] = entry
 
 
 _START = b'{"input": '
+_BLOCK = 1 << 16  # bytes
+
+
+def _end_of_lines(file: IO[bytes]) -> int:
+    """Where the last whole line of a file ends."""
+    at = file.seek(0, os.SEEK_END)
+    while at > 0:
+        start = max(0, at - _BLOCK)
+        file.seek(start)
+        found = file.read(at - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        at = start
+    return 0
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
