@@ -1,6 +1,7 @@
 """Weights files: what is written comes back, and what is wrong is named."""
 
 import json
+import os
 import struct
 from dataclasses import asdict
 from pathlib import Path
@@ -102,9 +103,26 @@ def test_weights_that_are_not_finite_are_not_written(
     assert not list(tmp_path.iterdir())
 
 
+def test_weights_are_on_the_disk_before_they_appear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    replace = os.replace
+    monkeypatch.setattr(os, "fsync", lambda _: order.append("fsync"))
+
+    def noted(source: Path, target: Path) -> None:
+        order.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", noted)
+    store.save(tmp_path / "a.safetensors", model(), card())
+    assert order == ["fsync", "replace"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ModelError, match=r"x\.safetensors.*cannot be written"):
+    with pytest.raises(ModelError, match=r"x\.safetensors.*could not be written"):
         store.save(tmp_path / "file" / "x.safetensors", model(), card())
 
 

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.io.atomic import sync
 from pixperts.training.config import TrainConfig
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -100,8 +101,7 @@ class CheckpointPair(Callback):
         try:
             trainer.save_checkpoint(part)  # waits for all processes
             if trainer.is_global_zero:
-                with part.open("r+b") as file:
-                    os.fsync(file.fileno())
+                sync(part)
                 if (self.folder / LAST).is_file():
                     self.replace(self.folder / LAST, self.folder / PREVIOUS)
                 self.replace(part, self.folder / LAST)

@@ -4,9 +4,7 @@ The header's `pixperts` entry is JSON: format version, architecture name, full c
 license, training data, and free notes such as measured quality. Loading is strict.
 """
 
-import contextlib
 import json
-import os
 import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from pixperts.errors import ModelError, printable
+from pixperts.io.atomic import replacing
 from pixperts.models.presets import Network, build, family_of
 
 FORMAT = 1
@@ -61,17 +60,9 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
             raise ModelError(
                 f"{path}: not written, as values of the tensor {key!r} are not {kind}."
             )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, error=ModelError) as temporary:
         # Written here and not by `save_file`, which lets nobody but the owner read the file.
-        part.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: the weights cannot be written ({error}).") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        temporary.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
 
 
 def read_card(path: Path) -> Card:
