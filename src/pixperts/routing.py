@@ -199,6 +199,19 @@ def at_price(logits: Tensor, costs: Sequence[float], price: float) -> Tensor:
     return _assign(logits.float().t().contiguous(), costs, price)
 
 
+def prices_for(price: float | Sequence[float] | None, batch: int) -> Sequence[float]:
+    """One price for each picture of a batch; None = 0, the plain argmax.
+
+    Raises:
+        UsageError: if they are not as many as the pictures.
+    """
+    if price is None or isinstance(price, int | float):
+        return [price or 0.0] * batch
+    if len(price) != batch:
+        raise UsageError(f"{len(price)} prices are given, but there are {batch} pictures.")
+    return price
+
+
 def _check_budget(budget: float) -> None:
     if not 0.0 <= budget <= 1.0:
         raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")

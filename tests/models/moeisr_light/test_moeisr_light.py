@@ -122,6 +122,13 @@ def test_a_budget_is_spent_on_each_picture_by_itself(model: MoEISRLight) -> None
     assert costs == pytest.approx([0, 0.25, 0.5, 1], abs=0.01)
 
 
+def test_prices_may_be_of_each_picture(model: MoEISRLight) -> None:
+    lr = photo()
+    both = model(lr, (26, 34), price=[0.0, 1000.0]).routings[0].experts
+    assert torch.equal(both[:1], model(lr[:1], (26, 34)).routings[0].experts)
+    assert not both[1].any()  # all too expensive
+
+
 def test_latents_are_what_refine_gives(model: MoEISRLight) -> None:
     features = model.encode(photo())
     latents = model.latents(features)

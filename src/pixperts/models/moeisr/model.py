@@ -31,7 +31,14 @@ from pixperts.models.moeisr.queries import (
 )
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
-from pixperts.routing import Routing, at_price, choose, run_experts, run_experts_masked
+from pixperts.routing import (
+    Routing,
+    at_price,
+    choose,
+    prices_for,
+    run_experts,
+    run_experts_masked,
+)
 
 
 class MoEISR(ExpertPool):
@@ -96,7 +103,7 @@ class MoEISR(ExpertPool):
             raise UsageError(f"size is {width}x{height}, but both sides must be at least 1.")
         if budget is not None and self.mapper is None:
             raise UsageError("a model with a single expert has no budget: leave it out.")
-        prices = self._prices(price, len(lr))
+        prices = prices_for(price, len(lr))
         lr = lr.contiguous(memory_format=torch.channels_last)
         features = self.encode(lr)
         rows, columns = output_axes(lr, size, part)
@@ -158,15 +165,6 @@ class MoEISR(ExpertPool):
         features = self.encode(lr.contiguous(memory_format=torch.channels_last))
         logits = self.mapper(features, cells_of(lr, size, part.whole)).float()
         return rows_of(resample(logits, rows, columns)).view(len(lr), -1, len(self.experts))
-
-    @staticmethod
-    def _prices(price: float | Sequence[float] | None, batch: int) -> Sequence[float]:
-        """One price for each picture; 0 = as the mapper says."""
-        if price is None or isinstance(price, int | float):
-            return [price or 0.0] * batch
-        if len(price) != batch:
-            raise UsageError(f"{len(price)} prices are given, but there are {batch} pictures.")
-        return price
 
     def encode(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features; the models' own [-1, 1] is inside."""

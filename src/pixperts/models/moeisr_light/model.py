@@ -12,7 +12,7 @@ budget.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,7 @@ from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
-from pixperts.routing import Routing, at_price, choose
+from pixperts.routing import Routing, at_price, choose, prices_for
 
 _ROWS = 4096  # rows are padded to a multiple: for each new number oneDNN builds a new primitive
 
@@ -63,7 +63,7 @@ class MoEISRLight(nn.Module):
         *,
         part: Part | None = None,
         budget: float | None = None,
-        price: float | None = None,
+        price: float | Sequence[float] | None = None,
         probabilities: bool = False,
         masked: bool = False,
         progress: Callable[[float], None] | None = None,
@@ -77,7 +77,8 @@ class MoEISRLight(nn.Module):
                 output needs; `size` remains that of the whole output.
             budget: mean cost of an LR pixel, for each picture: 0 = always the cheapest expert,
                 1 = always the deepest, None = what the mapper says.
-            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`.
+            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`;
+                one for all pictures or one for each.
             probabilities: keep the softmax of the logits in the routing.
             masked: run every expert on every pixel and mask (slow; the oracle of the tests).
             progress: called with the share of the work that is done, rising to 1.
@@ -170,10 +171,10 @@ class MoEISRLight(nn.Module):
         return torch.stack([features, *refined])
 
     def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
-        """The mapper's logits (N, J) of every `step`-th output row and column of a part.
+        """The mapper's logits (B, N, J) of every `step`-th output row and column of a part.
 
         Args:
-            lr: (1, 3, h, w) in [0, 1], as of `forward` with a part.
+            lr: (B, 3, h, w) in [0, 1], as of `forward` with a part.
             size: of the whole output.
             part: which tile.
             step: distance of the samples in the whole output.
@@ -186,8 +187,8 @@ class MoEISRLight(nn.Module):
         rows, columns = self._nearest(lr, size, part)
         rows, columns = rows[-part.out.top % step :: step], columns[-part.out.left % step :: step]
         logits = self._logits(self.encode(lr), size, part)
-        sampled = logits[:, :, rows][:, :, :, columns]  # (1, J, rows, columns)
-        return sampled.permute(0, 2, 3, 1).reshape(-1, logits.shape[1])
+        sampled = logits[:, :, rows][:, :, :, columns]  # (B, J, rows, columns)
+        return sampled.permute(0, 2, 3, 1).flatten(1, 2)
 
     def _logits(self, features: Tensor, size: tuple[int, int], part: Part | None) -> Tensor:
         assert self.mapper is not None
@@ -196,12 +197,16 @@ class MoEISRLight(nn.Module):
         logits: Tensor = self.mapper(features, torch.tensor(factors).to(features))
         return logits.float()
 
-    def _choose(self, logits: Tensor, budget: float | None, price: float | None) -> Tensor:
+    def _choose(
+        self, logits: Tensor, budget: float | None, price: float | Sequence[float] | None
+    ) -> Tensor:
         """(B, J, h, w) -> (B, h, w) int64; a budget is spent on each picture by itself."""
         batch, _, height, width = logits.shape
         rows = logits.permute(0, 2, 3, 1).reshape(batch, height * width, -1)
         if budget is None:
-            chosen = [at_price(picture, self.costs, price or 0.0) for picture in rows]
+            prices = prices_for(price, batch)
+            pairs = zip(rows, prices, strict=True)
+            chosen = [at_price(picture, self.costs, own) for picture, own in pairs]
         else:
             chosen = [choose(picture, self.costs, budget) for picture in rows]
         return torch.stack(chosen).view(batch, height, width)
