@@ -66,6 +66,14 @@ def test_sums_of_all_pixels_given_back_change_nothing() -> None:
         assert torch.equal(a.experts, b.experts)
 
 
+def test_sums_and_pinned_routings_go_together() -> None:
+    image = pictures(1, 3, 44, 52)
+    whole, given = run(model(), image), survey(image)
+    again = run(model(), image, statistics=given, pinned=whole.routings)
+    torch.testing.assert_close(again.image, whole.image, atol=1e-6, rtol=0)
+    assert all(map(torch.equal, *([r.experts for r in o.routings] for o in (again, whole))))
+
+
 def grid_and_sums(network: MoCEIR, image: Tensor) -> tuple[int, Statistics, Tensor]:
     with torch.inference_mode():
         output, statistics = network.survey(image)

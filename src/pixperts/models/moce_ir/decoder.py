@@ -12,7 +12,7 @@ from pixperts.models.moce_ir.blocks import (
 )
 from pixperts.models.moce_ir.config import LEVELS, MoCEIRConfig
 from pixperts.models.moce_ir.experts import ExpertMixture
-from pixperts.models.moce_ir.statistics import Census
+from pixperts.models.moce_ir.statistics import Census, mean_over_pixels
 from pixperts.routing import Routing
 
 
@@ -53,6 +53,8 @@ class DecoderBlock(nn.Module):
         routing = pinned
         if routing is None:
             routing = self.adapter.route(adapted, embedding, noise, name, census)
+        elif census is not None:
+            mean_over_pixels(adapted, census)  # the router's place among the sums
         mixed = self.adapter(adapted, shared, routing, masked=masked)
         x = x + self.mixer(mixed, shared, census)
         return in_bands(lambda part: part + self.ffn(self.norms[1](part)), x, halo=1), routing
