@@ -1,5 +1,6 @@
 """A run that goes on after a stop or a kill is the run that never stopped, or is refused."""
 
+import dataclasses
 import os
 import random
 import time
@@ -11,6 +12,7 @@ import torch
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.presets import create_model
+from pixperts.training.checkpoints import fitting
 from pixperts.weights import store
 from tests.helpers.training_runs import (
     SWINIR,
@@ -163,6 +165,18 @@ def test_a_field_that_is_newer_than_the_run_had_its_default(photos: Path, tmp_pa
     with pytest.raises(UsageError, match="was started with complexity_bias = True, not False"):
         train(config_of("repair", photos, complexity_bias=False), tmp_path / "run", resume=True)
     train(config_of("repair", photos), tmp_path / "run", max_steps=2, resume=True)
+
+
+def test_so_had_a_newer_field_that_holds_a_table(photos: Path, tmp_path: Path) -> None:
+    config, path = config_of("repair", photos), tmp_path / "last.ckpt"
+    was = dataclasses.asdict(config)
+    del was["layouts"]
+    torch.save({"pixperts_config": was}, path)
+    assert fitting(path, config) == str(path)
+    del was["model_options"]
+    torch.save({"pixperts_config": was}, path)
+    with pytest.raises(UsageError, match=r"was started with model_options = \{\}, not"):
+        fitting(path, config)
 
 
 def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import pickle
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def fitting(path: Path, config: TrainConfig) -> str:
         raise ModelError(f"{path}: this is no checkpoint of a training of this version.")
     now = _plain(config)
     # A field that was not there when the run began had what is now its default.
-    was = {field.name: field.default for field in fields(config)} | was
+    was = _defaults(config) | was
     free = set(_FREE)
     if config.halve_at or config.cosine_steps is not None:
         free.add("max_steps")
@@ -68,6 +68,17 @@ def fitting(path: Path, config: TrainConfig) -> str:
                 f"{path.parent / 'last.safetensors'}."
             )
     return str(path)
+
+
+def _defaults(config: TrainConfig) -> dict[str, Any]:
+    """The fields that may be left out, each as it is then."""
+    found = {}
+    for field in fields(config):
+        if field.default is not MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not MISSING:
+            found[field.name] = field.default_factory()
+    return found
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
