@@ -78,6 +78,7 @@ def test_evaluate_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["bicubic", str(tmp_path), "-s", "0.5"], 2, "0.5"),
         (["bicubic", str(tmp_path), "-s", "2", "--protocol", "y"], 2, "protocol must be one of"),
         (["bicubic", str(tmp_path), "-s", "2", "--budget", "1"], 2, "leave the budget out"),
+        (["moce-ir-tiny", none, "--target", none, "--seed", "3"], 2, "--seed applies to --task"),
         (["bicubic", none, "-s", "2"], 1, "is not a folder"),
         (["nobody", str(tmp_path), "-s", "2"], 1, "unknown model 'nobody'"),
     ]

@@ -20,6 +20,7 @@ from pixperts.evaluation.upscaling import (
     format_table,
     to_json_lines,
 )
+from pixperts.io.image import list_images
 from pixperts.ops.resize import bicubic, quantise
 from pixperts.routing import Routing
 from tests.helpers.places import BENCH
@@ -144,6 +145,24 @@ def test_refuses_missing_and_doubled_stems(published: Path) -> None:
     write(published / "HR" / "b.tif", 41, 50)
     with pytest.raises(DataError, match="share a stem"):
         SuperResolutionSet.open(published)
+
+
+def test_a_folder_is_listed_once_and_anew_for_each_check(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, plain = SuperResolutionSet.open(published), list_images
+    listed: list[Path] = []
+
+    def note(folder: Path) -> list[Path]:
+        listed.append(folder)
+        return plain(folder)
+
+    monkeypatch.setattr("pixperts.data.benchmarks.list_images", note)
+    for number in (0, 1, 0):
+        dataset.pair(number, 2)
+    assert listed == [published / "LR_x2"]
+    dataset.check(2)
+    assert len(listed) == 2
 
 
 @pytest.mark.parametrize(("height", "width"), [(21, 25), (20, 26), (10, 12)])

@@ -1,6 +1,7 @@
 """Short real trainings on synthetic photos: files, resuming, stopping, averaging."""
 
 import dataclasses
+import weakref
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from pixperts.errors import DataError, ModelError, UsageError
 from pixperts.models.presets import as_upscaler, create_model
@@ -120,6 +122,32 @@ def test_the_averaged_weights_are_validated_and_saved(photos: Path, tmp_path: Pa
     assert notes["psnr_x2"] == pytest.approx(measured, abs=1e-4)
     assert notes["cost_x2"] == pytest.approx(output.routings[0].mean_cost)
     assert notes["step"] == 4
+
+
+def test_validation_pictures_are_read_when_they_are_measured(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixperts.data.benchmarks import SuperResolutionSet
+    from pixperts.training.run import module_of
+
+    plain = SuperResolutionSet.pair
+    read: list[tuple[float, weakref.ref[Tensor]]] = []
+
+    def pair(pictures: SuperResolutionSet, index: int, scale: float) -> tuple[Tensor, Tensor]:
+        found = plain(pictures, index, scale)
+        read.append((scale, weakref.ref(found[1])))
+        return found
+
+    monkeypatch.setattr(SuperResolutionSet, "pair", pair)
+    bench = str(photos.with_name("bench"))
+    module = module_of(config(photos, validation=bench, validation_scales=[2, 3]))
+    assert [scale for scale, _ in read] == [2, 3]  # faults are found at the start
+    with torch.inference_mode():
+        names = [name for name, _ in module.scores()]
+    assert names == ["psnr_x2", "cost_x2", "psnr_x3", "cost_x3"]
+    assert list(module.pictures()) == ["x2", "x3"]
+    assert [scale for scale, _ in read[2:]] == [2, 3, 2, 3]
+    assert all(held() is None for _, held in read)
 
 
 def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def evaluate(
     if repairs:
         if budget is not None:
             raise UsageError("--budget applies to enlarging: leave it out.")
+        if target is not None and seed:
+            raise UsageError("--seed applies to --task, which draws noise: leave it out.")
         _evaluate_repair(
             model, data, task, target, protocol or "rgb", crop, seed, limit, chart, device, as_json
         )

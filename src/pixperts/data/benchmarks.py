@@ -1,5 +1,6 @@
 """A benchmark folder of super-resolution: HR pictures and their published or made LR."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class SuperResolutionSet:
             DataError: an HR picture lacks its published LR picture, or the other way round.
         """
         low_resolution_size(1, scale)
+        self._listed.pop(scale, None)
         if self.lr_source(scale) == PUBLISHED:
             self._published(scale)
 
@@ -109,7 +111,14 @@ class SuperResolutionSet:
     def _lr_folder(self, scale: float) -> Path:
         return self.folder / f"LR_x{scale:g}"
 
+    @functools.cached_property
+    def _listed(self) -> dict[float, dict[str, Path]]:
+        """Published LR by scale and stem, as far as it was listed."""
+        return {}
+
     def _published(self, scale: float) -> dict[str, Path]:
+        if scale in self._listed:
+            return self._listed[scale]
         folder = self._lr_folder(scale)
         lr = _by_stem(folder)
         if unpaired := sorted(lr.keys() ^ {_stem(path) for path in self.pictures}):
@@ -118,6 +127,7 @@ class SuperResolutionSet:
                 f"{len(unpaired)}) exists only in {'LR' if unpaired[0] in lr else 'HR'}; "
                 "complete the set, or take the LR folder away to have LR made by bicubic."
             )
+        self._listed[scale] = lr
         return lr
 
 

@@ -48,11 +48,11 @@ class UpscalingModule(TrainingModule):
         self.register_buffer("costs", torch.tensor(self.model.costs), persistent=False)
         # In a tuple, so that it is no part of what is trained, averaged and saved.
         self._teacher = () if config.teacher is None else (teacher_of(config.teacher),)
-        self.sets: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.validation: SuperResolutionSet | None = None
         if config.validation:
-            pictures = SuperResolutionSet.open(config.validation)
-            for scale in config.validation_scales:
-                self.sets[scale] = [pictures.pair(i, scale) for i in range(len(pictures))]
+            self.validation = SuperResolutionSet.open(config.validation)
+            for scale, number in self._cases():  # a fault is found now, not after an hour
+                self.validation.pair(number, scale)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,8 +143,8 @@ class UpscalingModule(TrainingModule):
 
     def scores(self) -> Iterator[tuple[str, float]]:
         """PSNR and mean cost of each picture at each validation scale, protocol y-shave."""
-        cases = [(s, lr, hr) for s, pairs in self.sets.items() for lr, hr in pairs]
-        for scale, lr, hr in cases[rank() :: processes()]:
+        for scale, number in self._cases()[rank() :: processes()]:
+            lr, hr = self._pair(number, scale)
             output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
             image = output.image[0].clamp(0, 1).cpu()
             yield f"psnr_x{scale}", psnr(image, hr, "y-shave", scale)
@@ -154,8 +154,8 @@ class UpscalingModule(TrainingModule):
     def pictures(self) -> dict[str, Tensor]:
         """For each validation scale the first picture: enlarged, original, map of its experts."""
         shown = {}
-        for scale, pairs in self.sets.items():
-            lr, hr = pairs[0]
+        for scale in self.config.validation_scales if self.validation is not None else ():
+            lr, hr = self._pair(0, scale)
             output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
             parts = [output.image[0].clamp(0, 1).cpu(), hr]
             for routing in output.routings:
@@ -163,6 +163,15 @@ class UpscalingModule(TrainingModule):
                 parts.append(torch.from_numpy(sketch).permute(2, 0, 1).float() / 255)
             shown[f"x{scale}"] = torch.cat(parts, dim=2)
         return shown
+
+    def _cases(self) -> list[tuple[int, int]]:
+        """What is validated: scale and number of the picture, which is read when needed."""
+        count = 0 if self.validation is None else len(self.validation)
+        return [(s, number) for s in self.config.validation_scales for number in range(count)]
+
+    def _pair(self, number: int, scale: int) -> tuple[Tensor, Tensor]:
+        assert self.validation is not None
+        return self.validation.pair(number, scale)
 
     def sheet(self, batch: Sample) -> Tensor:
         """The LR patch above, below it those pixels of the photo that are asked for."""
