@@ -225,6 +225,10 @@ def test_pairs_of_ones_own_train(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"published": "aio3", "layouts": {"rain": 3}}, "the folder of layout 'rain' is 3"),
         ({"tasks": {"rain": 1}, "validation_images": 0}, "validation_images is 0"),
         ({"tasks": {"rain": 1}, "reduction": 0.5}, "reduction is 0.5"),
+        (
+            {"tasks": {"rain": 1}, "balance": "fair"},
+            "balance is 'fair', but must be shazeer",
+        ),
         ({"published": "aio3", "reduction": 2}, "reduction is 2.0, but"),
         ({"tasks": {"rain": 1}, "queries": 3}, "unknown field 'queries'"),
     ],

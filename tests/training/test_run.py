@@ -174,17 +174,17 @@ def test_idle_experts_are_named(photos: Path) -> None:
     assert said[1].startswith("expert 1 of level 2 block 0 got 0.5 % of the choices, nearly none")
 
 
-def test_a_run_without_the_complexity_bias_has_the_plain_balance(photos: Path) -> None:
+def test_the_form_of_the_balance_and_its_bias_are_configured(photos: Path) -> None:
     from pixperts.training.run import module_of
 
     auxiliary = []
-    for biased in (True, False):
+    for changes in ({}, {"complexity_bias": False}, {"balance": "published"}):
         torch.manual_seed(0)
-        task = module_of(config_of("repair", photos, complexity_bias=biased)).train()
+        task = module_of(config_of("repair", photos, **changes)).train()
         task._numbers = range(2)
         batch = next(iter(DataLoader(task.samples(), batch_size=2, sampler=range(2))))
         auxiliary.append(float(task.loss(batch)["auxiliary"].detach()))
-    assert auxiliary[0] != auxiliary[1]
+    assert len(set(auxiliary)) == 3
 
 
 def test_frozen_parts_stay_in_evaluation_mode(photos: Path) -> None:

@@ -200,6 +200,7 @@ class RestorationConfig(TrainConfig):
     fourier_weight: float = 0.1  # of the L1 of the spectrum
     auxiliary_weight: float = 0.01  # of the routers' balance
     complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
+    balance: str = "shazeer"  # its form; or "published", that of the released code
     equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
     weight_decay: float = 0.01  # of AdamW
 
@@ -212,6 +213,10 @@ class RestorationConfig(TrainConfig):
             raise UsageError(
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
             )
+        from pixperts.models.moce_ir.balance import BALANCES
+
+        if self.balance not in BALANCES:
+            raise UsageError(f"balance is {self.balance!r}, but must be {' or '.join(BALANCES)}.")
         from pixperts.data.layouts import REPEATS
         from pixperts.data.shards import is_packed
         from pixperts.degradations.tasks import TASKS

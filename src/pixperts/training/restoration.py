@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from pixperts.data.photos import load_photos
 from pixperts.data.restoration import Degraded, FilePairs, SyntheticPairs, degraded_or_clean
 from pixperts.errors import DataError
 from pixperts.evaluation.metrics import psnr
+from pixperts.models.moce_ir.balance import Balance
 from pixperts.models.moce_ir.blocks import EncoderBlock
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.training.config import RestorationConfig
@@ -107,7 +109,9 @@ class RestorationModule(TrainingModule):
             "l1": (image - clean).abs().mean(),
             "fourier": config.fourier_weight * spectral_l1(image, clean),
             "auxiliary": config.auxiliary_weight
-            * self.model.auxiliary_loss(routings, biased=config.complexity_bias),
+            * self.model.auxiliary_loss(
+                routings, biased=config.complexity_bias, form=cast(Balance, config.balance)
+            ),
         }
 
     def scores(self) -> Iterator[tuple[str, float]]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,12 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixperts.errors import ModelError, UsageError
-from pixperts.models.moce_ir.balance import auxiliary_loss, expected_load, router_loss
+from pixperts.models.moce_ir.balance import (
+    auxiliary_loss,
+    expected_load,
+    router_loss,
+    squared_variation,
+)
 from pixperts.models.moce_ir.blocks import ChannelAttention
 from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
 from pixperts.models.moce_ir.experts import (
@@ -128,6 +134,27 @@ def test_without_the_bias_all_experts_count_alike() -> None:
     plain = auxiliary_loss(routings, ones, model.config.router_noise)
     assert torch.equal(model.auxiliary_loss(routings, biased=False), plain)
     assert not torch.equal(model.auxiliary_loss(routings), plain)
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_the_published_balance_by_hand(top_k: int) -> None:
+    """Sample variances, and one threshold for each picture: its k-th greatest noisy logit."""
+    random = np.random.default_rng(0)
+    logits, noise = random.normal(size=(5, 4)), random.normal(size=(5, 4)) / 4
+    complexity = np.array([0.2, 0.4, 0.7, 1.0])
+    noisy = logits + noise
+    load = np.zeros(4)
+    for clean, drawn in zip(logits, noisy, strict=True):
+        threshold = sorted(drawn)[-top_k]
+        load += [0.5 * math.erfc((threshold - one) / 0.25 / math.sqrt(2)) for one in clean]
+    importance = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).sum(0) * complexity
+    expected = sum(0.5 * x.var(ddof=1) / x.mean() ** 2 for x in (importance, load))
+    weights = torch.from_numpy(complexity)
+    both = torch.from_numpy(logits), torch.from_numpy(noisy)
+    found = router_loss(*both, weights, top_k, 0.25, "published")
+    assert float(found) == pytest.approx(expected, rel=1e-6)
+    plain = squared_variation(weights)
+    assert float(plain / squared_variation(weights, sample=True)) == pytest.approx(0.75)
 
 
 def test_forward_writes_no_state() -> None:

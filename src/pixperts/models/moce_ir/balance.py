@@ -1,6 +1,11 @@
-"""The complexity-aware balance of MoCE-IR's routers (arXiv 2411.18466, section 3.3)."""
+"""The complexity-aware balance of MoCE-IR's routers (arXiv 2411.18466, section 3.3).
+
+In two forms: `shazeer` is that of the paper it cites; `published` is what MoCE-IR's release
+computes, with the load of V-MoE (Riquelme et al., arXiv 2106.05974, appendix A).
+"""
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -8,16 +13,23 @@ from torch import Tensor
 from pixperts.errors import UsageError
 from pixperts.routing import Routing
 
+Balance = Literal["shazeer", "published"]
+BALANCES: tuple[str, ...] = get_args(Balance)
 
-def squared_variation(values: Tensor) -> Tensor:
+
+def squared_variation(values: Tensor, *, sample: bool = False) -> Tensor:
     """CV^2 = variance / mean^2 (Shazeer et al., arXiv 1701.06538, equation 7); a scalar.
+
+    Args:
+        values: (J,).
+        sample: divide the squares by J - 1 instead of J.
 
     Example:
         >>> squared_variation(torch.tensor([1.0, 3.0]))  # variance 1, mean 2
         tensor(0.2500)
     """
     mean = values.mean()
-    return (values - mean).square().mean() / (mean.square() + 1e-10)
+    return values.var(correction=int(sample and len(values) > 1)) / (mean.square() + 1e-10)
 
 
 def expected_load(logits: Tensor, noisy_logits: Tensor, top_k: int, sigma: float) -> Tensor:
@@ -29,7 +41,7 @@ def expected_load(logits: Tensor, noisy_logits: Tensor, top_k: int, sigma: float
     Args:
         logits: (B, J).
         noisy_logits: (B, J), by which the experts were chosen.
-        top_k: experts a picture.
+        top_k: experts per picture.
         sigma: standard deviation of the noise, above 0.
 
     Returns:
@@ -49,8 +61,37 @@ def expected_load(logits: Tensor, noisy_logits: Tensor, top_k: int, sigma: float
     return chosen.sum(dim=0)
 
 
+def published_load(logits: Tensor, noisy_logits: Tensor, top_k: int, sigma: float) -> Tensor:
+    """`expected_load` with one threshold an image: the k-th greatest of *all* noisy logits.
+
+    An expert that was chosen is then compared with itself or a better one, not with the best that
+    was not chosen, so its load is lower.
+
+    Args:
+        logits: (B, J).
+        noisy_logits: (B, J), by which the experts were chosen.
+        top_k: experts per picture.
+        sigma: standard deviation of the noise, above 0.
+
+    Returns:
+        (J,).
+
+    Example:
+        >>> published_load(torch.tensor([[1.0, 1.0]]), torch.tensor([[1.5, 1.0]]), 1, 0.5)
+        tensor([0.1587, 0.1587])
+    """
+    threshold = noisy_logits.topk(top_k, dim=-1).values[:, -1:]  # (B, 1)
+    chosen: Tensor = torch.special.ndtr((logits - threshold) / sigma)
+    return chosen.sum(dim=0)
+
+
 def router_loss(
-    logits: Tensor, noisy_logits: Tensor, complexity: Tensor, top_k: int, sigma: float
+    logits: Tensor,
+    noisy_logits: Tensor,
+    complexity: Tensor,
+    top_k: int,
+    sigma: float,
+    form: Balance = "shazeer",
 ) -> Tensor:
     """0.5 CV^2(importance) + 0.5 CV^2(load) of one decoder block's router.
 
@@ -61,8 +102,9 @@ def router_loss(
         logits: (B, J).
         noisy_logits: (B, J), by which the experts were chosen.
         complexity: (J,) b_j, parameters of each expert relative to the largest.
-        top_k: experts a picture.
+        top_k: experts per picture.
         sigma: standard deviation of the router's noise, above 0.
+        form: "published" takes the variance of a sample and `published_load`.
 
     Returns:
         A scalar, 0 at balance.
@@ -73,12 +115,17 @@ def router_loss(
         tensor(0.0556)
     """
     importance = logits.softmax(dim=-1).sum(dim=0) * complexity
-    load = expected_load(logits, noisy_logits, top_k, sigma)
-    return 0.5 * squared_variation(importance) + 0.5 * squared_variation(load)
+    published = form == "published"
+    load = (published_load if published else expected_load)(logits, noisy_logits, top_k, sigma)
+    variation = [squared_variation(values, sample=published) for values in (importance, load)]
+    return 0.5 * variation[0] + 0.5 * variation[1]
 
 
 def auxiliary_loss(
-    routings: Sequence[Routing], complexities: Sequence[Sequence[float]], sigma: float
+    routings: Sequence[Routing],
+    complexities: Sequence[Sequence[float]],
+    sigma: float,
+    form: Balance = "shazeer",
 ) -> Tensor:
     """Mean of `router_loss` over the decoder blocks; weighted 0.01 in the paper's total.
 
@@ -86,6 +133,7 @@ def auxiliary_loss(
         routings: of one forward pass, not pinned.
         complexities: b_j of each block, as `MoCEIR.complexities`.
         sigma: standard deviation of the router's noise, `MoCEIRConfig.router_noise`.
+        form: see `router_loss`.
 
     Returns:
         A scalar with gradients to the routers.
@@ -101,5 +149,6 @@ def auxiliary_loss(
             raise UsageError("pinned routings have no logits, so no auxiliary loss: route anew.")
         weight = torch.tensor(complexity, device=routing.logits.device)
         top_k = routing.experts.shape[1]
-        losses.append(router_loss(routing.logits, routing.noisy_logits, weight, top_k, sigma))
+        logits = routing.logits, routing.noisy_logits
+        losses.append(router_loss(*logits, weight, top_k, sigma, form))
     return torch.stack(losses).mean()

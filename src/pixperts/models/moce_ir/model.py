@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
-from pixperts.models.moce_ir.balance import auxiliary_loss
+from pixperts.models.moce_ir.balance import Balance, auxiliary_loss
 from pixperts.models.moce_ir.blocks import (
     Downsample,
     Stage,
@@ -249,14 +249,16 @@ class MoCEIR(nn.Module):
             spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
         return spread
 
-    def auxiliary_loss(self, routings: Sequence[Routing], *, biased: bool = True) -> Tensor:
+    def auxiliary_loss(
+        self, routings: Sequence[Routing], *, biased: bool = True, form: Balance = "shazeer"
+    ) -> Tensor:
         """The balance of the routers in a forward pass, see `balance.auxiliary_loss`.
 
-        Without the bias all experts count as equally dear.
+        Without the bias all experts count as equally expensive.
         """
         sizes = self.complexities
         weights = sizes if biased else [[1.0] * len(block) for block in sizes]
-        return auxiliary_loss(routings, weights, self.config.router_noise)
+        return auxiliary_loss(routings, weights, self.config.router_noise, form)
 
     def multiply_adds(
         self,
