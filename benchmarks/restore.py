@@ -29,10 +29,11 @@ from pixperts.degradations.tasks import TASKS, degrade
 from pixperts.errors import ModelError, PixpertsError, UsageError
 from pixperts.io.image import list_images, read_image
 from pixperts.memory import keep_freed_memory
+from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.blocks import ChannelAttention, CrossChannelAttention
 from pixperts.models.moce_ir.inputs import pad_to_multiple
 from pixperts.models.moce_ir.model import MoCEIR
-from pixperts.models.presets import PRESETS, Network, create_model
+from pixperts.models.presets import PRESETS, create_model
 from pixperts.ops.pixels import to_float
 from pixperts.routing import Routing
 from pixperts.weights import store

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pixperts.memory import keep_freed_memory
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
 from plain_liif import PlainLIIF
@@ -52,7 +51,9 @@ def dense_part(model: MoEISR) -> MoEISR:
 def mixture(weights: Path | None) -> MoEISR:
     """The given or packaged mixture."""
     path = weights or packaged_models()["moeisr-liif-edsr"]
-    return as_upscaler(store.load(path)[0])
+    model = store.load(path)[0]
+    assert isinstance(model, MoEISR)
+    return model
 
 
 def sgemm_rate() -> float:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.evaluation.metrics import psnr
-from pixperts.inference.restorer import load
+from pixperts.inference.upscaler import Upscaler
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.routing import Routing, at_price, choose
 from results_measure import FirstPictures
@@ -73,7 +73,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only so many pictures of each set")
     parser.add_argument("--budgets", default="none,0,0.1,0.25,0.35,0.5,0.75,1")
     args = parser.parse_args()
-    model, budgets = load(args.model, device="cpu").upscaler, args.budgets.split(",")
+    model, budgets = Upscaler.load(args.model, device="cpu").model, args.budgets.split(",")
+    assert isinstance(model, MoEISR)
     table: dict[str, list[tuple[float, float]]] = {budget: [] for budget in budgets}
     titles = []
     sets = [SuperResolutionSet.open(args.data / name) for name in args.sets.split(",")]

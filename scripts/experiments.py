@@ -32,7 +32,8 @@ from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPL
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
 from pixperts.evaluation.upscaling import evaluate_upscaling
-from pixperts.inference.restorer import load
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images, read_image, write_image
 from pixperts.models.presets import create_model
 from pixperts.ops.pixels import to_float
@@ -77,7 +78,7 @@ def trained(base: Fields, variant: Variant, seed: int, folder: Path, common: Fie
 
 def measure_upscaling(weights: Path, data: Path) -> Row:
     """PSNR and cost as the mapper decides, and PSNR at a budget; means over scales."""
-    upscaler = load(str(weights), device="cpu")
+    upscaler = Upscaler.load(str(weights), device="cpu")
     pictures = SuperResolutionSet.open(data / "Set5")
     row: Row = {}
     for name, budget in (("auto", None), ("budget", BUDGET)):
@@ -111,7 +112,7 @@ def information(table: Sequence[Sequence[float]]) -> float:
 
 def measure_restoration(weights: Path, photos: Path, tasks: Sequence[str]) -> Row:
     """PSNR by task, the table of experts by task, and the bits by which they tell."""
-    restorer = load(str(weights), device="cpu")
+    restorer = Restorer.load(str(weights), device="cpu")
     sets = [RestorationSet.synthetic(photos, task) for task in tasks]
     scores = evaluate_restoration(restorer, sets)
     blocks = [[score.experts[place] for score in scores] for place in range(len(scores[0].experts))]

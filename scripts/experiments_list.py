@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.model import MoCEIR
-from pixperts.models.presets import Network
 
 Fields = dict[str, Any]
 

@@ -17,8 +17,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from pixperts.models.interfaces import Network
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler, create_model
+from pixperts.models.presets import create_model
 from pixperts.weights import store
 from pixperts.weights.convert import from_published, read_published
 
@@ -28,9 +29,14 @@ LICENCE = "BSD-3-Clause (EDSR-baseline-LIIF, Yinbo Chen)"
 KEPT_BLOCKS = (0, 1, 2, 3, 14, 15)
 
 
+def _moeisr(model: Network) -> MoEISR:
+    assert isinstance(model, MoEISR)
+    return model
+
+
 def widen(dense: MoEISR) -> MoEISR:
     """The mixture whose deepest expert is the dense decoder."""
-    model = as_upscaler(create_model("moeisr-liif-edsr"))
+    model = _moeisr(create_model("moeisr-liif-edsr"))
     taken: dict[str, Tensor] = {}
     for number in (len(model.experts) - 2, len(model.experts) - 1):
         place = f"experts.{number}."
@@ -48,7 +54,7 @@ def widen(dense: MoEISR) -> MoEISR:
 
 def prune(dense: MoEISR) -> MoEISR:
     """The tiny mixture with some of the encoder's blocks."""
-    model = as_upscaler(create_model("moeisr-tiny"))
+    model = _moeisr(create_model("moeisr-tiny"))
     places = {str(old): str(new) for new, old in enumerate((*KEPT_BLOCKS, 16))}
     taken: dict[str, Tensor] = {}
     for key, value in dense.state_dict().items():
@@ -69,7 +75,7 @@ def main() -> None:
         sys.exit("usage: make_starts.py EDSR-BASELINE-LIIF.pth FOLDER")
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     torch.manual_seed(0)
-    dense = as_upscaler(from_published("liif-edsr", read_published(source)))
+    dense = _moeisr(from_published("liif-edsr", read_published(source)))
     starts = {"liif-edsr": dense, "moeisr-liif-edsr": widen(dense), "moeisr-tiny": prune(dense)}
     for name, model in starts.items():
         card = store.Card(name, asdict(model.config), LICENCE, "DIV2K, by its authors")

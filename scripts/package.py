@@ -26,7 +26,6 @@ from pixperts.data.photos import load_photos
 from pixperts.evaluation.signatures import measure_signatures
 from pixperts.inference.restorer import Restorer
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler
 from pixperts.weights import store
 from pixperts.weights.packaged import WEIGHTS
 
@@ -57,7 +56,8 @@ def main() -> None:
     if args.shares:
         notes["shares"] = args.shares
     if args.price:
-        ask_price(as_upscaler(model), args.price)
+        assert isinstance(model, MoEISR)
+        ask_price(model, args.price)
     card = replace(card, name=args.name, config=asdict(model.config), notes=notes)
     if args.signatures:
         photos = load_photos([args.signatures])

@@ -1,6 +1,6 @@
 """What docs/results.md says in numbers: enlarging, denoising and experts by task, measured.
 
-Every figure comes from `evaluate_upscaling`, `evaluate_restoration` and the restorer that `load`
+Every figure comes from `evaluate_upscaling`, `evaluate_restoration` and the models that `load`
 gives. A measurement is saved as soon as it is made (`Part.row`) and not made again.
 """
 
@@ -24,7 +24,8 @@ from pixperts.errors import MissingExtraError
 from pixperts.evaluation import metrics
 from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
 from pixperts.evaluation.upscaling import Upscaler, bicubic_upscaler, evaluate_upscaling
-from pixperts.inference.restorer import Restorer, load
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler as LoadedUpscaler
 from pixperts.io.atomic import replacing
 from pixperts.io.image import read_image
 from pixperts.ops.pixels import to_float
@@ -156,8 +157,10 @@ def measure_enlarging(
     """
     photo = read_tensor(timed)
     for name in (BICUBIC, *models_that("enlarge")):
-        upscaler = bicubic_upscaler() if name == BICUBIC else load(name, device="cpu")
-        mixture = isinstance(upscaler, Restorer) and upscaler.takes_budget
+        upscaler = (
+            bicubic_upscaler() if name == BICUBIC else LoadedUpscaler.load(name, device="cpu")
+        )
+        mixture = isinstance(upscaler, LoadedUpscaler) and upscaler.takes_budget
         for budget in budgets if mixture else [None]:
             for scale in scales:
                 shown = f"{name}{'' if budget is None else f' budget {budget:g}'} x{scale}"
@@ -178,9 +181,9 @@ def _quality(upscaler: Upscaler, data: SuperResolutionSet, scale: int, budget: f
     for index in range(len(data)):
         small, large = ((p.shape[1], p.shape[2]) for p in data.pair(index, scale))
         pixels += math.prod(large)
-        if isinstance(upscaler, Restorer):
+        if isinstance(upscaler, LoadedUpscaler):
             # With the shares of the whole set the sum is exact: it is linear in the pixels.
-            adds += upscaler.upscaler.multiply_adds(small, large, score.shares)["total"]
+            adds += upscaler.model.multiply_adds(small, large, score.shares)["total"]
         else:
             adds += bicubic_multiply_adds(small, large)
     return score.to_dict() | {"multiply_adds_per_pixel": adds / pixels}
@@ -244,7 +247,7 @@ def bicubic_multiply_adds(lr_size: tuple[int, int], size: tuple[int, int]) -> fl
 
 def measure_denoising(part: Part, folder: Path, limit: int | None) -> None:
     """Models that repair, BM3D and non-local means on the same noisy pictures."""
-    repairers = [(name, load(name, device="cpu")) for name in models_that("repair")]
+    repairers = [(name, Restorer.load(name, device="cpu")) for name in models_that("repair")]
     for sigma in SIGMAS:
         data = RestorationSet.synthetic(folder, f"noise{sigma}", seed=SEED, limit=limit)
         for name, restorer in repairers:
@@ -325,7 +328,7 @@ CLASSICAL = {"BM3D": bm3d, "non-local means": non_local_means}
 
 def measure_experts(part: Part, model: str, folder: Path, photos: int) -> None:
     """Which experts a model that repairs gives to which synthetic degradation, and how it does."""
-    restorer = load(model, device="cpu")
+    restorer = Restorer.load(model, device="cpu")
     for task in TASKS:
         part.row(task, partial(_experts, restorer, folder, task, photos), {"task": task})
     part.finish()

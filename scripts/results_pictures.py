@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixperts.inference.expert_maps import draw, label
-from pixperts.inference.restorer import Restorer, load
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images, write_image
 from pixperts.ops.pixels import from_float
 from pixperts.ops.resize import bicubic, quantise
@@ -27,23 +28,23 @@ Pixels = NDArray[np.uint8]
 
 def draw_maps(part: Part, model: str, photos: Sequence[Path], pictures: Path) -> None:
     """Each photo small, enlarged, and the expert of every pixel of the result, side by side."""
-    restorer = load(model, device="cpu")
+    upscaler = Upscaler.load(model, device="cpu")
     for photo in photos:
         target = pictures / f"map_{photo.stem}.webp"
-        make = partial(_map, restorer, photo, target)
+        make = partial(_map, upscaler, photo, target)
         part.row(photo.stem, make, {"picture": target.name}, target)
     part.finish()
 
 
-def _map(restorer: Restorer, path: Path, target: Path) -> Row:
+def _map(upscaler: Upscaler, path: Path, target: Path) -> Row:
     photo = read_tensor(path)
     small = quantise(bicubic(photo, shown_size(photo, MAP_SIDE)))
     height, width = (side * MAP_SCALE for side in small.shape[1:])
-    large, routing = restorer.upscale_with_routing(small, size=(width, height))
+    large, routing = upscaler.upscale_with_routing(small, size=(width, height))
     assert routing is not None
     panels = {
         f"{small.shape[2]} x {small.shape[1]}, bicubic": to_pixels(bicubic(small, (height, width))),
-        f"{restorer.name}, x{MAP_SCALE}": to_pixels(large),
+        f"{upscaler.name}, x{MAP_SCALE}": to_pixels(large),
         "expert of every pixel": draw(routing, legend=False),
     }
     sheet = np.concatenate([label(panel, text) for text, panel in panels.items()], axis=1)
@@ -58,7 +59,7 @@ def repair_real(
 
     Those that may be shown go to `pictures`, the others to `private`.
     """
-    restorer = load(model, device="cpu")
+    restorer = Restorer.load(model, device="cpu")
     for kind in sorted(path for path in folder.iterdir() if path.is_dir()):
         for photo in list_images(kind)[:limit]:
             name = f"{kind.name}/{photo.stem}"

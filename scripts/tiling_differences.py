@@ -18,7 +18,7 @@ from torch import Tensor
 from pixperts.data.restoration import degraded_or_clean
 from pixperts.inference import tiled_restore
 from pixperts.inference.device import DeviceRunner
-from pixperts.inference.restorer import Restorer, load
+from pixperts.inference.restorer import Restorer
 from pixperts.inference.streams import ArraySink, ArraySource
 from pixperts.inference.tiled_restore import TiledRestore
 from pixperts.io.image import read_image
@@ -68,7 +68,7 @@ def repaired(kind: type[TiledRestore], restorer: Restorer, image: Tensor, side: 
     canvas = ArraySink(*image.shape)
     runner = DeviceRunner(restorer.name, restorer.device)
     with torch.inference_mode():
-        kind(restorer.repairer, runner, ArraySource(image), 1.0, None).run(canvas, side, 0)
+        kind(restorer.model, runner, ArraySource(image), 1.0, None).run(canvas, side, 0)
     return canvas.image
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     args = parser.parse_args()
     keep_freed_memory()  # as the command line does; the seconds are its own
-    restorer = load(args.model)
+    restorer = Restorer.load(args.model)
     print(f"| photo | task | way | tile | mean | largest | jump | seconds |\n{'|---' * 8}|")
     for number, path in enumerate(args.photos):
         pixels = torch.from_numpy(read_image(path).pixels[..., :3]).permute(2, 0, 1).float() / 255
@@ -98,7 +98,7 @@ def main() -> None:
             image = degraded_or_clean(pixels, task, number)[None]
             started = time.perf_counter()
             with torch.inference_mode():
-                whole = restorer.repairer(image).image.clamp(0, 1)
+                whole = restorer.model(image).image.clamp(0, 1)
             seconds = time.perf_counter() - started
             shown = f"{image.shape[3]} x {image.shape[2]}"
             print(f"| {path.stem} {shown} | {task} | at once | | | | | {seconds:.1f} |", flush=True)

@@ -146,20 +146,20 @@ def figures_of(weights: str, bench: Path, limit: int | None) -> Figures:
     from pixperts.data.benchmarks import SuperResolutionSet
     from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
     from pixperts.evaluation.upscaling import evaluate_upscaling
-    from pixperts.inference.restorer import load
-    from pixperts.models.moce_ir.model import MoCEIR
+    from pixperts.inference.loading import load
+    from pixperts.inference.restorer import Restorer
 
-    restorer = load(weights)
+    model = load(weights)
     found: Figures = {}
-    if isinstance(restorer.model, MoCEIR):
+    if isinstance(model, Restorer):
         for folder, tasks in REPAIRS.items():
             sets = [RestorationSet.synthetic(bench / folder, t, limit=limit) for t in tasks]
-            for score in evaluate_restoration(restorer, sets):
+            for score in evaluate_restoration(model, sets):
                 found[f"{folder} {score.task}"] = score.psnr
         return found
     for folder in ENLARGES:
         pictures = SuperResolutionSet.open(bench / folder)
-        for at_scale in evaluate_upscaling(restorer, pictures, SCALES):
+        for at_scale in evaluate_upscaling(model, pictures, SCALES):
             found[f"{folder} x{at_scale.scale:g}"] = at_scale.psnr
     return found
 

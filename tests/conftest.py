@@ -9,7 +9,8 @@ import torch
 from hypothesis import settings
 
 from pixperts.cli.app import main
-from pixperts.inference import restorer
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.weights import store
 from tests.helpers.command_line import DENSE, MIXTURE
@@ -32,13 +33,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def model(files: dict[str, Path]) -> restorer.Restorer:
-    return restorer.load(files["upscale"], device="cpu")
+def model(files: dict[str, Path]) -> Upscaler:
+    return Upscaler.load(files["upscale"], device="cpu")
 
 
 @pytest.fixture(scope="module")
-def repairer(files: dict[str, Path]) -> restorer.Restorer:
-    return restorer.load(files["restore"], device="cpu")
+def repairer(files: dict[str, Path]) -> Restorer:
+    return Restorer.load(files["restore"], device="cpu")
 
 
 @pytest.fixture

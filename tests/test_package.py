@@ -43,7 +43,8 @@ def modules() -> list[str]:
 def test_every_exported_name_is_there_and_documented() -> None:
     for name in pixperts.__all__:
         assert getattr(pixperts, name).__doc__, name
-    assert {"load", "create_model", "Restorer", "PixpertsError"} <= set(pixperts.__all__)
+    wanted = {"load", "create_model", "Restorer", "Upscaler", "PixpertsError"}
+    assert wanted <= set(pixperts.__all__)
     with pytest.raises(AttributeError, match="no attribute 'upscale_all'"):
         pixperts.upscale_all  # noqa: B018
 
@@ -87,7 +88,7 @@ sys.meta_path.insert(0, Absent())
 import numpy as np, pixperts
 from pixperts.weights.store import Card
 model = pixperts.create_model("moeisr-tiny", encoder_options={{"channels": 8, "blocks": 1}})
-restorer = pixperts.Restorer(model, Card("moeisr-tiny", {{}}), device="cpu")
+restorer = pixperts.Upscaler(model, Card("moeisr-tiny", {{}}), device="cpu")
 print(restorer.upscale(np.zeros((4, 5, 3), np.uint8), scale=2).shape)
 """
     assert run(code).strip() == "(8, 10, 3)"

@@ -17,7 +17,9 @@ from pixperts.errors import (
 )
 
 if TYPE_CHECKING:
-    from pixperts.inference.restorer import Restorer, load
+    from pixperts.inference.loading import load
+    from pixperts.inference.restorer import Restorer
+    from pixperts.inference.upscaler import Upscaler
     from pixperts.models.presets import create_model
 
 __version__ = "0.1.0"
@@ -29,6 +31,7 @@ __all__ = [
     "ModelError",
     "PixpertsError",
     "Restorer",
+    "Upscaler",
     "UsageError",
     "create_model",
     "load",
@@ -36,8 +39,9 @@ __all__ = [
 
 _LAZY = {
     "Restorer": "pixperts.inference.restorer",
+    "Upscaler": "pixperts.inference.upscaler",
     "create_model": "pixperts.models.presets",
-    "load": "pixperts.inference.restorer",
+    "load": "pixperts.inference.loading",
 }
 
 

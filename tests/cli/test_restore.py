@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pixperts.cli.app import main
 from pixperts.inference.analysis import analyse
-from pixperts.inference.restorer import load
+from pixperts.inference.restorer import Restorer
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs.picture import software_tag
 from pixperts.weights import store
@@ -79,7 +79,9 @@ def test_a_file_is_what_python_returns_byte_for_byte(
     assert restore(source, "-o", target, "--strength", 0.5) == 0
     line = one_sentence(capsys)
     assert line.startswith(f"{source} -> {target}: 10 x 8, ")
-    result, routings = load(weights).restore_with_routing(read_image(source).pixels, strength=0.5)
+    result, routings = Restorer.load(weights).restore_with_routing(
+        read_image(source).pixels, strength=0.5
+    )
     experts = ["+".join(map(str, routing.experts[0].tolist())) for routing in routings]
     assert line.endswith(f", experts {' '.join(experts)}")
     software = software_tag("mini", (10, 8), (10, 8))
@@ -116,10 +118,10 @@ def test_json_lines_of_several_files_with_a_bad_one_among_them(
     assert str(bad) in second["error"]
     assert names(out) == ["a.png", "c.webp"]
     assert third["output"] == str(out / "c.webp")
-    restorer = load(weights)
+    restorer = Restorer.load(weights)
     routings = restorer.restore_with_routing(read_image(good).pixels)[1]
-    spent = restorer.repairer.multiply_adds((8, 10), routings)["total"]
-    every = restorer.repairer.multiply_adds((8, 10), every=True)["total"]
+    spent = restorer.model.multiply_adds((8, 10), routings)["total"]
+    every = restorer.model.multiply_adds((8, 10), every=True)["total"]
     assert first.pop("seconds") >= 0
     assert first.pop("gates") == [
         pytest.approx(routing.gates[0].tolist(), abs=1e-4)
@@ -237,7 +239,7 @@ def test_the_nearest_task_is_told(
 ) -> None:
     source, target = picture(tmp_path / "a.png"), tmp_path / "b.png"
     line = ["restore", str(source), "-o", str(target), "-m", str(knowing)]
-    found = analyse(load(knowing), read_image(source).pixels)
+    found = analyse(Restorer.load(knowing), read_image(source).pixels)
     assert found.confidence is not None
     assert main(line) == 0
     assert one_sentence(capsys).endswith(f", looks like {found.task} ({found.confidence:.0%})")
@@ -281,7 +283,7 @@ def test_analyze_as_text(
         assert main(["analyze", str(source), "-m", str(model)]) == 0
         captured = capsys.readouterr()
         assert captured.err == ""
-        found = analyse(load(model), read_image(source).pixels)
+        found = analyse(Restorer.load(model), read_image(source).pixels)
         assert captured.out == found.to_text() + "\n"
         lines = captured.out.splitlines()
         for line, block in zip(lines, found.blocks, strict=False):

@@ -10,7 +10,7 @@ import pytest
 
 from pixperts.cli.app import main
 from pixperts.errors import UsageError, explain
-from pixperts.inference import restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.models.moeisr.model import MoEISR
 from tests.helpers.command_line import MIXTURE, names, noise, one_sentence, picture
@@ -36,7 +36,7 @@ def test_the_file_is_what_the_library_returns(
     pixels = noise(6, 7, 4, np.uint16)
     write_image(tmp_path / "a.tif", pixels)
     assert upscale(tmp_path / "a.tif", "-o", target, "--size", "16x9", "--budget", 0.5) == 0
-    expected = restorer.load(weights, device="cpu").upscale(pixels, size=(16, 9), budget=0.5)
+    expected = Upscaler.load(weights, device="cpu").upscale(pixels, size=(16, 9), budget=0.5)
     assert read_image(target).pixels.dtype == np.uint16
     np.testing.assert_array_equal(read_image(target).pixels, expected)
 
@@ -206,7 +206,7 @@ def test_nothing_is_computed_for_an_output_that_cannot_be_written(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the work was begun")
 
-    monkeypatch.setattr(restorer.Restorer, "upscale_with_routing", refuse)
+    monkeypatch.setattr(Upscaler, "upscale_with_routing", refuse)
     source = picture(tmp_path / "a.png")
     assert upscale(source, "-o", source / "below" / "b.png", "-s", 2) == 1
     assert f"{source} is not a folder" in one_sentence(capsys)
@@ -232,14 +232,14 @@ def test_a_failure_inside_the_network_costs_one_picture(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = restorer.Restorer.upscale_with_routing
+    real = Upscaler.upscale_with_routing
 
-    def sometimes(self: restorer.Restorer, image: Any, **options: Any) -> Any:
+    def sometimes(self: Upscaler, image: Any, **options: Any) -> Any:
         if len(image) == 8:
             raise error
         return real(self, image, **options)
 
-    monkeypatch.setattr(restorer.Restorer, "upscale_with_routing", sometimes)
+    monkeypatch.setattr(Upscaler, "upscale_with_routing", sometimes)
     bad, good = picture(tmp_path / "a.png", 8), picture(tmp_path / "b.png", 9)
     assert upscale(bad, good, "-o", tmp_path / "out", "-s", 2) == 1
     first, second = capsys.readouterr().err.splitlines()
@@ -262,7 +262,7 @@ def test_interrupting_exits_with_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(restorer.Restorer, "upscale_with_routing", interrupt)
+    monkeypatch.setattr(Upscaler, "upscale_with_routing", interrupt)
     assert upscale(picture(tmp_path / "a.png"), "-o", tmp_path / "b.png", "-s", 2) == 130
     assert one_sentence(capsys) == "Interrupted; what was finished is kept."
     assert names(tmp_path) == ["a.png"]

@@ -15,8 +15,9 @@ from pixperts.evaluation.restoration import (
     format_restoration,
     restoration_json_lines,
 )
-from pixperts.inference.restorer import Restorer, load
+from pixperts.inference.restorer import Restorer
 from pixperts.io.image import write_image
+from tests.helpers.moce_models import moce_ir
 
 SIZES = ((40, 56), (64, 48))  # height and width of the photos
 
@@ -39,7 +40,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def restorer() -> Restorer:
-    return load("moce-ir-tiny", device="cpu")
+    return Restorer.load("moce-ir-tiny", device="cpu")
 
 
 def test_scores_are_means_over_what_a_user_gets(photos: Path, restorer: Restorer) -> None:
@@ -69,7 +70,7 @@ def test_experts_are_counted_and_the_unused_do_not_act(photos: Path, restorer: R
     assert score.experts == (counts / 2).tolist()
     experts = [
         sum(parameter.numel() for parameter in expert.parameters())
-        for block in restorer.repairer.decoder_blocks
+        for block in moce_ir(restorer.model).decoder_blocks
         for expert in block.adapter.experts
     ]
     assert score.parameters - sum(experts) < score.active_parameters < score.parameters

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from pixperts.inference.restorer import load
 from pixperts.inference.size_request import SizeRequest
+from pixperts.inference.upscaler import Upscaler
 from pixperts.jobs.job import FileOptions
 from pixperts.jobs.operations import Upscale
 from pixperts.jobs.plan import FolderOptions
@@ -26,7 +26,7 @@ OPERATION = Upscale(SizeRequest(scale=3), files=FileOptions(quality=90))
 
 def main(weights: str, inputs: str, work: str, kills: str) -> None:
     torch.set_num_threads(1)
-    restorer = load(weights, device="cpu")
+    upscaler = Upscaler.load(weights, device="cpu")
 
     def start(folder: Path) -> int:
         child = os.fork()
@@ -38,7 +38,7 @@ def main(weights: str, inputs: str, work: str, kills: str) -> None:
                 recursive=True, workers=2, manifest=folder.with_suffix(".jsonl")
             )
             done = run_folder(
-                inputs, folder, OPERATION, restorer, options=options, expert_map=f"{folder}-maps"
+                inputs, folder, OPERATION, upscaler, options=options, expert_map=f"{folder}-maps"
             )
             code = 0 if done.failed == 0 else 1
         finally:

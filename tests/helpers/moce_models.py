@@ -7,6 +7,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.blocks import Pointwise
 from pixperts.models.moce_ir.config import MoCEIRConfig
 from pixperts.models.moce_ir.model import MoCEIR
@@ -30,6 +31,12 @@ def mini(**options: Any) -> MoCEIR:
     with torch.no_grad():
         for block in model.decoder_blocks:
             block.adapter.routing.gate.weight.normal_(0.0, 4.0)
+    return model
+
+
+def moce_ir(model: Network) -> MoCEIR:
+    """The network, which is known to be a MoCE-IR."""
+    assert isinstance(model, MoCEIR)
     return model
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
+from pixperts.models.interfaces import Network
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import Network
 from pixperts.weights import store
 
 TINY: dict[str, Any] = {
@@ -56,6 +57,16 @@ def experts_of(model: MoEISR, lr: Tensor, size: tuple[int, int], **options: Any)
     with torch.inference_mode():
         experts: Tensor = model(lr, size, **options).routings[0].experts
     return experts
+
+
+def moeisr(model: Network) -> MoEISR:
+    """The network, which is known to be a MoEISR."""
+    assert isinstance(model, MoEISR)
+    return model
+
+
+def upscaler(model: Network, **options: Any) -> Upscaler:
+    return Upscaler(model, store.Card("mine", {}), device="cpu", **options)
 
 
 def restorer(model: Network, **options: Any) -> Restorer:

@@ -19,7 +19,7 @@ from pixperts.inference.analysis import Signatures, analyse, signature
 from pixperts.inference.restorer import Restorer
 from pixperts.routing import Routing
 from pixperts.weights import store
-from tests.helpers.moce_models import mini
+from tests.helpers.moce_models import mini, moce_ir
 
 Array = NDArray[np.float64]
 
@@ -242,7 +242,7 @@ def test_a_signature_is_what_the_routers_looked_at() -> None:
 
 def test_the_means_are_those_of_the_routers_inputs(restorer: Restorer) -> None:
     found: list[Tensor] = []
-    model = restorer.repairer
+    model = moce_ir(restorer.model)
     hooks = [
         block.adapter.routing.register_forward_pre_hook(
             lambda module, given: found.append(given[0].mean(dim=(2, 3)))
@@ -264,7 +264,7 @@ def test_the_means_are_those_of_the_routers_inputs(restorer: Restorer) -> None:
 @pytest.mark.parametrize("top_k", [1, 2])
 def test_the_skipped_share_by_hand(top_k: int) -> None:
     restorer = repairer(top_k=top_k)
-    model = restorer.repairer
+    model = moce_ir(restorer.model)
     found = analyse(restorer, photos(1)[0].permute(1, 2, 0).numpy()[:17, :9])
     pixels = 24 * 16  # 17 x 9, padded to multiples of 8
     levels = (2, 1, 1, 0)
@@ -314,7 +314,7 @@ def test_measured_signatures_are_those_of_degraded_photos(restorer: Restorer) ->
     given = photos()
     fitted, right = measure_signatures(restorer, given, tasks)
     assert fitted.tasks == tasks
-    config = restorer.repairer.config
+    config = moce_ir(restorer.model).config
     channels = sum(config.channels(level) for level in (2, 1, 1, 0))
     assert fitted.projection.shape == (channels, 2)
     for task, mean in zip(tasks, fitted.means, strict=True):

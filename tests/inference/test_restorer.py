@@ -1,44 +1,43 @@
-"""One image of any kind in, the same kind out."""
+"""Repair: one image of any kind in, the same kind out."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from pixperts.errors import ImageError, ModelError, UsageError
-from pixperts.inference.device import choose_device
-from pixperts.inference.restorer import Restorer, load
-from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import create_model
-from pixperts.ops.resize import bicubic
+from pixperts.errors import ImageError, UsageError
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.weights import store
-from pixperts.weights.packaged import packaged_models
-
-TINY: dict[str, Any] = {
-    "encoder_options": {"channels": 8, "blocks": 1},
-    "width": 8,
-    "mapper_width": 4,
-    "mapper_layers": 2,
-}
+from tests.helpers.moce_models import mini, moce_ir
+from tests.helpers.tiny_models import tiny
 
 
-def tiny(name: str = "moeisr-tiny", **options: Any) -> Restorer:
-    torch.manual_seed(0)
-    pool = {"depths": (0, 1), "widths": (8, 8)} if name.startswith("moeisr") else {}
-    model = create_model(name, **TINY | pool | options)
-    return Restorer(model, store.Card(name=name, config={}), device="cpu")
+def repairer(**options: Any) -> Restorer:
+    return Restorer(mini(**options), store.Card("mini", {}), device="cpu")
 
 
 @pytest.fixture(scope="module")
 def restorer() -> Restorer:
-    return tiny()
+    return repairer()
 
 
-def noise(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).random(shape, dtype=np.float32)
+def noise(*shape: int, dtype: Any = np.float32) -> NDArray[Any]:
+    values = np.random.default_rng(sum(shape)).random(shape, dtype=np.float32)
+    if np.issubdtype(dtype, np.integer):
+        return (values * (int(np.iinfo(dtype).max) + 0.999)).astype(dtype)
+    return values.astype(dtype)
+
+
+def network(restorer: Restorer, rgb: Tensor) -> Tensor:
+    """What the bare network says of (3, H, W), not clamped."""
+    with torch.inference_mode():
+        image: Tensor = restorer.model(rgb[None]).image[0]
+    return image
 
 
 # ---------------------------------------------------------------- kinds
@@ -46,233 +45,176 @@ def noise(*shape: int) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_pil_images_stay_pil_images_of_their_mode(restorer: Restorer, mode: str) -> None:
-    pixels = (noise(6, 5, len(mode)) * 255).astype(np.uint8)
+    pixels = noise(6, 5, len(mode), dtype=np.uint8)
     image = Image.fromarray(pixels[..., 0] if mode == "L" else pixels)
-    assert image.mode == mode
-    result = restorer.upscale(image, scale=2)
+    result = restorer.restore(image)
     assert isinstance(result, Image.Image)
-    assert (result.mode, result.size) == (mode, (10, 12))
-
-
-def test_palettes_and_bilevel_images_become_what_they_show(restorer: Restorer) -> None:
-    colours = Image.fromarray((noise(6, 5, 3) * 255).astype(np.uint8)).quantize(4)
-    assert restorer.upscale(colours, scale=2).mode == "RGB"
-    assert restorer.upscale(Image.new("1", (4, 4)), scale=2).mode == "L"
-    colours.info["transparency"] = 0
-    assert restorer.upscale(colours, scale=2).mode == "RGBA"
+    assert (result.mode, result.size) == (mode, (5, 6))
+    array = restorer.restore(np.asarray(image))
+    assert np.array_equal(np.asarray(result), array)
+    assert not np.array_equal(array, np.asarray(image))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 1), (6, 5, 2), (6, 5, 3), (6, 5, 4)])
-def test_arrays_keep_type_and_channels(
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 1), (6, 9, 2), (6, 9, 3), (6, 9, 4)])
+def test_arrays_keep_type_shape_and_alpha(
     restorer: Restorer, dtype: type[np.generic], shape: tuple[int, ...]
 ) -> None:
-    integer = np.issubdtype(dtype, np.integer)
-    top = np.iinfo(dtype).max if integer else 1  # type: ignore[type-var]
-    image = (noise(*shape) * top).astype(dtype)
+    image = noise(*shape, dtype=dtype)
     kept = image.copy()
-    result = restorer.upscale(image, size=(11, 13))
+    result = restorer.restore(image)
     assert isinstance(result, np.ndarray)
-    assert result.dtype == dtype
-    assert result.shape == (13, 11, *shape[2:])
-    assert 0 <= result.min() <= result.max() <= top
+    assert (result.dtype, result.shape) == (image.dtype, shape)
     assert np.array_equal(image, kept)
+    assert 0 <= result.min() <= result.max()
+    if np.issubdtype(dtype, np.floating):
+        assert result.max() <= 1
+    if shape[2:] in ((2,), (4,)):
+        if dtype != np.float64:  # pictures are held in float32
+            assert np.array_equal(result[..., -1], image[..., -1])
+        plain = restorer.restore(image[..., :-1])
+        np.testing.assert_array_equal(result[..., :-1], plain)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(3, 6, 5), (1, 6, 5), (2, 3, 6, 5), (2, 4, 6, 5), (1, 2, 6, 5)])
-def test_tensors_keep_type_channels_and_batch(
+def test_tensors_keep_type_shape_and_alpha(
     restorer: Restorer, dtype: torch.dtype, shape: tuple[int, ...]
 ) -> None:
     image = torch.from_numpy(noise(*shape)).to(dtype)
-    result = restorer.upscale(image, scale=1.5)
-    assert result.dtype == dtype
-    assert result.shape == (*shape[:-2], 9, 8)
+    result = restorer.restore(image)
+    assert (result.dtype, result.shape) == (dtype, shape)
     assert 0 <= result.min() <= result.max() <= 1
+    if shape[-3] in (2, 4):
+        assert torch.equal(result.select(-3, -1), image.select(-3, -1))
+
+
+def test_the_result_is_what_the_network_says_within_the_range(restorer: Restorer) -> None:
+    rgb = torch.from_numpy(noise(3, 7, 12))
+    said = network(restorer, rgb)
+    assert said.min() < 0  # so that clamping is seen
+    torch.testing.assert_close(restorer.restore(rgb), said.clamp(0, 1), atol=0, rtol=0)
+
+
+def test_kinds_agree_with_each_other(restorer: Restorer) -> None:
+    pixels = noise(6, 5, 3, dtype=np.uint8)
+    array = restorer.restore(pixels)
+    assert np.array_equal(np.asarray(restorer.restore(Image.fromarray(pixels))), array)
+    tensor = restorer.restore(torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+    assert np.array_equal(np.rint(tensor.permute(1, 2, 0).numpy() * 255), array)
+    floats = restorer.restore(pixels.astype(np.float32) / 255)
+    np.testing.assert_allclose(floats, tensor.permute(1, 2, 0), atol=1e-6)
+    deep = restorer.restore(pixels.astype(np.uint16) * 257)
+    assert np.abs(deep / 257 - array).max() <= 0.5 + 1e-3
+
+
+def test_grey_is_the_mean_of_its_repair_as_colour(restorer: Restorer) -> None:
+    grey = torch.from_numpy(noise(1, 6, 5))
+    colour = restorer.restore(grey.expand(3, -1, -1))
+    expected = colour.mean(0, keepdim=True)
+    torch.testing.assert_close(restorer.restore(grey), expected, atol=1e-6, rtol=0)
+
+
+def test_a_batch_is_its_pictures(restorer: Restorer) -> None:
+    batch = (
+        torch.from_numpy(noise(3, 3, 12, 9)) * torch.tensor([1.0, 0.3, 0.1])[:, None, None, None]
+    )
+    together, routings = restorer.restore_with_routing(batch)
+    alone = [restorer.restore_with_routing(picture) for picture in batch]
+    torch.testing.assert_close(together, torch.stack([a[0] for a in alone]), atol=1e-5, rtol=0)
+    for block, routing in enumerate(routings):
+        assert routing.experts.tolist() == [a[1][block].experts[0].tolist() for a in alone]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (9, 1)])
+def test_pictures_of_a_pixel_or_a_line(restorer: Restorer, size: tuple[int, int]) -> None:
+    for channels in (1, 2, 3, 4):
+        image = noise(*size, channels, dtype=np.uint8)
+        assert restorer.restore(image).shape == (*size, channels)
+        assert np.array_equal(restorer.restore(image, strength=0), image)
 
 
 def test_a_result_may_take_part_in_autograd(restorer: Restorer) -> None:
-    result = restorer.upscale(torch.rand(3, 4, 4, requires_grad=True), scale=2)
     weight = torch.ones((), requires_grad=True)
+    result = restorer.restore(torch.rand(3, 4, 4, requires_grad=True))
     (result * weight).sum().backward()
     assert weight.grad is not None
     assert weight.grad.item() == pytest.approx(result.sum().item(), rel=1e-5)
 
 
-def test_kinds_agree_with_each_other(restorer: Restorer) -> None:
-    pixels = (noise(6, 5, 3) * 255).astype(np.uint8)
-    array = restorer.upscale(pixels, scale=2)
-    assert np.array_equal(np.asarray(restorer.upscale(Image.fromarray(pixels), scale=2)), array)
-    tensor = torch.from_numpy(pixels).permute(2, 0, 1) / 255
-    from_tensor = restorer.upscale(tensor, scale=2).permute(1, 2, 0).numpy()
-    assert np.array_equal(np.rint(from_tensor * 255).astype(np.uint8), array)
-    from_float = restorer.upscale(pixels.astype(np.float32) / 255, scale=2)
-    np.testing.assert_allclose(from_float, from_tensor, atol=1e-6)
+# ---------------------------------------------------------------- strength, routing, refusals
 
 
-def test_a_batch_is_its_pictures(restorer: Restorer) -> None:
-    batch = torch.from_numpy(noise(2, 3, 6, 5))
-    together = restorer.upscale(batch, scale=2)
-    alone = torch.stack([restorer.upscale(picture, scale=2) for picture in batch])
-    torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-6)
-
-
-# ---------------------------------------------------------------- channels
-
-
-def test_grey_is_the_mean_of_its_enlargement_as_colour(restorer: Restorer) -> None:
-    grey = torch.from_numpy(noise(1, 6, 5))
-    result = restorer.upscale(grey, scale=2)
-    colour = restorer.upscale(grey.expand(3, -1, -1), scale=2)
-    torch.testing.assert_close(result, colour.mean(0, keepdim=True), atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("channels", [2, 4])
-def test_alpha_is_enlarged_by_bicubic_and_colour_as_without_it(
-    restorer: Restorer, channels: int
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_strength_0_is_the_input_bit_for_bit(
+    restorer: Restorer, dtype: type[np.generic], channels: int
 ) -> None:
-    image = torch.from_numpy(noise(channels, 6, 5))
-    result = restorer.upscale(image, scale=2)
-    expected = bicubic(image[None, -1:], (12, 10)).clamp(0, 1)[0]
-    torch.testing.assert_close(result[-1:], expected)
-    plain = restorer.upscale(image[:-1], scale=2)
-    torch.testing.assert_close(result[:-1], plain, atol=1e-6, rtol=0)
+    image = noise(33, 20, channels, dtype=dtype)
+    assert np.array_equal(restorer.restore(image, strength=0), image)
+    assert not np.array_equal(restorer.restore(image, strength=1), image)
 
 
-def test_an_opaque_picture_stays_opaque(restorer: Restorer) -> None:
-    pixels = (noise(6, 5, 4) * 255).astype(np.uint8)
-    pixels[..., 3] = 255
-    assert (restorer.upscale(pixels, scale=2.3)[..., 3] == 255).all()
+@pytest.mark.parametrize("strength", [0.25, 0.5, 0.9])
+def test_a_strength_between_is_the_blend(restorer: Restorer, strength: float) -> None:
+    rgb = torch.from_numpy(noise(3, 6, 5))
+    blend = (1 - strength) * rgb + strength * network(restorer, rgb).clamp(0, 1)
+    result = restorer.restore(rgb, strength=strength)
+    torch.testing.assert_close(result, blend, atol=1e-6, rtol=0)
 
 
-# ---------------------------------------------------------------- routing, budget, cost
+@pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan"), float("inf")])
+def test_a_strength_out_of_range_is_refused(restorer: Restorer, strength: float) -> None:
+    with pytest.raises(UsageError, match=r"strength is .*, but must lie between 0 and 1"):
+        restorer.restore(noise(4, 4, 3), strength=strength)
 
 
-def test_routing_and_cost_are_told() -> None:
-    restorer, image = tiny(), noise(6, 5, 3)
-    cheap = restorer.upscale_with_routing(image, scale=2, budget=0.0)[1]
-    dear = restorer.upscale_with_routing(image, scale=2, budget=1.0)[1]
-    assert cheap is not None
-    assert dear is not None
-    assert cheap.experts.shape == (1, 12, 10)
-    assert (cheap.shares, dear.shares) == ((1.0, 0.0), (0.0, 1.0))
-    costs = [restorer.multiply_adds(5, 6, 10, 12, routing) for routing in (cheap, dear)]
-    assert costs[0] < costs[1]
-    assert costs[1] == restorer.multiply_adds(5, 6, 10, 12, None)
-    assert costs[1] == restorer.upscaler.multiply_adds((6, 5), (12, 10))["total"]
-
-
-def test_a_dense_model_has_no_routing_and_takes_no_budget() -> None:
-    dense = tiny("liif-edsr")
-    result, routing = dense.upscale_with_routing(noise(4, 4, 3), scale=2)
-    assert routing is None
-    assert result.shape == (8, 8, 3)
-    with pytest.raises(UsageError, match="liif-edsr has a single expert"):
-        dense.upscale(noise(4, 4, 3), scale=2, budget=0.5)
-
-
-def test_progress_rises_to_one(restorer: Restorer) -> None:
-    seen: list[float] = []
-    restorer.upscale(noise(6, 5, 3), scale=2, progress=seen.append)
-    assert seen == sorted(seen)
-    assert seen[-1] == 1.0
-
-
-# ---------------------------------------------------------------- refusals
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        ("photo.png", "must be a PIL image, a NumPy array or a torch tensor"),
-        ([[1, 2]], "must be a PIL image"),
-        (np.zeros((4, 4, 5), np.uint8), "1 to 4 channels"),
-        (np.zeros((1, 4, 4, 3), np.uint8), "1 to 4 channels"),
-        (np.zeros((0, 4, 3), np.uint8), "NumPy image"),
-        (np.full((4, 4, 3), 255.0, np.float32), "scale them into"),
-        (np.full((4, 4, 3), np.nan, np.float32), "(?i)nan|finite"),
-        (torch.zeros(5, 4, 3), "1 to 4 channels"),
-        (torch.zeros(4, 4), "1 to 4 channels"),
-        (torch.zeros(3, 0, 4), "torch image"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), "floating point"),
-        (torch.full((3, 4, 4), 2.0), r"in \[0, 1\]"),
-        (torch.full((3, 4, 4), torch.nan), "finite"),
-        (Image.new("I;16", (4, 4)), "mode I;16"),
-        (Image.new("F", (4, 4)), "mode F"),
-    ],
-)
-def test_unusable_images_are_refused(restorer: Restorer, image: Any, message: str) -> None:
-    with pytest.raises(ImageError, match=message):
-        restorer.upscale(image, scale=2)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"scale": 2, "size": (4, 4)},
-        {"scale": 0},
-        {"scale": float("nan")},
-        {"size": (0, 4)},
-        {"scale": 2, "budget": 1.5},
-        {"scale": 2, "budget": float("nan")},
-        {"scale": 100_000},
-    ],
-)
-def test_senseless_requests_are_refused(restorer: Restorer, options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        restorer.upscale(noise(6, 5, 3), **options)
+def test_each_family_refuses_the_work_of_the_other_by_name(restorer: Restorer) -> None:
+    other: Any = Upscaler(tiny(), store.Card("small", {}), device="cpu")
+    mine: Any = restorer
+    enlarges = r"^small enlarges and does not repair: use 'upscale'"
+    repairs = r"^mini repairs and does not enlarge: use 'restore'"
+    with pytest.raises(UsageError, match=enlarges):
+        other.restore(noise(4, 4, 3))
+    with pytest.raises(UsageError, match=repairs):
+        mine.upscale(noise(4, 4, 3), scale=2)
+    assert not hasattr(other, "restore_with_routing")
+    assert not hasattr(mine, "upscale_with_routing")
+    with pytest.raises(AttributeError, match="'Restorer' object has no attribute 'enlarge'"):
+        mine.enlarge(noise(4, 4, 3))
+    for kind, model, card, refusal in (
+        (Restorer, other.model, other.card, enlarges),
+        (Upscaler, mine.model, mine.card, repairs),
+    ):
+        with pytest.raises(UsageError, match=refusal):
+            kind(model, card, device="cpu")
+    with pytest.raises(UsageError, match=enlarges):
+        Restorer.of(other)
+    assert Upscaler.of(other) is other
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_a_network_that_gives_no_numbers_is_reported(value: float) -> None:
-    broken = tiny()
-    for expert in broken.upscaler.pool:
-        expert.colour.bias.data.fill_(value)
-    with pytest.raises(ImageError, match="moeisr-tiny gave values that are not finite"):
-        broken.upscale(noise(4, 4, 3), scale=2)
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_a_network_that_gives_no_numbers_is_reported(value: float, strength: float) -> None:
+    broken = repairer()
+    moce_ir(broken.model).output.weight.data.fill_(value)
+    with pytest.raises(ImageError, match="mini gave values that are not finite"):
+        broken.restore(noise(4, 4, 3), strength=strength)
 
 
-# ---------------------------------------------------------------- loading
+def test_what_does_not_fit_the_memory_is_refused(
+    restorer: Restorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixperts.memory.available_memory", lambda: 20_000)
+    assert restorer.restore(noise(8, 8, 3)).shape == (8, 8, 3)
+    with pytest.raises(UsageError, match="A result of 40 x 30 pixels needs"):
+        restorer.restore(noise(30, 40, 3))
 
 
-def test_a_weights_file_loads_and_enlarges_the_same(tmp_path: Path) -> None:
-    restorer, path = tiny(), tmp_path / "mine.safetensors"
-    store.save(path, restorer.model, restorer.card)
-    for given in (path, str(path)):
-        again = load(given, device="cpu")
-        assert again.name == "moeisr-tiny"
-        expected = restorer.upscale(noise(5, 4, 3), scale=2)
-        assert np.array_equal(again.upscale(noise(5, 4, 3), scale=2), expected)
-
-
-def test_packaged_models_load_and_work() -> None:
-    assert packaged_models()
-    flat = np.full((8, 8, 3), 0.5, np.float32)
-    for name in packaged_models():
-        restorer = load(name, device="cpu")
-        enlarges = isinstance(restorer.model, MoEISR)
-        result = restorer.upscale(flat, scale=2) if enlarges else restorer.restore(flat)
-        assert result.shape == ((16, 16, 3) if enlarges else (8, 8, 3)), name
-        if enlarges:  # grey without any content may well be haze to a network that repairs
-            np.testing.assert_allclose(result, 0.5, atol=0.1, err_msg=name)
-
-
-def test_unknown_names_and_foreign_files_are_refused_with_the_cure(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="unknown model 'moeisr-huge'"):
-        load("moeisr-huge")
-    with pytest.raises(ModelError, match=r"pixperts convert .*liif\.pth liif\.safetensors"):
-        load(tmp_path / "liif.pth")
-    with pytest.raises(ModelError, match="no such weights file"):
-        load(tmp_path / "absent.safetensors")
-
-
-def test_devices_are_checked() -> None:
-    assert choose_device("cpu").type == "cpu"
-    assert choose_device("auto").type in ("cpu", "cuda", "mps")
-    with pytest.raises(UsageError, match="unknown"):
-        choose_device("toaster")
-    with pytest.raises(UsageError, match="not available"):
-        choose_device("cuda:99")
-    with pytest.raises(UsageError, match="not available"):
-        choose_device("meta")
+def test_routings_and_progress_are_told(restorer: Restorer) -> None:
+    seen: list[float] = []
+    _, routings = restorer.restore_with_routing(noise(6, 5, 3), progress=seen.append)
+    assert seen[-1] == 1.0
+    assert [routing.name for routing in routings] == [
+        "level 2 block 0", "level 1 block 0", "level 1 block 1", "level 0 block 0",
+    ]  # fmt: skip

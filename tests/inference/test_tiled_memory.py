@@ -10,7 +10,7 @@ from pixperts.inference import tiled_restore
 from pixperts.inference.streams import ArraySource
 from pixperts.inference.tiled_restore import TiledRestore
 from tests.helpers.moce_models import mini, pictures
-from tests.helpers.tiny_models import picture, restorer, same, tiny
+from tests.helpers.tiny_models import picture, restorer, same, tiny, upscaler
 
 
 class Limited:
@@ -40,25 +40,25 @@ def test_smaller_tiles_where_memory_runs_out(
     monkeypatch: pytest.MonkeyPatch, error: BaseException, budget: float | None
 ) -> None:
     image, model = picture(3, 100, 90), tiny()
-    expected = restorer(model, tile=50).upscale(image, scale=1.5, budget=budget)
+    expected = upscaler(model, tile=50).upscale(image, scale=1.5, budget=budget)
     limited = Limited(model, monkeypatch)
     limited.pixels, limited.error = 75 * 75, error
     seen: list[float] = []
-    found = restorer(model).upscale(image, scale=1.5, budget=budget, progress=seen.append)
+    found = upscaler(model).upscale(image, scale=1.5, budget=budget, progress=seen.append)
     same(found, expected)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     limited.pixels, limited.calls = 1 << 40, 0
     limited.fatal = {4: error}  # in the second strip
-    same(restorer(model, tile=50).upscale(image, scale=1.5, budget=budget), expected)
+    same(upscaler(model, tile=50).upscale(image, scale=1.5, budget=budget), expected)
 
 
 def test_the_search_for_a_price_runs_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     image, model = picture(3, 100, 90), tiny()
-    expected = restorer(model, tile=32).upscale(image, scale=1.5, budget=0.5)
+    expected = upscaler(model, tile=32).upscale(image, scale=1.5, budget=0.5)
     limited = Limited(model, monkeypatch, "sample_logits")
     limited.pixels = 60 * 60
-    same(restorer(model, tile=64).upscale(image, scale=1.5, budget=0.5), expected)
+    same(upscaler(model, tile=64).upscale(image, scale=1.5, budget=0.5), expected)
 
 
 def test_smaller_tiles_for_repairs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_memory_that_never_suffices_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     Limited(model, monkeypatch).pixels = 1
     Limited(repairing, monkeypatch).pixels = 1
     with pytest.raises(MemoryError):
-        restorer(model).upscale(picture(3, 100, 90), scale=2)
+        upscaler(model).upscale(picture(3, 100, 90), scale=2)
     with pytest.raises(MemoryError):
         restorer(repairing).restore(pictures(1, 3, 150, 130)[0])
 
@@ -128,7 +128,7 @@ def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) 
     limited = Limited(model, monkeypatch)
     limited.pixels, limited.error = 1, RuntimeError("the size of tensor a must match")
     with pytest.raises(RuntimeError, match="must match"):
-        restorer(model).upscale(picture(3, 100, 90), scale=2)
+        upscaler(model).upscale(picture(3, 100, 90), scale=2)
     assert limited.calls == 1
 
 
@@ -136,7 +136,7 @@ def test_a_batch_takes_the_memory_of_all_its_pictures() -> None:
     one, three = (ArraySource(torch.rand(n, 3, 8, 8)) for n in (1, 3))
     mine = restorer(mini())
     bytes_of = [
-        TiledRestore(mine.repairer, mine._runner, source, 1.0, None).pixel_bytes()
+        TiledRestore(mine.model, mine._runner, source, 1.0, None).pixel_bytes()
         for source in (one, three)
     ]
     assert bytes_of[1] == 3 * bytes_of[0]

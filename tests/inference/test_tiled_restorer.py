@@ -14,7 +14,7 @@ from pixperts.ops.resize import bicubic, bicubic_part
 from pixperts.ops.windows import Part, Window
 from pixperts.routing import Routing
 from tests.helpers.moce_models import mini, pictures
-from tests.helpers.tiny_models import picture, restorer, same, tiny
+from tests.helpers.tiny_models import picture, restorer, same, tiny, upscaler
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "edsr": {"channels": 8, "blocks": 1},
@@ -31,7 +31,7 @@ def enlarger(encoder: str = "edsr") -> MoEISR:
 def enlarged(
     image: Tensor, tile: int | None, encoder: str = "edsr", **options: Any
 ) -> tuple[Tensor, Routing]:
-    found = restorer(enlarger(encoder), tile=tile).upscale_with_routing(image, **options)
+    found = upscaler(enlarger(encoder), tile=tile).upscale_with_routing(image, **options)
     assert isinstance(found[1], Routing)
     return found[0], found[1]
 
@@ -160,8 +160,8 @@ def overflowing(model: Any, monkeypatch: pytest.MonkeyPatch, name: str, always: 
 
 def test_half_precision_is_close() -> None:
     image = picture(3, 60, 50)
-    exact = restorer(enlarger()).upscale(image, scale=2, budget=1.0)
-    half = restorer(enlarger(), precision="bfloat16").upscale(image, scale=2, budget=1.0)
+    exact = upscaler(enlarger()).upscale(image, scale=2, budget=1.0)
+    half = upscaler(enlarger(), precision="bfloat16").upscale(image, scale=2, budget=1.0)
     assert 0 < float((half - exact).abs().max()) < 0.1
     scene = pictures(1, 3, 40, 48)[0]
     exact, half = (restorer(mini(), precision=p).restore(scene) for p in ("float32", "bfloat16"))
@@ -174,10 +174,10 @@ def test_what_leaves_the_range_is_computed_again(
 ) -> None:
     image, model = picture(3, 70, 60), tiny()
     budget = None if name == "forward" else 0.5
-    expected = restorer(model, tile=40).upscale(image, scale=1.5, budget=budget)
+    expected = upscaler(model, tile=40).upscale(image, scale=1.5, budget=budget)
     overflowing(model, monkeypatch, name, always=False)
     with pytest.warns(UserWarning, match="mine left the range of bfloat16") as told:
-        found = restorer(model, tile=40, precision="bfloat16").upscale(
+        found = upscaler(model, tile=40, precision="bfloat16").upscale(
             image, scale=1.5, budget=budget
         )
     assert len(told) == 1
@@ -206,7 +206,7 @@ def test_what_is_not_finite_in_full_precision_is_an_error(monkeypatch: pytest.Mo
     model = tiny()
     overflowing(model, monkeypatch, "forward", always=True)
     with pytest.warns(UserWarning, match="left"), pytest.raises(ImageError, match="not finite"):
-        restorer(model, precision="bfloat16").upscale(np.zeros((9, 9, 3), np.float32), scale=2)
+        upscaler(model, precision="bfloat16").upscale(np.zeros((9, 9, 3), np.float32), scale=2)
 
 
 @pytest.mark.parametrize(
@@ -222,6 +222,6 @@ def test_what_is_not_finite_in_full_precision_is_an_error(monkeypatch: pytest.Mo
 )
 def test_wishes_that_cannot_be(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        restorer(enlarger(), **options)
+        upscaler(enlarger(), **options)
     with pytest.raises(UsageError):
         restorer(mini(), **options)

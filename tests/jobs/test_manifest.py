@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from pixperts.errors import UsageError
-from pixperts.inference import restorer
+from pixperts.inference.restorer import Restorer
 from pixperts.inference.size_request import SizeRequest
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io import atomic
 from pixperts.io.image import read_image
 from pixperts.jobs.job import FileOptions
@@ -33,7 +34,7 @@ def sha256(path: str) -> str:
 
 
 def test_what_the_manifest_tells(
-    here: Path, call: Callable[..., int], model: restorer.Restorer, repairer: restorer.Restorer
+    here: Path, call: Callable[..., int], model: Upscaler, repairer: Restorer
 ) -> None:
     picture("in/a.jpg")
     Path("in/b.png").write_text("words")
@@ -63,12 +64,12 @@ def test_what_the_manifest_tells(
     assert len(repaired["experts"]) == 4
 
 
-def test_what_was_made_otherwise_is_made_again(here: Path, model: restorer.Restorer) -> None:
+def test_what_was_made_otherwise_is_made_again(here: Path, model: Upscaler) -> None:
     picture("in/a.png")
     picture("in/b.png")
     options = FolderOptions(manifest=Path("made.jsonl"))
 
-    def run(operation: Operation = TWICE, by: restorer.Restorer = model) -> tuple[int, int]:
+    def run(operation: Operation = TWICE, by: Upscaler = model) -> tuple[int, int]:
         done = run_folder("in", "out", operation, by, options=options)
         assert done.failed == 0
         assert len(lines()) == len(previous) + done.done
@@ -87,13 +88,13 @@ def test_what_was_made_otherwise_is_made_again(here: Path, model: restorer.Resto
     assert read_image("out/b.png").width == 27
     os.unlink("out/a.png")
     assert run(thrice) == (1, 1)
-    other = restorer.Restorer(tiny("lte"), model.card, device="cpu")
+    other = Upscaler(tiny("lte"), model.card, device="cpu")
     assert run(thrice, other) == (2, 0)
     assert run(thrice, other) == (0, 2)
 
 
 def test_a_failure_does_not_hide_how_an_output_was_made(
-    here: Path, model: restorer.Restorer, monkeypatch: pytest.MonkeyPatch
+    here: Path, model: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture("in/a.png")
     options = FolderOptions(manifest=Path("made.jsonl"))
@@ -108,7 +109,7 @@ def test_a_failure_does_not_hide_how_an_output_was_made(
 
 
 def test_an_output_that_the_manifest_does_not_know_is_kept_and_told_once(
-    here: Path, model: restorer.Restorer
+    here: Path, model: Upscaler
 ) -> None:
     picture("in/a.png")
     Path("out").mkdir()
@@ -123,7 +124,7 @@ def test_an_output_that_the_manifest_does_not_know_is_kept_and_told_once(
     assert Path("out/a.png").read_text() == "mine"
 
 
-def test_a_line_that_was_cut_off_is_replaced(here: Path, model: restorer.Restorer) -> None:
+def test_a_line_that_was_cut_off_is_replaced(here: Path, model: Upscaler) -> None:
     for name in ("a.png", "b.png", "c.png"):
         picture(f"in/{name}")
     path = Path("made.jsonl")
@@ -138,7 +139,7 @@ def test_a_line_that_was_cut_off_is_replaced(here: Path, model: restorer.Restore
 
 
 def test_a_manifest_that_cannot_be_written_is_told_for_each_picture(
-    here: Path, model: restorer.Restorer
+    here: Path, model: Upscaler
 ) -> None:
     resource = pytest.importorskip("resource", reason="needs limits of processes")
     picture("in/a.png")

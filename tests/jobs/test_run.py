@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixperts.errors import UsageError
-from pixperts.inference import restorer
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs.operations import Operation, Restore
 from pixperts.jobs.picture import software_tag
@@ -23,18 +24,20 @@ from tests.helpers.folder_jobs import TWICE, picture, tree
 
 @pytest.mark.parametrize("command", ["upscale", "restore"])
 def test_the_same_bytes_through_command_line_folder_job_and_python(
-    command: str, here: Path, call: Callable[..., int], model: restorer.Restorer,
-    repairer: restorer.Restorer, files: dict[str, Path],
+    command: str, here: Path, call: Callable[..., int], model: Upscaler,
+    repairer: Restorer, files: dict[str, Path],
 ) -> None:  # fmt: skip
     for name in ("a.png", "b.jpg", "deep/c.webp", "deep/d.tif"):
         picture(f"in/{name}")
     operation: Operation = TWICE if command == "upscale" else Restore()
     for name in tree("in"):
         read = read_image(Path("in", name))
-        by = model if command == "upscale" else repairer
-        pixels = model.upscale(read.pixels, scale=2) if by is model else by.restore(read.pixels)
+        if command == "upscale":
+            name_of_model, pixels = model.name, model.upscale(read.pixels, scale=2)
+        else:
+            name_of_model, pixels = repairer.name, repairer.restore(read.pixels)
         sizes = [(array.shape[1], array.shape[0]) for array in (read.pixels, pixels)]
-        software = software_tag(by.name, *sizes)
+        software = software_tag(name_of_model, *sizes)
         write_image(Path("python", name), pixels, metadata=read.metadata, software=software)
         assert call(command, f"in/{name}", "-o", f"one/{name}", "-q") == 0
     assert call(command, "in", "-r", "-o", "folder", "-q") == 0
@@ -124,7 +127,7 @@ def test_a_file_that_is_named_takes_no_other_name(
     assert call("upscale", "a.jpg", "-o", "b.png", "--format", "PNG", "-q") == 0
 
 
-def test_two_of_one_name_after_a_change_of_format(here: Path, model: restorer.Restorer) -> None:
+def test_two_of_one_name_after_a_change_of_format(here: Path, model: Upscaler) -> None:
     picture("in/a.jpg")
     picture("in/a.png")
     with pytest.raises(UsageError, match=r"would both be written to out/a\.webp"):
@@ -253,7 +256,7 @@ def test_no_plan_writes_over_an_input_or_twice_or_where_it_should_not(
 
 
 def test_the_door_takes_paths_and_refuses_what_makes_no_sense(
-    here: Path, model: restorer.Restorer, repairer: restorer.Restorer
+    here: Path, model: Upscaler, repairer: Restorer
 ) -> None:
     picture(Path("in/a.png"))
     done = run_folder([Path("in"), "in/../in/*.png"], Path("out"), TWICE, model)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pixperts.inference import restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.atomic import Temporary, remove_leftovers
 from pixperts.jobs import job
 from pixperts.jobs.operations import Upscale
@@ -24,9 +24,7 @@ from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 # Links
 
 
-def test_links_are_not_followed_out_of_the_output_folder(
-    here: Path, model: restorer.Restorer
-) -> None:
+def test_links_are_not_followed_out_of_the_output_folder(here: Path, model: Upscaler) -> None:
     for name in ("a.png", "deep/b.png", "c.png", "near/d.png"):
         picture(f"in/{name}")
     Path("elsewhere").mkdir()
@@ -53,7 +51,7 @@ def test_links_are_not_followed_out_of_the_output_folder(
     assert run_folder("in", "out", TWICE, model, options=options).skipped == 2
 
 
-def test_a_map_behind_a_link_is_refused_as_well(here: Path, model: restorer.Restorer) -> None:
+def test_a_map_behind_a_link_is_refused_as_well(here: Path, model: Upscaler) -> None:
     picture("in/a.png")
     Path("maps").mkdir()
     Path("maps/a_experts.png").symlink_to(here / "x.png")
@@ -68,7 +66,7 @@ def test_a_map_behind_a_link_is_refused_as_well(here: Path, model: restorer.Rest
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_full_disk_costs_the_pictures_that_do_not_fit(
-    workers: int, here: Path, model: restorer.Restorer
+    workers: int, here: Path, model: Upscaler
 ) -> None:
     resource = pytest.importorskip("resource", reason="needs limits of processes")
     for name, height in (("a.png", 6), ("b.png", 90), ("c.tif", 90), ("d.webp", 6)):
@@ -90,9 +88,7 @@ def test_a_full_disk_costs_the_pictures_that_do_not_fit(
     assert run_folder("in", "out", TWICE, model) == Summary(done=2, skipped=2, failed=0)
 
 
-def test_no_space_left(
-    here: Path, model: restorer.Restorer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_space_left(here: Path, model: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a.png", "b.png"):
         picture(f"in/{name}")
     real = os.replace
@@ -109,7 +105,7 @@ def test_no_space_left(
     assert list(tree("out")) == ["b.png"]
 
 
-def test_folders_that_vanish(here: Path, model: restorer.Restorer) -> None:
+def test_folders_that_vanish(here: Path, model: Upscaler) -> None:
     for name in ("a.png", "b.png", "c.png"):
         picture(f"in/{name}")
     listener = Recorder(lambda number: shutil.rmtree("out") if number == 0 else None)
@@ -125,7 +121,7 @@ def test_folders_that_vanish(here: Path, model: restorer.Restorer) -> None:
 
 
 def test_memory_that_writes_hold_is_waited_for(
-    here: Path, model: restorer.Restorer, monkeypatch: pytest.MonkeyPatch
+    here: Path, model: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a.png", "b.png", "c.png"):
         picture(f"in/{name}")
@@ -154,7 +150,7 @@ def test_memory_that_writes_hold_is_waited_for(
     assert calls[:3] == ["a.png", "b.png", "b.png"]  # once more, when a.png was written
 
 
-def test_temporaries_of_the_dead_are_removed(here: Path, model: restorer.Restorer) -> None:
+def test_temporaries_of_the_dead_are_removed(here: Path, model: Upscaler) -> None:
     picture("in/deep/a.png")
     folder = Path("out/deep")
     folder.mkdir(parents=True)
@@ -178,9 +174,7 @@ def test_temporaries_of_the_dead_are_removed(here: Path, model: restorer.Restore
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
-def test_an_interrupted_run_goes_on_where_it_was(
-    workers: int, here: Path, model: restorer.Restorer
-) -> None:
+def test_an_interrupted_run_goes_on_where_it_was(workers: int, here: Path, model: Upscaler) -> None:
     for name in "abcde":
         picture(f"in/{name}.png", 10, 10)
 
@@ -241,7 +235,7 @@ def test_a_streamed_picture_is_not_put_where_it_may_not_be(
     for folder in ("out", "maps"):
         Path(folder).mkdir()
     monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
-    by = restorer.load(files["upscale"], device="cpu", tile=32)
+    by = Upscaler.load(files["upscale"], device="cpu", tile=32)
     listener = late(happens)
     options = FolderOptions(workers=workers)
     run_folder("in", "out", TWICE, by, options=options, expert_map="maps", listener=listener)
@@ -253,7 +247,7 @@ def test_a_streamed_picture_is_not_put_where_it_may_not_be(
 
 
 def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
-    here: Path, model: restorer.Restorer, monkeypatch: pytest.MonkeyPatch
+    here: Path, model: Upscaler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     picture("in/a.png")
     picture("in/b.png")

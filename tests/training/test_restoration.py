@@ -15,9 +15,10 @@ from pixperts.errors import DataError, UsageError
 from pixperts.evaluation.metrics import psnr
 from pixperts.io.image import write_image
 from pixperts.models.moce_ir.model import MoCEIR
-from pixperts.models.presets import as_repairer, create_model
+from pixperts.models.presets import create_model
 from pixperts.training.config import RestorationConfig, TrainConfig
 from pixperts.weights import store
+from tests.helpers.moce_models import moce_ir
 from tests.helpers.pair_files import WRITERS
 from tests.helpers.training_runs import RUNS, make_photos
 
@@ -132,9 +133,9 @@ def test_training_lowers_the_error(photos: Path, tmp_path: Path) -> None:
         learning_rate=1e-2,
         ema=0.8,
     )
-    trained = as_repairer(store.load(train(settings, tmp_path / "run"))[0])
+    trained = moce_ir(store.load(train(settings, tmp_path / "run"))[0])
     torch.manual_seed(settings.seed)
-    fresh = as_repairer(create_model("moce-ir-tiny", **OPTIONS)).eval()
+    fresh = moce_ir(create_model("moce-ir-tiny", **OPTIONS)).eval()
     data = SyntheticPairs(load_photos([photos]), tasks={"low_light": 1}, patch=32, seed=99)
     samples = [data[number] for number in range(12)]
     degraded, clean = (torch.stack(x) for x in zip(*[s[:2] for s in samples], strict=True))
@@ -153,7 +154,7 @@ def test_published_layouts_train(
     settings = config(published="aio5", layouts=layouts, patch=4, batch=8, max_steps=2)
     assert isinstance(settings, RestorationConfig)
     path = train(settings, tmp_path / "run")
-    assert as_repairer(store.load(path)[0])
+    assert moce_ir(store.load(path)[0])
     printed = capsys.readouterr().out
     assert "training pairs, " in printed
     tasks = ["haze", "rain", "noise15", "noise25", "noise50", "blur", "low_light"]

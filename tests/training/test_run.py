@@ -9,8 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from pixperts.errors import DataError
-from pixperts.models.presets import as_upscaler
 from pixperts.weights import store
+from tests.helpers.tiny_models import moeisr
 from tests.helpers.training_runs import (
     SWINIR,
     config_of,
@@ -195,7 +195,7 @@ def test_frozen_parts_stay_in_evaluation_mode(photos: Path) -> None:
     image = torch.rand(8, 3, 8, 8)
     for module in (trained, frozen):
         module.train()
-        model = as_upscaler(module.model)
+        model = moeisr(module.model)
         first, second = (model.encoder(image) for _ in range(2))
         assert torch.equal(first, second) == (module is frozen)  # no branch is left out
         assert model.training

@@ -9,7 +9,7 @@ import torch
 from pixperts.data.super_resolution import Sample
 from pixperts.errors import UsageError
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler, create_model
+from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig, UpscalingConfig
 from pixperts.weights import store
 from tests.helpers.training_runs import RUNS, make_photos
@@ -17,6 +17,7 @@ from tests.helpers.training_runs import RUNS, make_photos
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
 from pixperts.training.upscaling import UpscalingModule, turned
+from tests.helpers.tiny_models import moeisr
 
 OPTIONS = RUNS["enlarging"]["model_options"] | {"depths": [1], "widths": [8]}
 
@@ -48,7 +49,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpscalingConfig, 
     """A run whose only target are a small network's colours, and that network."""
     folder = make_photos(tmp_path_factory.mktemp("photos"))
     torch.manual_seed(1)
-    teacher = as_upscaler(create_model("moeisr-tiny", **OPTIONS))
+    teacher = moeisr(create_model("moeisr-tiny", **OPTIONS))
     path = folder.with_name("teacher.safetensors")
     store.save(path, teacher, store.Card(name="moeisr-tiny", config={}))
     values = {"model": "moeisr-tiny", "model_options": OPTIONS, "photos": [str(folder)]}

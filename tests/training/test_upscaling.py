@@ -12,10 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from pixperts.errors import DataError, ModelError, UsageError
-from pixperts.models.presets import as_upscaler, create_model
+from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig, UpscalingConfig
 from pixperts.weights import store
 from tests.helpers.places import ROOT
+from tests.helpers.tiny_models import moeisr
 from tests.helpers.training_runs import RUNS, make_photos
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
@@ -156,9 +157,9 @@ def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:
     from pixperts.data.super_resolution import ArbitraryScale
 
     settings = config(photos, max_steps=40, check_every=40, batch=4, ema=0.8)
-    trained = as_upscaler(store.load(train(settings, tmp_path / "run"))[0])
+    trained = moeisr(store.load(train(settings, tmp_path / "run"))[0])
     torch.manual_seed(settings.seed)
-    fresh = as_upscaler(create_model("moeisr-tiny", **OPTIONS))
+    fresh = moeisr(create_model("moeisr-tiny", **OPTIONS))
     data = ArbitraryScale(load_photos([photos]), patch=8, queries=200, seed=99)
     errors = []
     for model in (fresh, trained):
@@ -195,7 +196,7 @@ def test_frozen_parameters_stay_and_a_start_is_taken_over(photos: Path, tmp_path
 def test_a_dense_model_trains_too(photos: Path, tmp_path: Path) -> None:
     options = OPTIONS | {"depths": [1], "widths": [8]}
     path = train(config(photos, model_options=options, max_steps=2), tmp_path / "run")
-    assert len(as_upscaler(store.load(path)[0]).experts) == 1
+    assert len(moeisr(store.load(path)[0]).experts) == 1
 
 
 def test_a_teacher_is_learned_from(photos: Path, tmp_path: Path) -> None:

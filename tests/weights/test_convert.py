@@ -11,9 +11,10 @@ from torch import Tensor
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr import queries
 from pixperts.models.moeisr.queries import Axis, axis_neighbours
-from pixperts.models.presets import as_upscaler, create_model
+from pixperts.models.presets import create_model
 from pixperts.weights import convert, store
 from tests.helpers.plain_models import PlainLTE, axis_centres, published_case
+from tests.helpers.tiny_models import moeisr
 
 ALL = tuple(name for name in convert.PUBLISHED if not name.startswith("moce-ir"))
 # LTE's waves turn by up to pi * 80 radians an LR pixel with the stand-in weights on EDSR, whose
@@ -59,7 +60,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
     rounded ones make 1.7e-3 of it, and float32 in our network another 6e-4.
     """
     state, image, size, expected = published_case(AMPLIFYING)
-    model = as_upscaler(convert.from_published(AMPLIFYING, state))
+    model = moeisr(convert.from_published(AMPLIFYING, state))
     with torch.inference_mode():
         single = model(image, size).image
         alone = model(image[1:], size).image
@@ -88,7 +89,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
 def published_layout(name: str, seed: int = 0) -> dict[str, Tensor]:
     """A state dict in the published layout, with random weights, made from ours backwards."""
     torch.manual_seed(seed)
-    model = as_upscaler(create_model(name))
+    model = moeisr(create_model(name))
     state: dict[str, Tensor] = {}
     first = 1 if name.startswith("liif") else 0
     for key, value in model.state_dict().items():

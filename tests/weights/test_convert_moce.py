@@ -10,8 +10,9 @@ from torch import Tensor
 
 from pixperts.errors import ModelError
 from pixperts.models.moce_ir.model import MoCEIR
-from pixperts.models.presets import as_repairer, create_model
+from pixperts.models.presets import create_model
 from pixperts.weights import convert, store
+from tests.helpers.moce_models import moce_ir
 from tests.helpers.places import REFERENCE
 
 FILTER = "net.freq_embed.high_conv.0.conv.weight"
@@ -20,7 +21,7 @@ GATE = "net.dec.0.2.layers.0.adapter.routing.gate.2.weight"
 
 def original(name: str) -> MoCEIR:
     torch.manual_seed(5)
-    return as_repairer(create_model(name)).eval()
+    return moce_ir(create_model(name)).eval()
 
 
 def published_layout(name: str) -> dict[str, Tensor]:
@@ -83,9 +84,9 @@ def test_a_file_converts_and_gives_the_same_picture(
     assert (card.name, card.family, card.licence) == ("moce-ir-s", "moce-ir", "MIT")
     assert card.notes["origin"] == "converted from cdd11.ckpt"
     picture = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(1))
-    expected = as_repairer(convert.from_published("moce-ir-s", small))
+    expected = moce_ir(convert.from_published("moce-ir-s", small))
     with torch.inference_mode():
-        result = as_repairer(model)(picture)
+        result = moce_ir(model)(picture)
         assert torch.equal(result.image, expected(picture).image)
         assert not torch.equal(result.image, original("moce-ir-s")(picture).image)
 

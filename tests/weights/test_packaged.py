@@ -10,11 +10,13 @@ from pixperts.data.photos import load_photos
 from pixperts.degradations.tasks import degrade, draw_parameters
 from pixperts.evaluation.metrics import psnr
 from pixperts.evaluation.upscaling import evaluate_upscaling
-from pixperts.inference.restorer import load
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.models.moce_ir.motion import TOLD
 from pixperts.weights import store
 from pixperts.weights.catalogue import entries
 from pixperts.weights.packaged import packaged_models
+from tests.helpers.moce_models import moce_ir
 from tests.helpers.places import BENCH, EXAMPLES
 
 UPSCALERS = ["liif-edsr", "moeisr-liif-edsr", "moeisr-tiny"]
@@ -43,7 +45,7 @@ def test_every_card_is_complete() -> None:
 def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
     claimed = store.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
     bench = SuperResolutionSet.open(BENCH / "Set5")
-    score = evaluate_upscaling(load(name, device="cpu"), bench, scales=[4.0])[0]
+    score = evaluate_upscaling(Upscaler.load(name, device="cpu"), bench, scales=[4.0])[0]
     assert score.psnr == pytest.approx(claimed, abs=0.006)
     if name == "liif-edsr":  # measured with the authors' code
         assert score.psnr == pytest.approx(32.24, abs=0.01)
@@ -51,8 +53,8 @@ def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
 
 def test_the_dearest_expert_is_the_published_decoder() -> None:
     photo = Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140))
-    published = load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
-    mixture = load("moeisr-liif-edsr", device="cpu").upscale(photo, scale=2.5, budget=1.0)
+    published = Upscaler.load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
+    mixture = Upscaler.load("moeisr-liif-edsr", device="cpu").upscale(photo, scale=2.5, budget=1.0)
     first, second = (np.asarray(picture, dtype=int) for picture in (published, mixture))
     assert np.abs(first - second).max() <= 1  # chunks of another size round differently
     assert (first != second).mean() < 0.001
@@ -61,7 +63,7 @@ def test_the_dearest_expert_is_the_published_decoder() -> None:
 def test_the_repair_gains_on_the_sample_photos() -> None:
     """Synthetic degradations of the middle of photos that were not in the training."""
     photos = [photo.float().div(255)[:, 60:252, 100:292] for photo in load_photos([EXAMPLES])]
-    restorer = load("moce-ir-tiny", device="cpu")
+    restorer = Restorer.load("moce-ir-tiny", device="cpu")
     for task, gain in (("noise25", 6.0), ("low_light", 2.0), ("rain", 2.0), ("blur", 0.8)):
         gains = []
         for seed, clean in enumerate(photos):
@@ -73,7 +75,7 @@ def test_the_repair_gains_on_the_sample_photos() -> None:
 
 def test_motion_is_seen_where_there_is_some() -> None:
     """Length and angle to a pixel, and none in photos as they are or spoilt in other ways."""
-    repairer = load("moce-ir-tiny", device="cpu").repairer
+    repairer = moce_ir(Restorer.load("moce-ir-tiny", device="cpu").model)
     assert repairer.motion is not None
     seen = 0
     for seed, photo in enumerate(load_photos([EXAMPLES])):

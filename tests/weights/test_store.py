@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from pixperts.errors import ModelError
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler, create_model
+from pixperts.models.presets import create_model
 from pixperts.weights import store
 from tests.helpers.moce_models import mini
+from tests.helpers.tiny_models import moeisr
 
 TINY: dict[str, Any] = {
     "encoder_options": {"channels": 8, "blocks": 1},
@@ -29,7 +30,7 @@ TINY: dict[str, Any] = {
 
 def model() -> MoEISR:
     torch.manual_seed(0)
-    return as_upscaler(create_model("moeisr-tiny", **TINY))
+    return moeisr(create_model("moeisr-tiny", **TINY))
 
 
 def card(**changes: Any) -> store.Card:
@@ -222,7 +223,10 @@ def test_no_safetensors_file_at_all_is_refused(tmp_path: Path) -> None:
         ({"notes": "text"}, "damaged"),
         ({"name": 3}, "damaged"),
         ({"family": 3}, "damaged"),
-        ({"family": "moce"}, "unknown family of models 'moce'; known are moeisr, moce-ir"),
+        (
+            {"family": "moce"},
+            "unknown family of models 'moce'; known are moeisr, moeisr-light, moce-ir",
+        ),
         ({"family": "moce-ir"}, "unknown model option 'encoder'"),
         ({"config": {"width": 10**9}}, "width"),
         ({"config": {"width": "wide"}}, "width"),

@@ -133,11 +133,10 @@ def analyze(
 ) -> None:
     """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
     from pixperts.inference.analysis import analyse
-    from pixperts.inference.restorer import load
+    from pixperts.inference.restorer import Restorer
     from pixperts.io.image import read_image
 
-    restorer = load(model, device=device)
-    _ = restorer.repairer
+    restorer = Restorer.load(model, device=device)
     found = analyse(restorer, read_image(photo).pixels)
     if as_json:
         print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))

@@ -73,10 +73,12 @@ def evaluate(
     from pixperts.cli.progress import ProgressBar
     from pixperts.data.benchmarks import SuperResolutionSet
     from pixperts.evaluation import upscaling as measuring
-    from pixperts.inference.restorer import load
+    from pixperts.inference.upscaler import Upscaler
 
     pictures = SuperResolutionSet.open(data)
-    upscaler = measuring.bicubic_upscaler() if model == "bicubic" else load(model, device=device)
+    upscaler = (
+        measuring.bicubic_upscaler() if model == "bicubic" else Upscaler.load(model, device=device)
+    )
     visible = sys.stderr.isatty() and not as_json
     with ProgressBar([1.0] * (len(scales) * len(pictures)), visible=visible) as bar:
         scores = measuring.evaluate_upscaling(
@@ -111,7 +113,7 @@ def _evaluate_repair(
     from pixperts.cli.progress import ProgressBar
     from pixperts.evaluation import restoration as measuring
     from pixperts.inference.expert_maps import draw_table
-    from pixperts.inference.restorer import load
+    from pixperts.inference.restorer import Restorer
     from pixperts.io.image import write_image
 
     if target is not None:
@@ -121,7 +123,7 @@ def _evaluate_repair(
         sets = [
             measuring.RestorationSet.synthetic(data, name, seed=seed, limit=limit) for name in names
         ]
-    restorer = load(model, device=device)
+    restorer = Restorer.load(model, device=device)
     count = sum(len(pictures.pairs) for pictures in sets)
     done = itertools.count()
     with ProgressBar([1.0] * count, visible=sys.stderr.isatty() and not as_json) as bar:

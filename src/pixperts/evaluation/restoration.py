@@ -135,14 +135,13 @@ def evaluate_restoration(
 
     Raises:
         MissingExtraError: torchmetrics is not installed.
-        UsageError: no such protocol, a crop below 1, or a model that enlarges.
+        UsageError: no such protocol, or a crop below 1.
         DataError: a picture too small, or pairs that do not fit together.
     """
     metrics.load_ssim()
     chosen = metrics.find_protocol(protocol)
     if crop < 1:
         raise UsageError(f"crop is {crop}, but must be at least 1.")
-    _ = restorer.repairer
     return [_score(restorer, pictures, chosen, crop, progress) for pictures in sets]
 
 
@@ -153,10 +152,11 @@ def _score(
     crop: int,
     progress: Callable[[], None] | None,
 ) -> RestorationScore:
-    model = restorer.repairer
+    model = restorer.model
     total = sum(parameter.numel() for parameter in model.parameters())
-    blocks, experts = len(model.decoder_blocks), len(model.config.windows)
-    counts = torch.zeros(blocks, experts, dtype=torch.float64)
+    counts = torch.zeros(
+        len(model.expert_parameters), len(model.expert_parameters[0]), dtype=torch.float64
+    )
     rows: list[list[float]] = []
     seconds = 0.0
     for pair in pictures.pairs:
@@ -203,11 +203,9 @@ def _score(
 def active_parameters(restorer: Restorer, routings: Sequence[Routing], total: int) -> float:
     """Parameters that took part in restoring one picture: all but those of the unused experts."""
     unused = 0
-    for block, routing in zip(restorer.repairer.decoder_blocks, routings, strict=True):
+    for experts, routing in zip(restorer.model.expert_parameters, routings, strict=True):
         used = set(routing.experts[0].tolist())
-        for number, expert in enumerate(block.adapter.experts):
-            if number not in used:
-                unused += sum(parameter.numel() for parameter in expert.parameters())
+        unused += sum(count for number, count in enumerate(experts) if number not in used)
     return float(total - unused)
 
 

@@ -62,7 +62,7 @@ class Analysis:
         cls, restorer: "Restorer", routings: Sequence[Routing], size: tuple[int, int]
     ) -> "Analysis":
         """From the routings of one picture of (height, width)."""
-        model = restorer.repairer
+        model = restorer.model
         spent = model.multiply_adds(size, routings)["total"]
         every = model.multiply_adds(size, every=True)["total"]
         stored = restorer.card.notes.get("signatures")

@@ -14,7 +14,7 @@ from torch import Tensor
 from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
-from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.interfaces import RestoringNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.transparency import fill_transparent
 from pixperts.ops.windows import Window
@@ -45,7 +45,7 @@ class TiledRestore:
 
     def __init__(
         self,
-        model: MoCEIR,
+        model: RestoringNetwork,
         runner: DeviceRunner,
         source: PixelSource,
         strength: float,
@@ -58,8 +58,7 @@ class TiledRestore:
 
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
-        # Measured: 56 to 71 bytes a pixel and channel of `dim` at the peak.
-        return (76.0 * self.model.config.dim + 100) * self.source.batch
+        return self.model.bytes_per_pixel * self.source.batch
 
     def run(self, sink: PixelSink, tile: int | None, memory: float) -> tuple[Routing, ...]:
         """Fill the sink; returns the routing of each decoder block.

@@ -13,7 +13,7 @@ from torch import Tensor
 from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
-from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.interfaces import UpscalingNetwork
 from pixperts.ops.resize import bicubic_part
 from pixperts.ops.transparency import REACH, fill_transparent
 from pixperts.ops.windows import Part
@@ -41,7 +41,7 @@ class TiledUpscale:
 
     def __init__(
         self,
-        model: MoEISR,
+        model: UpscalingNetwork,
         runner: DeviceRunner,
         source: PixelSource,
         size: tuple[int, int],
@@ -61,7 +61,7 @@ class TiledUpscale:
 
     def pixel_bytes(self) -> float:
         """Memory that a source pixel of a tile takes, roughly, in all pictures of the batch."""
-        features = 4 * 4 * int(self.model.encoder.out_channels)
+        features = 4 * 4 * self.model.encoder.out_channels
         enlarged = self.size[0] * self.size[1] / (self.whole[0] * self.whole[1])
         # Logits and what makes them, the choice, colours and their conversions.
         each = features + enlarged * (4 * 4 * len(self.model.costs) + 40)

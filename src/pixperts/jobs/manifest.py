@@ -25,7 +25,7 @@ from pixperts.io.vips import reason
 from pixperts.jobs.job import Job
 
 if TYPE_CHECKING:
-    from pixperts.inference.restorer import Restorer
+    from pixperts.inference.predictor import Predictor
 
 
 class Manifest:
@@ -155,10 +155,10 @@ def new_entry(
     return entry | {key: value for key, value in (more or {}).items() if key not in entry}
 
 
-def settings_of(operation: Any, restorer: "Restorer | None" = None) -> dict[str, Any]:
+def settings_of(operation: Any, predictor: "Predictor | None" = None) -> dict[str, Any]:
     """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
 
-    With a restorer, its precision and its tiles likewise: they change pixels, too.
+    With a predictor, its precision and its tiles likewise: they change pixels, too.
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
@@ -170,10 +170,10 @@ def settings_of(operation: Any, restorer: "Restorer | None" = None) -> dict[str,
     """
     # Through JSON, so that what is compared with a line's settings went the same way.
     settings: dict[str, Any] = json.loads(json.dumps(_changed(operation), default=str))
-    if restorer is not None and restorer.precision != "float32":
-        settings["precision"] = restorer.precision
-    if restorer is not None and restorer.tile is not None:
-        settings["tile"] = restorer.tile
+    if predictor is not None and predictor.precision != "float32":
+        settings["precision"] = predictor.precision
+    if predictor is not None and predictor.tile is not None:
+        settings["tile"] = predictor.tile
     return {"does": operation.does, **settings}
 
 
@@ -202,12 +202,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def weights_sha256(restorer: "Restorer") -> str:
+def weights_sha256(predictor: "Predictor") -> str:
     """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal.
 
     Licence and notes do not count, nor the file that it came from.
     """
-    model = restorer.model
+    model = predictor.model
     digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())
     for key, tensor in sorted(model.state_dict().items()):
         array = tensor.detach().cpu().contiguous().numpy()

@@ -14,7 +14,7 @@ from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
-    from pixperts.inference.restorer import Restorer
+    from pixperts.inference.predictor import Predictor
     from pixperts.ops.color_match import ColorFix
     from pixperts.routing import Routing, Tally
 
@@ -34,7 +34,7 @@ class Operation(Protocol):
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
 
-    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that cannot do it."""
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
@@ -46,7 +46,7 @@ class Operation(Protocol):
     def read(self, job: Job) -> Loaded:
         """Decode one picture; what cannot be written is refused here, before the work."""
 
-    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+    def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
         """Enlarge or repair it; writes the result only where it is too large to be held."""
 
     def save(self, done: Done) -> Report:
@@ -75,38 +75,43 @@ class Upscale(Files):
         self.files.check(jobs)
         _check_color_fix(self.color_fix)
 
-    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that repairs, or has no experts to choose from."""
-        _ = restorer.upscaler
-        if restorer.takes_budget:
+        from pixperts.inference.upscaler import Upscaler
+
+        upscaler = Upscaler.of(predictor)
+        if upscaler.takes_budget:
             return
         charts = any(job.expert_map is not None for job in jobs)
         for flag, given in (("--budget", self.budget is not None), ("--expert-map", charts)):
             if given:
-                raise UsageError(f"{restorer.name} has a single expert: leave {flag} out.")
+                raise UsageError(f"{upscaler.name} has a single expert: leave {flag} out.")
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result for a picture of this size."""
         return self.size.resolve(width, height)
 
-    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+    def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
         """Enlarge one picture; one that is too large to be held is also written.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
+        from pixperts.inference.upscaler import Upscaler
+
+        upscaler = Upscaler.of(predictor)
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         # Nothing is heard of the encoder, so the first band of rows brings its share along.
-        parts = restorer.upscaler.multiply_adds((height, width), (size[1], size[0]))
+        parts = upscaler.model.multiply_adds((height, width), (size[1], size[0]))
         advance = reporting(progress, parts["encoder"] / parts["total"])
-        software = software_tag(restorer.name, loaded.source_size, size)
+        software = software_tag(upscaler.name, loaded.source_size, size)
         started = time.perf_counter()
         routing: Routing | None = None
         tally: Tally | Routing | None
         pixels: Pixels | None = None
         chart: Pixels | None = None
         if loaded.picture is not None:
-            pixels, routing = restorer.upscale_with_routing(
+            pixels, routing = upscaler.upscale_with_routing(
                 loaded.picture.pixels,
                 size=size,
                 budget=self.budget,
@@ -114,21 +119,21 @@ class Upscale(Files):
                 progress=advance,
             )
             tally, notes = routing, notes_of(loaded)
-            chart = self._chart(job, routing, restorer.name)
+            chart = self._chart(job, routing, upscaler.name)
         else:
             from pixperts.inference.expert_maps import Sketch
 
-            sketch = Sketch(size, restorer.upscaler.costs)
+            sketch = Sketch(size, upscaler.model.costs)
             with ExitStack() as stack:
                 source, sink = loaded.stream(stack, software, self.color_fix)
                 notes = notes_of(loaded, source)
-                tally = restorer.upscale_rows(
+                tally = upscaler.upscale_rows(
                     source, sink, size, budget=self.budget, progress=advance, listener=sketch.add
                 )
                 sink.complete(advance)
                 # Before the stack ends and the picture appears, see `save`.
-                self.save_chart(loaded, self._chart(job, sketch.routing, restorer.name))
-            tally = tally if restorer.takes_budget else None
+                self.save_chart(loaded, self._chart(job, sketch.routing, upscaler.name))
+            tally = tally if upscaler.takes_budget else None
         seconds = time.perf_counter() - started
         report = UpscaleReport(
             input=str(job.source),
@@ -138,10 +143,10 @@ class Upscale(Files):
             new_width=size[0],
             new_height=size[1],
             seconds=round(seconds, 3),
-            model=restorer.name,
+            model=upscaler.name,
             mean_cost=None if tally is None else tally.mean_cost,
             shares=None if tally is None else list(tally.shares),
-            multiply_adds=restorer.multiply_adds(width, height, *size, tally),
+            multiply_adds=upscaler.multiply_adds(width, height, *size, tally),
             megapixels=size[0] * size[1] / 1e6,
             notes=notes,
         )
@@ -174,16 +179,22 @@ class Restore(Files):
         if any(job.expert_map is not None for job in jobs):
             raise UsageError("--expert-map applies to enlarging: leave it out.")
 
-    def check_model(self, restorer: "Restorer", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that enlarges."""
-        _ = restorer.repairer
+        from pixperts.inference.restorer import Restorer
 
-    def compute(self, loaded: Loaded, restorer: "Restorer", progress: Progress) -> Done:
+        Restorer.of(predictor)
+
+    def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
         """Repair one picture; one that is too large to be held is also written.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
+        from pixperts.inference.analysis import Analysis
+        from pixperts.inference.restorer import Restorer
+
+        restorer = Restorer.of(predictor)
         (width, height), job = loaded.source_size, loaded.job
         software = software_tag(restorer.name, loaded.source_size, loaded.size)
         started = time.perf_counter()
@@ -205,8 +216,6 @@ class Restore(Files):
                 )
                 sink.complete(progress)
         seconds = time.perf_counter() - started
-        from pixperts.inference.analysis import Analysis
-
         found = Analysis.of(restorer, routings, (height, width))
         report = RestoreReport(
             input=str(job.source),

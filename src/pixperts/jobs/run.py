@@ -22,7 +22,7 @@ from pixperts.jobs.plan import FolderOptions, Plan, check_inside, plan
 from pixperts.jobs.reports import Report
 
 if TYPE_CHECKING:
-    from pixperts.inference.restorer import Restorer
+    from pixperts.inference.predictor import Predictor
 
 PathLike = str | os.PathLike[str]
 _SLOW = (
@@ -78,7 +78,7 @@ def run_folder(
     inputs: PathLike | Sequence[PathLike],
     output: PathLike,
     operation: Operation,
-    model: "Restorer | PathLike",
+    model: "Predictor | PathLike",
     *,
     options: FolderOptions | None = None,
     expert_map: PathLike | None = None,
@@ -98,13 +98,13 @@ def run_folder(
         inputs: pictures, folders and patterns; see `inputs.find`.
         output: a file for one picture, else a folder; a slash at the end makes it a folder.
         operation: `Upscale(SizeRequest(scale=2))` or `Restore(strength=1.0)`.
-        model: a restorer, or the name or file of one.
+        model: an `Upscaler` or a `Restorer`, or the name or file of one.
         options: which pictures, which names, what happens to outputs that exist, how many are
             read and written meanwhile, and the manifest. With a manifest, an output that exists
             is made again where its last entry names other settings, weights or input.
         expert_map: a .png for one picture, or a folder, for maps of experts (enlarging only).
         device: where a model that is given by name runs.
-        tile: see `restorer.load`, for such a model.
+        tile: see `inference.load`, for such a model.
         max_memory: likewise, bytes.
         precision: likewise.
         listener: hears of progress and outcomes.
@@ -132,10 +132,10 @@ def run_folder(
             raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
 
     @functools.cache
-    def restorer() -> "Restorer":
+    def predictor() -> "Predictor":
         if not isinstance(model, str | os.PathLike):
             return model
-        from pixperts.inference.restorer import load
+        from pixperts.inference.loading import load
 
         return load(
             os.fspath(model), device=device, tile=tile, max_memory=max_memory, precision=precision
@@ -147,14 +147,14 @@ def run_folder(
         charts,
         options,
         new_size=operation.new_size,
-        model=lambda: restorer().name,
+        model=lambda: predictor().name,
     )
     operation.check_jobs(planned.jobs)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
-    operation.check_model(restorer(), planned.jobs)
-    if restorer().precision == "bfloat16" and restorer().device.type == "cpu":
+    operation.check_model(predictor(), planned.jobs)
+    if predictor().precision == "bfloat16" and predictor().device.type == "cpu":
         planned = replace(planned, remarks=[*planned.remarks, _SLOW])
-    run = _Run(planned, operation, restorer(), record, listener)
+    run = _Run(planned, operation, predictor(), record, listener)
     run.work(options.workers)
     return Summary(run.counts["done"], run.counts["skipped"], run.counts["failed"])
 
@@ -166,20 +166,20 @@ class _Run:
         self,
         planned: Plan,
         operation: Operation,
-        restorer: "Restorer",
+        predictor: "Predictor",
         record: Manifest | None,
         listener: Listener,
     ) -> None:
         self.planned = planned
         self.jobs = planned.jobs
         self.operation = operation
-        self.restorer = restorer
+        self.predictor = predictor
         self.record = record
         self.listener = listener
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
-        self.settings = settings_of(operation, restorer)
-        self.weights = None if record is None else weights_sha256(restorer)
+        self.settings = settings_of(operation, predictor)
+        self.weights = None if record is None else weights_sha256(predictor)
         roots = {root for job in self.jobs for root in (job.root, job.map_root) if root is not None}
         self._roots = set(filter(os.path.isdir, roots))  # those that are there
         self._lock = threading.Lock()
@@ -268,12 +268,12 @@ class _Run:
         advance(0.0)
         try:
             try:
-                return self.operation.compute(loaded, self.restorer, advance), digest
+                return self.operation.compute(loaded, self.predictor, advance), digest
             except Exception as error:
                 # Results that are being written may hold what is missing.
                 if not (short_of_memory(error) and settle()):
                     raise
-            return self.operation.compute(loaded, self.restorer, advance), digest
+            return self.operation.compute(loaded, self.predictor, advance), digest
         except Exception as error:
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
 
@@ -308,7 +308,7 @@ class _Run:
         more: Mapping[str, Any] = {} if outcome.report is None else asdict(outcome.report)
         return new_entry(
             outcome.job,
-            model=self.restorer.name,
+            model=self.predictor.name,
             weights=self.weights,
             settings=self.settings,
             hashes=outcome.hashes,

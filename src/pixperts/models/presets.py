@@ -1,19 +1,42 @@
 """Networks by name, and by the configuration that stands in a weights file."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.models.interfaces import (
+    Config,
+    Network,
+    RestoringNetwork,
+    UpscalingNetwork,
+    Work,
+)
 from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.size_limit import check_extent
+from pixperts.models.moeisr_light.config import MoEISRLightConfig
+from pixperts.models.moeisr_light.model import MoEISRLight
+from pixperts.models.size_limit import bounded_on_meta
 
-Config = MoEISRConfig | MoCEIRConfig
-Network = MoEISR | MoCEIR
-# What enlarges and what repairs; the name stands in the header of each weights file.
-FAMILIES: dict[str, type[Config]] = {"moeisr": MoEISRConfig, "moce-ir": MoCEIRConfig}
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one kind; `network` is built from a `config`."""
+
+    config: Callable[[], Config]
+    network: Callable[[Any], Network]
+    does: Work
+
+
+# The only list of them. The name stands in the header of each weights file, and what a family
+# does says which of the two interfaces its networks have.
+FAMILIES: dict[str, Family] = {
+    "moeisr": Family(MoEISRConfig, MoEISR, "upscale"),
+    "moeisr-light": Family(MoEISRLightConfig, MoEISRLight, "upscale"),
+    "moce-ir": Family(MoCEIRConfig, MoCEIR, "restore"),
+}
 
 # The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
 # deep as the deepest: a quarter of the cost. The neck gives them features for that.
@@ -34,8 +57,13 @@ class Preset:
 
     @property
     def family(self) -> str:
-        """moeisr (enlarges) or moce-ir (repairs), a key of `FAMILIES`."""
-        return next(name for name, kind in FAMILIES.items() if isinstance(self.config, kind))
+        """A key of `FAMILIES`."""
+        return _family_of_config(self.config)
+
+    @property
+    def does(self) -> Work:
+        """What its networks do, "upscale" or "restore"."""
+        return FAMILIES[self.family].does
 
 
 def _presets() -> dict[str, Preset]:
@@ -78,7 +106,8 @@ def create_model(name: str, **overrides: Any) -> Network:
     """
     if name not in PRESETS:
         raise ModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
-    return _network(configure(PRESETS[name].config, overrides))
+    preset = PRESETS[name]
+    return _build(configure(preset.config, overrides), FAMILIES[preset.family])
 
 
 def configure(config: Config, overrides: dict[str, Any]) -> Config:
@@ -100,37 +129,51 @@ def build(config: dict[str, Any], family: str = "moeisr") -> Network:
     """A network from a stored configuration (the inverse of `dataclasses.asdict`).
 
     Raises:
-        ModelError: for an unknown family, or a configuration that does not fit it.
+        ModelError: for an unknown family, a configuration that does not fit it, or a network that
+            is too large.
     """
-    if family not in FAMILIES:
-        raise ModelError(f"unknown family of models {family!r}; known are {', '.join(FAMILIES)}.")
-    return _network(configure(FAMILIES[family](), config))
+    kind = _known(family)
+    return _build(configure(kind.config(), config), kind)
+
+
+def outline(config: dict[str, Any], family: str = "moeisr") -> Network:
+    """As `build`, on the meta device: the shapes of all tensors, without their memory."""
+    kind = _known(family)
+    values = configure(kind.config(), config)
+    with bounded_on_meta():
+        return kind.network(values)
 
 
 def family_of(model: Network) -> str:
-    """The family of a network: moeisr (enlarges) or moce-ir (repairs)."""
-    return "moce-ir" if isinstance(model, MoCEIR) else "moeisr"
+    """The family of a network, a key of `FAMILIES`."""
+    return _family_of_config(model.config)
 
 
-def as_upscaler(model: Network, name: str = "this model") -> MoEISR:
+def as_upscaler(model: Network, name: str = "this model") -> UpscalingNetwork:
     """The network, if it is one that enlarges; UsageError if it repairs."""
-    if not isinstance(model, MoEISR):
+    if not isinstance(model, UpscalingNetwork):
         raise UsageError(f"{name} repairs and does not enlarge: use 'restore'.")
     return model
 
 
-def as_repairer(model: Network, name: str = "this model") -> MoCEIR:
+def as_repairer(model: Network, name: str = "this model") -> RestoringNetwork:
     """The network, if it is one that repairs; UsageError if it enlarges."""
-    if not isinstance(model, MoCEIR):
+    if not isinstance(model, RestoringNetwork):
         raise UsageError(f"{name} enlarges and does not repair: use 'upscale'.")
     return model
 
 
-def _network(config: Config) -> Network:
-    check_extent(config)
-    return MoCEIR(config) if isinstance(config, MoCEIRConfig) else MoEISR(config)
+def _known(family: str) -> Family:
+    if family not in FAMILIES:
+        raise ModelError(f"unknown family of models {family!r}; known are {', '.join(FAMILIES)}.")
+    return FAMILIES[family]
 
 
-def as_plain(config: Config) -> dict[str, Any]:
-    """A configuration as plain JSON-ready data."""
-    return asdict(config)
+def _family_of_config(config: Config) -> str:
+    return next(name for name, family in FAMILIES.items() if family.config is type(config))
+
+
+def _build(config: Config, family: Family) -> Network:
+    with bounded_on_meta():
+        family.network(config)
+    return family.network(config)

@@ -279,12 +279,9 @@ def _set(values: Any, change: str) -> None:
 
 def _repairs(name: Any) -> bool:
     """Whether a preset's name means a model that repairs."""
-    from pixperts.models.moce_ir.config import MoCEIRConfig
     from pixperts.models.presets import PRESETS
 
-    return (
-        isinstance(name, str) and name in PRESETS and isinstance(PRESETS[name].config, MoCEIRConfig)
-    )
+    return isinstance(name, str) and name in PRESETS and PRESETS[name].does == "restore"
 
 
 def _convert(value: Any, hint: Any) -> Any:

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pixperts.errors import UsageError
-from pixperts.models.presets import Network, create_model
+from pixperts.models.interfaces import Network
+from pixperts.models.presets import create_model
 from pixperts.training import distributed
 from pixperts.training.config import TrainConfig
 from pixperts.weights import store

@@ -3,10 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
-
-from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import PRESETS, Network, build, family_of
+from pixperts.models.interfaces import Network, RestoringNetwork, UpscalingNetwork
+from pixperts.models.presets import PRESETS, outline
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
 
@@ -40,7 +38,7 @@ def entries() -> list[Entry]:
     found = []
     for name, path in packaged_models().items():
         card = store.read_card(path)
-        model = _shape_only(card.config, card.family)
+        model = outline(card.config, card.family)
         summary = PRESETS[card.name].summary if card.name in PRESETS else card.name
         found.append(
             Entry(
@@ -56,19 +54,14 @@ def entries() -> list[Entry]:
         )
     packaged = {entry.name for entry in found}
     for name in sorted(PRESETS.keys() - packaged):
-        model = _shape_only(asdict(PRESETS[name].config), PRESETS[name].family)
+        model = outline(asdict(PRESETS[name].config), PRESETS[name].family)
         size, cost = _parameters(model), _gmac(model, None)
         found.append(Entry(name, False, PRESETS[name].summary, size, _does(model), cost, {}, None))
     return found
 
 
-def _shape_only(config: dict[str, Any], family: str) -> Network:
-    with torch.device("meta"):
-        return build(config, family)
-
-
 def _does(model: Network) -> str:
-    return "enlarge" if family_of(model) == "moeisr" else "repair"
+    return {"upscale": "enlarge", "restore": "repair"}[model.does]
 
 
 def _parameters(model: Network) -> int:
@@ -77,8 +70,9 @@ def _parameters(model: Network) -> int:
 
 def _gmac(model: Network, shares: Any) -> float:
     """As the experts are typically used, or the most expensive always where nobody knows."""
-    if not isinstance(model, MoEISR):
+    if isinstance(model, RestoringNetwork):
         return model.multiply_adds((_SIDE, _SIDE))["total"] / 1e9
-    usual = tuple(shares) if shares and len(shares) == len(model.experts) else None
+    assert isinstance(model, UpscalingNetwork)
+    usual = tuple(shares) if shares and len(shares) == len(model.costs) else None
     half = _SIDE // 2
     return model.multiply_adds((half, half), (_SIDE, _SIDE), usual)["total"] / 1e9

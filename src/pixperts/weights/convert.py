@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.config import from_published_keys
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import PRESETS, Network, create_model
+from pixperts.models.presets import PRESETS, create_model
 from pixperts.weights import store
 
 _OURS = ("moeisr", "moce-ir-tiny")
@@ -58,7 +59,7 @@ def from_published(name: str, state_dict: dict[str, Any]) -> Network:
             raise ModelError(
                 f"the tensor {key!r} is {value.dtype} ({value.layout}), not plain floating point."
             )
-        ours |= {key: value} if isinstance(model, MoCEIR) else _rename(key, value, model)
+        ours |= _rename(key, value, model) if isinstance(model, MoEISR) else {key: value}
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     store.check_keys(name, {key: tuple(value.shape) for key, value in ours.items()}, wanted)
     model.load_state_dict({key: value.float() for key, value in ours.items()})

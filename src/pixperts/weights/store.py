@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pixperts.errors import ModelError, printable
 from pixperts.io.atomic import replacing
-from pixperts.models.presets import Network, build, family_of
+from pixperts.models.interfaces import Network
+from pixperts.models.presets import build, family_of, outline
 
 FORMAT = 1
 _LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
@@ -103,8 +104,7 @@ def load(path: Path) -> tuple[Network, Card]:
     """
     card = read_card(path)
     try:
-        with torch.device("meta"):  # sizes are checked before any memory is taken
-            model = build(card.config, card.family)
+        model = outline(card.config, card.family)  # sizes are checked before any memory is taken
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     try:
@@ -119,12 +119,15 @@ def load(path: Path) -> tuple[Network, Card]:
     for key, value in read.items():
         if not value.is_floating_point():
             raise ModelError(f"{path}: the tensor {key!r} is {value.dtype}, not floating point.")
-    tensors = {key: value.float() for key, value in read.items()}
+    # Copied: what safetensors gives may still lie in the file.
+    tensors = {key: value.to(torch.float32, copy=True) for key, value in read.items()}
     for key, value in tensors.items():
         if not bool(torch.isfinite(value).all()):
             raise ModelError(f"{path}: the tensor {key!r} holds values that are not finite.")
-    model = build(card.config, card.family)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        model = build(card.config, card.family)  # it has constants that no file holds
+        model.load_state_dict(tensors)
     return model.eval(), card
 
 

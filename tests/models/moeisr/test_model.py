@@ -11,11 +11,10 @@ from torch import Tensor
 from pixperts.errors import UsageError
 from pixperts.models.encoders.edsr import EDSR, EDSRConfig
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.presets import as_upscaler
 from pixperts.training.losses import balance_loss, gumbel_weights
 from pixperts.weights.convert import from_published
 from tests.helpers.plain_models import PlainINR, PlainLIIF, PlainLTE
-from tests.helpers.tiny_models import decoders, experts_of, picture, run, tiny
+from tests.helpers.tiny_models import decoders, experts_of, moeisr, picture, run, tiny
 
 SIZES = [((1, 1), (3, 5)), ((5, 6), (13, 11)), ((7, 4), (3, 9)), ((6, 6), (2, 3)), ((4, 5), (4, 5))]
 
@@ -92,7 +91,7 @@ def test_a_dense_model_equals_the_plain_definition(
 ) -> None:
     torch.manual_seed(0)
     oracle = plain(EDSR(EDSRConfig()))
-    ours = as_upscaler(from_published(name, oracle.state_dict())).double()
+    ours = moeisr(from_published(name, oracle.state_dict())).double()
     oracle.double()
     lr = picture(2, 3, *lr_size).double()
     with torch.inference_mode():

@@ -11,8 +11,8 @@ from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr.queries import axis_neighbours
-from pixperts.models.presets import PRESETS, as_upscaler, build, create_model
-from tests.helpers.tiny_models import POOL, TINY, decoders, picture, run, tiny
+from pixperts.models.presets import PRESETS, build, create_model
+from tests.helpers.tiny_models import POOL, TINY, decoders, moeisr, picture, run, tiny
 
 # ---------------------------------------------------------------- precision, cost, state
 
@@ -74,7 +74,7 @@ def test_multiply_adds_follow_the_shares() -> None:
 @pytest.mark.parametrize(("decoder", "layers"), [("liif", 345_856)])
 def test_the_cost_of_liif_is_that_of_its_paper(decoder: str, layers: int) -> None:
     """580-256-256-256-256-3 is 345 856 a query; here the 576 features count at LR resolution."""
-    model = as_upscaler(create_model(f"{decoder}-edsr"))
+    model = moeisr(create_model(f"{decoder}-edsr"))
     parts = model.multiply_adds((10, 10), (20, 20))
     assert parts["embedding"] == 576 * 256 * 100
     # The two numbers of the cell count once a picture; weighing adds 3 a neighbour.
@@ -133,9 +133,9 @@ def test_every_preset_is_known_by_name_and_its_kind() -> None:
 
 
 def test_overrides_replace_fields_and_lists_become_tuples() -> None:
-    model = as_upscaler(create_model("moeisr-tiny", depths=[0, 2], widths=[8, 16], width=32))
+    model = moeisr(create_model("moeisr-tiny", depths=[0, 2], widths=[8, 16], width=32))
     assert model.config.depths == (0, 2)
-    built = as_upscaler(build({"depths": [0, 2], "widths": [8, 16], "width": 32}))
+    built = moeisr(build({"depths": [0, 2], "widths": [8, 16], "width": 32}))
     assert built.config.width == 32
     with torch.inference_mode():
         assert model(picture(1, 3, 4, 4), (6, 6)).image.shape == (1, 3, 6, 6)

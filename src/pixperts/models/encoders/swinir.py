@@ -8,6 +8,7 @@ State-dict keys follow the published layout, without the two buffers `relative_p
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -75,16 +76,23 @@ def relative_position_index(window: int) -> Tensor:
     """(N, N) row of the bias table for each query and key of a window of N = window ** 2 pixels.
 
     Row (dy + window - 1) * (2 * window - 1) + dx + window - 1, where (dy, dx) = query - key.
+    Layers of one window share the tensor.
 
     Example:
         >>> relative_position_index(2)[0].tolist()  # the query at the top left
         [4, 3, 1, 0]
     """
-    pixel = torch.arange(window * window)
-    y, x = pixel // window, pixel % window
-    dy = y[:, None] - y + window - 1
-    dx = x[:, None] - x + window - 1
-    return dy * (2 * window - 1) + dx
+    return _relative_position_index(window, torch.get_default_device())
+
+
+@lru_cache(maxsize=4)
+def _relative_position_index(window: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        pixel = torch.arange(window * window, device=device)
+        y, x = pixel // window, pixel % window
+        dy = y[:, None] - y + window - 1
+        dx = x[:, None] - x + window - 1
+        return dy * (2 * window - 1) + dx
 
 
 def shift_mask(batch: int, rows: int, columns: int, window: int, device: torch.device) -> Tensor:

@@ -44,7 +44,9 @@ def joining(channels: int) -> Pointwise:
     """
     layer = Pointwise(2 * channels, channels, bias=False)
     with torch.no_grad():
-        layer.weight.copy_(torch.eye(channels).repeat(1, 2)[:, :, None, None])  # (C, 2C, 1, 1)
+        layer.weight.zero_()  # (C, 2C, 1, 1)
+        for first in (0, channels):  # not `torch.eye`: on the meta device it loads torch._dynamo
+            layer.weight[:, first : first + channels, 0, 0].fill_diagonal_(1.0)
     return layer
 
 

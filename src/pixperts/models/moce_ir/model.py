@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
+from pixperts.models.interfaces import RestoringNetwork
 from pixperts.models.moce_ir.balance import Balance, auxiliary_loss
 from pixperts.models.moce_ir.blocks import (
     Downsample,
@@ -36,7 +37,7 @@ from pixperts.ops.windows import Window
 from pixperts.routing import Routing
 
 
-class MoCEIR(nn.Module):
+class MoCEIR(RestoringNetwork):
     """Restoration of any degradation by experts that a router picks for each picture.
 
     Example:
@@ -47,6 +48,7 @@ class MoCEIR(nn.Module):
         (torch.Size([2, 3, 9, 13]), 3, torch.Size([2, 1]))
     """
 
+    config: MoCEIRConfig
     size_multiple = 2 ** (LEVELS - 1)
 
     def __init__(self, config: MoCEIRConfig) -> None:
@@ -99,6 +101,20 @@ class MoCEIR(nn.Module):
     def complexities(self) -> tuple[tuple[float, ...], ...]:
         """Parameters of each expert relative to the largest, for each decoder block."""
         return tuple(block.adapter.complexity for block in self.decoder_blocks)
+
+    @property
+    def expert_parameters(self) -> list[list[int]]:
+        """Number of parameters of each expert, for each decoder block."""
+        return [
+            [sum(p.numel() for p in expert.parameters()) for expert in block.adapter.experts]
+            for block in self.decoder_blocks
+        ]
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that a pixel takes at the peak of a pass, roughly."""
+        # Measured: 56 to 71 bytes a pixel and channel of `dim`.
+        return 76.0 * self.config.dim + 100
 
     def forward(
         self,

@@ -31,8 +31,6 @@ RADIUS = 32  # of the inverse filter
 # Probability of "none" below which a picture counts as blurred: undoing a motion that was none
 # costs more than leaving one. Clean photos of 512 pixels had 0.65 or more, of 160 0.18 (LAB.md).
 TOLD = 0.005
-# Of the network that reads a cepstrum: two matrices, three convolutions.
-MOTION_WEIGHTS = 49 * 25 * 48 + 48 * 862 + 25 * 16 + 9 * 16 * 16 + 9 * 16
 _LIGHT = (0.2126, 0.7152, 0.0722)  # of linear RGB (ITU-R BT.709)
 _FLOOR = 1e-7 * SIDE**2  # of a window's power: what rounding to 8 bit leaves
 _CONTRAST = 0.5  # power at which a window counts half

@@ -138,6 +138,11 @@ class MoEISR(ExpertPool):
             routings.append(Routing(choice, self.costs, soft))
         return Output(image.permute(0, 3, 1, 2), tuple(routings))
 
+    def prepare(self, device: torch.device) -> None:
+        """A chunk that fits a CPU's cache starves an accelerator."""
+        if device.type != "cpu":
+            self.max_pixels = max(self.max_pixels, 1 << 18)
+
     @property
     def context(self) -> int:
         """LR pixels beyond an output's own neighbours on which it depends, at most."""

@@ -9,13 +9,14 @@ from typing import cast
 from torch import Tensor, nn
 
 from pixperts.models.encoders.edsr import ResidualBlock
+from pixperts.models.interfaces import UpscalingNetwork
 from pixperts.models.moeisr.config import Encoder, MoEISRConfig, build_encoder
 from pixperts.models.moeisr.decoders import EMBEDDINGS, Embedding, Expert, Tables
 from pixperts.models.moeisr.mapper import Mapper
 from pixperts.models.moeisr.queries import Queries
 
 
-class ExpertPool(nn.Module):
+class ExpertPool(UpscalingNetwork):
     """Encoder, embeddings and experts, made from a configuration; the base of `MoEISR`.
 
     A base and not a part, so that the names in weights files have no prefix.
@@ -24,6 +25,9 @@ class ExpertPool(nn.Module):
         config: the configuration.
         costs: of an output pixel by each expert, as shares of the dearest expert's.
     """
+
+    config: MoEISRConfig
+    encoder: Encoder
 
     def __init__(self, config: MoEISRConfig) -> None:
         super().__init__()

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixperts.errors import UsageError
+from pixperts.models.interfaces import UpscalingNetwork
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
 from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
@@ -29,7 +30,7 @@ from pixperts.routing import Routing, at_price, choose, prices_for
 _ROWS = 4096  # rows are padded to a multiple: for each new number oneDNN builds a new primitive
 
 
-class MoEISRLight(nn.Module):
+class MoEISRLight(UpscalingNetwork):
     """Arbitrary-scale super-resolution with experts at LR resolution.
 
     Attributes:
@@ -43,13 +44,16 @@ class MoEISRLight(nn.Module):
         (torch.Size([1, 3, 15, 11]), torch.Size([1, 15, 11]))
     """
 
+    config: MoEISRLightConfig
+    encoder: PlainEncoder
+
     def __init__(self, config: MoEISRLightConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = PlainEncoder(config.channels, config.blocks)
         self.experts: LatentExperts | None = None
         self.mapper: Mapper | None = None
-        self.costs: tuple[float, ...] = (1.0,)
+        self.costs = (1.0,)
         if len(config.depths) > 1:
             self.experts = LatentExperts(config)
             self.mapper = Mapper(config.channels, config.mapper_width, len(config.depths))

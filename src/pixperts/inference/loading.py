@@ -1,0 +1,43 @@
+"""From a name or a file to a model that is ready: `load`."""
+
+from pathlib import Path
+
+from pixperts.defaults import DEFAULT_MODEL
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
+
+
+def load(
+    name_or_path: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    tile: int | None = None,
+    max_memory: float | None = None,
+    precision: str = "float32",
+) -> Upscaler | Restorer:
+    """A packaged model by its name, or that of a weights file, ready for use.
+
+    For type checkers, `Upscaler.load` and `Restorer.load` return the one or the other.
+
+    Args:
+        name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
+        device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
+        tile: side of the tiles that large pictures are worked on in, input pixels; None = as
+            large as the memory allows, the whole picture where it does.
+        max_memory: bytes that the process may take on a CPU, and the tiles on another device;
+            None = half of what is free.
+        precision: float32, bfloat16 or (on a GPU) float16.
+
+    Returns:
+        An `Upscaler` for a model that enlarges, a `Restorer` for one that repairs.
+
+    Raises:
+        ModelError: for an unknown name or a file that is missing, damaged or foreign.
+        UsageError: for a device that this machine lacks, or a tile, memory or precision that
+            is not possible.
+    """
+    model, card = store.load(weights_file(name_or_path))
+    kind = Upscaler if model.does == "upscale" else Restorer
+    return kind(model, card, device=device, tile=tile, max_memory=max_memory, precision=precision)

@@ -1,0 +1,122 @@
+"""What upscaling and restoring have in common: a network on a device, its tiles and memory."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+
+from pixperts.defaults import DEFAULT_MODEL
+from pixperts.errors import UsageError
+from pixperts.inference.device import DeviceRunner, choose_device
+from pixperts.memory import available_memory, resident_memory
+from pixperts.models.interfaces import Network
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
+
+
+class WrongModelError(UsageError, AttributeError):
+    """A method that only models of the other kind have; `hasattr` says that it is missing."""
+
+
+class Predictor:
+    """A network, its card and a device; the base of `Upscaler` and `Restorer`.
+
+    The network is put into evaluation mode and moved to the device as it is; no copy is made.
+
+    Args:
+        model: the network, of the kind that the subclass runs.
+        card: name, license, data and notes of the weights.
+        device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
+        tile: side of the tiles that large pictures are worked on in, input pixels; None = as
+            large as the memory allows, the whole picture where it does.
+        max_memory: bytes that the process may take on a CPU, and the tiles on another device;
+            None = half of what is free.
+        precision: float32, bfloat16 or (on a GPU) float16.
+
+    Attributes:
+        device: where the network runs.
+
+    Raises:
+        UsageError: for a network of the other kind, a device that this machine lacks, or a tile,
+            memory or precision that is not possible.
+    """
+
+    smallest_tile: ClassVar[int]  # pixels
+    refusal: ClassVar[str]  # what models of this kind say when they are to do the other work
+    foreign: ClassVar[str]  # what the methods for the other work begin with
+    model: Network
+
+    def __init__(
+        self,
+        model: Network,
+        card: store.Card,
+        *,
+        device: str = "auto",
+        tile: int | None = None,
+        max_memory: float | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.card = card
+        self.device = choose_device(device)
+        if tile is not None and tile < self.smallest_tile:
+            raise UsageError(f"tile is {tile}, but must be at least {self.smallest_tile} pixels.")
+        if max_memory is not None and not max_memory > 0:
+            raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
+        self.tile, self.precision, self.max_memory = tile, precision, max_memory
+        self._runner = DeviceRunner(card.name, self.device, precision)
+        model.eval().to(self.device)
+        model.prepare(self.device)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        tile: int | None = None,
+        max_memory: float | None = None,
+        precision: str = "float32",
+    ) -> Self:
+        """As `inference.load`, where the kind of the model is known.
+
+        Raises:
+            ModelError: for an unknown name or a file that is missing, damaged or foreign.
+            UsageError: as for the class.
+        """
+        model, card = store.load(weights_file(name_or_path))
+        return cls(
+            model, card, device=device, tile=tile, max_memory=max_memory, precision=precision
+        )
+
+    @classmethod
+    def of(cls, predictor: "Predictor") -> Self:
+        """The same predictor, if it is of this kind.
+
+        Raises:
+            UsageError: if it is of the other.
+        """
+        if not isinstance(predictor, cls):
+            raise UsageError(f"{predictor.name} {predictor.refusal}")
+        return predictor
+
+    @property
+    def name(self) -> str:
+        """Name of the architecture, as in `pixperts models`."""
+        return self.card.name
+
+    if not TYPE_CHECKING:  # there, missing names shall stay missing
+
+        def __getattr__(self, name: str) -> Any:
+            """Only for names that are not there: the methods of the other kind say so."""
+            if name.startswith(type(self).foreign):
+                raise WrongModelError(f"{self.card.name} {self.refusal}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _memory(self) -> float:
+        """Bytes for the tiles."""
+        if self.max_memory is not None:
+            held = resident_memory() if self.device.type == "cpu" else 0
+            return max(self.max_memory - held, 0.0)
+        if self.device.type == "cuda":
+            return 0.5 * float(torch.cuda.mem_get_info(self.device)[0])
+        return 0.5 * available_memory()

@@ -1,0 +1,168 @@
+"""Enlarging: one image of any kind in, the same kind out."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixperts.errors import UsageError
+from pixperts.inference.predictor import Predictor
+from pixperts.inference.size_request import SizeRequest
+from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
+from pixperts.inference.tiled_upscale import TiledUpscale
+from pixperts.inference.tiles import Tile
+from pixperts.io.arrays import to_tensor
+from pixperts.memory import check_memory
+from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.models.presets import as_upscaler
+from pixperts.ops.color_match import ColorFix, match_picture
+from pixperts.routing import Routing, Tally
+from pixperts.weights import store
+
+Progress = Callable[[float], None]
+
+
+class Upscaler(Predictor):
+    """A model that enlarges; see `Predictor` for the arguments.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        card: name, license, data and notes of the weights.
+        device: where it runs.
+    """
+
+    smallest_tile = 32
+    refusal = "enlarges and does not repair: use 'upscale'."
+    foreign = "restore"
+    model: UpscalingNetwork
+
+    def __init__(self, model: Network, card: store.Card, **options: Any) -> None:
+        self.model = as_upscaler(model, card.name)
+        super().__init__(model, card, **options)
+
+    @property
+    def takes_budget(self) -> bool:
+        """Whether there is a choice between experts that a budget could shift."""
+        return len(self.model.costs) > 1
+
+    def upscale(
+        self,
+        image: Any,
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        budget: float | None = None,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
+    ) -> Any:
+        """Enlarge (or reduce) one image; see `upscale_with_routing`, which also tells how."""
+        return self.upscale_with_routing(
+            image, scale=scale, size=size, budget=budget, color_fix=color_fix, progress=progress
+        )[0]
+
+    def upscale_with_routing(
+        self,
+        image: Any,
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        budget: float | None = None,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
+    ) -> tuple[Any, Routing | None]:
+        """Enlarge one image and say which expert did which pixel.
+
+        Args:
+            image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
+                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C = 1 grey, 2 grey and alpha,
+                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation; colours under
+                full transparency are made from their neighbours'.
+            scale: factor for both sides, or
+            size: exact (width, height).
+            budget: 0 = always the cheapest expert, 1 = always the best, None = as the mapper says.
+            color_fix: "mean" or "wavelet" give the result the input's mean colour or its low
+                frequencies, see `color_match`; "none" leaves it.
+            progress: called with the share that is done, rising to 1.
+
+        Returns:
+            The result, of the kind, depth and channels of the input, within [0, 1] where it is
+            floating point; and the routing, None for a dense model.
+
+        Raises:
+            UsageError: for sizes, scales or budgets that make no sense, or too little memory.
+            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+        """
+        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
+        batch, channels, height, width = pixels.shape
+        request = SizeRequest(scale=scale, size=size)
+        new_width, new_height = request.resolve(width, height)
+        check_memory(new_width, new_height * batch)
+        sink = ArraySink(batch, channels, new_height, new_width)
+        experts = torch.empty(batch, new_height, new_width, dtype=torch.uint8)
+
+        def note(tile: Tile, chosen: Tensor) -> None:
+            top, bottom, left, right = tile.out
+            experts[:, top:bottom, left:right] = chosen
+
+        self.upscale_rows(
+            ArraySource(pixels), sink, (new_width, new_height),
+            budget=budget, progress=progress, listener=note,
+        )  # fmt: skip
+        result = match_picture(sink.image, pixels, color_fix)
+        return restore_kind(result), Routing(
+            experts, self.model.costs
+        ) if self.takes_budget else None
+
+    def upscale_rows(
+        self,
+        source: PixelSource,
+        sink: PixelSink,
+        size: tuple[int, int],
+        *,
+        budget: float | None = None,
+        progress: Progress | None = None,
+        listener: Callable[[Tile, Tensor], None] | None = None,
+    ) -> Tally:
+        """Enlarge a picture that need not be in memory; what every enlargement comes down to.
+
+        Args:
+            source: the picture.
+            sink: receives the result.
+            size: (width, height) of the result.
+            budget: as in `upscale_with_routing`.
+            progress: called with the share that is done, rising to 1.
+            listener: called with each tile and its experts (B, h, w).
+
+        Returns:
+            How many pixels each expert served.
+
+        Raises:
+            UsageError: a budget that makes no sense.
+            ImageError: values that are not finite.
+        """
+        if budget is not None and not 0.0 <= budget <= 1.0:
+            raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
+        model = self.model
+        if budget is not None and not self.takes_budget:
+            raise UsageError(f"{self.name} has a single expert: leave the budget out.")
+        with torch.inference_mode():
+            work = TiledUpscale(model, self._runner, source, size[::-1], budget, progress)
+            return work.run(sink, self.tile, self._memory(), listener or _ignore)
+
+    def multiply_adds(
+        self,
+        width: int,
+        height: int,
+        new_width: int,
+        new_height: int,
+        routing: Routing | Tally | None,
+    ) -> float:
+        """Analytic multiply-adds of one enlargement as it was routed."""
+        shares = None if routing is None else routing.shares
+        sizes = (height, width), (new_height, new_width)
+        return self.model.multiply_adds(*sizes, shares)["total"]
+
+
+def _ignore(tile: Tile, experts: Tensor) -> None:
+    """Nobody wants to know."""

@@ -1,0 +1,167 @@
+"""What the rest of the package may ask of a network, whatever its family.
+
+A network derives from `UpscalingNetwork` or from `RestoringNetwork`, and `presets.FAMILIES` names
+it; the code outside of `models` goes by these two and knows no family.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.models.output import Output
+from pixperts.ops.windows import Part, Window
+from pixperts.routing import Routing
+
+Work = Literal["upscale", "restore"]
+
+
+class Config(Protocol):
+    """What fixes the shape of a network: a frozen dataclass, complete by its defaults."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class Encoder(Protocol):
+    """What tiles need to know of the part of an upscaling network that works at LR resolution."""
+
+    @property
+    def out_channels(self) -> int:
+        """Of the features; they take the memory of a tile."""
+
+    @property
+    def size_multiple(self) -> int:
+        """Tiles begin at multiples of this."""
+
+
+class Network(nn.Module):
+    """The base of all networks; use one of the two below.
+
+    Attributes:
+        does: "upscale" or "restore".
+        config: what the network was built from.
+    """
+
+    does: ClassVar[Work]
+    config: Any
+
+    def prepare(self, device: torch.device) -> None:
+        """Adapt sizes of pieces of work, which change no result, to where the weights will lie."""
+
+
+class UpscalingNetwork(Network):
+    """Arbitrary-scale enlargement with one or more experts, chosen for each pixel.
+
+    Attributes:
+        costs: multiply-adds of a pixel by each expert relative to the most expensive one's; a
+            single number for a network without a choice.
+        encoder: see `Encoder`.
+    """
+
+    does = "upscale"
+    costs: tuple[float, ...]
+    encoder: Encoder
+
+    @abstractmethod
+    def forward(
+        self,
+        lr: Tensor,
+        size: tuple[int, int],
+        *,
+        part: Part | None = None,
+        budget: float | None = None,
+        price: float | None = None,
+        probabilities: bool = False,
+        masked: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> Output:
+        """Enlarge (B, 3, h, w) in [0, 1] to `size` (H, W); see `MoEISR.forward`."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """LR pixels beyond an output's own neighbors on which it depends, at most."""
+
+    @abstractmethod
+    def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
+        """The router's logits (N, J) of every `step`-th output row and column of a part."""
+
+    @abstractmethod
+    def multiply_adds(
+        self,
+        lr_size: tuple[int, int],
+        size: tuple[int, int],
+        shares: tuple[float, ...] | None = None,
+    ) -> dict[str, float]:
+        """Multiply-adds of one picture by part, with "encoder" and "total" among them.
+
+        Args:
+            lr_size: (h, w).
+            size: output (H, W).
+            shares: share of the pixels of each expert; all to the last one when None.
+        """
+
+
+class RestoringNetwork(Network):
+    """Repair at the picture's own size, with experts that each block chooses for the picture."""
+
+    does = "restore"
+
+    @abstractmethod
+    def forward(
+        self,
+        image: Tensor,
+        *,
+        noise: bool | torch.Generator | Tensor = True,
+        pinned: Sequence[Routing] | None = None,
+        masked: bool = False,
+        statistics: Statistics | None = None,
+    ) -> Output:
+        """Restore (B, 3, H, W) in [0, 1]; see `MoCEIR.forward`."""
+
+    @abstractmethod
+    def survey(
+        self,
+        image: Tensor,
+        statistics: Statistics | None = None,
+        inner: Window | None = None,
+    ) -> tuple[Output, Statistics]:
+        """`forward`, and the sums over all pixels on the way; see `MoCEIR.survey`."""
+
+    @abstractmethod
+    def window_grid(self, routings: Sequence[Routing]) -> int:
+        """Pixels from window to window of the chosen experts: tiles begin at multiples of it."""
+
+    @property
+    @abstractmethod
+    def bytes_per_pixel(self) -> float:
+        """Memory that a pixel takes at the peak of a pass, roughly."""
+
+    @property
+    @abstractmethod
+    def block_names(self) -> list[str]:
+        """Names of the blocks that choose, in the order of execution, as their routings have."""
+
+    @property
+    @abstractmethod
+    def expert_parameters(self) -> list[list[int]]:
+        """Number of parameters of each expert, for each block that chooses."""
+
+    @abstractmethod
+    def multiply_adds(
+        self,
+        size: tuple[int, int],
+        routings: Sequence[Routing] | None = None,
+        *,
+        every: bool = False,
+    ) -> dict[str, float]:
+        """Multiply-adds of one picture by part, with "total" among them.
+
+        Args:
+            size: (H, W).
+            routings: of a forward pass; None = the most expensive experts.
+            every: as if every expert ran, which is what routing saves.
+        """
