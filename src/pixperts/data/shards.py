@@ -7,7 +7,7 @@ pair; without an input it is degraded on the fly), with `KEY.json` on where it c
 import contextlib
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -105,29 +105,6 @@ def shard_files(path: Path) -> list[Path]:
                 f"delete {INDEX} to use all."
             )
     return found
-
-
-def read_index(path: Path) -> Index:
-    """What a packed set holds, from index.json or, where there is none, from the tars.
-
-    Raises:
-        DataError: as `read_shards`.
-    """
-    stored = None if path.is_file() else stored_index(path)
-    return stored or index_of(read_shards(path))
-
-
-def index_of(samples: Sequence[Packed]) -> Index:
-    """Counts of some samples, without the list of their shards."""
-    index = Index("pairs" if any(sample.is_pair for sample in samples) else "photos")
-    pixels = 0
-    for sample in samples:
-        index.samples += 1
-        pixels += sample.size[0] * sample.size[1]
-        for task in sample.tasks:
-            index.tasks[task] = index.tasks.get(task, 0) + 1
-    index.megapixels = round(pixels / 1e6, 3)
-    return index
 
 
 def read_shards(path: Path) -> list[Packed]:
