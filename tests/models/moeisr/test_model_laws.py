@@ -12,6 +12,7 @@ from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr.queries import axis_neighbours
 from pixperts.models.presets import PRESETS, build, create_model
+from tests.helpers.places import ROOT
 from tests.helpers.tiny_models import POOL, TINY, decoders, moeisr, picture, run, tiny
 
 # ---------------------------------------------------------------- precision, cost, state
@@ -95,6 +96,18 @@ def test_probabilities_are_those_of_the_choice() -> None:
     assert routing.probabilities.shape == (2, 3, 9, 13)
     torch.testing.assert_close(routing.probabilities.sum(1), torch.ones(2, 9, 13))
     assert torch.equal(routing.probabilities.argmax(1), routing.experts.long())
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most"), [("moeisr-liif-edsr", 426, 1200), ("moeisr-tiny", 145, 342)]
+)
+def test_a_budget_of_zero_costs_what_the_docs_say(name: str, least: int, most: int) -> None:
+    model, sizes = create_model(name), ((500, 500), (1000, 1000))
+    assert isinstance(model, MoEISR)
+    totals = [model.multiply_adds(*sizes, s)["total"] for s in ((1.0, 0, 0, 0), None)]
+    assert [round(total / 1e9) for total in totals] == [least, most]
+    for text in (MoEISR.__doc__, (ROOT / "docs" / "tiling.md").read_text()):
+        assert f"{least} of {most}" in str(text)
 
 
 @decoders

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 class Mapper(nn.Module):
     """Logits of the experts at LR resolution, plus a learned term in the cell.
 
+    The decision is made at LR resolution: output pixels get theirs from the bilinearly interpolated
+    logits, so the map of experts has the detail of the input, not of the output.
+
     The term in the cell lets the choice depend on the scale: logits = conv(features) + W cell.
     The last layer starts at zero, so that training starts from equal shares.
     """

@@ -44,6 +44,11 @@ from pixperts.routing import (
 class MoEISR(ExpertPool):
     """Arbitrary-scale super-resolution with one or more implicit experts.
 
+    The mapper decides at LR resolution; its logits are interpolated to the output pixels. A budget
+    covers the experts alone: encoder, mapper and embeddings cost the same whatever it is. At x2,
+    budget 0 of `moeisr-liif-edsr` spends 426 of 1200 G multiply-adds per megapixel of the result,
+    that of `moeisr-tiny` 145 of 342.
+
     Example:
         >>> _ = torch.manual_seed(0)
         >>> config = MoEISRConfig(encoder_options={"channels": 8, "blocks": 1}, width=8,
@@ -81,7 +86,7 @@ class MoEISR(ExpertPool):
             part: where lr is only a tile of the LR picture, with `context` pixels more than what
                 is asked for; `size` remains that of the whole output.
             budget: mean cost of each picture's pixels, 0 = always the cheapest expert, 1 = always
-                the deepest, None = what the mapper says.
+                the deepest, None = what the mapper says; of the experts alone, see the class.
             price: of a unit of cost in logits, in place of a budget, see `routing.price_of`; one
                 for all pictures or one for each.
             probabilities: keep the softmax of the logits in the routing.
