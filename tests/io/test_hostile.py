@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pyvips
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from pixperts.data.image_files import picture_size
 from pixperts.errors import ImageError, ModelError, PixpertsError, printable
 from pixperts.io import exif
-from pixperts.io.image import header_size, read_image, write_image
+from pixperts.io.decode import header_size
+from pixperts.io.image import read_image, write_image
 from pixperts.io.metadata import Metadata, iptc_record, photoshop_block
 from pixperts.io.png_text import read_texts
 from pixperts.io.rows import RowReader
@@ -162,6 +165,29 @@ def test_large_metadata_is_read_and_bounded(tmp_path: Path) -> None:
     for suffix in (".jpg", ".png", ".tif"):
         with bounded(250):
             write_image(tmp_path / f"o{suffix}", picture.pixels, metadata=picture.metadata)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.svg", "[access=random].jpg"])
+def test_parsers_of_other_formats_are_out_of_reach(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="30" height="20"/>')
+    assert pyvips.Image.new_from_buffer(path.read_bytes(), "").width == 30  # it has such a parser
+    for read in (header_size, picture_size, read_image):
+        with pytest.raises(ImageError, match="holds no JPEG, PNG, WebP or TIFF picture"):
+            read(path)
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
+def test_the_header_says_how_large_a_picture_is_upright(
+    tmp_path: Path, suffix: str, turn: int
+) -> None:
+    path, tags = tmp_path / f"[page=3]{suffix}", Image.Exif()
+    tags[274] = turn
+    Image.new("RGB", (30, 20)).save(path, exif=tags)
+    assert header_size(path) == picture_size(path) == ((20, 30) if turn > 4 else (30, 20))
+    picture = read_image(path)
+    assert header_size(path) == (picture.width, picture.height)
 
 
 NAMES = [

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import DataError, ImageError
-from pixperts.io.decode import Opened, explained, open_picture
+from pixperts.io.decode import Opened, explained, header_size, open_picture, orientation_of
 from pixperts.io.formats import NAMES
 from pixperts.io.icc import to_rgb
 from pixperts.io.metadata import NO_METADATA
-from pixperts.io.png_text import refuse_bomb, refuse_bomb_in
-from pixperts.io.vips import kind_of, libvips, open_image, reason, sniff
+from pixperts.io.png_text import refuse_bomb_in
+from pixperts.io.vips import kind_of, libvips, reason, sniff
 from pixperts.ops.pixels import Pixels, from_float, to_float, upright
 
 MEMBER_FORMATS = ("jpeg", "png", "webp", "tiff")
@@ -61,15 +61,7 @@ def picture_size(file: PictureFile) -> tuple[int, int]:
     if header := _bmp_header(file):
         height, width = _map_bmp(file, header).shape[:2]
         return width, height
-    kind = sniff(file)
-    if kind in ("avif", "heic"):
-        return open_picture(file, MAX_PIXELS).size
-    if kind == "png":
-        refuse_bomb(file)
-    with explained(file, kind):
-        image = open_image(file, kind)
-        turned = image.get_typeof("orientation") and image.get("orientation") in (5, 6, 7, 8)
-    return (image.height, image.width) if turned else (image.width, image.height)
+    return header_size(file)
 
 
 def picture_bytes(file: PictureFile) -> bytes:
@@ -142,10 +134,9 @@ def _open_member(member: Member) -> Opened:
                 f"{member} has {image.width} x {image.height} pixels, over the limit of "
                 f"{MAX_PIXELS}: pack it in tiles (--crop)."
             )
-        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+        orientation = orientation_of(image)
         image, _ = to_rgb(path, image)
-    turned = orientation if orientation in range(1, 9) else 1
-    return Opened(path, kind, image, turned, NO_METADATA, ())
+    return Opened(path, kind, image, orientation, NO_METADATA, ())
 
 
 def _bmp_header(path: Path) -> bytes | None:

@@ -98,22 +98,45 @@ def explained(path: Path, kind: str) -> Iterator[None]:
         ) from None
 
 
+def header_size(path: Path) -> tuple[int, int]:
+    """Upright (width, height) of a picture without decoding it; errors as in `image.read_image`.
+
+    No limit of pixels is applied.
+    """
+    image = _header(path)[1]
+    width, height = image.width, image.height
+    return (height, width) if orientation_of(image) >= 5 else (width, height)
+
+
+def _header(path: Path) -> tuple[str, Any]:
+    """The format by the first bytes, and what its own loader says: no other parser is reached."""
+    kind = sniff(path)
+    if kind == "png":
+        refuse_bomb(path)
+    with explained(path, kind):
+        image = open_image(path, kind)
+        if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
+            image = open_image(path, kind, primary)
+    return kind, image
+
+
+def orientation_of(image: Any) -> int:
+    """EXIF orientation from 1 to 8; 1 where an image has none."""
+    value = image.get("orientation") if image.get_typeof("orientation") else 1
+    return value if value in range(1, 9) else 1
+
+
 def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     """Header, metadata and lazily decoded pixels of a file; errors as in `image.read_image`."""
     if color not in COLOURS:
         raise UsageError(f"color is {color!r}: use one of {', '.join(COLOURS)}.")
-    kind = sniff(path)
-    if kind == "png":
-        refuse_bomb(path)
+    kind, image = _header(path)
     alone = None
     with explained(path, kind):
-        image = open_image(path, kind)
         if kind == "tiff" and (alone := first_page_alone(path)) is not None:
             count = max(2, image.get("n-pages") if image.get_typeof("n-pages") else 1)
             image = alone[1].copy()
             image.set_type(libvips().GValue.gint_type, "n-pages", count)
-        if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
-            image = open_image(path, kind, primary)
         if image.width * image.height > max_pixels:
             raise ImageError(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
@@ -131,12 +154,12 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
             retouched = (f"The colour profile of {path} is damaged and was left out.",)
         if converted or retouched:
             metadata = metadata.with_profile(profile_of(image))
-        orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+        orientation = orientation_of(image)
     return Opened(
         path=path,
         format=kind,
         image=image,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation,
         metadata=metadata,
         notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
         source=None if alone is None else alone[0],

@@ -29,8 +29,7 @@ from pixperts.io.formats import (
     is_image_path,
 )
 from pixperts.io.metadata import NO_METADATA, Metadata
-from pixperts.io.png_text import refuse_bomb
-from pixperts.io.vips import file_status, libvips, reason, writable_formats
+from pixperts.io.vips import file_status, reason, writable_formats
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, upright
 
 if TYPE_CHECKING:
@@ -237,18 +236,3 @@ def _check_pixels(pixels: Pixels) -> None:
         raise UsageError(f"Pixels are {kind}: give a NumPy array of uint8, uint16 or float32.")
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
         raise UsageError(f"Pixels are of shape {pixels.shape}: give (H, W, C) with C from 1 to 4.")
-
-
-def header_size(path: Path) -> tuple[int, int]:
-    """Upright (width, height) without decoding; ImageError where there is no such header."""
-    if not os.path.isfile(path):
-        raise ImageError(f"{path} is not a regular file: name a picture file.")
-    refuse_bomb(path)
-    try:
-        # Through a source, because a file name with brackets would be taken for options.
-        source = libvips().Source.new_from_file(os.fsencode(path))
-        image = libvips().Image.new_from_source(source, "", access="sequential")
-        turned = image.get_typeof("orientation") and image.get("orientation") in range(5, 9)
-    except libvips().Error as error:
-        raise ImageError(f"{path} cannot be decoded: copy it again.") from error
-    return (image.height, image.width) if turned else (image.width, image.height)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from pixperts import __version__
 from pixperts.errors import ImageError, PixpertsError
+from pixperts.io.decode import header_size
 from pixperts.io.encode import losses
 from pixperts.io.formats import SUFFIXES, WRITABLE
-from pixperts.io.image import check_output, header_size, read_image, write_image
+from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import sniff
 from pixperts.jobs.job import Done, FileOptions, Job, Loaded, lossless_of

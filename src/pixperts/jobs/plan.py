@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixperts.errors import PixpertsError, UsageError
+from pixperts.io.decode import header_size
 from pixperts.io.formats import SUFFIXES, is_image_path, kind_of
-from pixperts.io.image import header_size
 from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
