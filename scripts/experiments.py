@@ -37,7 +37,7 @@ from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images, read_image, write_image
 from pixperts.models.presets import create_model
 from pixperts.ops.pixels import to_float
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 from pixperts.training.config import TrainConfig
 from pixperts.training.run import train
 from pixperts.weights import store
@@ -133,7 +133,7 @@ def reduced(source: Path, folder: Path) -> Path:
         if not target.is_file():
             folder.mkdir(parents=True, exist_ok=True)
             pixels = torch.from_numpy(to_float(read_image(path).pixels)).permute(2, 0, 1)
-            half = quantise(bicubic(pixels, (pixels.shape[1] // 2, pixels.shape[2] // 2)))
+            half = quantize(bicubic(pixels, (pixels.shape[1] // 2, pixels.shape[2] // 2)))
             write_image(target, (half * 255).round().byte().permute(1, 2, 0).numpy())
     return folder
 

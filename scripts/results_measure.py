@@ -29,7 +29,7 @@ from pixperts.inference.upscaler import Upscaler as LoadedUpscaler
 from pixperts.io.atomic import replacing
 from pixperts.io.image import read_image
 from pixperts.ops.pixels import to_float
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 from pixperts.routing import Routing
 from pixperts.weights.catalogue import entries
 from pixperts.weights.packaged import packaged_models
@@ -194,7 +194,7 @@ def _seconds(
 ) -> Row:
     """The fastest of some enlargements of the photo, reduced so that the result is `TIMED`."""
     width, height = TIMED
-    lr = quantise(bicubic(photo, (height // scale, width // scale)))
+    lr = quantize(bicubic(photo, (height // scale, width // scale)))
     clocks = []
     for _ in range(repeats):
         clock = Clock()

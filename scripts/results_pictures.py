@@ -14,7 +14,7 @@ from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images, write_image
 from pixperts.ops.pixels import from_float
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 from remarks import SHOWN
 from results_measure import Part, Row, read_tensor
 
@@ -38,7 +38,7 @@ def draw_maps(part: Part, model: str, photos: Sequence[Path], pictures: Path) ->
 
 def _map(upscaler: Upscaler, path: Path, target: Path) -> Row:
     photo = read_tensor(path)
-    small = quantise(bicubic(photo, shown_size(photo, MAP_SIDE)))
+    small = quantize(bicubic(photo, shown_size(photo, MAP_SIDE)))
     height, width = (side * MAP_SCALE for side in small.shape[1:])
     large, routing = upscaler.upscale_with_routing(small, size=(width, height))
     assert routing is not None

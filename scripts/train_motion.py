@@ -47,12 +47,12 @@ def sample(photo: Tensor, random: np.random.Generator) -> tuple[Tensor, float, f
         noisy = kind >= 0.5
         if noisy:  # beyond repair by a filter
             sigma = random.uniform(4, 25)
-            image = gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantise=True)
+            image = gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantize=True)
         else:
             length, angle = drawn["length"], drawn["angle"]
         if 0.3 < kind < 0.4:
             sigma = random.uniform(0.2, 1.5)
-            image = gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantise=True)
+            image = gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantize=True)
         elif 0.4 <= kind < 0.5:
             image = jpeg(image, quality=int(random.integers(88, 99)))
     else:

@@ -31,7 +31,7 @@ def test_plain_form_equals_dense_model(size: tuple[int, int]) -> None:
     with torch.inference_mode():
         difference = (PlainLIIF(model, chunk=100)(lr, size) - model(lr, size).image).abs()[0]
     if size == (21, 30):
-        # At x3 a query meets the centre of the last LR row (and column) exactly: its rectangles
+        # At x3 a query meets the center of the last LR row (and column) exactly: its rectangles
         # are all empty there, so the published weights are noise; ours stay bilinear.
         difference = difference[:, :-2, :-2]
     assert difference.max() < 2e-6

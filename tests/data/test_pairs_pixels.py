@@ -50,7 +50,7 @@ def test_grey_becomes_three_channels_and_16_bit_the_nearest_level(tmp_path: Path
 @pytest.mark.parametrize("bands", [2, 4])
 def test_alpha_is_refused(tmp_path: Path, bands: int) -> None:
     put(tmp_path, "a.png", bands=bands)
-    expected = f"{tmp_path}/a.png has an alpha channel: convert it to grey or RGB without alpha."
+    expected = f"{tmp_path}/a.png has an alpha channel: convert it to gray or RGB without alpha."
     assert refusal(lambda: read_pair(Pair(tmp_path / "a.png", None, "rain"))) == expected
 
 

@@ -79,7 +79,7 @@ def test_haze_of_a_crop_is_the_crop_of_the_haze(top: int, left: int) -> None:
 
 
 def test_training_patches_of_haze_see_one_distance() -> None:
-    """In a small patch of a large black photo the haze is nearly one grey, not a whole view."""
+    """In a small patch of a large black photo the haze is nearly one gray, not a whole view."""
     black = [torch.zeros(3, 256, 256, dtype=torch.uint8)]
     samples = SyntheticPairs(black, tasks={"haze": 1.0}, patch=8, seed=1)
     spreads = [float(samples[i].degraded.amax() - samples[i].degraded.amin()) for i in range(40)]
@@ -90,7 +90,7 @@ def test_training_patches_of_haze_see_one_distance() -> None:
 
 
 def test_reduced_patches_show_more_of_the_photo_and_of_its_depth() -> None:
-    """On a ramp of grey, a patch's own range tells by how much its photo was reduced."""
+    """On a ramp of gray, a patch's own range tells by how much its photo was reduced."""
     ramp = torch.arange(256).to(torch.uint8).expand(3, 256, 256).contiguous()
     plain = SyntheticPairs([ramp], tasks={"clean": 1}, patch=32, seed=2)
     wide = SyntheticPairs([ramp], tasks={"clean": 1}, patch=32, reduction=8, seed=2)

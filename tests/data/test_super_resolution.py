@@ -11,12 +11,12 @@ from pixperts.data.photos import load_photos
 from pixperts.data.super_resolution import ArbitraryScale
 from pixperts.errors import DataError
 from pixperts.io.image import write_image
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 from pixperts.training.distributed import FromStep, Layout
 
 
 def photos() -> list[torch.Tensor]:
-    """Two photos in which every pixel has its own colour."""
+    """Two photos in which every pixel has its own color."""
     torch.manual_seed(0)
     places = torch.arange(60 * 70).view(60, 70)
     unique = torch.stack([places % 256, places // 256, places * 7 % 256]).to(torch.uint8)
@@ -65,7 +65,7 @@ def test_targets_are_the_pixels_of_a_crop_whose_bicubic_is_the_lr(number: int) -
     crop = torch.full((3, side, side), torch.nan)
     crop[:, positions[:, 0], positions[:, 1]] = target.t()
     assert crop.isfinite().all()
-    expected = crop if side == 12 else quantise(bicubic(crop, (12, 12)))
+    expected = crop if side == 12 else quantize(bicubic(crop, (12, 12)))
     torch.testing.assert_close(lr, expected, atol=1e-6, rtol=0)
     assert any(is_a_crop(crop, photo) for photo in photos())
 

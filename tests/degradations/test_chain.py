@@ -10,7 +10,7 @@ from pixperts.degradations.blur import gaussian_blur
 from pixperts.degradations.camera import camera_noise, jpeg
 from pixperts.degradations.chain import PhotoChain, draw_chain, reduced
 from pixperts.errors import UsageError
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 
 
 def scene(side: int = 48) -> Tensor:
@@ -20,7 +20,7 @@ def scene(side: int = 48) -> Tensor:
 
 
 def test_without_parts_it_is_the_reduction_of_the_papers() -> None:
-    expected = quantise(bicubic(scene(), (16, 16)))
+    expected = quantize(bicubic(scene(), (16, 16)))
     assert (PhotoChain().apply(scene(), (16, 16), 0) - expected).abs().max() < 1.5 / 255
 
 

@@ -10,10 +10,10 @@ from pixperts.degradations.tasks import degrade, draw_parameters
 from pixperts.errors import UsageError
 
 
-def added(*, sigma: float = 20, size: float = 1.0, colour: float = 0.5, seed: int = 0) -> Tensor:
-    """What grain adds to mid grey, in 8-bit units, (3, 256, 256)."""
-    grey = torch.full((3, 256, 256), 0.5)
-    return (grain(grey, sigma=sigma, size=size, colour=colour, seed=seed) - 0.5) * 255
+def added(*, sigma: float = 20, size: float = 1.0, color: float = 0.5, seed: int = 0) -> Tensor:
+    """What grain adds to mid gray, in 8-bit units, (3, 256, 256)."""
+    gray = torch.full((3, 256, 256), 0.5)
+    return (grain(gray, sigma=sigma, size=size, color=color, seed=seed) - 0.5) * 255
 
 
 def correlation(one: Tensor, other: Tensor) -> float:
@@ -21,9 +21,9 @@ def correlation(one: Tensor, other: Tensor) -> float:
 
 
 @pytest.mark.parametrize("size", [0.0, 0.4, 1.0, 2.5])
-@pytest.mark.parametrize("colour", [0.0, 0.3, 1.0])
-def test_the_spread_is_sigma_whatever_the_size(size: float, colour: float) -> None:
-    noise = added(size=size, colour=colour)
+@pytest.mark.parametrize("color", [0.0, 0.3, 1.0])
+def test_the_spread_is_sigma_whatever_the_size(size: float, color: float) -> None:
+    noise = added(size=size, color=color)
     # Blots are fewer than pixels: of 4 pi size^2 pixels each, where they are larger than one.
     blots = 256**2 / max(1, 4 * math.pi * size**2)
     assert abs(noise.mean()) < 4 * 20 / math.sqrt(blots)
@@ -36,7 +36,7 @@ def test_twice_the_sigma_is_the_same_grain_twice_as_strong() -> None:
 
 @pytest.mark.parametrize("distance", [1, 2, 4])
 def test_pixels_correlate_as_documented(distance: int) -> None:
-    noise = added(size=1.5, colour=1.0)
+    noise = added(size=1.5, color=1.0)
     expected = math.exp(-(distance**2) / (4 * 1.5**2))
     across = correlation(noise[:, :, distance:], noise[:, :, :-distance])
     down = correlation(noise[:, distance:], noise[:, :-distance])
@@ -45,15 +45,15 @@ def test_pixels_correlate_as_documented(distance: int) -> None:
 
 
 def test_without_size_it_is_white() -> None:
-    noise = added(size=0.0, colour=1.0)
+    noise = added(size=0.0, color=1.0)
     assert abs(correlation(noise[:, :, 1:], noise[:, :, :-1])) < 0.01
 
 
-@pytest.mark.parametrize("colour", [0.0, 0.25, 1.0])
-def test_channels_correlate_as_documented(colour: float) -> None:
-    noise = added(size=0.0, colour=colour)
+@pytest.mark.parametrize("color", [0.0, 0.25, 1.0])
+def test_channels_correlate_as_documented(color: float) -> None:
+    noise = added(size=0.0, color=color)
     for one, other in ((0, 1), (1, 2), (0, 2)):
-        assert correlation(noise[one], noise[other]) == pytest.approx(1 - colour, abs=0.02)
+        assert correlation(noise[one], noise[other]) == pytest.approx(1 - color, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_channels_correlate_as_documented(colour: float) -> None:
     [
         ({"sigma": -1.0}, "sigma is -1.0: it must be 0 to 255."),
         ({"size": 11.0}, "size is 11.0: it must be 0 to 10."),
-        ({"colour": math.nan}, "colour is nan: it must be 0 to 1."),
+        ({"color": math.nan}, "color is nan: it must be 0 to 1."),
         ({"seed": -1}, "seed is -1: give an integer of 0 or more."),
     ],
 )

@@ -139,7 +139,7 @@ def test_parameters_fill_their_ranges(step: str) -> None:
 
 
 def test_noise_is_the_documented_stream_scaled() -> None:
-    noisy = gaussian_noise(photo(), sigma=25, seed=3, clip=False, quantise=False)
+    noisy = gaussian_noise(photo(), sigma=25, seed=3, clip=False, quantize=False)
     stream = np.random.Generator(np.random.PCG64([3, crc32(b"gaussian_noise")]))
     expected = photo().numpy() + 25 / 255 * stream.standard_normal((3, 40, 48))
     np.testing.assert_allclose(noisy.numpy(), expected, atol=1e-6)
@@ -147,14 +147,14 @@ def test_noise_is_the_documented_stream_scaled() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_noise_keeps_mean_and_spread_before_clipping(value: float) -> None:
-    noise = gaussian_noise(grey(value), sigma=50, seed=1, clip=False, quantise=False) - value
+    noise = gaussian_noise(grey(value), sigma=50, seed=1, clip=False, quantize=False) - value
     count = noise.numel()  # standard errors: sigma / sqrt(n) and sigma / sqrt(2 n)
     assert abs(noise.mean().item()) < 4 * (50 / 255) / math.sqrt(count)
     assert noise.std().item() == pytest.approx(50 / 255, rel=4 / math.sqrt(2 * count))
 
 
 def test_clipped_noise_at_black_has_the_half_normal_mean() -> None:
-    noisy = gaussian_noise(grey(0.0), sigma=50, seed=1, clip=True, quantise=False)
+    noisy = gaussian_noise(grey(0.0), sigma=50, seed=1, clip=True, quantize=False)
     assert noisy.min() == 0
     assert noisy.mean().item() == pytest.approx(50 / 255 / math.sqrt(2 * math.pi), rel=0.02)
 
@@ -163,16 +163,16 @@ def test_rounding_is_half_up_and_never_truncates() -> None:
     # 0.3 * 255 = 76.5 and 0.1 * 255 = 25.5 exactly in float64; half to even would give 76.
     values = torch.tensor([0.3, 0.1, 26.9 / 255, 26.4 / 255, 1.0], dtype=torch.float64)
     image = values.expand(3, 1, 5)
-    rounded = gaussian_noise(image, sigma=0, seed=0, clip=True, quantise=True)
+    rounded = gaussian_noise(image, sigma=0, seed=0, clip=True, quantize=True)
     assert levels(rounded)[0, 0].tolist() == [77, 26, 27, 26, 255]
 
 
 def test_quantised_noise_has_no_bias() -> None:
-    noise = gaussian_noise(grey(0.5), sigma=25, seed=2, clip=True, quantise=True)
+    noise = gaussian_noise(grey(0.5), sigma=25, seed=2, clip=True, quantize=True)
     codes = noise.double() * 255
     assert (codes - codes.round()).abs().max() < 1e-4
     assert abs(codes.mean().item() - 127.5) < 4 * 25 / math.sqrt(noise.numel())
-    loose = gaussian_noise(grey(0.0), sigma=25, seed=2, clip=False, quantise=True)
+    loose = gaussian_noise(grey(0.0), sigma=25, seed=2, clip=False, quantize=True)
     assert loose.min() < 0
 
 
@@ -180,7 +180,7 @@ def test_quantised_noise_has_no_bias() -> None:
 def test_the_name_sets_the_noise_level(task: str, sigma: int) -> None:
     clean = grey(0.5)
     noisy = degrade(clean, task, 8)
-    assert torch.equal(noisy, gaussian_noise(clean, sigma=sigma, seed=8, clip=True, quantise=True))
+    assert torch.equal(noisy, gaussian_noise(clean, sigma=sigma, seed=8, clip=True, quantize=True))
     assert (noisy - clean).std().item() * 255 == pytest.approx(sigma, rel=0.02)
 
 
@@ -222,7 +222,7 @@ def test_motion_kernels_by_hand() -> None:
     slanted = motion_blur(dot, length=5, angle=45)[0]
     assert slanted[2, 4] > 0.1
     assert slanted[2, 2] == 0
-    # Length 2: half a pixel beyond the centre on either side gives weights 1/2, 1, 1/2.
+    # Length 2: half a pixel beyond the center on either side gives weights 1/2, 1, 1/2.
     weights = motion_blur(dot, length=2, angle=0)[0, 3, 2:5]
     torch.testing.assert_close(weights, torch.tensor([0.25, 0.5, 0.25]))
 
@@ -230,7 +230,7 @@ def test_motion_kernels_by_hand() -> None:
 def test_defocus_kernel_by_hand() -> None:
     dot = torch.zeros(3, 5, 5)
     dot[:, 2, 2] = 1
-    # Weights clip(r + 1/2 - d): 1 at the centre, 1/2 at d = 1, 1.5 - sqrt(2) on the diagonal.
+    # Weights clip(r + 1/2 - d): 1 at the center, 1/2 at d = 1, 1.5 - sqrt(2) on the diagonal.
     corner = 1.5 - math.sqrt(2)
     total = 1 + 4 * 0.5 + 4 * corner
     kernel = defocus_blur(dot, radius=1)[0]
@@ -299,8 +299,8 @@ BAD_CALLS: dict[str, Callable[[], object]] = {
     "torch.uint8": lambda: degrade(SCENE.byte(), "noise15", 0),
     "spans 127.5 to 127.5": lambda: degrade(SCENE * 255, "noise15", 0),
     "spans nan": lambda: degrade(SCENE * math.nan, "noise15", 0),
-    "sigma is -1": lambda: gaussian_noise(SCENE, sigma=-1, seed=0, clip=True, quantise=True),
-    "sigma is nan": lambda: gaussian_noise(SCENE, sigma=math.nan, seed=0, clip=True, quantise=True),
+    "sigma is -1": lambda: gaussian_noise(SCENE, sigma=-1, seed=0, clip=True, quantize=True),
+    "sigma is nan": lambda: gaussian_noise(SCENE, sigma=math.nan, seed=0, clip=True, quantize=True),
     "length is 0": lambda: motion_blur(SCENE, length=0, angle=0),
     "angle is inf": lambda: motion_blur(SCENE, length=3, angle=math.inf),
     "gamma is 0": lambda: motion_blur(SCENE, length=3, angle=0, gamma=0),

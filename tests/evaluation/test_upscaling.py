@@ -21,7 +21,7 @@ from pixperts.evaluation.upscaling import (
     to_json_lines,
 )
 from pixperts.io.image import list_images
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 from pixperts.routing import Routing
 from tests.helpers.places import BENCH
 
@@ -30,7 +30,7 @@ def write(path: Path, height: int, width: int, seed: int = 0, mode: str = "RGB")
     """Save a smooth random picture; return it as (C, H, W) in [0, 1]."""
     channels = len(mode) if mode != "L" else 1
     coarse = np.random.default_rng(seed).random((channels, 6, 6), dtype=np.float32)
-    smooth = quantise(bicubic(torch.tensor(coarse), (height, width)))
+    smooth = quantize(bicubic(torch.tensor(coarse), (height, width)))
     pixels = smooth.mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()  # (H, W, C)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels[..., 0] if mode == "L" else pixels).save(path)
@@ -43,7 +43,7 @@ def published(tmp_path: Path) -> Path:
     folder = tmp_path / "Tiny"
     for seed, name in enumerate(("a", "b")):
         hr = write(folder / "HR" / f"{name}.png", 41, 50, seed)
-        lr = quantise(bicubic(hr[:, :40], (20, 25)) + 0.1)
+        lr = quantize(bicubic(hr[:, :40], (20, 25)) + 0.1)
         pixels = lr.mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
         (folder / "LR_x2").mkdir(exist_ok=True)
         Image.fromarray(pixels).save(folder / "LR_x2" / f"{name}.png")
@@ -93,7 +93,7 @@ def test_published_lr_is_read_and_hr_cropped(published: Path) -> None:
     assert (lr.shape, hr.shape) == ((3, 20, 25), (3, 40, 50))
     whole = write(published / "again.png", 41, 50, seed=0)
     torch.testing.assert_close(hr, whole[:, :40])
-    torch.testing.assert_close(lr, quantise(bicubic(whole[:, :40], (20, 25)) + 0.1))
+    torch.testing.assert_close(lr, quantize(bicubic(whole[:, :40], (20, 25)) + 0.1))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_missing_lr_is_made_by_bicubic(
     assert dataset.lr_source(scale) == "bicubic, antialiased, 8 bit"
     lr, hr = dataset.pair(1, scale)
     assert hr.shape == (3, *part)
-    assert torch.equal(lr, quantise(bicubic(hr, small)))
+    assert torch.equal(lr, quantize(bicubic(hr, small)))
     torch.testing.assert_close(lr * 255, (lr * 255).round())
 
 

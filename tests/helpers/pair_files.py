@@ -15,7 +15,7 @@ from pixperts.io.image import write_image
 
 
 def put(root: Path, *names: str, width: int = 6, height: int = 4, bands: int = 3) -> None:
-    """Pictures of these names below the root, each in a colour of its own."""
+    """Pictures of these names below the root, each in a color of its own."""
     for name in names:
         level = sum(name.encode()) % 256
         write_image(root / name, np.full((height, width, bands), level, np.uint8))

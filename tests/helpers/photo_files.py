@@ -58,7 +58,7 @@ def wide_profile() -> bytes:
 
 
 def grey_profile() -> bytes:
-    """Linear grey (ICC.1, 8.4.2): white and a curve that changes nothing."""
+    """Linear gray (ICC.1, 8.4.2): white and a curve that changes nothing."""
     white = b"XYZ \0\0\0\0" + bytes.fromhex("0000f6d6000100000000d32d")
     return profile(b"GRAY", {b"wtpt": white, b"kTRC": b"curv\0\0\0\0" + bytes(4)})
 

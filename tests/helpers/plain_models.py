@@ -1,7 +1,7 @@
 """LIIF and LTE as their papers define them, without any shortcut: oracles of the tests.
 
 State-dict keys and order of operations are the published ones, so that stand-in weights load
-unchanged. `published_neighbours` is the float rule by which both find the neighbours of a query.
+unchanged. `published_neighbours` is the float rule by which both find the neighbors of a query.
 """
 
 import importlib.util
@@ -22,12 +22,12 @@ CORNERS = list(itertools.product((-1, 1), (-1, 1)))
 
 
 def axis_centres(count: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Pixel centres with the borders at -1 and 1, rounded as the published code rounds them."""
+    """Pixel centers with the borders at -1 and 1, rounded as the published code rounds them."""
     return -1 + 1 / count + (2 / count) * torch.arange(count).to(dtype)
 
 
 def centres(height: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(H, W, 2) pixel centres (y, x)."""
+    """(H, W, 2) pixel centers (y, x)."""
     axes = [axis_centres(n, dtype) for n in (height, width)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
@@ -59,7 +59,7 @@ class PlainMLP(nn.Module):
 
 
 class PlainINR(nn.Module):
-    """What LIIF and LTE share: features, four shifted neighbours, the local ensemble."""
+    """What LIIF and LTE share: features, four shifted neighbors, the local ensemble."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()

@@ -61,5 +61,5 @@ def test_the_legend_is_that_of_the_picture_that_is_drawn() -> None:
 
 def test_the_words_name_share_and_cost() -> None:
     text = describe(routing(torch.tensor([[[0, 0, 0, 1]]]), count=2))
-    assert "expert 0 (25% of the dearest's cost): 75.0% of pixels" in text
-    assert "expert 1 (100% of the dearest's cost): 25.0% of pixels" in text
+    assert "expert 0 (25% of the highest cost): 75.0% of pixels" in text
+    assert "expert 1 (100% of the highest cost): 25.0% of pixels" in text

@@ -60,7 +60,7 @@ def test_cut_files_are_errors(tmp_path: Path, kind: str, interlaced: bool) -> No
 
 
 def tiff(*pages: tuple[int, int, bytes], compression: int = 1) -> bytes:
-    """Grey pages of (height, width, data), each directory before its strip (TIFF 6.0, part 1)."""
+    """Gray pages of (height, width, data), each directory before its strip (TIFF 6.0, part 1)."""
     data = b"II*\0" + struct.pack("<I", 8)
     for number, (height, width, strip) in enumerate(pages, start=1):
         start = len(data) + 2 + 9 * 12 + 4
@@ -232,7 +232,7 @@ def test_of_pages_and_frames_the_first_is_read(tmp_path: Path) -> None:
         picture = read_image(path)
         assert picture.notes == (f"{path} {message}: only the first was read.",)
         assert picture.pixels.shape[:2] == (96, 128)
-        if name != "frames.gif":  # which has 256 colours
+        if name != "frames.gif":  # which has 256 colors
             assert np.array_equal(picture.pixels[..., :3], smooth())
         else:
             assert np.abs(picture.pixels[..., :3].astype(int) - smooth()).mean() < 8

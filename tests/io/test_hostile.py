@@ -31,14 +31,14 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def png(width: int = 8, height: int = 8, before: bytes = b"") -> bytes:
-    """Grey, and one row of it only where that is not all."""
+    """Gray, and one row of it only where that is not all."""
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(bytes((min(width, 8) + 1) * min(height, 8))))
     return b"\x89PNG\r\n\x1a\n" + head + before + body + chunk(b"IEND", b"")
 
 
 def tiff(sizes: list[tuple[int, int]]) -> bytes:
-    """Grey pages of these sizes that share 4096 bytes of pixels."""
+    """Gray pages of these sizes that share 4096 bytes of pixels."""
     data = b"II*\0" + struct.pack("<I", 8 + 4096) + bytes(4096)
     for number, (width, height) in enumerate(sizes):
         rows = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 1)]
@@ -61,7 +61,7 @@ def huge(kind: str, folder: Path) -> bytes:
     data = bytearray(path.read_bytes())
     if kind == "gif":
         data[6:10] = b"\xff" * 4
-        at = data.index(b"\x2c\0\0\0\0")  # not a colour of the palette
+        at = data.index(b"\x2c\0\0\0\0")  # not a color of the palette
         data[at + 5 : at + 9] = b"\xff" * 4
     elif kind == "jpeg":
         at = data.index(b"\xff\xc0")

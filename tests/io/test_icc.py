@@ -67,7 +67,7 @@ def test_display_p3_becomes_srgb(tmp_path: Path, dtype: Any, tolerance: float) -
     assert np.abs(picture.pixels / top - p3_to_srgb(pixels / top)).max() < tolerance
     assert picture.metadata.icc == srgb_profile()
     assert len(picture.notes) == 1
-    assert "converted from its own colour profile to sRGB" in picture.notes[0]
+    assert "converted from its own color profile to sRGB" in picture.notes[0]
 
 
 def test_alpha_is_no_colour(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_alpha_is_no_colour(tmp_path: Path) -> None:
 
 
 def test_the_conversion_is_that_of_pillow(tmp_path: Path) -> None:
-    # With strong colours, which sRGB does not hold, and another program's profile of AdobeRGB kind.
+    # With strong colors, which sRGB does not hold, and another program's profile of AdobeRGB kind.
     pixels = np.random.default_rng(3).integers(0, 256, (24, 40, 3), np.uint8)
     for profile in (files.vips_profile("p3"), files.wide_profile()):
         path = write_image(tmp_path / "a.png", pixels, metadata=Metadata(icc=profile))
@@ -112,7 +112,7 @@ def test_srgb_by_whatever_profile_stays_as_it_is(tmp_path: Path, dtype: Any) -> 
 
 
 def test_grey_stays_grey_with_its_profile(tmp_path: Path) -> None:
-    # A profile of grey with gamma 1: a level of 0.5 is sRGB's 0.735.
+    # A profile of gray with gamma 1: a level of 0.5 is sRGB's 0.735.
     grey = files.grey_profile()
     assert profile_space(grey) == "GRAY"
     assert fits(grey, 1)
@@ -181,7 +181,7 @@ def test_no_other_conversion_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".webp", ".avif"])
 def test_lossless_modes(tmp_path: Path, suffix: str, channels: int) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (33, 41, channels), np.uint8)
-    pixels[:9, :, -1] = 0  # with colours under full transparency
+    pixels[:9, :, -1] = 0  # with colors under full transparency
     path = write_image(tmp_path / f"a{suffix}", pixels, lossless=True)
     assert np.array_equal(read_image(path).pixels, pixels)
     with pytest.raises(UsageError, match="contradict"):
@@ -264,7 +264,7 @@ def test_a_damaged_profile_costs_no_picture(tmp_path: Path, kind: str) -> None:
             assert np.array_equal(np.squeeze(picture.pixels), pixels)
             written = write_image(tmp_path / "b.webp", picture.pixels, metadata=picture.metadata)
             assert read_image(written).metadata.icc is None
-        # With grey as colours, which its profile would be needed for.
+        # With gray as colors, which its profile would be needed for.
         write_image(tmp_path / "c.webp", picture.pixels, metadata=read_image(path).metadata)
     assert told >= 5
 
@@ -277,7 +277,7 @@ def test_a_profile_that_is_cut_short_is_told(tmp_path: Path, color: str, cut: in
     Image.fromarray(files.gradient()).save(tmp_path / "b.jpg")
     picture = read_image(path, color=color)
     (note,) = picture.notes
-    assert f"The colour profile of {path} is damaged and was left out" in note
+    assert f"The color profile of {path} is damaged and was left out" in note
     assert picture.metadata.icc is None
     assert np.array_equal(picture.pixels, read_image(tmp_path / "b.jpg").pixels)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixperts.errors import UsageError
-from pixperts.ops.resize import bicubic, low_resolution_size, quantise
+from pixperts.ops.resize import bicubic, low_resolution_size, quantize
 
 SIZES = [
     ((40, 60), (20, 30)),
@@ -34,7 +34,7 @@ def test_equals_pillow_on_8_bit_within_its_rounding(
     pixels = np.random.default_rng(2).integers(64, 192, (*source, 3), dtype=np.uint8)
     theirs = np.asarray(Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC))
     image = torch.tensor(pixels).permute(2, 0, 1) / 255  # (C, H, W)
-    levels = quantise(bicubic(image, size)).mul(255).round().permute(1, 2, 0).numpy()
+    levels = quantize(bicubic(image, size)).mul(255).round().permute(1, 2, 0).numpy()
     assert np.abs(levels - theirs.astype(np.float32)).max() <= 1
 
 
@@ -90,15 +90,15 @@ def test_refuses_an_empty_size() -> None:
 
 def test_quantise_rounds_half_up_and_keeps_8_bit_values() -> None:
     steps = torch.arange(256) / 255
-    assert torch.equal(quantise(steps), steps)
+    assert torch.equal(quantize(steps), steps)
     halves = (torch.arange(255, dtype=torch.float64) + 0.5) / 255
-    assert quantise(halves).mul(255).round().tolist() == list(range(1, 256))
-    assert quantise(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]
+    assert quantize(halves).mul(255).round().tolist() == list(range(1, 256))
+    assert quantize(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]
 
 
 def test_quantise_refuses_no_levels() -> None:
     with pytest.raises(UsageError, match="levels"):
-        quantise(torch.zeros(1), levels=0)
+        quantize(torch.zeros(1), levels=0)
 
 
 @settings(deadline=None)

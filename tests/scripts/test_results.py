@@ -30,7 +30,7 @@ def drawn(*panels: Panel, columns: int = 1) -> ElementTree.Element:
 
 
 def dots(svg: ElementTree.Element) -> list[tuple[float, float]]:
-    """Centres of the points, without those of the legend."""
+    """Centers of the points, without those of the legend."""
     found = [(float(dot.attrib["cx"]), float(dot.attrib["cy"])) for dot in svg.iter(f"{SVG}circle")]
     return [(x, y) for x, y in found if y != 15]
 

@@ -14,7 +14,7 @@ class ProgressBar:
     """A bar over `weights`, one number a piece; lines that are said meanwhile appear above it.
 
     Args:
-        weights: of the pieces; output pixels, if `pixels`, and then the speed is told.
+        weights: of the pieces; output pixels, if `pixels`, and then the speed is shown.
         visible: whether there is a bar.
         lines: whether, without a bar, a line tells of long work now and then.
 

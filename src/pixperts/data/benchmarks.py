@@ -12,7 +12,7 @@ from pixperts.data.shards import is_packed, read_photo_shards
 from pixperts.errors import DataError
 from pixperts.io.image import list_images, read_image
 from pixperts.ops.pixels import to_float
-from pixperts.ops.resize import bicubic, low_resolution_size, quantise
+from pixperts.ops.resize import bicubic, low_resolution_size, quantize
 
 PUBLISHED = "published"
 SYNTHESISED = "bicubic, antialiased, 8 bit"
@@ -78,7 +78,7 @@ class SuperResolutionSet:
     def pair(self, index: int, scale: float) -> tuple[Tensor, Tensor]:
         """LR `(3, h, w)` and HR `(3, H, W)`, cropped to what LR stands for; float32 in [0, 1].
 
-        Grey pictures come in three equal channels.
+        Gray pictures come in three equal channels.
 
         Raises:
             UsageError: `scale` is below 1 or not finite.
@@ -106,7 +106,7 @@ class SuperResolutionSet:
                 "leave it out or choose a smaller scale."
             )
         hr = hr[:, :rows, :columns]
-        return quantise(bicubic(hr, (small_height, small_width))), hr
+        return quantize(bicubic(hr, (small_height, small_width))), hr
 
     def _lr_folder(self, scale: float) -> Path:
         return self.folder / f"LR_x{scale:g}"
@@ -152,6 +152,6 @@ def _read_rgb(path: PictureFile) -> Tensor:
     pixels = torch.tensor(to_float(read_image(path).pixels))  # (H, W, C)
     if pixels.shape[-1] not in (1, 3):
         raise DataError(
-            f"{path} has {pixels.shape[-1]} channels: convert it to grey or RGB without alpha."
+            f"{path} has {pixels.shape[-1]} channels: convert it to gray or RGB without alpha."
         )
     return pixels.permute(2, 0, 1).expand(3, -1, -1).contiguous()  # (3, H, W)

@@ -94,20 +94,20 @@ def read_8bit(file: PictureFile) -> Pixels:
 
 
 def without_alpha(pixels: Pixels) -> Pixels:
-    """Grey (H, W, 1) or RGB (H, W, 3)."""
+    """Gray (H, W, 1) or RGB (H, W, 3)."""
     return pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
 
 
 def read_photo(file: PictureFile) -> Tensor:
-    """uint8 (3, H, W); grey becomes RGB, alpha is left out. ImageError as `read_8bit`."""
+    """uint8 (3, H, W); gray becomes RGB, alpha is left out. ImageError as `read_8bit`."""
     return _planes(without_alpha(read_8bit(file)))
 
 
 def read_opaque(file: PictureFile) -> Tensor:
-    """uint8 (3, H, W) of a grey or RGB picture; DataError for an alpha channel, or ImageError."""
+    """uint8 (3, H, W) of a gray or RGB picture; DataError for an alpha channel, or ImageError."""
     pixels = read_8bit(file)
     if pixels.shape[2] not in (1, 3):
-        raise DataError(f"{file} has an alpha channel: convert it to grey or RGB without alpha.")
+        raise DataError(f"{file} has an alpha channel: convert it to gray or RGB without alpha.")
     return _planes(pixels)
 
 

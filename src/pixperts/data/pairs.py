@@ -87,7 +87,7 @@ def packed_tasks(root: Path) -> tuple[str, ...]:
 def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
     """Degraded (None where it is yet to be made) and clean, uint8 (3, H, W) of equal size.
 
-    Grey comes in three equal channels, 16 bit as the nearest 8-bit level. A clean picture with
+    Gray comes in three equal channels, 16 bit as the nearest 8-bit level. A clean picture with
     RESIDE's frame of 10 pixels loses it where the task is "haze". Raises DataError for an alpha
     channel or different sizes, ImageError for a file that cannot be read.
     """

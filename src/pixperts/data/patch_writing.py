@@ -15,7 +15,7 @@ from pixperts.data.patch_cache import BETWEEN, GRID, PATCHES, SIDE, Bytes, kind_
 from pixperts.data.photos import PhotoSource
 from pixperts.degradations.chain import draw_chain
 from pixperts.errors import DataError
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 
 # LR patches (B, 3, p, p) in [0, 1] and the side of the answer P -> (B, 3, P, P).
 Teacher = Callable[[Tensor, int], Tensor]
@@ -62,7 +62,7 @@ class ChunkMaker:
         parts = int(random.choice(_BETWEEN)) if kind == BETWEEN else GRID * kind
         large = SIDE * parts // GRID
         photo = torch.stack([self._patch(random, large) for _ in range(PATCHES)])
-        clean = quantise(bicubic(photo, (SIDE, SIDE)))
+        clean = quantize(bicubic(photo, (SIDE, SIDE)))
         lr = clean
         if self.degraded:
             lr = torch.stack([_through_chain(image, random) for image in photo])
@@ -94,7 +94,7 @@ class ChunkMaker:
                 patch = bicubic(patch, (large, large))
             if random.random() < 0.5:
                 patch = patch.flip(2)
-            return quantise(torch.rot90(patch, int(random.integers(4)), (1, 2)))
+            return quantize(torch.rot90(patch, int(random.integers(4)), (1, 2)))
         raise DataError("the photos are flat nearly everywhere: add photos with detail.")
 
 
@@ -105,7 +105,7 @@ def _through_chain(image: Tensor, random: np.random.Generator) -> Tensor:
 
 def _bytes(images: Tensor) -> Bytes:
     """(N, 3, H, W) around [0, 1] -> (N, H, W, 3), rounded half up."""
-    levels = (quantise(images.float()) * 255).round().to(torch.uint8)
+    levels = (quantize(images.float()) * 255).round().to(torch.uint8)
     return levels.permute(0, 2, 3, 1).contiguous().numpy()
 
 

@@ -16,7 +16,7 @@ from pixperts.memory import available_memory
 
 
 class PhotoSource(Sequence[Tensor]):
-    """Photos as uint8 (3, H, W), decoded when they are asked for; the last used are kept.
+    """Photos as uint8 (3, H, W), decoded when they are needed; the last used are kept.
 
     What is given out must not be changed. Copies in other processes start with nothing decoded,
     and the processes of a DataLoader share the limit.
@@ -88,9 +88,9 @@ def load_photos(
     *,
     limit: int | None = None,
 ) -> PhotoSource:
-    """Every photo of some folders or packed sets as uint8 (3, H, W); grey and alpha become RGB.
+    """Every photo of some folders or packed sets as uint8 (3, H, W); gray and alpha become RGB.
 
-    Sizes are read now, pixels when a photo is asked for.
+    Sizes are read now, pixels when a photo is needed.
 
     Args:
         folders: searched recursively, in order, sorted by name; or folders of shards, or .tar

@@ -16,7 +16,7 @@ from pixperts.data.photos import describe_photos
 from pixperts.degradations.tasks import TASKS, degrade
 from pixperts.degradations.weather import Frame
 from pixperts.errors import DataError
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 
 CLEAN = "clean"  # the task of leaving a good picture alone
 _OF_SCENES = frozenset({"haze", "low_light"})  # steps that depend on the scene, not on details
@@ -72,7 +72,7 @@ class SyntheticPairs(Dataset[Degraded]):
         side = self._side(photo, self.tasks[place], random)
         (clean,), frame = cut_and_turn([photo], side, random)
         if side > self.patch:
-            clean = quantise(bicubic(clean, (self.patch, self.patch)))
+            clean = quantize(bicubic(clean, (self.patch, self.patch)))
             frame = Frame(*(round(value * self.patch / side) for value in frame))
         seed = int(random.integers(2**31))
         degraded = degraded_or_clean(clean, self.tasks[place], seed, frame)

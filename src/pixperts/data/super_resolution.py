@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pixperts.data.photos import describe_photos
-from pixperts.ops.resize import bicubic, quantise
+from pixperts.ops.resize import bicubic, quantize
 
 
 class Sample(NamedTuple):
@@ -63,7 +63,7 @@ class ArbitraryScale(Dataset[Sample]):
         if random.random() < 0.5:
             crop = crop.flip(2)
         crop = torch.rot90(crop, int(random.integers(4)), (1, 2))
-        lr = quantise(bicubic(crop, (self.patch, self.patch))) if side != self.patch else crop
+        lr = quantize(bicubic(crop, (self.patch, self.patch))) if side != self.patch else crop
         chosen = torch.from_numpy(random.permutation(side * side)[: self.queries])
         if len(chosen) < self.queries:
             extra = random.integers(side * side, size=self.queries - len(chosen))

@@ -19,7 +19,7 @@ def motion_blur(image: Tensor, *, length: float, angle: float, gamma: float = 1.
     """Blur along a straight line: the camera moved evenly while the shutter was open.
 
     A uniform line kernel (Lagendijk and Biemond, Handbook of Image and Video Processing, 2005)
-    with smooth edges, of sum 1 and a centre that does not move. Light adds up in linear
+    with smooth edges, of sum 1 and a center that does not move. Light adds up in linear
     intensity, so with `gamma` above 1 x^gamma is averaged and returned to 1 / gamma, as GoPro
     does with 2.2 (Nah et al., arXiv 1612.02177, equation 2). At the border the picture is
     mirrored, edge pixels repeated.

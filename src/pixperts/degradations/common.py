@@ -34,7 +34,7 @@ def to_array(image: Tensor) -> Array:
 
 
 def to_tensor(array: Array, like: Tensor, *, clip: bool = True) -> Tensor:
-    """The array as float32 on the device of `like`, clipped to [0, 1] unless told otherwise."""
+    """The array as float32 on the device of `like`, clipped to [0, 1] unless `clip` is false."""
     values = np.clip(array, 0, 1) if clip else array
     return torch.from_numpy(values.astype(np.float32)).to(like.device)
 

@@ -53,7 +53,7 @@ RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
         "blur": {"length": (5, 19), "angle": (0, 180)},
         "defocus": {"radius": (1, 4)},
         "jpeg": {"quality": (10, 50)},
-        "grain": {"sigma": (5, 30), "size": (0.4, 1.5), "colour": (0, 1)},
+        "grain": {"sigma": (5, 30), "size": (0.4, 1.5), "color": (0, 1)},
     }
 )
 
@@ -131,7 +131,7 @@ def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) 
 
 def _noise(sigma: float) -> Callable[..., Tensor]:
     def step(image: Tensor, seed: int) -> Tensor:
-        return gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantise=True)
+        return gaussian_noise(image, sigma=sigma, seed=seed, clip=True, quantize=True)
 
     return step
 

@@ -166,7 +166,7 @@ def haze(
     Args:
         image: (3, H, W) in [0, 1].
         beta: scattering coefficient, 0 or more, in the inverse unit of the depth.
-        airlight: A, grey level of the haze itself, 0 to 1.
+        airlight: A, gray level of the haze itself, 0 to 1.
         depth: (H, W) distances, 0 or more; without it `synthetic_depth` makes one in [0, 1].
         seed: of that depth map; needed where there is no `depth`.
         frame: for a crop, where it lies in the whole picture, whose depth is made.
@@ -217,7 +217,7 @@ def synthetic_depth(height: int, width: int, *, seed: int, frame: Frame | None =
     far = random.uniform(0.75, 1.0)
     near = random.uniform(0.15, 0.45)
     aslant = random.uniform(-0.2, 0.2)
-    # Pixel centres in (0, 1): the same view at any resolution.
+    # Pixel centers in (0, 1): the same view at any resolution.
     top, left, whole_height, whole_width = frame or Frame(0, 0, height, width)
     rows = ((top + np.arange(height) + 0.5) / whole_height)[:, None]
     columns = ((left + np.arange(width) + 0.5) / whole_width)[None, :]

@@ -161,7 +161,7 @@ def ssim(
         UsageError: no such protocol, or it needs the scale.
         DataError: the shapes differ, or less than 11x11 pixels are left within the border.
 
-    Flat grey 0.5 against 0.6 differs in luminance alone,
+    Flat gray 0.5 against 0.6 differs in luminance alone,
     (2 * 0.5 * 0.6 + 0.0001) / (0.25 + 0.36 + 0.0001) = 0.98361:
 
     >>> import torch

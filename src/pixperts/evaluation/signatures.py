@@ -27,7 +27,7 @@ def measure_signatures(
         tasks: names of `tasks.TASKS`, and "clean".
 
     Returns:
-        The signatures of all photos, and for each task the share of photos recognised when
+        The signatures of all photos, and for each task the share of photos recognized when
         signatures are fitted to the other half of the photos.
 
     Raises:
@@ -46,7 +46,7 @@ def measure_signatures(
 
 
 def fit_and_check(features: dict[str, Array]) -> tuple[Signatures, dict[str, float]]:
-    """Signatures from (N, F) of each task, and the shares that the other half's would recognise.
+    """Signatures from (N, F) of each task, and the shares that the other half's would recognize.
 
     Probabilities are made as sharp as suits the other half best: signatures fitted to few photos in
     many dimensions promise too much.

@@ -63,7 +63,7 @@ class Score:
     protocol: str  # a name in metrics.PROTOCOLS
     lr_source: str  # PUBLISHED or SYNTHESISED
     seconds: float  # wall clock in the upscaler, all pictures together
-    mean_cost: float | None  # mean over output pixels, 1 = the dearest expert everywhere
+    mean_cost: float | None  # mean over output pixels, 1 = the most expensive expert everywhere
     shares: tuple[float, ...] | None  # of output pixels for each expert
 
     def to_dict(self) -> dict[str, Any]:

@@ -133,14 +133,14 @@ def _finite(image: Tensor) -> bool:
 
 
 def colours_and_alpha(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-    """(B, C, H, W) as three colours (B, 3, H, W), and alpha (B, 1, H, W) where there is one."""
+    """(B, C, H, W) as three colors (B, 3, H, W), and alpha (B, 1, H, W) where there is one."""
     if pixels.shape[1] in (1, 3):
         return pixels.expand(-1, 3, -1, -1), None
     return pixels[:, :-1].expand(-1, 3, -1, -1), pixels[:, -1:]
 
 
 def joined(image: Tensor, alpha: Tensor | None, channels: int) -> Tensor:
-    """Three colours and alpha as `channels`: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha."""
+    """Three colors and alpha as `channels`: 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha."""
     if channels < 3:
         image = image.mean(dim=1, keepdim=True)
     return image if alpha is None else torch.cat([image, alpha], dim=1)

@@ -11,13 +11,13 @@ from torch import Tensor
 from pixperts.inference.tiles import Tile
 from pixperts.routing import Routing
 
-# Cheap to dear, dark to bright; distinguishable in greyscale and to colour-blind eyes
+# Cheap to expensive, dark to bright; distinguishable in grayscale and to color-blind eyes
 # (four stops of the viridis map, then extended by interpolation).
 _STOPS = np.array([[68, 1, 84], [49, 104, 142], [53, 183, 121], [253, 231, 37]], np.float64)
 
 
 def palette(experts: int) -> NDArray[np.uint8]:
-    """One colour an expert, cheapest first: (J, 3) uint8.
+    """One color an expert, cheapest first: (J, 3) uint8.
 
     Example:
         >>> palette(2).tolist()
@@ -60,7 +60,7 @@ class Sketch:
 
 
 def draw(routing: Routing, *, legend: bool = True) -> NDArray[np.uint8]:
-    """The expert of every pixel of the first picture in its colour: (H, W, 3) uint8.
+    """The expert of every pixel of the first picture in its color: (H, W, 3) uint8.
 
     Args:
         routing: with `experts` (B, H, W).
@@ -68,12 +68,12 @@ def draw(routing: Routing, *, legend: bool = True) -> NDArray[np.uint8]:
             of the pixels, and its number, cost and share in text where there is room.
     """
     experts = routing.experts[0].cpu().numpy()  # (H, W)
-    colours = palette(len(routing.costs))
-    picture: NDArray[np.uint8] = colours[experts]  # (H, W, 3)
+    colors = palette(len(routing.costs))
+    picture: NDArray[np.uint8] = colors[experts]  # (H, W, 3)
     if not legend:
         return picture
     first = Routing(routing.experts[:1], routing.costs)
-    return np.concatenate([picture, _legend(first, picture.shape[1], colours)])
+    return np.concatenate([picture, _legend(first, picture.shape[1], colors)])
 
 
 def describe(routing: Routing) -> str:
@@ -82,21 +82,21 @@ def describe(routing: Routing) -> str:
     Example:
         >>> import torch
         >>> describe(Routing(torch.tensor([[[0, 1, 1, 1]]]), (0.25, 1.0)))  # doctest: +ELLIPSIS
-        "expert 0 (25% of the dearest's cost): 25.0% of pixels; expert 1 (100% of ...): 75.0% ..."
+        "expert 0 (25% of the highest cost): 25.0% of pixels; expert 1 (100% of ...): 75.0% ..."
     """
     parts = [
-        f"expert {number} ({cost:.0%} of the dearest's cost): {share:.1%} of pixels"
+        f"expert {number} ({cost:.0%} of the highest cost): {share:.1%} of pixels"
         for number, (share, cost) in enumerate(zip(routing.shares, routing.costs, strict=True))
     ]
     return "; ".join(parts)
 
 
-def _legend(routing: Routing, width: int, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _legend(routing: Routing, width: int, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A bar of shares, and below it one line of text an expert."""
     edges = np.round(np.concatenate([[0], np.cumsum(routing.shares)]) * width).astype(int)
     bar = np.zeros((max(4, min(24, width // 20)), width, 3), np.uint8)
     for number, (start, stop) in enumerate(pairwise(edges)):
-        bar[:, start:stop] = colours[number]
+        bar[:, start:stop] = colors[number]
     if width < 160:  # no room for letters
         return bar
     rows = [bar, np.full((6, width, 3), 24, np.uint8)]
@@ -104,7 +104,7 @@ def _legend(routing: Routing, width: int, colours: NDArray[np.uint8]) -> NDArray
         text = _text(f"expert {number}: {share:.1%} of pixels, cost {cost:.2f}")
         line = np.full((text.shape[0] + 6, width, 3), 24, np.uint8)
         side = text.shape[0]
-        line[3 : 3 + side, 6 : 6 + side] = colours[number]
+        line[3 : 3 + side, 6 : 6 + side] = colors[number]
         room = min(text.shape[1], width - side - 14)
         line[3 : 3 + side, side + 12 : side + 12 + room] = text[:, :room, None]
         rows.append(line)
@@ -138,13 +138,13 @@ def draw_table(
         tasks: names of the rows.
         shares: for each task and decoder block, the share of pictures each expert was given.
         cell: side of a cell in pixels; the fuller the cell, the larger its share, in the expert's
-            colour, with the percentage in it.
+            color, with the percentage in it.
 
     Returns:
         (H, W, 3) uint8.
     """
     blocks, experts = len(shares[0]), len(shares[0][0])
-    colours = palette(experts)
+    colors = palette(experts)
     names = [_text(task) for task in tasks]
     left = max(name.shape[1] for name in names) + 16
     gap, top = 10, 26
@@ -166,10 +166,10 @@ def draw_table(
                 side = cell - 4
                 square = picture[upper : upper + side, column : column + side]
                 square[...] = 48
-                square[side - round(share * side) :] = colours[expert]
+                square[side - round(share * side) :] = colors[expert]
                 if share >= 0.005:
                     letters = _text(f"{100 * share:.0f}")
-                    dark = colours[expert].astype(int).sum() > 380 and share > 0.6
+                    dark = colors[expert].astype(int).sum() > 380 and share > 0.6
                     ink = letters[:, :, None]
                     y = (side - letters.shape[0]) // 2
                     x = max(0, (side - letters.shape[1]) // 2)

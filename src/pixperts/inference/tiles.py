@@ -56,7 +56,7 @@ def strips(
         multiple: tiles meet at multiples of this, in source pixels.
         align: what a tile is given begins and ends at multiples of this, or at the border.
         least: a rest of fewer source pixels than this goes to the tile before it.
-        start: the first source row, to go on with smaller tiles.
+        start: the first source row, to continue with smaller tiles.
 
     Example:
         >>> [strip.tiles[0].out[:2] for strip in strips((10, 4), (27, 11), 5, 1)]
@@ -97,7 +97,7 @@ def _spans(
         out = first * result // length, last * result // length
         if out[0] == out[1]:  # a reduction to fewer pixels than there are tiles
             continue
-        # The two neighbours of the outermost results, as in `moeisr.queries`.
+        # The two neighbors of the outermost results, as in `moeisr.queries`.
         low = ((2 * out[0] + 1) * length - result) // (2 * result)
         high = ((2 * out[1] - 1) * length - result) // (2 * result) + 2
         low = (min(low, first) - context) // align * align
@@ -166,7 +166,7 @@ class Blend:
         self._rows: Tensor | None = None  # (B, C, rows, W) from row `top` on
 
     def widened(self, core: Window) -> Window:
-        """What a tile with this core must give: more, where it has neighbours."""
+        """What a tile with this core must give: more, where it has neighbors."""
         reach = self._reach
         return Window(
             max(core.top - reach, 0),

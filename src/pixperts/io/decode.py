@@ -1,4 +1,4 @@
-"""Open one picture file: what its header says, and a lazily decoded image in grey or RGB."""
+"""Open one picture file: what its header says, and a lazily decoded image in gray or RGB."""
 
 import contextlib
 import re
@@ -151,7 +151,7 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
             image, retouched = to_srgb(path, image)
         elif not converted and (icc := profile_of(image)) and not whole_profile(icc):
             image = with_profile(image, None)
-            retouched = (f"The colour profile of {path} is damaged and was left out.",)
+            retouched = (f"The color profile of {path} is damaged and was left out.",)
         if converted or retouched:
             metadata = metadata.with_profile(profile_of(image))
         orientation = orientation_of(image)
@@ -194,7 +194,7 @@ def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
 
 
 def _full_range(path: Path, kind: str, image: Any) -> Any:
-    """10 and 12-bit samples spread over all of 16 bit, and grey AVIF as grey."""
+    """10 and 12-bit samples spread over all of 16 bit, and gray AVIF as gray."""
     if kind not in ("avif", "heic"):
         return image
     bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
@@ -207,15 +207,15 @@ def _full_range(path: Path, kind: str, image: Any) -> Any:
         space = image.interpretation
         image = image.maplut(lut).copy(interpretation=space)
     if image.bands >= 3 and _is_monochrome(path):
-        grey = image.extract_band(0)
-        grey = grey if image.bands == 3 else grey.bandjoin(image.extract_band(3))
-        image = grey.copy(interpretation="b-w" if image.format == "uchar" else "grey16")
+        gray = image.extract_band(0)
+        gray = gray if image.bands == 3 else gray.bandjoin(image.extract_band(3))
+        image = gray.copy(interpretation="b-w" if image.format == "uchar" else "grey16")
     return image
 
 
 def _is_monochrome(path: Path) -> bool:
     # AV1 Codec ISO Media File Format Binding, 2.3: the monochrome bit of the third byte. Alpha is
-    # a monochrome picture of its own, so the file is grey only if every picture in it is.
+    # a monochrome picture of its own, so the file is gray only if every picture in it is.
     with path.open("rb") as handle:
         head = handle.read(1 << 16)
     flags = [found[1][0] & 0x10 for found in re.finditer(rb"av1C\x81.(.)", head, re.DOTALL)]

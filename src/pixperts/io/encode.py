@@ -98,7 +98,7 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
         small = image.width * image.height <= _OPTIMISED_PIXELS
         image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=small, keep=keep)
     elif kind == "webp":
-        # Without `exact` the colours under full transparency are dropped.
+        # Without `exact` the colors under full transparency are dropped.
         options = {"lossless": True, "exact": True} if recipe.lossless else {"Q": grade}
         image.webpsave(name, smart_subsample=True, keep=keep, **options)
     elif kind == "png":
@@ -129,7 +129,7 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
 
 
 def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
-    """The image with colour space, resolution, profile, XMP and IPTC, but without EXIF."""
+    """The image with color space, resolution, profile, XMP and IPTC, but without EXIF."""
     deep = image.format == "ushort"
     space = ("grey16" if deep else "b-w") if image.bands < 3 else ("rgb16" if deep else "srgb")
     dpi = metadata.dpi or _UNKNOWN_DPI
@@ -142,7 +142,7 @@ def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
     if icc is not None and fits(icc, image.bands):
         image = with_profile(image, icc)
         if kind in ("webp", "avif") and profile_space(icc) == "GRAY":
-            # They store grey as RGB, where a profile of grey has no meaning.
+            # They store gray as RGB, where a profile of gray has no meaning.
             if is_usable(icc):
                 depth = 16 if deep else 8
                 image = image.icc_transform("srgb", embedded=True, depth=depth, intent="relative")

@@ -1,4 +1,4 @@
-"""Colour profiles and spaces of opened pictures, on libvips."""
+"""Color profiles and spaces of opened pictures, on libvips."""
 
 import functools
 from pathlib import Path
@@ -16,7 +16,7 @@ _SAMPLES = frozenset({"uchar", "ushort", "float"})
 
 
 def profile_space(icc: bytes) -> str:
-    """The colour space that a profile describes, such as "RGB", "GRAY" or "CMYK" (ICC.1, 7.2.6)."""
+    """The color space that a profile describes, such as "RGB", "GRAY" or "CMYK" (ICC.1, 7.2.6)."""
     return icc[16:20].decode("ascii", "replace").strip()
 
 
@@ -38,26 +38,26 @@ def whole_profile(icc: bytes | None) -> bytes | None:
 
 @functools.lru_cache(maxsize=16)
 def is_usable(icc: bytes) -> bool:
-    """Whether colours can be converted by a profile of grey, RGB or CMYK; else it is damaged."""
+    """Whether colors can be converted by a profile of gray, RGB or CMYK; else it is damaged."""
     if whole_profile(icc) is None or profile_space(icc) not in _SPACES:
         return False
     # Where a profile is of no use, libvips takes another without a word: for RGB the fallback that
-    # it is given, for CMYK the general one. For grey there is none, which is an error.
-    colours, space = _colours_of(icc), profile_space(icc)
+    # it is given, for CMYK the general one. For gray there is none, which is an error.
+    colors, space = _colours_of(icc), profile_space(icc)
     try:
-        result = _converted(colours, icc, "srgb")
+        result = _converted(colors, icc, "srgb")
         if space == "RGB":
-            return np.array_equal(result, _converted(colours, icc, "p3"))
+            return np.array_equal(result, _converted(colors, icc, "p3"))
         if space == "CMYK" and not _has_table(icc):
             general = bytes(libvips().Operation.call("profile_load", "cmyk"))
-            return not np.array_equal(result, _converted(colours, general))
+            return not np.array_equal(result, _converted(colors, general))
     except libvips().Error:
         return False
     return True
 
 
 def _has_table(icc: bytes) -> bool:
-    """Whether a profile's directory holds a table from its space to colours (ICC.1, 7.3, 9.2.1)."""
+    """Whether a profile's directory holds a table from its space to colors (ICC.1, 7.3, 9.2.1)."""
     count = int.from_bytes(icc[128:132], "big")
     for entry in range(132, min(132 + 12 * count, len(icc) - 12), 12):
         start, size = (int.from_bytes(icc[entry + at : entry + at + 4], "big") for at in (4, 8))
@@ -68,19 +68,19 @@ def _has_table(icc: bytes) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def is_srgb(icc: bytes) -> bool:
-    """Whether a profile turns no colour into another one than sRGB by half an 8-bit code.
+    """Whether a profile turns no color into another one than sRGB by half an 8-bit code.
 
     Profiles of sRGB differ in their bytes and their text from maker to maker.
     """
     if profile_space(icc) not in ("GRAY", "RGB") or not is_usable(icc):
         return False
-    colours = _colours_of(icc)
-    result = _converted(colours, icc).reshape(colours.shape)
-    return int(np.abs(result.astype(int) - colours).max()) <= 128
+    colors = _colours_of(icc)
+    result = _converted(colors, icc).reshape(colors.shape)
+    return int(np.abs(result.astype(int) - colors).max()) <= 128
 
 
 def _colours_of(icc: bytes) -> Pixels:
-    """16-bit colours spread over the space of a profile, (H, W, C)."""
+    """16-bit colors spread over the space of a profile, (H, W, C)."""
     bands = _SPACES[profile_space(icc)]
     if bands == 1:
         return np.arange(0, 65536, 257, dtype=np.uint16).reshape(1, 256, 1)
@@ -88,10 +88,10 @@ def _colours_of(icc: bytes) -> Pixels:
     return np.stack(np.meshgrid(*[steps] * bands), -1).reshape(1, -1, bands)
 
 
-def _converted(colours: Pixels, icc: bytes, fallback: str | None = None) -> Pixels:
-    """What a profile makes of 16-bit colours."""
-    height, width, bands = colours.shape
-    image = libvips().Image.new_from_memory(colours, width, height, bands, "ushort")
+def _converted(colors: Pixels, icc: bytes, fallback: str | None = None) -> Pixels:
+    """What a profile makes of 16-bit colors."""
+    height, width, bands = colors.shape
+    image = libvips().Image.new_from_memory(colors, width, height, bands, "ushort")
     space = {1: "grey16", 3: "rgb16", 4: "cmyk"}[bands]
     result: Pixels = _transformed(image.copy(interpretation=space), icc, 16, fallback).numpy()
     return result
@@ -114,20 +114,20 @@ def with_profile(image: Any, icc: bytes | None) -> Any:
 
 
 def to_rgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
-    """Colour spaces other than grey and RGB as sRGB, with a sentence that says so.
+    """Color spaces other than gray and RGB as sRGB, with a sentence that says so.
 
     Raises ImageError for what has no place in a `Picture`.
     """
     notes: tuple[str, ...] = ()
     if image.interpretation not in _RGB_LIKE:
         space = image.interpretation
-        colours = 4 if space == "cmyk" or image.coding == "labq" else 3
+        colors = 4 if space == "cmyk" or image.coding == "labq" else 3
         deep = image.format != "uchar"
-        colour, alpha = image, None
-        # libvips rescales alpha by the colour's range, which is wrong for 16-bit CMYK.
-        if image.bands == colours + 1 and image.format in ("uchar", "ushort"):
-            colour, alpha = image.extract_band(0, n=colours), image.extract_band(colours)
-        elif image.bands != colours:
+        color, alpha = image, None
+        # libvips rescales alpha by the color's range, which is wrong for 16-bit CMYK.
+        if image.bands == colors + 1 and image.format in ("uchar", "ushort"):
+            color, alpha = image.extract_band(0, n=colors), image.extract_band(colors)
+        elif image.bands != colors:
             raise ImageError(
                 f"{path} is {space.upper()} with {image.bands} channels of "
                 f"{image.format}: export it as RGB."
@@ -139,14 +139,14 @@ def to_rgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
             how = " by its own profile" if own else " by a general printing profile"
             if icc is not None and not is_usable(icc):
                 how += ", as its own is damaged"
-            colour = _transformed(colour, icc if own else None, 16 if deep else 8, "cmyk")
+            color = _transformed(color, icc if own else None, 16 if deep else 8, "cmyk")
         else:
-            colour = colour.colourspace("rgb16" if deep else "srgb")
-        image = colour if alpha is None else colour.bandjoin(alpha)
+            color = color.colourspace("rgb16" if deep else "srgb")
+        image = color if alpha is None else color.bandjoin(alpha)
         image = with_profile(image, srgb_profile())
         notes = (f"{path} is {space.upper()} and was converted to sRGB{how}.",)
     if image.bands > 4:
-        raise ImageError(f"{path} has {image.bands} channels: export it as grey or RGB.")
+        raise ImageError(f"{path} has {image.bands} channels: export it as gray or RGB.")
     if image.format not in _SAMPLES:
         raise ImageError(
             f"{path} stores {image.format} samples: export it as 8 bit, 16 bit or 32-bit float."
@@ -163,32 +163,30 @@ def to_srgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
     if icc is None or (whole_profile(icc) and not fits(icc, image.bands)):
         return image, ()
     if not is_usable(icc):
-        note = (
-            f"The colour profile of {path} is damaged and was left out: the pixels count as sRGB."
-        )
+        note = f"The color profile of {path} is damaged and was left out: the pixels count as sRGB."
         return with_profile(image, None), (note,)
     if is_srgb(icc):
         return image, ()
-    colours = 1 if image.bands < 3 else 3
-    colour = image.extract_band(0, n=colours)
-    note = f"{path} was converted from its own colour profile to sRGB."
+    colors = 1 if image.bands < 3 else 3
+    color = image.extract_band(0, n=colors)
+    note = f"{path} was converted from its own color profile to sRGB."
     if image.format == "float":
         # lcms takes integers here, so floats pass through 16 bit.
-        codes = (colour * 65535.0 + 0.5).cast("ushort")
-        codes = codes.copy(interpretation="grey16" if colours == 1 else "rgb16")
-        colour = (_transformed(codes, icc, 16) / 65535.0).cast("float")
-        note = f"{path} was converted from its own colour profile to sRGB, at 16 bit."
+        codes = (color * 65535.0 + 0.5).cast("ushort")
+        codes = codes.copy(interpretation="grey16" if colors == 1 else "rgb16")
+        color = (_transformed(codes, icc, 16) / 65535.0).cast("float")
+        note = f"{path} was converted from its own color profile to sRGB, at 16 bit."
     else:
         deep = image.format == "ushort"
-        space = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16")}[colours][deep]
-        colour = _transformed(colour.copy(interpretation=space), icc, 16 if deep else 8)
-    if image.bands > colours:
-        colour = colour.bandjoin(image.extract_band(image.bands - 1))
-    return with_profile(colour, srgb_profile() if colours == 3 else None), (note,)
+        space = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16")}[colors][deep]
+        color = _transformed(color.copy(interpretation=space), icc, 16 if deep else 8)
+    if image.bands > colors:
+        color = color.bandjoin(image.extract_band(image.bands - 1))
+    return with_profile(color, srgb_profile() if colors == 3 else None), (note,)
 
 
 def _transformed(image: Any, icc: bytes | None, depth: int, fallback: str | None = None) -> Any:
-    """Colour channels from a profile to sRGB, as many as there were in grey, else three."""
+    """Color channels from a profile to sRGB, as many as there were in gray, else three."""
     options: dict[str, Any] = {"input_profile": fallback} if fallback else {}
     result = with_profile(image, icc).icc_transform(
         "srgb",

@@ -2,7 +2,7 @@
 
 JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; HEIC, JPEG XL and JPEG 2000 are
 where the installed libvips can. Pixels are (H, W, C) arrays of uint8, uint16 or float32 with
-C = 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is straight (not
+C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is straight (not
 premultiplied) and comes last.
 """
 
@@ -99,7 +99,7 @@ def read_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, color: str = "ke
 
     Raises ImageError where the file is missing, empty, unreadable, cut short, damaged, too large
     or of another format; UsageError for another `color`. Damage inside JPEG or uncompressed TIFF
-    data that still decodes cannot be told from a picture.
+    data that still decodes looks like a picture.
     """
     opened = open_picture(Path(path), max_pixels, color)
     pixels = upright(opened.decode(0, opened.image.height), opened.orientation)
@@ -163,7 +163,7 @@ def write_image(
     [0, 1]; floats outside are clipped. What a format cannot hold is converted: JPEG and WebP to
     8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or 12 bit, floats to 16 bit for
     PNG; TIFF keeps uint8, uint16 and float32. JPEG has no alpha, so it is composited onto white.
-    WebP and AVIF have no grey, so it becomes RGB. `losses` says all this in sentences.
+    WebP and AVIF have no gray, so it becomes RGB. `losses` says all this in sentences.
     `quality` (1 to 100, default 95, AVIF 90) is for JPEG and AVIF, written without chroma
     subsampling, and WebP, always 4:2:0 then; PNG and TIFF are lossless and refuse it. `lossless`
     makes WebP and AVIF so. TIFF grows into BigTIFF near 4 GB.

@@ -31,7 +31,7 @@ class Metadata:
     texts: tuple[tuple[str, str], ...] = ()
 
     def stripped(self) -> "Metadata":
-        """The profile alone, without which the colours would change."""
+        """The profile alone, without which the colors would change."""
         return Metadata(icc=self.icc)
 
     def with_profile(self, icc: bytes | None) -> "Metadata":

@@ -36,7 +36,7 @@ def libvips() -> Any:
     """The pyvips module, loaded on first use."""
     import pyvips
 
-    # GLib complains on stderr of numbers out of range that a header made up. It is told to the
+    # GLib complains on stderr of numbers out of range that a header made up. It goes to the
     # logger instead, where pyvips leads what libvips says.
     with contextlib.suppress(AttributeError):
         set_handler, remove = (
@@ -131,7 +131,7 @@ def kind_of(head: bytes, path: Path) -> str:
 
 
 def open_image(path: Path, kind: str, page: int = 0) -> Any:
-    """A lazily decoded page that stops at damage instead of filling in grey."""
+    """A lazily decoded page that stops at damage instead of filling in gray."""
     # The loader is called by name: `new_from_file` takes brackets in a file name for options.
     # "error" is the lowest level at which broken TIFF strips stop the load.
     if not supports(kind, "load"):

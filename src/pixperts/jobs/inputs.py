@@ -23,7 +23,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Listing:
-    """All pictures in order; remarks for a person; whether more than one file was asked for."""
+    """All pictures in order; remarks for a person; whether more than one file was meant."""
 
     found: list[Found]
     remarks: list[str]
@@ -62,7 +62,7 @@ def find(
                 cure = "name another folder" if recursive else "name another folder, or give -r"
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
         elif _MAGIC.isdisjoint(str(given)) or os.path.lexists(path):
-            files.append(Found(path))  # a missing one is told when it is read
+            files.append(Found(path))  # a missing one is reported when it is read
             continue
         else:
             found, skipped = _of_pattern(path, recursive, barred)

@@ -30,7 +30,7 @@ class UpscaleReport:
     new_height: int
     seconds: float  # of the enlargement, without reading and writing files
     model: str
-    mean_cost: float | None  # 1 = the dearest expert everywhere; None for a dense model
+    mean_cost: float | None  # 1 = the most expensive expert everywhere; None for a dense model
     shares: list[float] | None  # of output pixels for each expert
     multiply_adds: float
     megapixels: float  # of the output

@@ -1,4 +1,4 @@
-"""Bounds of configurations, so that a damaged or hostile weights file cannot ask for the absurd."""
+"""Bounds of configurations, so that a damaged or hostile weights file cannot name absurd sizes."""
 
 from pixperts.errors import ModelError
 

@@ -77,11 +77,11 @@ def match_picture(result: Tensor, source: Tensor, kind: ColorFix) -> Tensor:
     """
     if kind == "none":
         return result
-    colours = 1 if source.shape[1] < 3 else 3
+    colors = 1 if source.shape[1] < 3 else 3
     fixed = match_low_frequencies(
-        result[:, :colours].expand(-1, 3, -1, -1), source[:, :colours].expand(-1, 3, -1, -1), kind
+        result[:, :colors].expand(-1, 3, -1, -1), source[:, :colors].expand(-1, 3, -1, -1), kind
     )
-    return torch.cat([fixed[:, :colours].clamp(0, 1), result[:, colours:]], dim=1)
+    return torch.cat([fixed[:, :colors].clamp(0, 1), result[:, colors:]], dim=1)
 
 
 def matched_bands(
@@ -114,18 +114,18 @@ def matched_bands(
             bottom = min(top + band, size[0])
             first, last = max(0, top - halo), min(size[0], bottom + halo)
             above, below = rows_needed(height, size[0], first, last)
-            colours, given = result(first, last), source(above, below)
+            colors, given = result(first, last), source(above, below)
             given = bicubic_rows(given, size, out=(first, last), above=above, height=height)
-            yield top, bottom, first, colours, given.to(colours) - colours
+            yield top, bottom, first, colors, given.to(colors) - colors
 
     shift: Tensor | None = None
     if kind == "mean":
         shift = _mean([_row_sums(difference) for *_, difference in bands()], size[1])
         rewind()
-    for top, bottom, first, colours, difference in bands():
+    for top, bottom, first, colors, difference in bands():
         part = slice(top - first, bottom - first)
-        change = low_pass(difference)[:, :, part] if shift is None else shift.to(colours)
-        yield top, bottom, colours[:, :, part] + change
+        change = low_pass(difference)[:, :, part] if shift is None else shift.to(colors)
+        yield top, bottom, colors[:, :, part] + change
 
 
 def _row_sums(image: Tensor) -> Tensor:

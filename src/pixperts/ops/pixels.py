@@ -86,8 +86,8 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 def onto_white(pixels: Pixels) -> Pixels:
     """(H, W, C + 1) with straight alpha over white -> (H, W, C) of the same type."""
     unit = to_float(pixels)
-    colour, alpha = unit[..., :-1], unit[..., -1:]
-    return from_float(colour * alpha + (1 - alpha), pixels.dtype)
+    color, alpha = unit[..., :-1], unit[..., -1:]
+    return from_float(color * alpha + (1 - alpha), pixels.dtype)
 
 
 def for_format(pixels: Pixels, kind: str) -> Pixels:

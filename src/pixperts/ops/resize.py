@@ -79,9 +79,9 @@ def _cubic_weights(
     """(results, source pixels) weights of Keys' kernel, a = -0.5, widened when shrinking."""
     scale = length / result
     wide = max(scale, 1.0)
-    centres = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
+    centers = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
     # Distances of the centers of the given pixels; those left out have no weight.
-    x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centres) / wide).abs()
+    x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centers) / wide).abs()
     weights = _cubic(x)
     return weights / weights.sum(dim=1, keepdim=True)
 
@@ -144,10 +144,10 @@ def _taps(length: int, result: int, begin: int, end: int) -> tuple[Tensor, Tenso
         return torch.arange(begin, end)[None], torch.ones(1, end - begin, dtype=torch.float64)
     scale = length / result
     wide = max(scale, 1.0)
-    centres = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * scale
-    first = torch.floor(centres - 2 * wide + 0.5)
+    centers = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * scale
+    first = torch.floor(centers - 2 * wide + 0.5)
     places = first + torch.arange(math.ceil(4 * wide))[:, None]
-    weights = _cubic(((places + 0.5 - centres) / wide).abs())
+    weights = _cubic(((places + 0.5 - centers) / wide).abs())
     weights = torch.where((places >= 0) & (places < length), weights, 0.0)
     return places.clamp(0, length - 1).long(), weights / weights.sum(dim=0)
 
@@ -165,7 +165,7 @@ def _weighted(image: Tensor, axis: int, places: Tensor, weights: Tensor) -> Tens
     return total
 
 
-def quantise(image: Tensor, levels: int = 255) -> Tensor:
+def quantize(image: Tensor, levels: int = 255) -> Tensor:
     """Clamp to [0, 1] and round half up to multiples of 1 / `levels` (255: what 8 bit can hold).
 
     Args:
@@ -179,7 +179,7 @@ def quantise(image: Tensor, levels: int = 255) -> Tensor:
         UsageError: `levels` is below 1.
 
     >>> import torch
-    >>> [round(v, 4) for v in quantise(torch.tensor([-0.2, 0.49, 0.5, 1.3]), levels=5).tolist()]
+    >>> [round(v, 4) for v in quantize(torch.tensor([-0.2, 0.49, 0.5, 1.3]), levels=5).tolist()]
     [0.0, 0.4, 0.6, 1.0]
     """
     if levels < 1:

@@ -55,8 +55,8 @@ def fill_transparent(rgb: Tensor, alpha: Tensor, reach: int = REACH) -> Tensor:
         return rgb
     weight = torch.where(visible, alpha, 0.0).to(rgb.dtype)
     # Not by multiplication alone: NaN hidden under alpha 0 would come through.
-    colours = torch.where(visible, rgb, 0.0) * weight
-    sums = _spread(torch.cat([colours, weight], dim=1), reach)  # (B, C + 1, H, W)
+    colors = torch.where(visible, rgb, 0.0) * weight
+    sums = _spread(torch.cat([colors, weight], dim=1), reach)  # (B, C + 1, H, W)
     total = sums[:, -1:]
     filled = torch.where(total > 0, sums[:, :-1] / total.clamp_min(1e-30), _FAR)
     return torch.where(visible, rgb, filled)

@@ -118,14 +118,15 @@ def predicted_error_loss(logits: Tensor, errors: Tensor, width: float = 0.02) ->
     return fit.mean() + logits[..., -1].square().mean()
 
 
-def distillation_loss(colours: Tensor, costs: Tensor, floor: float = 1e-6) -> Tensor:
+def distillation_loss(colors: Tensor, costs: Tensor, floor: float = 1e-6) -> Tensor:
     """How far each expert is from the deepest, as a logarithm, so that hard patches do not drown.
 
-    Experts weigh in proportion to their cost: the dearer ones shape what they share. The deepest,
-    the teacher, is taken as given (Hinton et al., arXiv 1503.02531, with colours for classes).
+    Experts weigh in proportion to their cost: the more expensive ones shape what they share. The
+    deepest, the teacher, is taken as given (Hinton et al., arXiv 1503.02531, with colors for
+    classes).
 
     Args:
-        colours: (B, Q, J, 3) of every expert, the deepest last.
+        colors: (B, Q, J, 3) of every expert, the deepest last.
         costs: (J,).
         floor: added to each patch's mean squared distance; 1e-6 is 60 dB.
 
@@ -133,11 +134,11 @@ def distillation_loss(colours: Tensor, costs: Tensor, floor: float = 1e-6) -> Te
         A scalar: the mean over patches of sum_j w_j ln(distance_j + floor).
 
     Example:
-        >>> colours = torch.tensor([0.5, 0.5, 1.0])[None, None, :, None].expand(1, 4, 3, 3)
-        >>> distillation_loss(colours, torch.tensor([0.1, 0.3, 1.0]), 0.0)  # ln 0.25
+        >>> colors = torch.tensor([0.5, 0.5, 1.0])[None, None, :, None].expand(1, 4, 3, 3)
+        >>> distillation_loss(colors, torch.tensor([0.1, 0.3, 1.0]), 0.0)  # ln 0.25
         tensor(-1.3863)
     """
-    distance = (colours[:, :, :-1] - colours[:, :, -1:].detach()).square().mean(dim=(1, 3))
+    distance = (colors[:, :, :-1] - colors[:, :, -1:].detach()).square().mean(dim=(1, 3))
     weights = costs[:-1] / costs[:-1].sum()
     return ((distance + floor).log() * weights).sum(dim=1).mean()
 

@@ -86,7 +86,7 @@ class PlainLIIF(nn.Module):
 
 
 def centres(height: int, width: int) -> Tensor:
-    """(H, W, 2) pixel centres (y, x) with the image's borders at -1 and 1."""
+    """(H, W, 2) pixel centers (y, x) with the image's borders at -1 and 1."""
     axes = [(torch.arange(n) * 2 + 1) / n - 1 for n in (height, width)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 

@@ -45,7 +45,7 @@ def test_costs_count_the_neck_at_lr_resolution() -> None:
     convolutions = 4 * 64 * 64 * 9 + 64 * 64 * 9  # two residual blocks, the light embedding
     assert parts["light"] == convolutions * 100
     assert parts["embedding"] == 64 * 256 * 9 * 100
-    # Four neighbours: offset 2 x 64, colour 64 x 3, three numbers weighed; 400 output pixels.
+    # Four neighbors: offset 2 x 64, color 64 x 3, three numbers weighed; 400 output pixels.
     assert parts["experts"] == pytest.approx(4 * (2 * 64 + 64 * 3 + 3) * 400)
     assert isinstance(model.neck, nn.Sequential)
 

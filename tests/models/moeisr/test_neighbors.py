@@ -56,5 +56,5 @@ def test_a_single_expert_may_ask_the_nearest_too() -> None:
 
 @pytest.mark.parametrize("neighbours", [(1,), (1, 2), (4, 4, 4), 4])
 def test_other_numbers_are_refused(neighbours: Any) -> None:
-    with pytest.raises(ModelError, match=r"neighbours is .* 4 or 1 for each expert"):
+    with pytest.raises(ModelError, match=r"neighbours` is .* 4 or 1 for each expert"):
         MoEISRConfig(depths=(0, 1), widths=(8, 8), neighbours=neighbours)

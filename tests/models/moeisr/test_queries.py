@@ -1,4 +1,4 @@
-"""Neighbours in whole numbers against the published rule in floats."""
+"""Neighbors in whole numbers against the published rule in floats."""
 
 import pytest
 import torch
@@ -44,7 +44,7 @@ def test_laws_of_an_axis(n_in: int, n_out: int) -> None:
     assert (ours.index.diff(dim=1) >= 0).all()
     assert ours.weight.min() >= 0
     torch.testing.assert_close(ours.weight.sum(0), torch.ones(n_out))
-    # Where neither neighbour is clamped, the weighted offsets cancel: the query lies between.
+    # Where neither neighbor is clamped, the weighted offsets cancel: the query lies between.
     inside = ours.index[1] > ours.index[0]
     mean = (ours.offset * ours.weight).sum(0)[inside]
     torch.testing.assert_close(mean, torch.zeros_like(mean), atol=1e-6, rtol=0)
@@ -84,7 +84,7 @@ def test_weights_are_the_areas_with_the_corners_swapped(
         areas.append(((grid - nearest(places, at)) * size).prod(-1).abs()[0] + 1e-9)
     area = torch.stack(areas)  # (4, N)
     swapped = area.flip(0) / area.sum(0)
-    # At the border both neighbours are the same pixel; there only their common weight is defined.
+    # At the border both neighbors are the same pixel; there only their common weight is defined.
     same_row, same_column = rows.index[0] == rows.index[1], columns.index[0] == columns.index[1]
     inside = ~(same_row[y] | same_column[x])
     ours = queries.weight.double()

@@ -1,7 +1,7 @@
 """EDSR-baseline without its upsampler, as an encoder (Lim et al., CVPR Workshops 2017).
 
 The feature extractor of LIIF (arXiv 2012.09161) and LTE (arXiv 2111.08918): a 3x3 convolution,
-residual blocks of two convolutions without normalisation, one more convolution, a long skip.
+residual blocks of two convolutions without normalization, one more convolution, a long skip.
 State-dict keys follow the published layout; its mean shifts are unused there and absent here.
 """
 

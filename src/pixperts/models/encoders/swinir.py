@@ -2,7 +2,7 @@
 
 The feature extractor of the SwinIR rows of LTE (arXiv 2111.08918): one convolution, residual
 groups of Swin transformer layers (Liu et al., ICCV 2021), one more convolution, a long skip, and
-a last convolution with a leaky ReLU. Unlike the stand-alone SwinIR it subtracts no mean colour.
+a last convolution with a leaky ReLU. Unlike the stand-alone SwinIR it subtracts no mean color.
 State-dict keys follow the published layout, without the two buffers `relative_position_index` and
 `attn_mask`, which are computed here.
 """

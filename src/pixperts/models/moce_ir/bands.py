@@ -1,7 +1,7 @@
 """Work on a map in bands of rows, so that what lies between input and output is never whole.
 
 A block of a transformer widens its map two to eight times over on the way. Where no gradient is
-asked for, its local parts are done band by band: the peak of memory falls to little more than
+needed, its local parts are done band by band: the peak of memory falls to little more than
 input and output, and a band stays in the processor's cache.
 """
 

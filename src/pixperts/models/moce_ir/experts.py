@@ -1,8 +1,8 @@
 """The complexity experts of MoCE-IR (arXiv 2411.18466, section 3.2) and their router.
 
-An expert of low rank and small window is cheap and local, one of full rank and large window dear
-and wide. Its attention multiplies queries and keys in the Fourier domain of each window (FFTformer,
-Kong et al., CVPR 2023, arXiv 2211.12250), which is their circular convolution.
+An expert of low rank and small window is cheap and local, one of full rank and large window
+expensive and wide. Its attention multiplies queries and keys in the Fourier domain of each window
+(FFTformer, Kong et al., CVPR 2023, arXiv 2211.12250), which is their circular convolution.
 """
 
 import math
@@ -226,7 +226,7 @@ class ExpertMixture(nn.Module):
         name: str,
         census: Census | None = None,
     ) -> Routing:
-        """Decide: the top-k experts of each picture and their gates, not renormalised.
+        """Decide: the top-k experts of each picture and their gates, not renormalized.
 
         Args:
             x: (B, C, H, W) the experts' input.

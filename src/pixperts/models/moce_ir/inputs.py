@@ -50,7 +50,7 @@ class HighFrequencyEmbedding(nn.Module):
         super().__init__()
         kernel = torch.full((3, 3), -1.0)
         kernel[1, 1] = 8.0
-        # A buffer, so that no optimiser and no weight decay can move it; published weights hold
+        # A buffer, so that no optimizer and no weight decay can move it; published weights hold
         # a filter that had been left to learn.
         self.register_buffer("high_pass", kernel.expand(channels, 1, 3, 3).clone())
         self.mlp = nn.Sequential(

@@ -57,7 +57,7 @@ class MoEISRConfig:
             and (len(self.neighbours) != len(self.depths) or not {*self.neighbours} <= {1, 4})
         ):
             raise ModelError(
-                f"neighbours is {self.neighbours!r}, but must list 4 or 1 for each expert, or "
+                f"`neighbours` is {self.neighbours!r}, but must list 4 or 1 for each expert, or "
                 "nothing."
             )
         if list(self.depths) != sorted(self.depths):
@@ -80,7 +80,7 @@ class MoEISRConfig:
             )
 
     def neighbours_of(self, expert: int) -> int:
-        """LR pixels that an expert asks for one output pixel."""
+        """LR pixels that an expert reads for one output pixel."""
         return self.neighbours[expert] if self.neighbours else 4
 
 

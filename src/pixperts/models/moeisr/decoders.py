@@ -1,14 +1,14 @@
-"""Implicit decoders: what LIIF and LTE do between LR features and the colour of one output pixel.
+"""Implicit decoders: what LIIF and LTE do between LR features and the color of one output pixel.
 
 LIIF (Chen et al., CVPR 2021, arXiv 2012.09161) unfolds 3x3 features, appends the relative
 coordinate and the cell, and runs an MLP. Its first layer is linear in that vector, so its feature
 part is a 3x3 convolution at LR resolution: computed once an LR pixel and gathered, not once for
-each of the four neighbours of each output pixel.
+each of the four neighbors of each output pixel.
 
 LTE (Lee and Jin, CVPR 2022, arXiv 2111.08918) estimates amplitudes and frequencies with 3x3
 convolutions, modulates them by the relative coordinate, and runs an MLP on the result.
 
-Both are split here into an *embedding* (LR tables, then one hidden vector a query and neighbour)
+Both are split here into an *embedding* (LR tables, then one hidden vector a query and neighbor)
 and an *expert* (the layers after it). Experts of growing depth may share one embedding.
 """
 
@@ -54,7 +54,7 @@ class LIIFEmbedding(nn.Module):
         return (rows_of(local + self.cell(cell)[:, :, None, None]),)
 
     def forward(self, tables: Tables, queries: Queries) -> Tensor:
-        """One hidden vector for each neighbour of each query: (K * N, width), K = 4 or 1."""
+        """One hidden vector for each neighbor of each query: (K * N, width), K = 4 or 1."""
         hidden = F.embedding(queries.index.flatten(), tables[0])
         offset = queries.offset.reshape(-1, 2).to(hidden.dtype)
         return hidden.addmm_(offset, self.offset.weight.t().to(hidden.dtype)).relu_()
@@ -64,7 +64,7 @@ class LIIFEmbedding(nn.Module):
         return float(self.feature.weight.numel())
 
     def multiply_adds_per_query(self) -> float:
-        """The offset term, for one neighbour of an output pixel."""
+        """The offset term, for one neighbor of an output pixel."""
         return 2.0 * self.width
 
 
@@ -85,7 +85,7 @@ class LTEEmbedding(nn.Module):
         return amplitude, frequency, self.phase(cell)
 
     def forward(self, tables: Tables, queries: Queries) -> Tensor:
-        """One hidden vector for each neighbour of each query: (K * N, width), K = 4 or 1."""
+        """One hidden vector for each neighbor of each query: (K * N, width), K = 4 or 1."""
         amplitude, frequency, phase = tables
         index = queries.index.flatten()  # (KN,)
         # Published layout: channels 2k and 2k + 1 are the k-th vertical and horizontal frequency.
@@ -102,14 +102,14 @@ class LTEEmbedding(nn.Module):
         return float(self.amplitude.weight.numel() + self.frequency.weight.numel())
 
     def multiply_adds_per_query(self) -> float:
-        """Two products a frequency and one an amplitude, for one neighbour."""
+        """Two products a frequency and one an amplitude, for one neighbor."""
         return 2.0 * self.width
 
 
 class Expert(nn.Module):
-    """The layers after the embedding: `depth` hidden layers, then the colour.
+    """The layers after the embedding: `depth` hidden layers, then the color.
 
-    Colours of the neighbours are weighed by the local ensemble.
+    Colors of the neighbors are weighed by the local ensemble.
     """
 
     def __init__(self, in_width: int, width: int, depth: int) -> None:
@@ -119,15 +119,15 @@ class Expert(nn.Module):
         self.colour = nn.Linear(sizes[-1], 3)
 
     def forward(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        """(K * N, in_width) hidden vectors and (K, N) ensemble weights -> (N, 3) colours."""
+        """(K * N, in_width) hidden vectors and (K, N) ensemble weights -> (N, 3) colors."""
         for layer in self.hidden:
             hidden = layer(hidden).relu_()
         corners = self.colour(hidden).view(len(weight), -1, 3)  # (K, N, 3)
-        colour: Tensor = (corners * weight.to(corners.dtype)[:, :, None]).sum(dim=0)
-        return colour
+        color: Tensor = (corners * weight.to(corners.dtype)[:, :, None]).sum(dim=0)
+        return color
 
     def multiply_adds_per_query(self) -> float:
-        """Every layer and the ensemble's weighing, for one neighbour of an output pixel."""
+        """Every layer and the ensemble's weighing, for one neighbor of an output pixel."""
         hidden = sum(layer.weight.numel() for layer in _linears(self.hidden))
         return float(hidden + self.colour.weight.numel() + 3)
 

@@ -1,8 +1,8 @@
 """Where an output pixel lies between LR pixels, in exact integer arithmetic.
 
-Output pixel i of n_out has its centre at (i + 1/2) n_in / n_out - 1/2 LR pixels. LIIF finds the
-four neighbours of a query by nearest-neighbour sampling at coordinates shifted by half an LR pixel
-(arXiv 2012.09161, section 3); with whole numbers the same neighbours come out in any precision.
+Output pixel i of n_out has its center at (i + 1/2) n_in / n_out - 1/2 LR pixels. LIIF finds the
+four neighbors of a query by nearest-neighbor sampling at coordinates shifted by half an LR pixel
+(arXiv 2012.09161, section 3); with whole numbers the same neighbors come out in any precision.
 """
 
 from dataclasses import dataclass, replace
@@ -15,10 +15,10 @@ from pixperts.ops.windows import Part
 
 @dataclass(frozen=True)
 class Axis:
-    """The two LR neighbours of output positions along one axis; leading 2 = lower, upper."""
+    """The two LR neighbors of output positions along one axis; leading 2 = lower, upper."""
 
     index: Tensor  # (2, ...) int64, clamped to the picture
-    offset: Tensor  # (2, ...) query minus neighbour, in half LR pixels (the papers' unit)
+    offset: Tensor  # (2, ...) query minus neighbor, in half LR pixels (the papers' unit)
     weight: Tensor  # (2, ...) linear interpolation, sums to 1
 
     def at(self, items: Tensor | slice) -> "Axis":
@@ -30,12 +30,12 @@ class Axis:
         return Axis(self.index.flatten(1), self.offset.flatten(1), self.weight.flatten(1))
 
     def counted_from(self, first: int) -> "Axis":
-        """The same neighbours, their numbers counted from LR position `first`."""
+        """The same neighbors, their numbers counted from LR position `first`."""
         return replace(self, index=self.index - first)
 
 
 def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
-    """Neighbours, offsets and weights of integer output positions along one axis.
+    """Neighbors, offsets and weights of integer output positions along one axis.
 
     Args:
         positions: (...) int64, 0 <= positions < size_out.
@@ -46,7 +46,7 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
         `Axis` with float32 offsets and weights.
 
     Example:
-        >>> axis = axis_neighbours(torch.tensor([0, 1]), 4, 2)  # x2: centres -0.25 and 0.25
+        >>> axis = axis_neighbours(torch.tensor([0, 1]), 4, 2)  # x2: centers -0.25 and 0.25
         >>> axis.index.tolist()
         [[0, 0], [0, 1]]
         >>> axis.offset.tolist()
@@ -67,7 +67,7 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
 
 
 def output_axes(lr: Tensor, size: tuple[int, int], part: Part | None) -> tuple[Axis, Axis]:
-    """Vertical and horizontal neighbours of the output pixels asked for, counted within lr."""
+    """Vertical and horizontal neighbors of the wanted output pixels, counted within lr."""
     whole = tuple(lr.shape[2:]) if part is None else part.whole
     out = (0, size[0], 0, size[1]) if part is None else part.out
     axes = []
@@ -97,12 +97,12 @@ def cells_of(
 
 @dataclass(frozen=True)
 class Queries:
-    """N output pixels and their K neighbours, four or one, in a flat table of LR pixels.
+    """N output pixels and their K neighbors, four or one, in a flat table of LR pixels.
 
     Attributes:
         index: (K, N) int64 rows of the table; order (low, low), (low, high), (high, low), ...
         offset: (K, N, 2) float32, vertical then horizontal.
-        weight: (K, N) float32, bilinear, sums to 1. LIIF's local ensemble weighs each neighbour
+        weight: (K, N) float32, bilinear, sums to 1. LIIF's local ensemble weighs each neighbor
             by the area of the diagonally opposite rectangle, which is the same number.
     """
 
@@ -118,7 +118,7 @@ class Queries:
         return Queries(self.index[:, items], self.offset[:, items], self.weight[:, items])
 
     def nearest(self) -> "Queries":
-        """The same pixels with their nearest neighbour only; of equally near ones the first."""
+        """The same pixels with their nearest neighbor only; of equally near ones the first."""
         corner = self.weight.argmax(dim=0, keepdim=True)  # (1, N)
         index = self.index.gather(0, corner)
         offset = self.offset.gather(0, corner[..., None].expand(-1, -1, 2))
@@ -136,10 +136,10 @@ def make_queries(rows: Axis, columns: Axis, base: Tensor | int, width: int) -> Q
     """Combine the axes of N pixels, each (2, N), into `Queries`.
 
     Args:
-        rows: vertical neighbours.
-        columns: horizontal neighbours.
+        rows: vertical neighbors.
+        columns: horizontal neighbors.
         base: first row of each pixel's picture in the table, (N,) or a number.
-        width: LR width, the distance between vertical neighbours in the table.
+        width: LR width, the distance between vertical neighbors in the table.
     """
     count = rows.index.shape[1]
     index = rows.index[:, None] * width + columns.index[None, :] + base  # (2, 2, N)
