@@ -19,6 +19,9 @@ def load(
 ) -> Upscaler | Restorer:
     """A packaged model by its name, or that of a weights file, ready for use.
 
+    The allocator of the process stays as it is; `memory.keep_freed_memory` makes large pictures
+    faster at the price of memory that is not returned to the system.
+
     For type checkers, `Upscaler.load` and `Restorer.load` return the one or the other.
 
     Args:

@@ -1,5 +1,6 @@
-"""Images of every kind a caller may hold, as tensors and back: PIL, NumPy, torch."""
+"""Images of every kind that a caller may hold, as tensors and back: PIL, NumPy, torch."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import ImageError
-from pixperts.ops.pixels import from_float, to_float
+from pixperts.ops.pixels import SLACK, from_float, to_float
 
 
 def to_tensor(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
@@ -16,16 +17,23 @@ def to_tensor(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
 
     Args:
         image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
-            (C, H, W) or (B, C, H, W) floating point in [0, 1]; 1 to 4 channels.
+            (C, H, W) or (B, C, H, W) floating point in [0, 1]; 1 to 4 channels. Floating point
+            may lie outside of [0, 1] by half an 8-bit code (0.00196), which is clipped.
+
+    Returns:
+        The pixels, and a function from a result like them, of any size, to the caller's kind:
+        mode, dtype, device and number of dimensions. A subclass of PIL's image comes back as a
+        plain one.
 
     Raises:
-        ImageError: another kind, shape or type, or values out of range.
+        ImageError: another kind, shape or type, values out of range or not finite.
     """
     if isinstance(image, Tensor):
         return _from_torch(image)
     if isinstance(image, np.ndarray):
         return _from_numpy(image)
-    if type(image).__module__.split(".")[0] == "PIL":
+    pil = sys.modules.get("PIL.Image")  # whoever holds such an image has imported it
+    if pil is not None and isinstance(image, pil.Image):
         return _from_pil(image)
     raise ImageError(
         f"an image must be a PIL image, a NumPy array or a torch tensor, not {type(image)!r}."
@@ -41,8 +49,12 @@ def _from_torch(image: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
     if not image.is_floating_point():
         raise ImageError(f"a torch image must be floating point in [0, 1], not {image.dtype}.")
     pixels = image.detach().to("cpu", torch.float32)
-    if not bool(torch.isfinite(pixels).all()) or pixels.min() < -0.01 or pixels.max() > 1.01:
-        raise ImageError("a torch image must hold finite values in [0, 1].")
+    if not bool(torch.isfinite(pixels).all()):
+        raise ImageError("a torch image must hold finite values, not NaN or infinity.")
+    if pixels.min() < -SLACK or pixels.max() > 1 + SLACK:
+        raise ImageError(
+            f"a torch image spans {pixels.min():.4g} to {pixels.max():.4g}: scale it into [0, 1]."
+        )
 
     def back(result: Tensor) -> Tensor:
         # A copy, because tensors of inference mode cannot take part in the caller's autograd.
@@ -58,6 +70,8 @@ def _from_numpy(image: np.ndarray[Any, Any]) -> tuple[Tensor, Callable[[Tensor],
         raise ImageError(
             f"a NumPy image must be (H, W) or (H, W, C) with 1 to 4 channels, not {image.shape}."
         )
+    if image.dtype not in (np.uint8, np.uint16) and not np.issubdtype(image.dtype, np.floating):
+        raise ImageError(f"a NumPy image must be uint8, uint16 or float, not {image.dtype}.")
     pixels = torch.from_numpy(np.ascontiguousarray(to_float(shaped)))  # (H, W, C)
 
     def back(result: Tensor) -> np.ndarray[Any, Any]:

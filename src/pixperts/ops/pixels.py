@@ -9,14 +9,15 @@ from pixperts.errors import ImageError, UsageError
 
 Pixels = NDArray[Any]
 
+SLACK = 0.5 / 255  # how far floats may lie outside of [0, 1] and are clipped: half an 8-bit code
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
 def to_float(pixels: Pixels) -> NDArray[np.float32]:
     """Integer codes over their full range, or floats, as float32 in [0, 1]; any shape.
 
-    Floats may stand out of [0, 1] by half an 8-bit code, which is clipped; beyond that, and for
-    NaN, ImageError. UsageError for other types.
+    Floats may lie outside of [0, 1] by `SLACK`, which is clipped; beyond that, and for NaN,
+    ImageError. UsageError for other types.
 
     >>> to_float(np.array([0, 51, 255], np.uint8)).tolist()
     [0.0, 0.20000000298023224, 1.0]
@@ -28,8 +29,7 @@ def to_float(pixels: Pixels) -> NDArray[np.float32]:
     if not np.issubdtype(pixels.dtype, np.floating):
         raise UsageError(f"Pixels are {pixels.dtype}: give uint8, uint16 or float32.")
     refuse_non_finite(pixels)
-    slack = 0.5 / 255
-    if pixels.size and (pixels.min() < -slack or pixels.max() > 1 + slack):
+    if pixels.size and (pixels.min() < -SLACK or pixels.max() > 1 + SLACK):
         raise ImageError(
             f"Float pixels span {pixels.min():.4g} to {pixels.max():.4g}: scale them into [0, 1]."
         )
