@@ -34,7 +34,7 @@ def dense_part(model: MoEISR) -> MoEISR:
     options = model.config.__dict__ | {
         "depths": model.config.depths[-1:],
         "widths": model.config.widths[-1:],
-        "neighbours": (),
+        "neighbors": (),
         "neck": 0,
     }
     dense = MoEISR(MoEISRConfig(**options))

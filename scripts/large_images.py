@@ -33,7 +33,7 @@ MINI = {
     "upscale": (
         "moeisr-tiny",
         {"encoder_options": {"channels": 8, "blocks": 1}, "width": 8, "widths": (8, 8),
-         "depths": (0, 1), "neighbours": (1, 1), "mapper_width": 4, "neck": 0},
+         "depths": (0, 1), "neighbors": (1, 1), "mapper_width": 4, "neck": 0},
     ),
 }  # fmt: skip
 

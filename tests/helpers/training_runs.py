@@ -62,7 +62,7 @@ SWINIR: dict[str, Any] = {
             "channels": 8, "width": 8, "groups": 1, "layers": 2, "heads": 2, "window": 4,
             "drop_path": 0.5,
         },
-        "width": 8, "widths": [8, 8], "depths": [0, 1], "neighbours": [4, 4], "neck": 0,
+        "width": 8, "widths": [8, 8], "depths": [0, 1], "neighbors": [4, 4], "neck": 0,
     },
 }  # fmt: skip
 COMMON: dict[str, Any] = {

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixperts.inference.tiles import Blend, Strip, best_tile, fade_in, spread, strips
-from pixperts.models.moeisr.queries import axis_neighbours
+from pixperts.models.moeisr.queries import axis_neighbors
 from pixperts.ops.windows import Window
 
 sides = st.integers(1, 600)
@@ -51,7 +51,7 @@ def test_a_tile_is_given_what_its_results_need(
     result = max(1, round(length * scale))
     for strip in strips((length, 1), (result, 1), tile, context, multiple=grid, align=grid):
         (top, bottom, *_), (first, last, *_) = strip.tiles[0]
-        needed = axis_neighbours(torch.arange(top, bottom), result, length).index
+        needed = axis_neighbors(torch.arange(top, bottom), result, length).index
         assert first <= max(0, int(needed.min()) - context)
         assert last >= min(length, int(needed.max()) + 1 + context)
         assert first % grid == 0

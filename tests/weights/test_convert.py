@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr import queries
-from pixperts.models.moeisr.queries import Axis, axis_neighbours
+from pixperts.models.moeisr.queries import Axis, axis_neighbors
 from pixperts.models.presets import create_model
 from pixperts.weights import convert, store
 from tests.helpers.plain_models import PlainLTE, axis_centres, published_case
@@ -44,8 +44,8 @@ def test_parity_with_the_published_implementation(name: str) -> None:
 
 
 def rounded_as_published(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
-    """`axis_neighbours`, but offsets are differences of two float32 coordinates."""
-    exact = axis_neighbours(positions, size_out, size_in)
+    """`axis_neighbors`, but offsets are differences of two float32 coordinates."""
+    exact = axis_neighbors(positions, size_out, size_in)
     assert isinstance(size_out, int)
     places, queries = axis_centres(size_in), axis_centres(size_out)
     offset = (queries[positions] - places[exact.index]) * size_in
@@ -72,7 +72,7 @@ def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
         plain.double()
         exact = plain(image.double(), size)
         with monkeypatch.context() as patch:
-            patch.setattr(queries, "axis_neighbours", rounded_as_published)
+            patch.setattr(queries, "axis_neighbors", rounded_as_published)
             published = model(image.double(), size).image
     assert error(published, expected) < 4e-4
     assert error(double, exact) < 2e-5

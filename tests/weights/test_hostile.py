@@ -188,7 +188,7 @@ CONFIGS: list[tuple[str, Any]] = [
     ("moeisr", {"width": 10**9}),
     ("moeisr", {"width": 10**400}),
     ("moeisr", {"depths": [1] * 10**5, "widths": [8] * 10**5}),
-    ("moeisr", {"neighbours": [4] * 10**5}),
+    ("moeisr", {"neighbors": [4] * 10**5}),
     ("moeisr", {"encoder_options": {"blocks": 10**6}}),
     ("moeisr", {"encoder_options": {"channels": "many"}}),
     ("moeisr", {"encoder_options": {"rockets": 3}}),

@@ -15,7 +15,7 @@ from pixperts.ops.pixels import to_float
 from pixperts.ops.resize import bicubic, low_resolution_size, quantize
 
 PUBLISHED = "published"
-SYNTHESISED = "bicubic, antialiased, 8 bit"
+SYNTHESIZED = "bicubic, antialiased, 8 bit"
 
 # Published LR pictures of some sets come from an HR first cut to a multiple of 12 or 16.
 _LARGEST_CROP = 16
@@ -60,8 +60,8 @@ class SuperResolutionSet:
         return self.folder.resolve().name
 
     def lr_source(self, scale: float) -> str:
-        """Where LR comes from at a scale: `PUBLISHED` or `SYNTHESISED`."""
-        return PUBLISHED if self._lr_folder(scale).is_dir() else SYNTHESISED
+        """Where LR comes from at a scale: `PUBLISHED` or `SYNTHESIZED`."""
+        return PUBLISHED if self._lr_folder(scale).is_dir() else SYNTHESIZED
 
     def check(self, scale: float) -> None:
         """Find out before a long measurement that published HR and LR do not belong together.

@@ -54,7 +54,7 @@ class PackOptions:
 
     shard_size: int = 256_000_000  # bytes that a shard may have, unless one sample has more
     crop: int | None = None  # side of the tiles that larger pictures are cut into
-    overlap: int = 0  # of neighbouring tiles, in pixels
+    overlap: int = 0  # of neighboring tiles, in pixels
     format: str | None = None  # of FORMATS; unset: JPEG files as they are, all else PNG
     skip_bad: bool = False  # leave out what cannot be read, instead of refusing
 

@@ -256,8 +256,8 @@ def _scatter(
     area = (height + 2 * margin) * (width + 2 * margin)
     # A fraction of a particle becomes one at random, or small pictures would never have any.
     count = math.floor(density * area + random.uniform())
-    centre_row = random.uniform(-margin, height + margin, count)
-    centre_column = random.uniform(-margin, width + margin, count)
+    center_row = random.uniform(-margin, height + margin, count)
+    center_column = random.uniform(-margin, width + margin, count)
     half, thick = random.uniform(*half_length, count), random.uniform(*radius, count)
     lean = np.radians(random.uniform(*angle, count))
     value = random.uniform(*opacity, count)
@@ -270,11 +270,11 @@ def _scatter(
     for start in range(0, count, chunk):
         part = slice(start, start + chunk)
         # (particles, rows of the window, columns of the window)
-        row = np.floor(centre_row[part])[:, None, None] + window_rows
-        down = row + 0.5 - centre_row[part][:, None, None]
-        line = centre_column[part][:, None, None] + down * np.tan(lean[part])[:, None, None]
+        row = np.floor(center_row[part])[:, None, None] + window_rows
+        down = row + 0.5 - center_row[part][:, None, None]
+        line = center_column[part][:, None, None] + down * np.tan(lean[part])[:, None, None]
         column = np.floor(line) + window_columns
-        right = column + 0.5 - centre_column[part][:, None, None]
+        right = column + 0.5 - center_column[part][:, None, None]
         inside = capsule(
             down,
             right,

@@ -61,7 +61,7 @@ class Score:
     ssim: float  # mean over pictures
     images: int
     protocol: str  # a name in metrics.PROTOCOLS
-    lr_source: str  # PUBLISHED or SYNTHESISED
+    lr_source: str  # PUBLISHED or SYNTHESIZED
     seconds: float  # wall clock in the upscaler, all pictures together
     mean_cost: float | None  # mean over output pixels, 1 = the most expensive expert everywhere
     shares: tuple[float, ...] | None  # of output pixels for each expert

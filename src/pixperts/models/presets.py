@@ -43,7 +43,7 @@ FAMILIES: dict[str, Family] = {
 _POOL: dict[str, Any] = {
     "depths": (1, 2, 3, 3),
     "widths": (64, 128, 256, 256),
-    "neighbours": (1, 1, 1, 4),
+    "neighbors": (1, 1, 1, 4),
     "neck": 1,
 }
 
@@ -64,6 +64,9 @@ class Preset:
     def does(self) -> Work:
         """What its networks do, "upscale" or "restore"."""
         return FAMILIES[self.family].does
+
+
+_RENAMED = {"neighbours": "neighbors"}  # fields of files that were written before 0.2
 
 
 def _presets() -> dict[str, Preset]:
@@ -112,6 +115,7 @@ def create_model(name: str, **overrides: Any) -> Network:
 
 def configure(config: Config, overrides: dict[str, Any]) -> Config:
     """`config` with some fields replaced; lists (as JSON and YAML have them) become tuples."""
+    overrides = {_RENAMED.get(key, key): value for key, value in overrides.items()}
     known = [f.name for f in fields(config)]
     for key in overrides:
         if key not in known:

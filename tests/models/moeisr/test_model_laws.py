@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.models.moeisr.queries import axis_neighbours
+from pixperts.models.moeisr.queries import axis_neighbors
 from pixperts.models.presets import PRESETS, build, create_model
 from tests.helpers.places import ROOT
 from tests.helpers.tiny_models import POOL, TINY, decoders, moeisr, picture, run, tiny
@@ -23,11 +23,11 @@ from tests.helpers.tiny_models import POOL, TINY, decoders, moeisr, picture, run
 def test_low_precision_finds_the_same_neighbours(decoder: str, dtype: torch.dtype) -> None:
     """Positions never pass through the model's own type, so neighbours and offsets are exact."""
     model, lr = tiny(decoder), picture(1, 3, 9, 8)
-    exact = axis_neighbours(torch.arange(29), 29, 9)
+    exact = axis_neighbors(torch.arange(29), 29, 9)
     default = torch.get_default_dtype()
     try:
         torch.set_default_dtype(dtype)
-        coarse = axis_neighbours(torch.arange(29), 29, 9)
+        coarse = axis_neighbors(torch.arange(29), 29, 9)
     finally:
         torch.set_default_dtype(default)
     assert torch.equal(exact.index, coarse.index)

@@ -11,7 +11,7 @@ from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from tests.helpers.tiny_models import decoders, picture, run, tiny
 
-NECK: dict[str, Any] = {"neck": 2, "light_width": 10, "neighbours": (1, 4, 4)}
+NECK: dict[str, Any] = {"neck": 2, "light_width": 10, "neighbors": (1, 4, 4)}
 
 
 @decoders

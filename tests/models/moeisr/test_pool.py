@@ -9,7 +9,7 @@ from tests.helpers.tiny_models import decoders, experts_of, picture, run, tiny
 
 pools = pytest.mark.parametrize(
     "options",
-    [{"neck": 2, "light_width": 10, "neighbours": (1, 4, 4)}, {"neighbours": (1, 1, 4)}],
+    [{"neck": 2, "light_width": 10, "neighbors": (1, 4, 4)}, {"neighbors": (1, 1, 4)}],
     ids=["neck", "nearest"],
 )
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pixperts.models.moeisr.queries import Axis, axis_neighbours, make_queries
+from pixperts.models.moeisr.queries import Axis, axis_neighbors, make_queries
 from tests.helpers.plain_models import CORNERS, axis_centres, centres, nearest, shifted
 
 SIZES = [(1, 1), (1, 7), (2, 1), (3, 3), (4, 8), (5, 4), (7, 3), (24, 56), (32, 79), (48, 48)]
@@ -13,7 +13,7 @@ SIZES += [(13, 101), (50, 200), (64, 500), (100, 37), (33, 66), (17, 289)]
 
 
 def axis(size_in: int, size_out: int) -> Axis:
-    return axis_neighbours(torch.arange(size_out), size_out, size_in)
+    return axis_neighbors(torch.arange(size_out), size_out, size_in)
 
 
 @pytest.mark.parametrize(("size_in", "size_out"), SIZES)
@@ -57,7 +57,7 @@ def test_laws_of_an_axis(n_in: int, n_out: int) -> None:
 def test_offsets_and_weights_are_exact_for_very_long_sides() -> None:
     n_in, n_out = 250_000, 1_000_000
     position = torch.tensor([0, 1, 499_999, n_out - 1])
-    ours = axis_neighbours(position, n_out, n_in)
+    ours = axis_neighbors(position, n_out, n_in)
     assert ours.offset.tolist() == [
         [-0.75, -0.25, 0.75, 0.75],
         [-0.75, -0.25, -1.25, 0.75],
@@ -95,16 +95,16 @@ def test_weights_are_the_areas_with_the_corners_swapped(
 def test_each_sample_may_have_its_own_size() -> None:
     sizes = torch.tensor([[4], [7], [20]])
     positions = torch.tensor([[0, 3, 1], [6, 2, 0], [19, 10, 4]])
-    together = axis_neighbours(positions, sizes, 5)
+    together = axis_neighbors(positions, sizes, 5)
     for i in range(3):
-        alone = axis_neighbours(positions[i], int(sizes[i]), 5)
+        alone = axis_neighbors(positions[i], int(sizes[i]), 5)
         for name in ("index", "offset", "weight"):
             assert torch.equal(getattr(together, name)[:, i], getattr(alone, name))
 
 
 def test_queries_are_taken_and_interpolated_by_hand() -> None:
     # Output pixel 1 of 4 on 2 LR pixels lies a quarter of the way from pixel 0 to pixel 1.
-    one = axis_neighbours(torch.tensor([1, 0]), 4, 2)
+    one = axis_neighbors(torch.tensor([1, 0]), 4, 2)
     queries = make_queries(one, one, torch.tensor([0, 4]), 2)
     table = torch.arange(8.0)[:, None] ** 2
     first = 0.75 * (0.75 * 0 + 0.25 * 1) + 0.25 * (0.75 * 4 + 0.25 * 9)
@@ -123,7 +123,7 @@ def test_bands_count_from_their_first_row() -> None:
 
 
 def test_positions_flatten_in_order() -> None:
-    grid = axis_neighbours(torch.tensor([[0, 1], [2, 3]]), 4, 3)
-    flat = axis_neighbours(torch.tensor([0, 1, 2, 3]), 4, 3)
+    grid = axis_neighbors(torch.tensor([[0, 1], [2, 3]]), 4, 3)
+    flat = axis_neighbors(torch.tensor([0, 1, 2, 3]), 4, 3)
     assert torch.equal(grid.flatten().index, flat.index)
     assert torch.equal(grid.flatten().weight, flat.weight)

@@ -212,8 +212,8 @@ class ExpertMixture(nn.Module):
             sum(cast(ComplexityExpert, layer).multiply_adds_per_pixel() for layer in layers)
             for layers in map(self._layers, range(len(ranks)))
         )
-        dearest = max(self.expert_multiply_adds)
-        self.costs = tuple(cost / dearest for cost in self.expert_multiply_adds)
+        most = max(self.expert_multiply_adds)
+        self.costs = tuple(cost / most for cost in self.expert_multiply_adds)
 
     def _layers(self, number: int) -> nn.ModuleList:
         return cast(nn.ModuleList, self.experts[number])

@@ -287,7 +287,8 @@ class MoCEIR(RestoringNetwork):
 
         Args:
             size: (H, W).
-            routings: of a forward pass, averaged over its pictures; None = the dearest experts.
+            routings: of a forward pass, averaged over its pictures; None = the most
+                expensive experts.
             every: as if every expert ran, which is what routing saves.
 
         Returns:

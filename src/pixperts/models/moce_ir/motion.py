@@ -71,8 +71,8 @@ def cepstrum_sums(image: Tensor, inner: Window | None = None) -> Sums:
     taper = taper[:, None] * taper
     for row in range(-(-top // STRIDE) * STRIDE, min(bottom, height - SIDE + 1), STRIDE):
         rows = image[:, :, row : row + SIDE, left : left + (columns - 1) * STRIDE + SIDE]
-        grey = (rows.float().clamp(0, 1) ** 2.2 * light).sum(dim=1)  # (B, 64, w)
-        windows = grey.unfold(2, SIDE, STRIDE).transpose(1, 2)  # (B, columns, 64, 64)
+        gray = (rows.float().clamp(0, 1) ** 2.2 * light).sum(dim=1)  # (B, 64, w)
+        windows = gray.unfold(2, SIDE, STRIDE).transpose(1, 2)  # (B, columns, 64, 64)
         windows = (windows - windows.mean(dim=(2, 3), keepdim=True)) * taper
         power = torch.fft.rfft2(windows).abs().square()  # (B, columns, 64, 33)
         contrast = power.mean(dim=(2, 3), keepdim=True)
@@ -162,7 +162,7 @@ class MotionStage(nn.Module):
         plane = shares[:, 1:].view(-1, 1, 2 * LONGEST + 1, LONGEST + 1)
         best = plane.flatten(1).argmax(dim=1)
         row, column = best // (LONGEST + 1), best % (LONGEST + 1)
-        # The middle of the likeliest cell and its neighbours, each by its share.
+        # The middle of the likeliest cell and its neighbors, each by its share.
         # Left of column 0 lies column 1, turned by 180 degrees.
         beside = torch.cat([plane.flip(2)[:, :, :, 1:2], plane], dim=3)
         near = F.unfold(F.pad(beside, (0, 1, 1, 1)), 3)  # (B, 9, cells)

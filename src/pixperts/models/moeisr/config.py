@@ -30,7 +30,7 @@ class MoEISRConfig:
     widths: tuple[int, ...] = (256,)  # of those hidden layers, one an expert
     neck: int = 0  # residual blocks at LR resolution ahead of all experts but the deepest
     light_width: int = 256  # of those experts' own embedding; unused without a neck
-    neighbours: tuple[int, ...] = ()  # LR pixels each expert asks, 4 or 1; all 4 when empty
+    neighbors: tuple[int, ...] = ()  # LR pixels each expert asks, 4 or 1; all 4 when empty
     residual: bool = False  # add the bilinear enlargement (LTE does, LIIF does not)
     mapper_layers: int = 5  # 3x3 convolutions of the mapper; unused with one expert
     mapper_width: int = 32  # its channels
@@ -52,12 +52,12 @@ class MoEISRConfig:
         for depth, width in zip(self.depths, self.widths, strict=True):
             check_integer("an expert", "depth", depth, 0, 64)
             check_integer("an expert", "width", width, 1, 4096)
-        if not isinstance(self.neighbours, tuple | list) or (
-            self.neighbours
-            and (len(self.neighbours) != len(self.depths) or not {*self.neighbours} <= {1, 4})
+        if not isinstance(self.neighbors, tuple | list) or (
+            self.neighbors
+            and (len(self.neighbors) != len(self.depths) or not {*self.neighbors} <= {1, 4})
         ):
             raise ModelError(
-                f"`neighbours` is {self.neighbours!r}, but must list 4 or 1 for each expert, or "
+                f"neighbors is {self.neighbors!r}, but must list 4 or 1 for each expert, or "
                 "nothing."
             )
         if list(self.depths) != sorted(self.depths):
@@ -79,9 +79,9 @@ class MoEISRConfig:
                 f"width is {self.width}, but LTE needs an even one: sines and cosines."
             )
 
-    def neighbours_of(self, expert: int) -> int:
+    def neighbors_of(self, expert: int) -> int:
         """LR pixels that an expert reads for one output pixel."""
-        return self.neighbours[expert] if self.neighbours else 4
+        return self.neighbors[expert] if self.neighbors else 4
 
 
 def build_encoder(config: MoEISRConfig) -> Encoder:

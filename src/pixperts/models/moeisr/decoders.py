@@ -116,7 +116,7 @@ class Expert(nn.Module):
         super().__init__()
         sizes = [in_width, *[width] * depth]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.colour = nn.Linear(sizes[-1], 3)
+        self.colour = nn.Linear(sizes[-1], 3)  # spelled as in the keys of weights files
 
     def forward(self, hidden: Tensor, weight: Tensor) -> Tensor:
         """(K * N, in_width) hidden vectors and (K, N) ensemble weights -> (N, 3) colors."""

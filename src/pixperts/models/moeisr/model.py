@@ -23,7 +23,7 @@ from pixperts.models.moeisr.pool import ExpertPool, multiply_adds_of_parts
 from pixperts.models.moeisr.queries import (
     Axis,
     Queries,
-    axis_neighbours,
+    axis_neighbors,
     cells_of,
     make_queries,
     output_axes,
@@ -150,7 +150,7 @@ class MoEISR(ExpertPool):
 
     @property
     def context(self) -> int:
-        """LR pixels beyond an output's own neighbours on which it depends, at most."""
+        """LR pixels beyond an output's own neighbors on which it depends, at most."""
         necks = 2 * self.config.neck + 1  # and the embedding's 3x3
         mapper = 0 if self.mapper is None else self.config.mapper_layers
         return int(self.encoder.receptive_radius) + max(necks, mapper)
@@ -184,7 +184,7 @@ class MoEISR(ExpertPool):
     def query(
         self, lr: Tensor, positions: Tensor, sizes: Tensor, features: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Colours of chosen output pixels by every expert, for training.
+        """Colors of chosen output pixels by every expert, for training.
 
         Args:
             lr: (B, 3, h, w) in [0, 1].
@@ -193,14 +193,14 @@ class MoEISR(ExpertPool):
             features: (B, C, h, w) when they are at hand, to skip the encoder.
 
         Returns:
-            Colours (B, Q, J, 3) around [0, 1], and logits (B, Q, J) or None for a dense model.
+            Colors (B, Q, J, 3) around [0, 1], and logits (B, Q, J) or None for a dense model.
         """
         batch, _, height, width = lr.shape
         lr = lr.contiguous(memory_format=torch.channels_last)
         if features is None:
             features = self.encode(lr)
-        rows = axis_neighbours(positions[..., 0], sizes[:, :1], height)  # (2, B, Q)
-        columns = axis_neighbours(positions[..., 1], sizes[:, 1:], width)
+        rows = axis_neighbors(positions[..., 0], sizes[:, :1], height)  # (2, B, Q)
+        columns = axis_neighbors(positions[..., 1], sizes[:, 1:], width)
         first = torch.arange(batch, device=lr.device)[:, None] * (height * width)  # (B, 1)
         base = first.expand(positions.shape[:2]).flatten()  # (B * Q,)
         queries = make_queries(rows.flatten(), columns.flatten(), base, width)
@@ -209,34 +209,34 @@ class MoEISR(ExpertPool):
         tables = self._tables(padded, cell)
         asked = {4: queries, 1: queries.nearest()}
         hidden: dict[tuple[bool, int], Tensor] = {}
-        colours = []
+        colors = []
         for number, expert in enumerate(self.pool):
-            light, neighbours = self._is_light(number), self.config.neighbours_of(number)
-            mine = asked[neighbours]
-            if (light, neighbours) not in hidden:
+            light, neighbors = self._is_light(number), self.config.neighbors_of(number)
+            mine = asked[neighbors]
+            if (light, neighbors) not in hidden:
                 embedding = self._embedding_of(number)
-                hidden[light, neighbours] = embedding(tables[light], mine)
+                hidden[light, neighbors] = embedding(tables[light], mine)
             # Experts do not write into their input, so one embedding serves several.
-            colours.append(expert(hidden[light, neighbours], mine.weight))
-        colour = torch.stack(colours, dim=1)  # (B * Q, J, 3)
-        colour = self._to_unit_range(colour.flatten(1), rows_of(lr), queries)  # (B * Q, J * 3)
+            colors.append(expert(hidden[light, neighbors], mine.weight))
+        color = torch.stack(colors, dim=1)  # (B * Q, J, 3)
+        color = self._to_unit_range(color.flatten(1), rows_of(lr), queries)  # (B * Q, J * 3)
         logits = None
         if self.mapper is not None:
             table = rows_of(self.mapper(features, cell))
             logits = queries.interpolate(table).view(*positions.shape[:2], -1)
-        return colour.view(*positions.shape[:2], len(self.experts), 3), logits
+        return color.view(*positions.shape[:2], len(self.experts), 3), logits
 
-    def _to_unit_range(self, colour: Tensor, source: Tensor, queries: Queries) -> Tensor:
+    def _to_unit_range(self, color: Tensor, source: Tensor, queries: Queries) -> Tensor:
         """From the decoder's [-1, 1] to [0, 1], plus the bilinear enlargement where configured."""
         if not self.config.residual:
-            return colour * 0.5 + 0.5
+            return color * 0.5 + 0.5
         base = queries.interpolate(source)  # (N, 3)
-        return colour * 0.5 + base.repeat(1, colour.shape[1] // 3)
+        return color * 0.5 + base.repeat(1, color.shape[1] // 3)
 
     def _bands(self, shape: torch.Size, height: int) -> list[tuple[int, int]]:
         """Output rows whose LR tables together stay within about `4 * max_pixels` LR pixels.
 
-        But no fewer than a few LR rows at a time, since neighbouring bands compute three twice.
+        But no fewer than a few LR rows at a time, since neighboring bands compute three twice.
         """
         limit = max(8, 4 * self.max_pixels // (shape[0] * shape[3]))  # LR rows
         step = max(1, min(height, int((limit - 2) * height / shape[2])))

@@ -23,7 +23,7 @@ class ExpertPool(UpscalingNetwork):
 
     Attributes:
         config: the configuration.
-        costs: of an output pixel by each expert, as shares of the dearest expert's.
+        costs: of an output pixel by each expert, as shares of the most expensive one's.
     """
 
     config: MoEISRConfig
@@ -48,7 +48,7 @@ class ExpertPool(UpscalingNetwork):
             pool.append(Expert(embedding.width, width, depth))
         self.experts = nn.ModuleList(pool)
         self._adds = tuple(  # multiply-adds of an output pixel by each expert
-            config.neighbours_of(number)
+            config.neighbors_of(number)
             * (
                 expert.multiply_adds_per_query()
                 + self._embedding_of(number).multiply_adds_per_query()
@@ -85,13 +85,13 @@ class ExpertPool(UpscalingNetwork):
         self, number: int, tables: tuple[Tables, ...], queries: Queries
     ) -> Callable[[Tensor | None], Tensor]:
         embedding, table = self._embedding_of(number), tables[self._is_light(number)]
-        neighbours = self.config.neighbours_of(number)
+        neighbors = self.config.neighbors_of(number)
 
         def run(items: Tensor | None) -> Tensor:
             mine = queries if items is None else queries.take(items)
-            mine = mine.nearest() if neighbours == 1 else mine
-            colour: Tensor = self.pool[number](embedding(table, mine), mine.weight)
-            return colour
+            mine = mine.nearest() if neighbors == 1 else mine
+            color: Tensor = self.pool[number](embedding(table, mine), mine.weight)
+            return color
 
         return run
 

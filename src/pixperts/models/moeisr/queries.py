@@ -34,7 +34,7 @@ class Axis:
         return replace(self, index=self.index - first)
 
 
-def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
+def axis_neighbors(positions: Tensor, size_out: Tensor | int, size_in: int) -> Axis:
     """Neighbors, offsets and weights of integer output positions along one axis.
 
     Args:
@@ -46,7 +46,7 @@ def axis_neighbours(positions: Tensor, size_out: Tensor | int, size_in: int) -> 
         `Axis` with float32 offsets and weights.
 
     Example:
-        >>> axis = axis_neighbours(torch.tensor([0, 1]), 4, 2)  # x2: centers -0.25 and 0.25
+        >>> axis = axis_neighbors(torch.tensor([0, 1]), 4, 2)  # x2: centers -0.25 and 0.25
         >>> axis.index.tolist()
         [[0, 0], [0, 1]]
         >>> axis.offset.tolist()
@@ -73,7 +73,7 @@ def output_axes(lr: Tensor, size: tuple[int, int], part: Part | None) -> tuple[A
     axes = []
     for axis in (0, 1):
         positions = torch.arange(out[2 * axis], out[2 * axis + 1], device=lr.device)
-        found = axis_neighbours(positions, size[axis], whole[axis])
+        found = axis_neighbors(positions, size[axis], whole[axis])
         axes.append(found.counted_from(0 if part is None else part.source[2 * axis]))
     return axes[0], axes[1]
 
