@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pixperts.data.packing import PackOptions, pack_photos
+from pixperts.data.options import PackOptions
+from pixperts.data.packing import pack_photos
 from pixperts.data.photos import PhotoSource, load_photos
 from pixperts.data.restoration import SyntheticPairs
 from pixperts.data.super_resolution import ArbitraryScale

@@ -6,33 +6,29 @@ New blocks come last in their stage and add nothing yet: the projections that en
 and their feed-forward are zero. Train on with `init:` and the same numbers in `model_options:`.
 """
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import cast
 
 import torch
-import typer
 from torch import nn
 
+from pixperts.errors import UsageError
 from pixperts.models.moce_ir.blocks import EncoderBlock
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
 
-def main(
-    weights: Annotated[str, typer.Argument(help="packaged model or weights file")],
-    target: Path,
-    latent_blocks: Annotated[int, typer.Option()],
-    refinement_blocks: Annotated[int, typer.Option()],
-) -> None:
-    """Write the grown weights and their card."""
+def grow(weights: str, target: Path, *, latent_blocks: int, refinement_blocks: int) -> None:
+    """Write the grown weights and their card; `weights` is a packaged model or a weights file."""
     small, card = store.load(weights_file(weights))
     if not isinstance(small, MoCEIR):
-        raise typer.BadParameter(f"{weights} holds no MoCE-IR: name weights that repair.")
+        raise UsageError(f"{weights} holds no MoCE-IR: name weights that repair.")
     before = small.config
     if latent_blocks < before.latent_blocks or refinement_blocks < before.refinement_blocks:
-        raise typer.BadParameter(
+        raise UsageError(
             f"{weights} has {before.latent_blocks} latent and {before.refinement_blocks} "
             "refinement blocks already: give as many or more."
         )
@@ -54,5 +50,14 @@ def main(
     store.save(target, large, card)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("weights", help="packaged model or weights file")
+    parser.add_argument("target", type=Path, help="file to write")
+    parser.add_argument("--latent-blocks", type=int, required=True)
+    parser.add_argument("--refinement-blocks", type=int, required=True)
+    grow(**vars(parser.parse_args()))
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    main()

@@ -53,7 +53,8 @@ def pack(args: argparse.Namespace) -> None:
     """Everything a training needs, in one folder."""
     import yaml
 
-    from pixperts.data.packing import PackOptions, pack_photos
+    from pixperts.data.options import PackOptions
+    from pixperts.data.packing import pack_photos
     from pixperts.io.image import list_images
 
     exclude = yaml.safe_load((ROOT / "configs" / "moce_ir_tiny_aio5.yaml").read_text())["exclude"]

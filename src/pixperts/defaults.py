@@ -1,5 +1,9 @@
 """What both the command line and the library take for granted; importing it costs nothing."""
 
+from typing import Literal
+
 DEFAULT_MODEL = "moeisr-tiny"
 DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
 MAX_PIXELS = 500_000_000  # of an input
+
+ColorFix = Literal["none", "mean", "wavelet"]

@@ -115,9 +115,9 @@ def test_convert_hands_everything_on(
 
     monkeypatch.setattr("pixperts.weights.convert.convert_file", note)
     source, target = tmp_path / "a.pth", tmp_path / "b.safetensors"
-    assert main(["convert", str(source), str(target), "--licence", "BSD-3-Clause"]) == 0
+    assert main(["convert", str(source), str(target), "--license", "BSD-3-Clause"]) == 0
     assert seen == [(source, target, {"name": None, "licence": "BSD-3-Clause"})]
-    assert one_sentence(capsys) == f"{target}: liif-edsr, licence BSD-3-Clause"
+    assert one_sentence(capsys) == f"{target}: liif-edsr, license BSD-3-Clause"
 
 
 def test_train_refuses(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pixperts.cli.app import main
-from pixperts.data.packing import PackOptions, pack_pairs, pack_photos
+from pixperts.data.options import PackOptions
+from pixperts.data.packing import pack_pairs, pack_photos
 from pixperts.data.pairs import match_folders
 from pixperts.io.image import write_image
 from tests.helpers.packing_files import pixels, put_pairs

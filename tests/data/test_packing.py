@@ -17,7 +17,8 @@ from pixperts.cli.app import main
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.data.image_files import picture_bytes
 from pixperts.data.layouts import TASK_SETS, read_task_set
-from pixperts.data.packing import PackOptions, pack_pairs, pack_photos, tiles
+from pixperts.data.options import PackOptions
+from pixperts.data.packing import pack_pairs, pack_photos, tiles
 from pixperts.data.pairs import match_folders, packed_tasks, read_packed, read_pair
 from pixperts.data.photos import load_photos
 from pixperts.data.restoration import FilePairs, SyntheticPairs

@@ -9,7 +9,8 @@ from PIL import Image
 
 from pixperts.cli.app import main
 from pixperts.data.image_files import Member
-from pixperts.data.packing import PackOptions, pack_photos
+from pixperts.data.options import PackOptions
+from pixperts.data.packing import pack_photos
 from pixperts.data.pairs import read_packed
 from pixperts.data.photos import load_photos
 from pixperts.errors import DataError, ImageError, UsageError

@@ -16,9 +16,8 @@ import torch
 
 from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.upscaler import Upscaler
-from pixperts.jobs.job import FileOptions
 from pixperts.jobs.operations import Upscale
-from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.options import FileOptions, FolderOptions
 from pixperts.jobs.run import run_folder
 
 OPERATION = Upscale(SizeRequest(scale=3), files=FileOptions(quality=90))

@@ -151,10 +151,9 @@ def test_pictures_without_pixels() -> None:
 
 
 def test_requests_compare_and_cannot_change() -> None:
-    assert SizeRequest.from_options(size="640X480") == SizeRequest(size=(640, 480))
-    assert SizeRequest.from_options(long_side=9) == SizeRequest(long_side=9)
+    assert SizeRequest(size=parse_size("640X480")) == SizeRequest(size=(640, 480))
     with pytest.raises(UsageError, match="--scale and --size"):
-        SizeRequest.from_options(scale=2, size="4x4")
+        SizeRequest(scale=2, size=(4, 4))
     with pytest.raises(AttributeError):
         SizeRequest(scale=2).scale = 3  # type: ignore[misc]
 

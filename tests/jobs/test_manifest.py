@@ -16,10 +16,9 @@ from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io import atomic
 from pixperts.io.image import read_image
-from pixperts.jobs.job import FileOptions
 from pixperts.jobs.manifest import Manifest, weights_sha256
 from pixperts.jobs.operations import Operation, Upscale
-from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.options import FileOptions, FolderOptions
 from pixperts.jobs.run import run_folder
 from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 from tests.helpers.tiny_models import tiny

@@ -14,8 +14,9 @@ from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs.operations import Operation, Restore
+from pixperts.jobs.options import POLICIES, FolderOptions
 from pixperts.jobs.picture import software_tag
-from pixperts.jobs.plan import POLICIES, FolderOptions, plan
+from pixperts.jobs.plan import plan
 from pixperts.jobs.run import Summary, run_folder
 from tests.helpers.folder_jobs import TWICE, picture, tree
 
@@ -90,7 +91,10 @@ def test_a_broken_picture_whose_size_is_asked_for_costs_itself(
         (["--name", "same"], "in/a.jpg and in/b.jpg would both be written to out/same.jpg"),
         (["--name", "{stem}.png", "--format", "jpeg"], "contradict each other"),
         (["--format", "gifv"], "--format 'gifv' is unknown: use one of "),
-        (["--if-exists", "ask"], "--if-exists 'ask' is unknown: use skip, overwrite, rename,"),
+        (
+            ["--if-exists", "ask"],
+            "--if-exists is 'ask', but must be skip, overwrite, rename or error",
+        ),
         (["--workers", "-1"], "--workers is -1, but must lie between 0 and 64."),
         (["--workers", "65"], "--workers is 65"),
         (["--manifest", "in/a.jpg"], "in/a.jpg is an input as well: name another manifest."),

@@ -15,9 +15,9 @@ import pytest
 
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.atomic import Temporary, remove_leftovers
-from pixperts.jobs import job
+from pixperts.jobs import options as job_options
 from pixperts.jobs.operations import Upscale
-from pixperts.jobs.plan import FolderOptions
+from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.run import Summary, run_folder
 from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 
@@ -234,7 +234,7 @@ def test_a_streamed_picture_is_not_put_where_it_may_not_be(
     picture("in/a.png", 90, 40)
     for folder in ("out", "maps"):
         Path(folder).mkdir()
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     by = Upscaler.load(files["upscale"], device="cpu", tile=32)
     listener = late(happens)
     options = FolderOptions(workers=workers)
@@ -251,7 +251,7 @@ def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
 ) -> None:
     picture("in/a.png")
     picture("in/b.png")
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     gone = threading.Event()
 
     def remove(number: int) -> None:

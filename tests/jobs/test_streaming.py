@@ -16,10 +16,11 @@ from pixperts.errors import ImageError
 from pixperts.inference import streams
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import read_image, write_image
-from pixperts.jobs import job, picture
-from pixperts.jobs.job import FileOptions
+from pixperts.jobs import options as job_options
+from pixperts.jobs import picture
 from pixperts.jobs.manifest import settings_of
 from pixperts.jobs.operations import Restore, Upscale
+from pixperts.jobs.options import FileOptions
 from pixperts.jobs.picture import software_tag
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.weights import store
@@ -83,7 +84,7 @@ def test_streamed_files_are_those_made_at_once(
     held, streamed = (tmp_path / f"{name}{source.suffix}" for name in ("held", "streamed"))
     assert run(command, source, "-o", held, "--json", *asked) == 0
     first = json.loads(capsys.readouterr().out)
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     if command == "upscale":
         asked += ["--expert-map", tmp_path / "map.png"]
     assert run(command, source, "-o", streamed, "--json", *asked) == 0
@@ -124,7 +125,7 @@ def test_colours_are_matched_row_by_row(
     assert run(command, source, "-o", plain, "-q", *asked) == 0
     asked += ["--color-fix", fix, "-q"]
     assert run(command, source, "-o", held, *asked) == 0
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     monkeypatch.setattr(streams, "_BAND_PIXELS", 100)
     assert run(command, source, "-o", streamed, *asked) == 0
     assert streamed.read_bytes() == held.read_bytes() != plain.read_bytes()
@@ -135,7 +136,7 @@ def test_nothing_is_left_where_matching_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
 ) -> None:
     source = photo(tmp_path / "a", "rgb")
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
 
     def failing(*_: Any, **__: Any) -> Any:
         raise OSError(5, "Input/output error")
@@ -151,7 +152,7 @@ def test_room_for_the_second_file_is_checked_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
 ) -> None:
     source = photo(tmp_path / "a", "rgb")
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     monkeypatch.setattr(MoEISR, "forward", lambda *_: pytest.fail("the work was begun"))
     bytes_of_both = 2 * 106 * 82 * 3
     usage = shutil.disk_usage(tmp_path)._replace(free=2 * bytes_of_both)
@@ -166,7 +167,7 @@ def test_nothing_is_left_where_it_fails_half_way(
 ) -> None:
     source = photo(tmp_path / "a", "rgb")
     (tmp_path / "new").mkdir()
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     forward, calls = MoEISR.forward, [0]
 
     def failing(*arguments: Any, **options: Any) -> Any:
@@ -192,7 +193,7 @@ def test_a_map_that_cannot_be_written_leaves_no_picture(
     def failing(path: Path, *_: Any, **__: Any) -> None:
         raise ImageError(f"{path} could not be written: make room.")
 
-    monkeypatch.setattr(job, "STREAMED_PIXELS", 100)
+    monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
     monkeypatch.setattr(picture, "write_image", failing)
     assert run("upscale", source, "-o", tmp_path / "b.png", "-s", 2, "--expert-map", chart) == 1
     assert "map.png" in one_sentence(capsys)

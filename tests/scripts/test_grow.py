@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer
 
-from grow import main as grow
+from grow import grow
+from pixperts.errors import UsageError
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.weights import store
 from tests.helpers.moce_models import MINI, mini, pictures
@@ -51,6 +51,6 @@ def test_a_grown_network_does_what_it_did_and_can_learn_more(trained: Path, tmp_
 
 def test_fewer_blocks_are_refused(trained: Path, tmp_path: Path) -> None:
     expected = "has 1 latent and 1 refinement blocks already: give as many or more"
-    with pytest.raises(typer.BadParameter, match=expected):
+    with pytest.raises(UsageError, match=expected):
         grow(str(trained), tmp_path / "x.safetensors", latent_blocks=0, refinement_blocks=1)
     assert not (tmp_path / "x.safetensors").exists()

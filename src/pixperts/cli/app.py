@@ -1,53 +1,36 @@
 """The command line. Only what `--help` needs is imported here; the rest inside the commands."""
 
-import json
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from importlib import import_module
+from typing import Any
 
-import typer
-from typer.core import TyperGroup
+from cyclopts import App, CycloptsError
 
 from pixperts import __version__
-from pixperts.cli import data, pictures
-from pixperts.cli.convert import convert
-from pixperts.cli.evaluate import evaluate
-from pixperts.cli.options import Device, Json, RepairModel
-from pixperts.cli.train import train
-from pixperts.defaults import DEFAULT_REPAIR_MODEL
+from pixperts.cli.commands import GROUPS, Command
 from pixperts.errors import PixpertsError
 from pixperts.memory import keep_freed_memory
 
+# Functions of the same names, by their modules in the order of the help. Only the module of the
+# command that is called is imported.
+COMMANDS = {
+    "upscale": "pixperts.cli.pictures",
+    "restore": "pixperts.cli.pictures",
+    "analyze": "pixperts.cli.models",
+    "models": "pixperts.cli.models",
+    "evaluate": "pixperts.cli.evaluate",
+    "convert": "pixperts.cli.convert",
+    "train": "pixperts.cli.train",
+    "pack": "pixperts.cli.data",
+    "check-data": "pixperts.cli.data",
+}
+
 # Rounds before a thread sleeps, against 300,000 that are usual; see LAB.md for what others cost.
 SPIN_COUNT = "3000"
-
-
-class _InterruptedError(PixpertsError):
-    exit_code = 130
-
-
-class _Group(TyperGroup):
-    """Turns Ctrl-C into an exit code of ours, before typer makes one of its own of it."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise _InterruptedError("Interrupted; what was finished is kept.") from None
-
-
-app = typer.Typer(
-    cls=_Group,
-    name="pixperts",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,19 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_freed_memory()  # this process is ours; a program that imports pixperts decides for itself
     # libvips repeats on stderr, in its own words, what our own sentence already says.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
-    command = typer.main.get_command(app)
-    args = None if arguments is None else list(arguments)
+    tokens = sys.argv[1:] if arguments is None else list(arguments)
+    program = make_app(tokens[0] if tokens else None)
+    if not tokens:
+        program.help_print([])
+        return 2
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            code = command.main(args=args, prog_name="pixperts", standalone_mode=False)
+            code = program(tokens, exit_on_error=False, print_error=False)
     except PixpertsError as error:
         return _fail(str(error), error.exit_code)
+    except CycloptsError as error:
+        from pixperts.cli.mistakes import sentence_of
+
+        return _fail(sentence_of(error), 2)
+    except KeyboardInterrupt:
+        return _fail("Interrupted; what was finished is kept.", 130)
     except Exception as error:
-        # The base of typer's own errors is click's, which newer versions of typer carry inside.
-        message = getattr(error, "format_message", None)
-        if message is not None:
-            return _fail(message(), int(getattr(error, "exit_code", 2)))
         if os.environ.get("PIXPERTS_TRACEBACK"):
             raise
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -84,6 +72,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def command_of(name: str) -> Command:
+    """A command, its module imported."""
+    function = getattr(import_module(COMMANDS[name]), name.replace("-", "_"))
+    return Command(name, function)
+
+
+def make_app(called: str | None = None) -> App:
+    """The program with the command that is called; with all of them where that is none."""
+    app = App(
+        name="pixperts",
+        help="Enlarge and repair photographs with mixtures of experts that work where they are "
+        "needed.",
+        help_format="plaintext",
+        version=f"pixperts {__version__}",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+        group_arguments=GROUPS["Arguments"],
+        group_parameters=GROUPS["Options"],
+    )
+    for flag, summary in (("--help", "Show this message."), ("--version", "Show the version.")):
+        app[flag].group, app[flag].help = GROUPS["Options"], summary
+    for place, name in enumerate([called] if called in COMMANDS else COMMANDS):
+        command_of(name).add_to(app, place)
+    return app
+
+
 def _let_threads_sleep() -> None:
     """Threads that wait shall not burn the cores that other programs need.
 
@@ -91,8 +105,8 @@ def _let_threads_sleep() -> None:
     on the same cores hinder each other many times over. Only before torch is loaded does this
     have an effect; whoever has set OpenMP up otherwise is left alone.
     """
-    told = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-    if "torch" in sys.modules or any(name in os.environ for name in told):
+    chosen = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    if "torch" in sys.modules or any(name in os.environ for name in chosen):
         return
     os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT  # GNU's runtime, in torch's wheels for Linux
     os.environ["KMP_BLOCKTIME"] = "0"  # milliseconds; LLVM's and Intel's, elsewhere
@@ -106,59 +120,3 @@ def _fail(message: str, code: int) -> int:
     if message:
         print(" ".join(message.split()), file=sys.stderr, flush=True)
     return code
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"pixperts {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    """Enlarge and repair photographs with mixtures of experts that work where they are needed."""
-
-
-@app.command()
-def analyze(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="One picture.")],
-    model: RepairModel = DEFAULT_REPAIR_MODEL,
-    device: Device = "auto",
-    as_json: Json = False,
-) -> None:
-    """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
-    from pixperts.inference.analysis import analyse
-    from pixperts.inference.restorer import Restorer
-    from pixperts.io.image import read_image
-
-    restorer = Restorer.load(model, device=device)
-    found = analyse(restorer, read_image(photo).pixels)
-    if as_json:
-        print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))
-    else:
-        print(found.to_text())
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the models: first those with weights, then the untrained architectures."""
-    from pixperts.cli.tables import show
-    from pixperts.weights import catalogue
-
-    listed = catalogue.entries()
-    if as_json:
-        for entry in listed:
-            print(json.dumps(entry.to_dict(), allow_nan=False))
-    else:
-        show(listed)
-
-
-pictures.register(app)
-for command in (evaluate, convert, train):
-    app.command()(command)
-data.register(app)

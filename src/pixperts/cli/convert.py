@@ -4,19 +4,20 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from pixperts.options import Option
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="FILE.pth", help="Published weights.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT.safetensors", help="What to write.")],
-    name: Annotated[
-        str | None, typer.Option(help="Preset they belong to; recognised when unset.")
-    ] = None,
-    licence: Annotated[str, typer.Option(help="Licence of the weights, kept inside.")] = "unknown",
+    source: Annotated[Path, Option("Published weights.", positional=True, metavar="FILE.pth")],
+    target: Annotated[Path, Option("File to write.", positional=True, metavar="OUT.safetensors")],
+    name: Annotated[str | None, Option("Preset they belong to; recognized when unset.")] = None,
+    license_name: Annotated[
+        str,
+        Option("License of the weights, kept inside.", flag="--license", also=("--licence",)),
+    ] = "unknown",
 ) -> None:
-    """Turn published LIIF, LTE or MoCE-IR weights into a file of ours."""
+    """Turn published LIIF, LTE or MoCE-IR weights into a pixperts file."""
     from pixperts.weights.convert import convert_file
 
-    preset = convert_file(source, target, name=name, licence=licence)
-    print(f"{target}: {preset}, licence {licence}", file=sys.stderr)
+    preset = convert_file(source, target, name=name, licence=license_name)
+    print(f"{target}: {preset}, license {license_name}", file=sys.stderr)

@@ -28,6 +28,7 @@ from pixperts.data.image_files import (
     read_8bit,
     without_alpha,
 )
+from pixperts.data.options import PackOptions
 from pixperts.data.pairs import Pair, read_pair
 from pixperts.data.photos import list_photos
 from pixperts.data.shards import FORMAT, INDEX, Index
@@ -38,33 +39,9 @@ from pixperts.io.formats import DEFAULT_QUALITY, NAMES
 from pixperts.io.vips import libvips, reason
 from pixperts.ops.pixels import Pixels
 
-FORMATS = ("png", "jpeg", "webp")
 _ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
 _Tile = tuple[int, int, int, int]  # top, left, height, width
-
-
-@dataclass(frozen=True)
-class PackOptions:
-    """How a pack is made.
-
-    Raises:
-        UsageError: for values out of range.
-    """
-
-    shard_size: int = 256_000_000  # bytes that a shard may have, unless one sample has more
-    crop: int | None = None  # side of the tiles that larger pictures are cut into
-    overlap: int = 0  # of neighboring tiles, in pixels
-    format: str | None = None  # of FORMATS; unset: JPEG files as they are, all else PNG
-    skip_bad: bool = False  # leave out what cannot be read, instead of refusing
-
-    def __post_init__(self) -> None:
-        if self.format is not None and self.format not in FORMATS:
-            raise UsageError(f"--format is {self.format!r}: use one of {', '.join(FORMATS)}.")
-        if self.crop is not None and self.crop < 1:
-            raise UsageError(f"--crop is {self.crop}, but must be at least 1.")
-        if self.overlap and not 0 < self.overlap < (self.crop or 0):
-            raise UsageError(f"--overlap is {self.overlap}, but must be less than --crop.")
 
 
 @dataclass

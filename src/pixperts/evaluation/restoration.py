@@ -17,6 +17,7 @@ from pixperts.data.photos import load_photos
 from pixperts.data.restoration import CLEAN, degraded_or_clean
 from pixperts.errors import DataError, UsageError
 from pixperts.evaluation import metrics
+from pixperts.evaluation.tables import markdown_table
 from pixperts.inference.analysis import Analysis
 from pixperts.inference.restorer import Restorer
 from pixperts.routing import Routing
@@ -240,8 +241,7 @@ def format_restoration(name: str, dataset: str, scores: Sequence[RestorationScor
     ]
     head = ["task", "images", "input dB", "PSNR (dB)", "gain", "input SSIM", "SSIM",
             "active M", "GMAC", "skipped", "seconds", "input"]  # fmt: skip
-    rows = [head]
-    rows += [
+    rows = [
         [
             score.task,
             str(score.images),
@@ -258,24 +258,19 @@ def format_restoration(name: str, dataset: str, scores: Sequence[RestorationScor
         ]
         for score in scores
     ]
-    lines += _table(rows)
+    lines += markdown_table(head, rows)
     lines += [
         "",
         "Share of the pictures that chose each expert, in %, blocks in order:",
         "",
     ]
     blocks = len(first.experts)
-    rows = [["task", *[f"block {number}" for number in range(blocks)]]]
+    head = ["task", *[f"block {number}" for number in range(blocks)]]
+    rows = []
     for score in scores:
         shares = [" / ".join(f"{100 * x:.0f}" for x in block) for block in score.experts]
         rows.append([score.task, *shares])
-    return "\n".join([*lines, *_table(rows)])
-
-
-def _table(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    return [f"| {' | '.join(map(str.rjust, row, widths))} |" for row in rows]
+    return "\n".join([*lines, *markdown_table(head, rows)])
 
 
 def restoration_json_lines(name: str, dataset: str, scores: Sequence[RestorationScore]) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.errors import DataError, ModelError, UsageError
 from pixperts.evaluation import metrics
+from pixperts.evaluation.tables import markdown_table
 from pixperts.ops.resize import bicubic
 from pixperts.routing import Routing
 
@@ -186,17 +187,12 @@ def format_table(name: str, dataset_name: str, scores: Sequence[Score]) -> str:
     A missing value is a dash; shares run from the first to the last expert; seconds count the
     upscaler alone, all pictures together.
     """
-    rows = [_HEAD, *(_cells(score) for score in scores)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
     used = dict.fromkeys(score.protocol for score in scores)
     notes = (
         f"{key}: {metrics.PROTOCOLS[key].description}" for key in used if key in metrics.PROTOCOLS
     )
-    lines = (" | ".join(map(str.rjust, row, widths)) for row in rows)
-    return "\n".join(
-        ["; ".join([f"{name} on {dataset_name}", *notes]), "", *(f"| {line} |" for line in lines)]
-    )
+    lines = markdown_table(_HEAD, [_cells(score) for score in scores])
+    return "\n".join(["; ".join([f"{name} on {dataset_name}", *notes]), "", *lines])
 
 
 _HEAD = ["scale", "protocol", "images", "PSNR (dB)", "SSIM", "cost", "shares", "seconds", "LR"]

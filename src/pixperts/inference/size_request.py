@@ -9,10 +9,28 @@ from dataclasses import dataclass, fields
 from fractions import Fraction
 
 from pixperts.errors import UsageError
+from pixperts.options import SIZE, option
 
 MAX_SIDE = 1_000_000
 
 _SIDES = ("width", "height", "long_side", "short_side")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) from text such as "1920x1080"; x, X and × separate.
+
+    Raises UsageError for anything else, and for sides under 1 or over `MAX_SIDE`.
+
+    >>> parse_size("1920x1080"), parse_size("640 × 480")
+    ((1920, 1080), (640, 480))
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*[xX×]\s*([0-9]{1,18})\s*", text)
+    if match is None:
+        raise UsageError(f"The size {text!r} is not WIDTHxHEIGHT, such as 1920x1080.")
+    width, height = int(match[1]), int(match[2])
+    for side in (width, height):
+        _check_side(side, "--size")
+    return width, height
 
 
 @dataclass(frozen=True)
@@ -32,13 +50,21 @@ class SizeRequest:
     (1440, 1920)
     """
 
-    scale: float | None = None
-    size: tuple[int, int] | None = None
-    width: int | None = None
-    height: int | None = None
-    long_side: int | None = None
-    short_side: int | None = None
-    megapixels: float | None = None
+    scale: float | None = option(
+        None, "Factor for both sides, such as 2.5.", also=("-s",), panel=SIZE
+    )
+    size: tuple[int, int] | None = option(
+        None,
+        "Exact size, such as 1920x1080.",
+        parse=parse_size,
+        metavar="WIDTHxHEIGHT",
+        panel=SIZE,
+    )
+    width: int | None = option(None, "New width in pixels.", panel=SIZE)
+    height: int | None = option(None, "New height in pixels.", panel=SIZE)
+    long_side: int | None = option(None, "New longer side in pixels.", panel=SIZE)
+    short_side: int | None = option(None, "New shorter side in pixels.", panel=SIZE)
+    megapixels: float | None = option(None, "New area in megapixels.", panel=SIZE)
 
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
@@ -64,22 +90,6 @@ class SizeRequest:
         for name in ("scale", "megapixels"):
             if (amount := getattr(self, name)) is not None:
                 _check_amount(amount, _flag(name))
-
-    @classmethod
-    def from_options(
-        cls,
-        *,
-        scale: float | None = None,
-        size: str | None = None,
-        width: int | None = None,
-        height: int | None = None,
-        long_side: int | None = None,
-        short_side: int | None = None,
-        megapixels: float | None = None,
-    ) -> "SizeRequest":
-        """As the constructor, with `size` as the text a person types, such as "1920x1080"."""
-        pair = None if size is None else parse_size(size)
-        return cls(scale, pair, width, height, long_side, short_side, megapixels)
 
     def resolve(self, width: int, height: int) -> tuple[int, int]:
         """(W, H) in pixels for a picture of `width` x `height`, each at least 1.
@@ -120,23 +130,6 @@ class SizeRequest:
         if wide:
             return side, _rounded(Fraction(side * height, width))
         return _rounded(Fraction(side * width, height)), side
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """(width, height) from text such as "1920x1080"; x, X and × separate.
-
-    Raises UsageError for anything else, and for sides under 1 or over `MAX_SIDE`.
-
-    >>> parse_size("1920x1080"), parse_size("640 × 480")
-    ((1920, 1080), (640, 480))
-    """
-    match = re.fullmatch(r"\s*([0-9]{1,18})\s*[xX×]\s*([0-9]{1,18})\s*", text)
-    if match is None:
-        raise UsageError(f"The size {text!r} is not WIDTHxHEIGHT, such as 1920x1080.")
-    width, height = int(match[1]), int(match[2])
-    for side in (width, height):
-        _check_side(side, "--size")
-    return width, height
 
 
 def _flag(name: str) -> str:

@@ -1,26 +1,20 @@
 """One picture's job: its files, how they are read and written, and what passes between phases."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixperts.defaults import MAX_PIXELS
-from pixperts.errors import UsageError
-from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
+from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.image import Picture
+from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
     from pixperts.inference.streams import FileSink, FileSource
     from pixperts.ops.color_match import ColorFix
-
-# Pixels of input and output together beyond which rows are read and written as they are needed.
-STREAMED_PIXELS = 48_000_000
-_HELD = 40.0  # bytes for each of them while they are in memory, copies included
 
 
 @dataclass(frozen=True)
@@ -38,42 +32,6 @@ class Job:
     root: Path | None = None
     map_root: Path | None = None
     problem: str | None = None
-
-
-@dataclass(frozen=True)
-class FileOptions:
-    """How files are read and written."""
-
-    quality: int | None = None  # 1 to 100, for the outputs whose format loses something
-    lossless: bool = False  # where the format can
-    color: str = "keep"  # keep the profile and its encoding, or srgb: convert
-    strip_metadata: bool = False  # all but the profile
-    # Of an input; it refuses pictures, and changes none.
-    max_pixels: int = field(default=MAX_PIXELS, metadata={"setting": False})
-    max_memory: float | None = field(default=None, metadata={"setting": False})  # bytes
-
-    def streams(self, pixels: int) -> bool:
-        """Whether so many pixels, of input and output together, are too many to be held."""
-        limit = math.inf if self.max_memory is None else 0.25 * self.max_memory
-        return pixels > STREAMED_PIXELS or pixels * _HELD > limit
-
-    def check(self, jobs: Sequence[Job]) -> None:
-        """Raise UsageError for a value out of its range, or one that no output could use."""
-        if self.color not in ("keep", "srgb"):
-            raise UsageError(f"--color is {self.color!r}, but must be keep or srgb.")
-        if self.max_pixels < 1:
-            raise UsageError(f"--max-pixels is {self.max_pixels}, but must be at least 1.")
-        if self.quality is None:
-            return
-        if not 1 <= self.quality <= 100:
-            raise UsageError(f"--quality is {self.quality}, but must lie between 1 and 100.")
-        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in jobs}
-        if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
-            known = ", ".join(DEFAULT_QUALITY)
-            raise UsageError(f"--quality does not apply, because no output is {known}: drop it.")
-
-
-FILE_OPTIONS = FileOptions()  # the usual ones
 
 
 @dataclass(frozen=True, eq=False)

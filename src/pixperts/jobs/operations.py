@@ -3,19 +3,17 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pixperts.errors import UsageError
-from pixperts.inference.size_request import SizeRequest
-from pixperts.jobs.job import FILE_OPTIONS, Done, FileOptions, Job, Loaded
+from pixperts.jobs.job import Done, Job, Loaded
+from pixperts.jobs.options import RestoreOptions, UpscaleOptions
 from pixperts.jobs.picture import Files, notes_of, reporting, software_tag
 from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import Predictor
-    from pixperts.ops.color_match import ColorFix
     from pixperts.routing import Routing, Tally
 
 Progress = Callable[[float], None]
@@ -53,27 +51,14 @@ class Operation(Protocol):
         """Write it, whole or not at all, and report."""
 
 
-def _check_color_fix(kind: str) -> None:
-    """Raise UsageError for an unknown kind."""
-    if kind not in ("none", "mean", "wavelet"):
-        raise UsageError(f"--color-fix is {kind!r}, but must be none, mean or wavelet.")
-
-
-@dataclass(frozen=True)
-class Upscale(Files):
+class Upscale(UpscaleOptions, Files):
     """Enlarge every picture."""
 
     does: ClassVar[str] = "Enlargement"
 
-    size: SizeRequest
-    budget: float | None = None  # 0 to 1
-    files: FileOptions = FILE_OPTIONS
-    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
-
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
         self.files.check(jobs)
-        _check_color_fix(self.color_fix)
 
     def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that repairs, or has no experts to choose from."""
@@ -162,20 +147,14 @@ class Upscale(Files):
         return draw(routing)
 
 
-@dataclass(frozen=True)
-class Restore(Files):
+class Restore(RestoreOptions, Files):
     """Repair every picture."""
 
     does: ClassVar[str] = "Repair"
 
-    strength: float = 1.0  # 0 to 1
-    files: FileOptions = FILE_OPTIONS
-    color_fix: "ColorFix" = "none"  # mean or wavelet: the input's low frequencies
-
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
         self.files.check(jobs)
-        _check_color_fix(self.color_fix)
         if any(job.expert_map is not None for job in jobs):
             raise UsageError("--expert-map applies to enlarging: leave it out.")
 

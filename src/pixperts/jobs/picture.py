@@ -12,7 +12,8 @@ from pixperts.io.formats import SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import sniff
-from pixperts.jobs.job import Done, FileOptions, Job, Loaded, lossless_of
+from pixperts.jobs.job import Done, Job, Loaded, lossless_of
+from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 

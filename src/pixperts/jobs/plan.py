@@ -11,44 +11,9 @@ from pixperts.io.formats import SUFFIXES, is_image_path, kind_of
 from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
-
-POLICIES = ("skip", "overwrite", "rename", "error")
-MAX_WORKERS = 64
+from pixperts.jobs.options import FolderOptions
 
 NewSize = Callable[[int, int], tuple[int, int]]
-
-
-@dataclass(frozen=True)
-class FolderOptions:
-    """How the files of a run are found, named and kept; the numbers and words are checked.
-
-    Raises:
-        UsageError: naming the option.
-    """
-
-    recursive: bool = False  # folders stand for their whole tree, which is mirrored
-    name: str | None = None  # template of the outputs' names, see naming.Template; "{stem}"
-    format: str | None = None  # of the outputs; that of each input
-    # skip, overwrite, rename or error; overwrite for a file that was named, skip in a folder
-    if_exists: str | None = None
-    workers: int = 1  # pictures that are read ahead, and that are written, beside the computing
-    manifest: str | Path | None = None  # JSON lines, appended
-
-    def __post_init__(self) -> None:
-        Template(self.template.text, self.format)
-        if self.if_exists is not None and self.if_exists not in POLICIES:
-            raise UsageError(
-                f"--if-exists {self.if_exists!r} is unknown: use {', '.join(POLICIES)}."
-            )
-        if not 0 <= self.workers <= MAX_WORKERS:
-            raise UsageError(
-                f"--workers is {self.workers}, but must lie between 0 and {MAX_WORKERS}."
-            )
-
-    @property
-    def template(self) -> Template:
-        """The names of the outputs in a folder."""
-        return Template("{stem}" if self.name is None else self.name, self.format)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from pixperts.io.atomic import remove_leftovers
 from pixperts.jobs.job import Done, Job, Loaded
 from pixperts.jobs.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
 from pixperts.jobs.operations import Operation
+from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.pipeline import Interrupts, run_overlapped
-from pixperts.jobs.plan import FolderOptions, Plan, check_inside, plan
+from pixperts.jobs.plan import Plan, check_inside, plan
 from pixperts.jobs.reports import Report
 
 if TYPE_CHECKING:

@@ -5,16 +5,15 @@ At once, or band by band for a picture that is never whole in memory; the same t
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixperts.defaults import ColorFix as ColorFix
 from pixperts.errors import UsageError
 from pixperts.ops.resize import bicubic_rows, rows_needed
 
-ColorFix = Literal["none", "mean", "wavelet"]
 KINDS = ("none", "mean", "wavelet")
 _LEVELS = 5
 _HALO = (1 << _LEVELS) - 1  # 1 + 2 + 4 + 8 + 16 rows to both sides

@@ -1,0 +1,67 @@
+"""The commands that show models: `models` lists them, `analyze` shows what one sees."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pixperts.cli.options import JsonOption, RestoreModel
+from pixperts.defaults import DEFAULT_REPAIR_MODEL
+from pixperts.inference.options import DeviceOptions
+from pixperts.options import Option
+
+
+def analyze(
+    photo: Annotated[Path, Option("One picture.", positional=True)],
+    *,
+    model: RestoreModel = DEFAULT_REPAIR_MODEL,
+    running: DeviceOptions,
+    report: JsonOption,
+) -> None:
+    """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
+    from pixperts.inference.analysis import analyse
+    from pixperts.inference.restorer import Restorer
+    from pixperts.io.image import read_image
+
+    restorer = Restorer.load(model, device=running.device)
+    found = analyse(restorer, read_image(photo).pixels)
+    if report.as_json:
+        print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))
+    else:
+        print(found.to_text())
+
+
+def models(report: JsonOption) -> None:
+    """List the models: first those with weights, then the untrained architectures."""
+    from pixperts.weights import catalogue
+
+    listed = catalogue.entries()
+    if report.as_json:
+        for entry in listed:
+            print(json.dumps(entry.to_dict(), allow_nan=False))
+        return
+    from pixperts.cli.tables import Column, print_table
+
+    columns = [
+        Column("name"),
+        Column("does"),
+        Column("what"),
+        Column("parameters", number=True),
+        Column("GMAC / MP", number=True),
+        Column("quality"),
+        Column("license"),
+    ]
+    rows = []
+    for entry in listed:
+        quality = ", ".join(f"{key} {value}" for key, value in entry.quality.items())
+        rows.append(
+            [
+                entry.name,
+                entry.does,
+                entry.summary,
+                f"{entry.parameters / 1e6:.2f} M",
+                f"{entry.gmac_per_megapixel:.0f}",
+                quality or ("not measured" if entry.trained else "-"),
+                entry.licence or "untrained",
+            ]
+        )
+    print_table(columns, rows)

@@ -1,0 +1,62 @@
+"""How a model is to work: options of everything that loads one. Importing this costs nothing."""
+
+from dataclasses import dataclass
+
+from pixperts.errors import UsageError
+from pixperts.options import MODEL, check_options, option, parse_bytes
+
+
+def parse_tile(text: str) -> int | None:
+    """The side of the tiles in input pixels from text; None for "auto".
+
+    Raises:
+        UsageError: for text that is neither.
+
+    Example:
+        >>> parse_tile("512"), parse_tile("auto")
+        (512, None)
+    """
+    digits = text.isascii() and text.isdecimal() and len(text) < 10
+    if text != "auto" and not digits:
+        raise UsageError(f"--tile is {text!r}, but must be auto or a number of pixels.")
+    return None if text == "auto" else int(text)
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Where a model runs."""
+
+    device: str = option("auto", "auto, cpu, cuda or mps.", panel=MODEL)
+
+
+@dataclass(frozen=True)
+class ModelOptions(DeviceOptions):
+    """The options of `inference.restorer.load`, by the same names.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    tile: int | None = option(
+        None,
+        "Side of the tiles of large pictures, in input pixels; auto: as memory allows.",
+        parse=parse_tile,
+        shown="auto",
+        metavar="PIXELS",
+        panel=MODEL,
+    )
+    max_memory: float | None = option(
+        None,
+        "Memory that may be used, such as 2G; half of what is free if unset.",
+        parse=parse_bytes,
+        metavar="BYTES",
+        panel=MODEL,
+    )
+    precision: str = option(
+        "float32",
+        "float32, bfloat16 or float16 (GPU).",
+        panel=MODEL,
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)

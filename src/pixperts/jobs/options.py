@@ -1,0 +1,186 @@
+"""The options of `upscale` and `restore`. Importing this costs nothing."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from pixperts.defaults import MAX_PIXELS, ColorFix
+from pixperts.errors import UsageError
+from pixperts.inference.size_request import SizeRequest
+from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
+from pixperts.jobs.names import Template
+from pixperts.options import FOLDER, MODEL, OUTPUT, check_options, option
+
+if TYPE_CHECKING:
+    from pixperts.jobs.job import Job
+
+POLICIES = ("skip", "overwrite", "rename", "error")
+
+# Pixels of input and output together beyond which rows are read and written as they are needed.
+STREAMED_PIXELS = 48_000_000
+_HELD = 40.0  # bytes for each of them while they are in memory, copies included
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read and written.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    quality: int | None = option(
+        None,
+        "For outputs whose format loses something; visually lossless if unset.",
+        low=1,
+        high=100,
+        panel=OUTPUT,
+    )
+    lossless: bool = option(False, "Lossless WebP, AVIF and the like.", panel=OUTPUT)
+    color: str = option(
+        "keep",
+        "keep: pixels stay in the encoding of their profile, which is kept; srgb: convert.",
+        choices=("keep", "srgb"),
+        panel=OUTPUT,
+    )
+    strip_metadata: bool = option(
+        False, "Leave out EXIF, XMP, IPTC and texts; the profile stays.", panel=OUTPUT
+    )
+    # It refuses pictures, and changes none.
+    max_pixels: int = option(
+        MAX_PIXELS, "Refuse larger inputs, by their header.", low=1, setting=False, panel=OUTPUT
+    )
+    # Bytes; on the command line that of `ModelOptions` serves both.
+    max_memory: float | None = field(default=None, metadata={"setting": False})
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def streams(self, pixels: int) -> bool:
+        """Whether so many pixels, of input and output together, are too many to be held."""
+        limit = math.inf if self.max_memory is None else 0.25 * self.max_memory
+        return pixels > STREAMED_PIXELS or pixels * _HELD > limit
+
+    def check(self, jobs: "Sequence[Job]") -> None:
+        """Raise UsageError for a quality that no output could use."""
+        if self.quality is None:
+            return
+        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in jobs}
+        if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
+            known = ", ".join(DEFAULT_QUALITY)
+            raise UsageError(f"--quality does not apply, because no output is {known}: drop it.")
+
+
+FILE_OPTIONS = FileOptions()  # the usual ones
+
+COLOR_FIX = (
+    "none, or give the result the input's mean color (mean) or its low frequencies (wavelet)."
+)
+
+
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """What `upscale` does to every picture.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    size: SizeRequest
+    budget: float | None = option(
+        None,
+        "Compute to spend: 0 = the cheapest expert everywhere, 1 = the best. If unset, the model "
+        "decides.",
+        low=0,
+        high=1,
+        panel=MODEL,
+    )
+    files: FileOptions = FILE_OPTIONS
+    color_fix: ColorFix = option("none", COLOR_FIX, choices=get_args(ColorFix), panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class RestoreOptions:
+    """What `restore` does to every picture.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    strength: float = option(
+        1.0,
+        "1 = the network's result, 0 = the input, between: a blend.",
+        low=0,
+        high=1,
+        panel=MODEL,
+    )
+    files: FileOptions = FILE_OPTIONS
+    color_fix: ColorFix = option("none", COLOR_FIX, choices=get_args(ColorFix), panel=OUTPUT)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How the files of a run are found, named and kept.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    recursive: bool = option(
+        False,
+        "Subfolders too, mirrored below the output folder.",
+        also=("-r",),
+        panel=FOLDER,
+    )
+    name: str | None = option(
+        None,
+        "Names of the outputs, such as '{stem}_{model}_x{scale}'. Fields: stem, name, suffix, "
+        "ext, model, scale, width, height, index.",
+        metavar="TEMPLATE",
+        panel=FOLDER,
+    )
+    format: str | None = option(
+        None,
+        "Format of the outputs in a folder, such as png or jpeg; that of each input if unset.",
+        panel=OUTPUT,
+    )
+    if_exists: str | None = option(
+        None,
+        "skip, overwrite, rename (to NAME_1) or error. If unset, a file named by -o is "
+        "overwritten, and files in a folder are kept.",
+        choices=POLICIES,
+        metavar="WHAT",
+        panel=FOLDER,
+    )
+    workers: int = option(
+        1,
+        "Pictures read ahead, and pictures being written, while one is computed; 0 takes the "
+        "least memory.",
+        low=0,
+        high=64,
+        panel=FOLDER,
+    )
+    manifest: str | Path | None = option(
+        None,
+        "Append a JSON line per picture: hashes, model, settings, times. Outputs that it records "
+        "with other settings are made again.",
+        metavar="FILE",
+        panel=FOLDER,
+    )
+
+    def __post_init__(self) -> None:
+        Template(self.template.text, self.format)
+        check_options(self)
+
+    @property
+    def template(self) -> Template:
+        """The names of the outputs in a folder."""
+        return Template("{stem}" if self.name is None else self.name, self.format)
