@@ -151,6 +151,22 @@ def test_help_waits_for_nothing_heavy() -> None:
         assert f" {command} " in done.stdout
 
 
+def test_a_wrong_command_line_waits_for_nothing_heavy() -> None:
+    code = (
+        "import sys; from pixperts.cli.app import main; "
+        "code = main(['upscale', 'a.png', '-o', 'b.png', '-s', '2', '--workers', '65']); "
+        "print([m for m in ('torch', 'pyvips', 'numpy', 'rich') if m in sys.modules]); "
+        "print([m for m in sys.modules if m.startswith('pixperts.cli.')]); sys.exit(code)"
+    )
+    done = shell("-c", code)
+    assert done.returncode == 2
+    heavy, modules = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert "pixperts.cli.pictures" in modules
+    for other in ("train", "data", "evaluate", "models", "convert"):
+        assert f"pixperts.cli.{other}'" not in modules
+
+
 def test_waiting_threads_sleep_unless_the_user_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
         "import os; from pixperts.cli.app import main; main(['--version']); "

@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # libvips repeats on stderr, in its own words, what our own sentence already says.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    if tokens == ["--version"]:  # without the commands and without rich
+        print(f"pixperts {__version__}")
+        return 0
     program = make_app(tokens[0] if tokens else None)
     if not tokens:
         program.help_print([])

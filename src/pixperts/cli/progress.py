@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-PAUSE = 10.0  # seconds between two lines that tell of progress where there is no terminal
+PAUSE = 10.0  # seconds between two lines of progress where there is no terminal
 
 
 class ProgressBar:
@@ -16,7 +16,7 @@ class ProgressBar:
     Args:
         weights: of the pieces; output pixels, if `pixels`, and then the speed is shown.
         visible: whether there is a bar.
-        lines: whether, without a bar, a line tells of long work now and then.
+        lines: whether, without a bar, a line reports long work now and then.
 
     Attributes:
         value: the share of all weights that is done, from 0 to 1.

@@ -46,7 +46,7 @@ class ConsoleReporter(Listener):
             )
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
-        """Tell what was left out, and start the bar."""
+        """Print what was left out, and start the bar."""
         self._jobs = planned.jobs
         if not self._quiet:
             for remark in planned.remarks:
@@ -61,7 +61,7 @@ class ConsoleReporter(Listener):
         self._bar.update(number, share, printable(self._jobs[number].source.name))
 
     def result(self, number: int, outcome: Outcome) -> None:
-        """Tell of one picture."""
+        """Print what became of one picture."""
         if outcome.error is not None:
             self._bar.say(outcome.error)
         elif outcome.skipped:
