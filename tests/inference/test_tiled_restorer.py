@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixperts.errors import ImageError, UsageError
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.ops.resize import bicubic, bicubic_part
+from pixperts.ops.resize import bicubic, bicubic_part, bicubic_rows
 from pixperts.ops.windows import Part, Window
 from pixperts.routing import Routing
 from tests.helpers.moce_models import mini, pictures
@@ -99,6 +99,8 @@ def test_bicubic_parts_are_parts_of_bicubic(scale: float) -> None:
     given = image[:, :, source.top : source.bottom, source.left :]
     found = bicubic_part(given, size, Part(out, source, (83, 91)))
     same(found, whole[:, :, out.top : out.bottom, out.left : out.right])
+    rows = bicubic_rows(image, size)
+    assert torch.equal(found, rows[:, :, out.top : out.bottom, out.left : out.right])
     if scale == 1.0:
         assert torch.equal(found, image[:, :, out.top : out.bottom, out.left :])
 

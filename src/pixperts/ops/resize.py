@@ -63,27 +63,9 @@ def bicubic_part(source: Tensor, size: tuple[int, int], part: Part) -> Tensor:
     Returns:
         `(B, C, h', w')`, the pixels of `part.out`.
     """
-    tall, wide = (
-        _cubic_weights(
-            part.whole[axis], size[axis], part.out[2 * axis : 2 * axis + 2],
-            part.source[2 * axis : 2 * axis + 2],
-        ).to(source)
-        for axis in (0, 1)
-    )  # fmt: skip
-    return tall @ source @ wide.t()
-
-
-def _cubic_weights(
-    length: int, result: int, out: tuple[int, ...], given: tuple[int, ...]
-) -> Tensor:
-    """(results, source pixels) weights of Keys' kernel, a = -0.5, widened when shrinking."""
-    scale = length / result
-    wide = max(scale, 1.0)
-    centers = (torch.arange(*out, dtype=torch.float64)[:, None] + 0.5) * scale
-    # Distances of the centers of the given pixels; those left out have no weight.
-    x = ((torch.arange(*given, dtype=torch.float64) + 0.5 - centers) / wide).abs()
-    weights = _cubic(x)
-    return weights / weights.sum(dim=1, keepdim=True)
+    out, given, whole = part.out, part.source, part.whole
+    wide = _resized(source, 3, (whole[1], size[1]), (out.left, out.right), given.left)
+    return _resized(wide, 2, (whole[0], size[0]), (out.top, out.bottom), given.top)
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -122,10 +104,28 @@ def bicubic_rows(
     >>> [round(v, 4) for v in bicubic_rows(row, (1, 18))[0, 0, 0, 5:9].tolist()]
     [-0.0234, -0.0703, 0.2266, 0.8672]
     """
-    first, last = out or (0, size[0])
-    wide = _weighted(source, 3, *_taps(source.shape[3], size[1], 0, size[1]))  # (B, C, h, W')
-    places, weights = _taps(height or source.shape[2], size[0], first, last)
-    return _weighted(wide, 2, places - above, weights)
+    width = source.shape[3]
+    wide = _resized(source, 3, (width, size[1]), (0, size[1]))  # (B, C, h, W')
+    return _resized(wide, 2, (height or source.shape[2], size[0]), out or (0, size[0]), above)
+
+
+def _resized(
+    image: Tensor, axis: int, lengths: tuple[int, int], out: tuple[int, int], first: int = 0
+) -> Tensor:
+    """One axis resized, as far as `out` says.
+
+    Args:
+        image: (B, C, H, W), all that `out` depends on.
+        axis: 2 or 3.
+        lengths: of the whole picture along the axis, and of its whole result.
+        out: the part of the result that is wanted, from and before.
+        first: pixels of the whole picture before the given ones.
+    """
+    places, weights = _taps(*lengths, *out)
+    places = places - first
+    # Taps of no weight may lie beyond the given pixels.
+    places = torch.where(weights == 0, places.clamp(0, image.shape[axis] - 1), places)
+    return _weighted(image, axis, places, weights)
 
 
 def rows_needed(height: int, result: int, top: int, bottom: int) -> tuple[int, int]:
