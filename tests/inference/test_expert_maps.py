@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixperts.inference.expert_maps import describe, draw, palette
+from pixperts.inference.expert_maps import draw, palette
 from pixperts.routing import Routing
 
 
@@ -57,9 +57,3 @@ def test_the_legend_is_that_of_the_picture_that_is_drawn() -> None:
     first, second = torch.zeros(1, 4, 30), torch.full((1, 4, 30), 3)
     both = draw(routing(torch.cat([first, second])))
     assert np.array_equal(both, draw(routing(first)))
-
-
-def test_the_words_name_share_and_cost() -> None:
-    text = describe(routing(torch.tensor([[[0, 0, 0, 1]]]), count=2))
-    assert "expert 0 (25% of the highest cost): 75.0% of pixels" in text
-    assert "expert 1 (100% of the highest cost): 25.0% of pixels" in text

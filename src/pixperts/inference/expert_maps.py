@@ -76,21 +76,6 @@ def draw(routing: Routing, *, legend: bool = True) -> NDArray[np.uint8]:
     return np.concatenate([picture, _legend(first, picture.shape[1], colors)])
 
 
-def describe(routing: Routing) -> str:
-    """Shares in words, for a terminal.
-
-    Example:
-        >>> import torch
-        >>> describe(Routing(torch.tensor([[[0, 1, 1, 1]]]), (0.25, 1.0)))  # doctest: +ELLIPSIS
-        "expert 0 (25% of the highest cost): 25.0% of pixels; expert 1 (100% of ...): 75.0% ..."
-    """
-    parts = [
-        f"expert {number} ({cost:.0%} of the highest cost): {share:.1%} of pixels"
-        for number, (share, cost) in enumerate(zip(routing.shares, routing.costs, strict=True))
-    ]
-    return "; ".join(parts)
-
-
 def _legend(routing: Routing, width: int, colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A bar of shares, and below it one line of text an expert."""
     edges = np.round(np.concatenate([[0], np.cumsum(routing.shares)]) * width).astype(int)

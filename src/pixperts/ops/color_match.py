@@ -156,22 +156,3 @@ def low_pass(image: Tensor) -> Tensor:
             left, middle, right = (padded.narrow(axis, k * gap, size) for k in range(3))
             image = left * 0.25 + middle * 0.5 + right * 0.25
     return image
-
-
-def reach(kind: ColorFix, scale: float = 1.0) -> int | None:
-    """How far, in pixels of the result, a pixel's value looks; None where it sees all of them.
-
-    The low-pass looks 1 + 2 + 4 + 8 + 16 = 31 pixels to every side, and the bicubic kernel two
-    pixels of the source beyond that, each `scale` wide, where the source is resized in here.
-
-    >>> reach("none"), reach("mean"), reach("wavelet"), reach("wavelet", 2.5)
-    (0, None, 31, 37)
-    """
-    if kind not in KINDS:
-        raise UsageError(f"The color fix {kind!r} is unknown: use one of {', '.join(KINDS)}.")
-    if kind == "mean":
-        return None
-    if kind == "none":
-        return 0
-    resized = 0 if scale == 1.0 else math.ceil(2 * max(scale, 1.0)) + 1
-    return _HALO + resized
