@@ -20,7 +20,7 @@ from pixperts.io.formats import NAMES
 from pixperts.io.icc import to_rgb
 from pixperts.io.metadata import NO_METADATA
 from pixperts.io.png_text import refuse_bomb_in
-from pixperts.io.vips import kind_of, libvips, reason, sniff
+from pixperts.io.vips import format_of_bytes, libvips, reason, sniff
 from pixperts.ops.pixels import Pixels, from_float, to_float, upright
 
 MEMBER_FORMATS = ("jpeg", "png", "webp", "tiff")
@@ -77,7 +77,7 @@ def picture_bytes(file: PictureFile) -> bytes:
 def picture_format(file: PictureFile) -> str:
     """As `vips.sniff`, or "bmp"."""
     if isinstance(file, Member):
-        return kind_of(file.read()[:64], Path(str(file)))
+        return format_of_bytes(file.read()[:64], Path(str(file)))
     return "bmp" if _bmp_header(file) else sniff(file)
 
 
@@ -120,7 +120,7 @@ def _open_member(member: Member) -> Opened:
     data, path = member.read(), Path(str(member))
     if not data:
         raise ImageError(f"{member} is empty (0 bytes): pack its picture again.")
-    kind = kind_of(data[:64], path)
+    kind = format_of_bytes(data[:64], path)
     if kind not in MEMBER_FORMATS:
         known = ", ".join(NAMES[name] for name in MEMBER_FORMATS)
         raise ImageError(f"{member} is {NAMES[kind]}: a shard may hold {known}.")

@@ -60,14 +60,14 @@ def is_image_path(path: PathLike) -> bool:
     return Path(path).suffix.lower() in READ_SUFFIXES
 
 
-def kind_of(text: str) -> str:
+def format_of_name(text: str) -> str:
     """The format that a person means, a value of `SUFFIXES`.
 
     Raises:
         UsageError: listing the formats.
 
     Example:
-        >>> kind_of("jpg"), kind_of("TIFF")
+        >>> format_of_name("jpg"), format_of_name("TIFF")
         ('jpeg', 'tiff')
     """
     wanted = text.lower().removeprefix(".")
@@ -87,5 +87,5 @@ def ending_of(text: str) -> str:
         >>> ending_of("jpeg"), ending_of("png")
         ('.jpg', '.png')
     """
-    kind = kind_of(text)
+    kind = format_of_name(text)
     return next(suffix for suffix, known in SUFFIXES.items() if known == kind)

@@ -101,10 +101,10 @@ def sniff(path: Path) -> str:
         raise ImageError(f"{path} cannot be read ({reason(error)}).") from None
     if not head:
         raise ImageError(f"{path} is empty (0 bytes): copy it again from its source.")
-    return kind_of(head, path)
+    return format_of_bytes(head, path)
 
 
-def kind_of(head: bytes, path: Path) -> str:
+def format_of_bytes(head: bytes, path: Path) -> str:
     """The format of a file that begins with these 64 bytes; its name is for the errors."""
     if head.startswith(b"\xff\xd8\xff"):
         return "jpeg"

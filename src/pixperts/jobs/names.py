@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixperts.errors import UsageError
-from pixperts.io.formats import READ_SUFFIXES, SUFFIXES, ending_of, kind_of
+from pixperts.io.formats import READ_SUFFIXES, SUFFIXES, ending_of, format_of_name
 
 FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
 _NUMBERS = ("width", "height", "index")
@@ -66,7 +66,7 @@ class Template:
                     f"{', '.join(_NUMBERS)} take one, such as {{index:04}}."
                 )
         own = self._own_kind()
-        if own is not None and self.format is not None and own != kind_of(self.format):
+        if own is not None and self.format is not None and own != format_of_name(self.format):
             raise UsageError(
                 f"--name {self.text!r} and --format {self.format} contradict each other: leave "
                 "the ending out of the name."
@@ -130,7 +130,7 @@ class Template:
         if self._own_kind() is not None:
             return ""
         ending = source.suffix
-        if self.format is not None and SUFFIXES.get(ending.lower()) != kind_of(self.format):
+        if self.format is not None and SUFFIXES.get(ending.lower()) != format_of_name(self.format):
             ending = ending_of(self.format)
         elif ending.lower() in READ_SUFFIXES and ending.lower() not in SUFFIXES:
             ending = ".jpg" if ending.lower() in (".jpe", ".jfif") else ".png"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
-from pixperts.io.formats import SUFFIXES, is_image_path, kind_of
+from pixperts.io.formats import SUFFIXES, format_of_name, is_image_path
 from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
@@ -105,7 +105,7 @@ def _check_named(job: Job, options: FolderOptions) -> None:
         raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
     if options.format is not None:
         kind = SUFFIXES.get(job.target.suffix.lower())
-        if kind_of(options.format) != kind:
+        if format_of_name(options.format) != kind:
             raise UsageError(
                 f"{job.target} and --format {options.format} contradict each other: drop one."
             )
