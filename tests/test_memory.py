@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from pixperts.cli import app
-from pixperts.memory import available_memory, resident_memory
+from pixperts.errors import UsageError, is_out_of_memory
+from pixperts.memory import available_memory, check_memory, resident_memory
 
 _FREED = """
 import numpy as np
@@ -71,3 +72,10 @@ def test_what_this_process_holds() -> None:
     before = resident_memory()
     large = np.ones(100_000_000, np.uint8)
     assert resident_memory() - before > 0.9 * large.nbytes
+
+
+def test_a_result_beyond_the_memory_counts_as_missing_memory() -> None:
+    with pytest.raises(UsageError, match="smaller size") as caught:
+        check_memory(1000, 1000, available=1)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(UsageError("max_memory is -1, but must be above 0 bytes."))

@@ -43,6 +43,10 @@ class UsageError(PixpertsError, ValueError):
     exit_code = 2
 
 
+class NotEnoughMemoryError(UsageError, MemoryError):
+    """A result is too large for the memory that is free."""
+
+
 class ImageError(PixpertsError):
     """A picture cannot be read, written or processed."""
 
@@ -64,11 +68,17 @@ class MissingExtraError(PixpertsError, ImportError):
         super().__init__(f"{feature} needs an extra: pip install 'pixperts[{extra}]'.")
 
 
-def short_of_memory(error: Exception) -> bool:
-    """Whether memory was missing, by our own check or by an allocator."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was missing, by our own check, by Python or by torch.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("memory"))
+        (True, False)
+    """
     # torch reports its own allocators' failures as RuntimeError, each with its own words.
-    kinds = (RuntimeError, UsageError)
-    return isinstance(error, MemoryError) or (isinstance(error, kinds) and "memory" in str(error))
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "memory" in str(error)
+    )
 
 
 def explain(source: Path, error: Exception) -> str:
@@ -86,7 +96,7 @@ def explain(source: Path, error: Exception) -> str:
 
 
 def _unforeseen(source: str, text: str, error: Exception) -> str:
-    if short_of_memory(error):
+    if is_out_of_memory(error):
         return (
             f"{source}: the memory does not suffice: choose a smaller size or close other programs."
         )

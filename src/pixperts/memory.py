@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from pixperts.errors import UsageError
+from pixperts.errors import NotEnoughMemoryError
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
@@ -59,7 +59,7 @@ def check_memory(
     available: int | None = None,
     what: str = "A result",
 ) -> None:
-    """Raise UsageError where a float32 result and one working copy pass the free memory.
+    """Raise NotEnoughMemoryError where a float32 result and one working copy pass the free memory.
 
     `available` is in bytes, `available_memory()` by default. One GB is 10**9 bytes. `what` begins
     the sentence of the error.
@@ -67,7 +67,7 @@ def check_memory(
     free = available_memory() if available is None else available
     needed = 2 * 4 * width * height * channels
     if needed > free:
-        raise UsageError(
+        raise NotEnoughMemoryError(
             f"{what} of {width} x {height} pixels needs {needed / 1e9:.1f} GB of memory and "
             f"{free / 1e9:.1f} GB are free: choose a smaller size or close other programs."
         )

@@ -114,19 +114,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is how torch or Python say that memory does not suffice.
-
-    Example:
-        >>> is_out_of_memory(MemoryError()), is_out_of_memory(ValueError("memory"))
-        (True, False)
-    """
-    # torch reports its own allocators' failures as RuntimeError, each with its own words.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "memory" in str(error)
-    )
-
-
 def _finite(image: Tensor) -> bool:
     # The sum of a tile of finite values this small is finite, and needs no second array.
     return bool(torch.isfinite(image.sum(dtype=torch.float64)))

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.errors import is_out_of_memory
+from pixperts.inference.device import DeviceRunner, colours_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
 from pixperts.models.interfaces import RestoringNetwork

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pixperts.inference.device import DeviceRunner, colours_and_alpha, is_out_of_memory, joined
+from pixperts.errors import is_out_of_memory
+from pixperts.inference.device import DeviceRunner, colours_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
 from pixperts.models.interfaces import UpscalingNetwork

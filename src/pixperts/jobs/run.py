@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixperts.errors import ImageError, PixpertsError, UsageError, explain, short_of_memory
+from pixperts.errors import ImageError, PixpertsError, UsageError, explain, is_out_of_memory
 from pixperts.io.atomic import remove_leftovers
 from pixperts.jobs.job import Done, Job, Loaded
 from pixperts.jobs.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
@@ -272,7 +272,7 @@ class _Run:
                 return self.operation.compute(loaded, self.predictor, advance), digest
             except Exception as error:
                 # Results that are being written may hold what is missing.
-                if not (short_of_memory(error) and settle()):
+                if not (is_out_of_memory(error) and settle()):
                     raise
             return self.operation.compute(loaded, self.predictor, advance), digest
         except Exception as error:
