@@ -72,7 +72,8 @@ def test_missing_and_empty_folders_of_a_user(tmp_path: Path) -> None:
     put(tmp_path, "lq/a.png")
     (tmp_path / "hq").mkdir()
     assert refusal(lambda: match_folders(tmp_path / "lq", tmp_path / "none")) == (
-        f"{tmp_path}/none cannot be listed (No such file or directory): name a folder."
+        f"The folder {tmp_path}/none cannot be listed (No such file or directory): "
+        "name one you can read."
     )
     assert refusal(lambda: match_folders(tmp_path / "lq", tmp_path / "hq")) == (
         f"{tmp_path}/hq holds no picture of 'pair': add some."
@@ -92,7 +93,9 @@ def test_a_folder_without_permission_is_refused(
 
     monkeypatch.setattr(os, "scandir", forbid)
     message = refusal(lambda: match_folders(tmp_path / "lq", tmp_path / "hq"))
-    assert message == f"{tmp_path}/lq/sub cannot be listed (Permission denied): name a folder."
+    assert message == (
+        f"The folder {tmp_path}/lq/sub cannot be listed (Permission denied): name one you can read."
+    )
 
 
 TITLES = {

@@ -5,7 +5,6 @@ reader raises DataError, in one sentence, for the folder that is missing or empt
 that lack a partner, share a name, cannot be read or differ in size from their partner.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pixperts.data.image_files import PictureFile, picture_size, read_opaque
 from pixperts.data.shards import read_pair_shards
 from pixperts.degradations.tasks import TASKS
 from pixperts.errors import DataError, ImageError, UsageError
+from pixperts.io.folders import walk
 from pixperts.io.formats import SUFFIXES
 
 # RESIDE's indoor clear pictures have a frame that the hazy ones lack: 640x480 against 620x460.
@@ -167,17 +167,19 @@ def fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
 
 
 def pictures_in(folder: Path, title: str) -> list[Path]:
-    """The pictures below a folder, sorted; DataError where there is none of what `title` says."""
+    """The pictures below a folder, sorted; DataError where there is none of what `title` says.
 
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be listed ({error.strerror}): name a folder.")
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        here = Path(parent)
-        above = (here.resolve(), *here.resolve().parents)  # a link there would be without end
-        folders[:] = [n for n in folders if n[0] != "." and (here / n).resolve() not in above]
-        found += [here / n for n in names if n[0] != "." and Path(n).suffix.lower() in _LISTED]
+    Linked folders are entered: sets are often put together from links.
+    """
+    try:
+        found = [
+            parent / name
+            for parent, _, names in walk(folder, links=True)
+            for name in names
+            if Path(name).suffix.lower() in _LISTED
+        ]
+    except ImageError as error:
+        raise DataError(str(error)) from None
     if not found:
         raise DataError(f"{folder} holds no picture of {title}: add some.")
     return sorted(found)

@@ -10,7 +10,6 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from pixperts.errors import ImageError, UsageError
 from pixperts.io.atomic import replacing
 from pixperts.io.decode import open_picture
 from pixperts.io.encode import Recipe, encode, image_of
+from pixperts.io.folders import walk
 from pixperts.io.formats import (
     DEFAULT_QUALITY,
     FORMAT_LIMITS,
@@ -29,11 +29,8 @@ from pixperts.io.formats import (
     is_image_path,
 )
 from pixperts.io.metadata import NO_METADATA, Metadata
-from pixperts.io.vips import file_status, reason, writable_formats
+from pixperts.io.vips import file_status, writable_formats
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, upright
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,21 +66,12 @@ def list_images(folder: PathLike, recursive: bool = False) -> list[Path]:
 
     Raises ImageError where the folder is missing, not a folder or not readable.
     """
-    root = Path(folder)
-
-    def refuse(error: OSError) -> None:
-        raise error
-
     found = []
-    try:
-        for parent, folders, names in os.walk(root, onerror=refuse):
-            folders[:] = [name for name in folders if recursive and not name.startswith(".")]
-            paths = (Path(parent, n) for n in names if is_image_path(n) and not n.startswith("."))
-            found += [path for path in paths if path.is_file()]
-    except OSError as error:
-        raise ImageError(
-            f"The folder {root} cannot be listed ({reason(error)}): name one you can read."
-        ) from None
+    for parent, folders, names in walk(Path(folder)):
+        if not recursive:
+            folders.clear()
+        paths = (parent / name for name in names if is_image_path(name))
+        found += [path for path in paths if path.is_file()]
     return sorted(found)
 
 

@@ -2,13 +2,13 @@
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixperts.errors import ImageError, UsageError
+from pixperts.errors import UsageError
+from pixperts.io.folders import walk
 from pixperts.io.formats import NAMES, is_image_path
-from pixperts.io.vips import reason
 
 _MAGIC = frozenset("*?[")
 
@@ -100,7 +100,7 @@ def _of_folder(
         )
     found: list[Found] = []
     skipped = 0
-    for parent, folders, names in _walk(root, barred):
+    for parent, folders, names in walk(root, barred=barred):
         if not recursive:
             skipped += len(folders)
             folders.clear()
@@ -112,32 +112,6 @@ def _of_folder(
             else:
                 skipped += 1
     return sorted(found, key=lambda one: one.path), skipped
-
-
-def _walk(root: Path, barred: set[str]) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, without hidden entries and barred folders.
-
-    Raises:
-        ImageError: a folder that cannot be listed.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    try:
-        for parent, folders, names in os.walk(root, onerror=refuse):
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".")
-                and os.path.realpath(os.path.join(parent, name)) not in barred
-            )
-            yield Path(parent), folders, sorted(n for n in names if not n.startswith("."))
-    except OSError as error:
-        folder = error.filename or root
-        raise ImageError(
-            f"The folder {folder} cannot be listed ({reason(error)}): name one you can read."
-        ) from None
 
 
 def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[Found], int | None]:
@@ -154,7 +128,7 @@ def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[
         )
     found: dict[Path, Found] = {}
     skipped, any_match = 0, False
-    for parent, folders, names in _walk(root, barred):
+    for parent, folders, names in walk(root, barred=barred):
         inside = parent.relative_to(root)
         for name in names:
             if not _matches((*inside.parts, name), wanted):
