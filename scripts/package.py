@@ -25,17 +25,20 @@ import torch
 from pixperts.data.photos import load_photos
 from pixperts.evaluation.signatures import measure_signatures
 from pixperts.inference.restorer import Restorer
+from pixperts.models.interfaces import Network
 from pixperts.models.moeisr.model import MoEISR
+from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.weights import store
 from pixperts.weights.packaged import WEIGHTS
 
 SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_light", "grain")
 
 
-def ask_price(model: MoEISR, price: float) -> None:
+def ask_price(model: Network, price: float) -> None:
     """Shift the mapper's bias, so that its argmax is the choice at this price."""
+    assert isinstance(model, MoEISR | MoEISRLight)
     assert model.mapper is not None
-    bias = list(model.mapper.layers.parameters())[-1]  # of the last convolution, (J,)
+    bias = list(model.mapper.parameters())[-1]  # of the last convolution, (J,)
     with torch.no_grad():
         bias.sub_(price * torch.tensor(model.costs))
 
@@ -56,7 +59,6 @@ def main() -> None:
     if args.shares:
         notes["shares"] = args.shares
     if args.price:
-        assert isinstance(model, MoEISR)
         ask_price(model, args.price)
     card = replace(card, name=args.name, config=asdict(model.config), notes=notes)
     if args.signatures:

@@ -1,11 +1,22 @@
-"""Train weights worth packaging on a borrowed machine: pack, train in pieces, measure, package.
+"""Train the weights that are packaged: here, or on a borrowed machine.
+
+    python scripts/weights.py make NAME RUN --bench BENCH_FOLDER [--minutes 55]
+
+NAME is a recipe of several stages in configs/weights/. `make` does all there is to do from nothing:
+it fills the cache of training patches (scripts/cache_patches.py, beside the training and at a lower
+priority), trains stage after stage, measures, and packages what is better than what is there. After
+`--minutes` it stops with exit code 3; the same command continues, also after a kill:
+
+    until python scripts/weights.py make moeisr_light runs/light --bench BENCH; do sleep 1; done
+
+On a borrowed machine, for the other files of configs/weights/:
 
     python scripts/weights.py pack CARRY --photos FOLDER [FOLDER ...] --bench BENCH_FOLDER
         [--wheels 3.12]
     python scripts/weights.py train NAME CARRY RUN --minutes 9 [--total 27]
     python scripts/weights.py finish NAME RUN --bench BENCH_FOLDER [--force]
 
-NAME is a file of configs/weights/ without its ending. `pack` puts photos (shards of at most 48 MB,
+`pack` puts photos (shards of at most 48 MB,
 so that they can be carried in several trips), validation pictures and, for a machine without a
 package registry, wheels of what is not part of a usual PyTorch installation into one folder.
 
@@ -27,15 +38,24 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixperts.training.stages import CacheRecipe
+
+    Process = subprocess.Popen[bytes]
 
 ROOT = Path(__file__).resolve().parents[1]
 WHEELS = ("pyvips", "pyvips-binary", "cffi", "pycparser")
 SHARD = 48_000_000
 VALIDATION_PHOTOS = 8
 TRIAL = (10, 40)  # steps of the two runs whose difference tells the speed
+FIRST_CHUNKS = 48  # of a cache, with which a training begins while the others are being made
+CONTINUES = 3  # exit code where the time was over
 MARGIN = 0.93  # of the time is planned for steps; validation and checkpoints take the rest
 REPAIRS = {  # set: tasks
     "CBSD68": ("noise15", "noise25", "noise50"),
@@ -175,11 +195,74 @@ def comparison(before: Figures | None, after: Figures) -> list[str]:
     return lines
 
 
-def finish(args: argparse.Namespace) -> None:
+def make(args: argparse.Namespace) -> None:
+    """A recipe from nothing to the packaged file, as far as the time allows."""
+    from pixperts.training.stages import Recipe, train_stages
+
+    end = None if args.minutes is None else time.monotonic() + 60 * args.minutes
+    cache = args.cache or args.run / "cache"
+    recipe = Recipe.from_yaml(ROOT / f"configs/weights/{args.name}.yaml", cache)
+    assert recipe.cache is not None, "this recipe says nothing of a cache"
+    with filling(recipe.cache, cache, args.teachers) as writer:
+        wait_for_chunks(cache, min(FIRST_CHUNKS, recipe.cache.chunks), writer, end)
+        limit = None if end is None else timedelta(seconds=max(0.0, end - time.monotonic()))
+        weights = train_stages(recipe.stages, args.run, limit)
+    if weights is None:
+        print("the time is over: the same command continues", flush=True)
+        sys.exit(CONTINUES)
+    finish(args, priced(weights, recipe.price) if recipe.price else weights)
+
+
+def priced(weights: Path, price: float) -> Path:
+    """Weights beside these whose mapper pays the price."""
+    from package import ask_price
+    from pixperts.weights import store
+
+    model, card = store.load(weights)
+    ask_price(model, price)
+    path = weights.with_name("priced.safetensors")
+    store.save(path, model, card)
+    return path
+
+
+@contextmanager
+def filling(recipe: "CacheRecipe", cache: Path, teachers: Path | None) -> "Iterator[Process]":
+    """Within, a process of low priority fills the cache with what is missing."""
+    line = [sys.executable, str(ROOT / "scripts" / "cache_patches.py"), str(cache)]
+    line += ["--chunks", str(recipe.chunks), "--seed", str(recipe.seed)]
+    line += ["--degraded"] if recipe.degraded else []
+    line += [] if teachers is None else ["--teachers", str(teachers)]
+    line += ["--photos", *recipe.photos, "--exclude", *recipe.exclude]
+    writer = subprocess.Popen(line, preexec_fn=lambda: os.nice(10))
+    try:
+        yield writer
+    finally:
+        writer.terminate()
+        writer.wait()
+
+
+def wait_for_chunks(cache: Path, count: int, writer: "Process", end: float | None) -> None:
+    """Until so many chunks are there; ends the program where the writer fails or time is over."""
+    from pixperts.data.patch_cache import list_chunks
+
+    while len(list_chunks(cache)) < count:
+        if writer.poll() is not None and len(list_chunks(cache)) < count:
+            sys.exit(f"{cache}: the cache could not be filled, see above.")
+        if end is not None and time.monotonic() > end:
+            print("the time is over: the same command continues", flush=True)
+            sys.exit(CONTINUES)
+        time.sleep(1)
+
+
+def finish_run(args: argparse.Namespace) -> None:
+    """Measure and package a run of `train`."""
+    finish(args, args.run / "state" / "last.safetensors")
+
+
+def finish(args: argparse.Namespace, weights: Path) -> None:
     """Measure old and new, package the better."""
     from pixperts.weights.packaged import packaged_models
 
-    weights = args.run / "state" / "last.safetensors"
     model = args.name.replace("_", "-")
     before = None
     if model in packaged_models():
@@ -224,7 +307,18 @@ def main() -> None:
     three.add_argument("--limit", type=int, help="only so many pictures of CBSD68 and CID22-val")
     three.add_argument("--force", action="store_true", help="package even what is worse")
     three.add_argument("--no-package", dest="package", action="store_false")
-    three.set_defaults(run_it=finish)
+    three.set_defaults(run_it=finish_run)
+    four = commands.add_parser("make")
+    four.add_argument("name", help="a recipe in configs/weights/, without its ending")
+    four.add_argument("run", type=Path)
+    four.add_argument("--bench", type=Path, required=True)
+    four.add_argument("--minutes", type=float, help="of this call; to the end when unset")
+    four.add_argument("--cache", type=Path, help="of patches, RUN/cache when unset")
+    four.add_argument("--teachers", type=Path, help="weights of SMFANet+")
+    four.add_argument("--limit", type=int, help="only so many pictures of CBSD68 and CID22-val")
+    four.add_argument("--force", action="store_true", help="package even what is worse")
+    four.add_argument("--no-package", dest="package", action="store_false")
+    four.set_defaults(run_it=make)
     args = parser.parse_args()
     args.run_it(args)
 

@@ -30,7 +30,8 @@ def run(code: str) -> str:
 TRAINING = [
     f"pixperts.training.{name}"
     for name in (
-        "callbacks", "checkpoints", "dry_run", "module", "restoration", "run", "upscaling",
+        "callbacks", "checkpoints", "dry_run", "enlarging", "light", "module", "restoration",
+        "run", "upscaling",
     )
 ]  # fmt: skip
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from pixperts.data import patch_cache, patch_writing
+from pixperts.data.photos import load_photos
 from pixperts.io.image import write_image
 from pixperts.training.config import TrainConfig
 from pixperts.weights import store
@@ -34,6 +36,21 @@ RUNS: dict[str, dict[str, Any]] = {
         "routing_weight": 0.1,
         "distillation_weight": 0.01,
         "prediction_weight": 0.01,
+    },
+    "light": {
+        "model": "moeisr-light",
+        "model_options": {
+            "channels": 8,
+            "blocks": 1,
+            "shared_width": 8,
+            "depths": [0, 1],
+            "widths": [0, 8],
+            "mapper_width": 4,
+        },
+        "patch": 16,
+        "precision": "float32",
+        "validation_scales": [2],
+        "cost_weight": 0.01,
     },
     # Three experts and a batch of four: with two processes, some expert gets none on each.
     "repair": {
@@ -86,9 +103,30 @@ def make_photos(folder: Path) -> Path:
     return folder
 
 
+def make_cache(photos: Path) -> Path:
+    """A cache of one chunk of each kind beside the photos, LR patches of 16 pixels."""
+    folder = photos.with_name(f"{photos.name}-cache")
+    if not folder.exists():
+        with pytest.MonkeyPatch.context() as patch:
+            for module in (patch_cache, patch_writing):
+                patch.setattr(module, "PATCHES", 4)
+                patch.setattr(module, "SIDE", 16)
+            maker = patch_writing.ChunkMaker(load_photos([photos]), _smooth)
+            for number in range(len(patch_cache.CYCLE)):
+                maker.write(folder, number)
+    return folder
+
+
+def _smooth(lr: torch.Tensor, side: int) -> torch.Tensor:
+    return torch.nn.functional.interpolate(lr, size=(side, side), mode="bilinear")
+
+
 def values_of(family: str, photos: Path, **changes: Any) -> dict[str, Any]:
     """A run as plain data."""
-    return RUNS[family] | COMMON | {"photos": [str(photos)]} | changes
+    source: dict[str, Any] = {"photos": [str(photos)]}
+    if family == "light":
+        source = {"cache": str(make_cache(photos))}
+    return RUNS[family] | COMMON | source | changes
 
 
 def config_of(family: str, photos: Path, **changes: Any) -> TrainConfig:

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,15 @@ import yaml
 import weights
 from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig
-from tests.helpers.training_runs import make_photos, values_of
+from pixperts.training.stages import CacheRecipe, Recipe
+from tests.helpers.training_runs import make_cache, make_photos, values_of
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
 ROOT = weights.ROOT
-RECIPES = sorted(path.stem for path in (ROOT / "configs" / "weights").iterdir())
+FILES = sorted((ROOT / "configs" / "weights").iterdir())
+STAGED = [path.stem for path in FILES if "stages" in yaml.safe_load(path.read_text())]
+RECIPES = [path.stem for path in FILES if path.stem not in STAGED]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -72,6 +77,79 @@ def test_a_run_in_two_pieces_is_measured_against_nothing(
     assert lines[0] == "| benchmark | before, dB | after, dB | difference |"
     assert len(lines) == 2 + sum(map(len, weights.REPAIRS.values()))
     assert (run / "figures.md").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_every_recipe_of_stages_reads_a_cache(name: str, tmp_path: Path) -> None:
+    recipe = Recipe.from_yaml(ROOT / "configs" / "weights" / f"{name}.yaml", tmp_path)
+    assert recipe.cache is not None
+    assert recipe.cache.degraded == (name == "moeisr_photo")
+    for _, config in recipe.stages:
+        assert config.model == "moeisr-light"
+        assert config.ema > 0
+
+
+@pytest.fixture
+def staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A recipe of two short stages, and how often a cache was filled for it."""
+    photos = make_photos(tmp_path / "photos")
+    common = values_of("light", photos, max_steps=2)
+    del common["cache"]
+    stages = [{"name": "first"}, {"name": "second", "optimizer": "adam"}]
+    values = {"cache": {"photos": [str(photos)], "chunks": 8}, "all": common, "stages": stages}
+    (tmp_path / "configs" / "weights").mkdir(parents=True)
+    (tmp_path / "configs" / "weights" / "mini.yaml").write_text(
+        yaml.safe_dump(values | {"price": 0.1})
+    )
+    filled: list[str] = []
+
+    @contextmanager
+    def filling(recipe: CacheRecipe, cache: Path, teachers: Path | None) -> Iterator[None]:
+        filled.append("begun")
+        if not cache.exists():
+            cache.parent.mkdir()
+            make_cache(photos).rename(cache)
+        yield
+        filled.append("ended")
+
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
+    monkeypatch.setattr(weights, "filling", filling)
+    monkeypatch.setattr(weights, "ENLARGES", ("Set5",))
+    return tmp_path / "run", filled
+
+
+def test_a_recipe_is_carried_out_in_time_boxes(
+    staged: tuple[Path, list[str]],
+    bench: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, filled = staged
+    line = ("make", "mini", run, "--bench", bench, "--no-package")
+    codes = []
+    for _ in range(6):
+        try:
+            call(monkeypatch, *line, "--minutes", 1e-4)
+        except SystemExit as stopped:
+            codes.append(stopped.code)
+        else:
+            break
+    assert codes
+    assert set(codes) == {weights.CONTINUES}
+    assert filled == ["begun", "ended"] * (len(codes) + 1)
+    out = capsys.readouterr().out
+    assert "stage second, from step 0 of 2" in out
+    assert "| Set5 x2 | - |" in (run / "figures.md").read_text()
+    assert (run / "second" / "priced.safetensors").is_file()
+
+
+def test_a_cache_that_cannot_be_filled_ends_the_program(tmp_path: Path) -> None:
+    recipe = CacheRecipe(photos=(str(tmp_path / "absent"),), chunks=8)
+    with (
+        weights.filling(recipe, tmp_path / "cache", tmp_path) as writer,
+        pytest.raises(SystemExit, match="the cache could not be filled"),
+    ):
+        weights.wait_for_chunks(tmp_path / "cache", 8, writer, None)
 
 
 def test_the_speed_is_that_of_the_steps_between_two_runs(

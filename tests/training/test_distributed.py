@@ -115,9 +115,10 @@ def test_two_processes_of_torchrun_repair_as_one(photos: Path, tmp_path: Path) -
     assert all(int(share) <= 100 for row in counted for share in re.findall(r"\d+", row))
 
 
-def test_two_devices_of_lightning_enlarge_as_one(photos: Path, tmp_path: Path) -> None:
-    reference("enlarging", photos, tmp_path / "one")
-    printed = start(["pixperts"], "enlarging", photos, tmp_path / "two", ["--devices", "2"])
+@pytest.mark.parametrize("family", ["enlarging", "light"])
+def test_two_devices_of_lightning_enlarge_as_one(family: str, photos: Path, tmp_path: Path) -> None:
+    reference(family, photos, tmp_path / "one")
+    printed = start(["pixperts"], family, photos, tmp_path / "two", ["--devices", "2"])
     assert difference(tmp_path / "one", tmp_path / "two") < 1e-5
     assert printed.count("step 20,") == 1
 
@@ -128,6 +129,7 @@ def test_accumulated_parts_train_as_the_whole_batch(photos: Path, tmp_path: Path
 
     for family, without in (
         ("enlarging", {"balance_weight": 0, "routing_weight": 0}),
+        ("light", {"balance_weight": 0}),
         ("repair", {"auxiliary_weight": 0}),
     ):
         for parts in (1, 2, 4):
@@ -135,7 +137,9 @@ def test_accumulated_parts_train_as_the_whole_batch(photos: Path, tmp_path: Path
             train(settings, tmp_path / f"{family}{parts}")
         for parts in (2, 4):
             apart = difference(tmp_path / f"{family}1", tmp_path / f"{family}{parts}")
-            assert apart < 1e-5, (family, parts)
+            # Six steps of 1e-3; Adam divides a gradient by its size, so rounding shows where it
+            # is nearly zero.
+            assert apart < 2e-5, (family, parts)
     assert weights_in(tmp_path / "repair2")
 
 

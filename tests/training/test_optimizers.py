@@ -119,6 +119,15 @@ def test_kernels_are_those_that_the_network_names_and_that_are_trained() -> None
         hidden_convolutions(nn.Conv2d(3, 3, 3))
 
 
+def test_weight_decay_shrinks_the_matrices_alone() -> None:
+    matrix, other = nn.Parameter(torch.eye(2)), nn.Parameter(torch.ones(2))
+    optimizer = Muon([matrix], [other], matrix_rate=0.1, rate=0.1, weight_decay=0.5)
+    matrix.grad, other.grad = torch.zeros(2, 2), torch.zeros(2)
+    optimizer.step()
+    assert torch.allclose(matrix, 0.95 * torch.eye(2))
+    assert torch.equal(other, torch.ones(2))
+
+
 def test_a_schedule_scales_both_rates() -> None:
     optimizer = Muon(
         [nn.Parameter(torch.ones(2, 2))], [nn.Parameter(torch.ones(2))], matrix_rate=0.02, rate=1e-3

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor
 
 from pixperts.errors import DataError, ModelError, UsageError
 from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig, UpscalingConfig
+from pixperts.training.stages import Recipe
 from pixperts.weights import store
 from tests.helpers.places import ROOT
 from tests.helpers.tiny_models import moeisr
@@ -289,8 +291,10 @@ def test_the_shipped_configurations_are_valid() -> None:
     files = sorted((ROOT / "configs").rglob("*.yaml"))
     assert files
     for file in files:
-        read = TrainConfig.from_yaml(file)
-        create_model(read.model, **read.model_options)
+        recipe = "stages" in yaml.safe_load(file.read_text())
+        stages = Recipe.from_yaml(file, Path("cache")).stages if recipe else ()
+        for read in [config for _, config in stages] or [TrainConfig.from_yaml(file)]:
+            create_model(read.model, **read.model_options)
 
 
 @pytest.mark.parametrize(

@@ -134,8 +134,8 @@ class CachedPatches(Dataset[Patches]):
 
     def describe(self) -> str:
         """One line on what there is to learn from."""
-        count = sum(map(len, self._chunks.values()))
-        return f"{count} chunks of {PATCHES} patches in {self.folder}"
+        chunks = [chunk for kind in self._chunks.values() for chunk in kind]
+        return f"{len(chunks)} chunks with {sum(map(len, chunks))} patches in {self.folder}"
 
     def __getitem__(self, number: int) -> Patches:
         """Sample `number`, the same on every call while the chunks are the same."""

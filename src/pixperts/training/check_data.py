@@ -5,8 +5,14 @@ from pathlib import Path
 
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.data.checking import DataReport
+from pixperts.data.patch_cache import PATCHES, SIDE, CachedPatches, list_chunks
 from pixperts.errors import PixpertsError
-from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
+from pixperts.training.config import (
+    LightConfig,
+    RestorationConfig,
+    TrainConfig,
+    UpscalingConfig,
+)
 
 SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones out
 
@@ -14,7 +20,9 @@ SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones 
 def check_config(report: DataReport, config: TrainConfig) -> None:
     """Examine all that a training reads."""
     photos = [Path(folder) for folder in config.photos]
-    if not isinstance(config, RestorationConfig) or config.tasks:
+    if isinstance(config, LightConfig):
+        _check_cache(report, config)
+    elif not isinstance(config, RestorationConfig) or config.tasks:
         if not photos:
             report.add_fault("photos", "the configuration names no folder of training photos")
         report.photos(photos, config.exclude, max(SMALLEST_PHOTO, config.patch))
@@ -28,10 +36,20 @@ def check_config(report: DataReport, config: TrainConfig) -> None:
     if config.validation is None:
         return
     validation = Path(config.validation)
-    if isinstance(config, UpscalingConfig):
+    if isinstance(config, UpscalingConfig | LightConfig):
         _check_benchmark(report, validation, config.validation_scales)
     else:
         report.photos([validation], min_side=SMALLEST_PHOTO, kind="validation")
+
+
+def _check_cache(report: DataReport, config: LightConfig) -> None:
+    try:
+        CachedPatches(Path(config.cache), batch=config.batch, side=config.patch)
+    except PixpertsError as error:
+        report.add_fault(config.cache, error)
+        return
+    for _ in range(PATCHES * len(list_chunks(Path(config.cache)))):
+        report.add_good("cached LR patches", (SIDE, SIDE))
 
 
 def _check_benchmark(report: DataReport, folder: Path, scales: Sequence[int]) -> None:

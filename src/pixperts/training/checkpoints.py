@@ -20,7 +20,7 @@ _CONFIG = "pixperts_config"
 # What does not change a step. Where files lie may change; that they are the same is up to whoever
 # moves them.
 _FREE = {
-    "init", "photos", "input", "target", "layouts", "validation", "validation_tasks",
+    "init", "photos", "cache", "input", "target", "layouts", "validation", "validation_tasks",
     "validation_images", "validation_scales", "check_every", "skips", "workers", "compile",
     "licence", "data",
 }  # fmt: skip

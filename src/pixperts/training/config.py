@@ -5,10 +5,12 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.training.fields import convert, read_yaml, set_field, shown
+
+OPTIMIZERS = ("adam", "adamw", "muon")
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,17 @@ class TrainConfig:
     cosine_steps: int | None = None  # where the learning rate would reach its end
     halve_at: tuple[int, ...] = ()  # steps at which the learning rate halves, instead of a cosine
     warmup_steps: int = 100  # linear rise of the learning rate
+    optimizer: str = "adam"  # or adamw, or muon: Muon for hidden convolutions, Adam for the rest
     learning_rate: float = 1e-4  # peak
+    matrix_rate: float = 0.01  # peak of Muon's own, for the hidden convolutions
+    betas: tuple[float, float] = (0.9, 0.999)  # decay of Adam's moments
+    weight_decay: float = 0.0  # of AdamW, and of Muon's convolutions
     final_rate: float = 0.01  # of the peak, at the end of the cosine
     clip: float = 1.0  # largest gradient norm
     ema: float = 0.999  # decay of the averaged weights; what is validated and saved
     check_every: int = 500  # steps between validations and checkpoints
     skips: int = 20  # steps in a row that may be left out as not finite before the run is stopped
-    precision: str = "float32"  # or bfloat16: matrix products and convolutions in half precision
+    precision: str = "float32"  # of products and convolutions: or bfloat16, or auto, the faster
     compile: bool = False  # the encoder by torch.compile; where it helps, see docs/training.md
     workers: int = 0  # processes that prepare samples, for each that trains
     seed: int = 0  # of the data and the noise
@@ -50,11 +56,17 @@ class TrainConfig:
             raise UsageError(f"seed is {self.seed}, but must lie in 0..1048575.")
         if self.workers < 0:
             raise UsageError(f"workers is {self.workers}, but must be 0 or more.")
-        if self.precision not in ("float32", "bfloat16"):
+        if self.precision not in ("float32", "bfloat16", "auto"):
             raise UsageError(
-                f"precision is {self.precision!r}, but must be float32 or bfloat16 (float16 is "
-                "not offered: bfloat16 needs no scaling of the loss)."
+                f"precision is {self.precision!r}, but must be float32, bfloat16 or auto (float16 "
+                "is not offered: bfloat16 needs no scaling of the loss)."
             )
+        if self.optimizer not in OPTIMIZERS:
+            raise UsageError(
+                f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}."
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UsageError(f"betas is {list(self.betas)}, but both must lie in [0, 1).")
         if self.cosine_steps is not None and (self.cosine_steps < self.max_steps or self.halve_at):
             raise UsageError(
                 f"cosine_steps is {self.cosine_steps}, but must be max_steps or more, and unset "
@@ -62,9 +74,9 @@ class TrainConfig:
             )
         if not 0 <= self.ema < 1:
             raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
-        self._positive("learning_rate", self.learning_rate)
-        self._positive("clip", self.clip)
-        self._not_negative("warmup_steps", "final_rate")
+        for name in ("learning_rate", "matrix_rate", "clip"):
+            self._positive(name, getattr(self, name))
+        self._not_negative("warmup_steps", "final_rate", "weight_decay")
 
     def _at_least_one(self, name: str) -> None:
         if getattr(self, name) < 1:
@@ -90,16 +102,9 @@ class TrainConfig:
         Raises:
             UsageError: for a missing file or an unknown or missing field, by name.
         """
-        import yaml
-
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
+        values = read_yaml(path)
         for change in changes:
-            _set(values, change)
+            set_field(values, change)
         return TrainConfig.from_dict(values, str(path))
 
     @staticmethod
@@ -110,6 +115,10 @@ class TrainConfig:
             UsageError: naming the field.
             ModelError: for an unknown model.
         """
+        if isinstance(values, dict) and "stages" in values:
+            raise UsageError(
+                f"{source}: this is a recipe of several stages: use 'scripts/weights.py make'."
+            )
         if not isinstance(values, dict) or "model" not in values:
             raise UsageError(f"{source}: a training configuration needs at least 'model'.")
         from pixperts.models.presets import PRESETS
@@ -119,18 +128,17 @@ class TrainConfig:
             raise ModelError(
                 f"{source}: unknown model {name!r}; known are {', '.join(sorted(PRESETS))}."
             )
-        cls = RestorationConfig if _repairs(name) else UpscalingConfig
+        cls = _class_of(name)
         hints = typing.get_type_hints(cls)
         fields = {}
         for key, value in values.items():
             if key not in hints:
                 raise UsageError(f"{source}: unknown field {key!r}; known are {sorted(hints)}.")
             try:
-                fields[key] = _convert(value, hints[key])
+                fields[key] = convert(value, hints[key])
             except (TypeError, ValueError) as error:
-                hint = hints[key]
-                shown = _shown(hint)
-                raise UsageError(f"{source}: {key} is {value!r}, but must be {shown}.") from error
+                kind = shown(hints[key])
+                raise UsageError(f"{source}: {key} is {value!r}, but must be {kind}.") from error
         try:
             return cls(**fields)
         except UsageError as error:
@@ -184,11 +192,49 @@ class UpscalingConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
+class LightConfig(TrainConfig):
+    """A run of moeisr-light, on patches of a cache; all pixels of a patch are targets."""
+
+    cache: str = ""  # a folder that scripts/cache_patches.py fills, in place of photos
+    patch: int = 48
+    optimizer: str = "muon"
+    learning_rate: float = 2e-4  # five times that, and biases silence most of the ReLU units
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    precision: str = "auto"
+    validation_scales: tuple[int, ...] = (2, 3, 4)  # of a benchmark folder with HR and LR_x2, ...
+    teacher_weight: float = 0.7  # of the error against the teacher's answer, the photo's the rest
+    error: str = "l1"  # or squared, which PSNR measures, for a last stage
+    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
+    expert_weight: float = 0.3  # of each expert's own error, beside that of their mixture
+    balance_weight: float = 0.001  # of the balance loss
+    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
+    cost_weight: float = 0.0  # of the expected cost
+    prediction_weight: float = 0.1  # of `predicted_error_loss`, which trains for every budget
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        if not self.cache:
+            raise UsageError(
+                "cache is missing: name a folder that scripts/cache_patches.py has filled."
+            )
+        if self.error not in ("l1", "squared"):
+            raise UsageError(f"error is {self.error!r}, but must be l1 or squared.")
+        if not 0 <= self.teacher_weight <= 1:
+            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
+        self._positive("temperature", min(self.temperature))
+        self._not_negative("expert_weight", "balance_weight", "cost_weight", "prediction_weight")
+
+
+@dataclass(frozen=True)
 class RestorationConfig(TrainConfig):
     """A run of a model that repairs (MoCE-IR); the defaults of its losses are the paper's."""
 
     patch: int = 128
+    optimizer: str = "adamw"
     learning_rate: float = 2e-4
+    weight_decay: float = 0.01
     tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw, or
     reduction: float = 1.0  # largest factor by which photos are reduced before a patch is cut
     published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
@@ -202,13 +248,12 @@ class RestorationConfig(TrainConfig):
     complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
     balance: str = "shazeer"  # its form; or "published", that of the released code
     equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
-    weight_decay: float = 0.01  # of AdamW
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
         self._at_least_one("validation_images")
-        self._not_negative("equalise", "fourier_weight", "auxiliary_weight", "weight_decay")
+        self._not_negative("equalise", "fourier_weight", "auxiliary_weight")
         if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
             raise UsageError(
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."
@@ -248,55 +293,13 @@ class RestorationConfig(TrainConfig):
                 )
 
 
-def _shown(hint: Any) -> str:
-    """A field's type for a person."""
-    if typing.get_origin(hint) is tuple:
-        return "a list, such as [a, b]"
-    if typing.get_origin(hint) is dict:
-        return "a table, such as {a: 1}"
-    return hint.__name__ if isinstance(hint, type) else str(hint)
-
-
-def _set(values: Any, change: str) -> None:
-    """Put one "key=value" into what was read of a file."""
-    import yaml
-
-    key, equals, text = change.partition("=")
-    parts = key.strip().split(".")
-    if not equals or not all(parts):
-        raise UsageError(f"--set {change!r} is not of the form key=value.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"--set {change!r}: the value is not valid YAML ({error}).") from error
-    for part in parts[:-1]:
-        if not isinstance(values, dict) or not isinstance(values.setdefault(part, {}), dict):
-            raise UsageError(f"--set {change!r}: {part!r} has no fields within.")
-        values = values[part]
-    if isinstance(values, dict):
-        values[parts[-1]] = value
-
-
-def _repairs(name: Any) -> bool:
-    """Whether a preset's name means a model that repairs."""
+def _class_of(name: Any) -> type[TrainConfig]:
+    """The configuration of a preset's family; that of enlarging for what is no name."""
     from pixperts.models.presets import PRESETS
 
-    return isinstance(name, str) and name in PRESETS and PRESETS[name].does == "restore"
-
-
-def _convert(value: Any, hint: Any) -> Any:
-    """A value of YAML as the type of its field; TypeError or ValueError where it does not fit."""
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin is UnionType:  # X | None
-        return None if value is None else _convert(value, parts[0])
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise TypeError
-        if parts[1] is not Ellipsis and len(value) != len(parts):
-            raise ValueError
-        return tuple(_convert(item, parts[0]) for item in value)
-    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        return float(value)  # YAML reads 1e-4, without a point, as text
-    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
-        raise TypeError
-    return value
+    classes: dict[str, type[TrainConfig]] = {
+        "moce-ir": RestorationConfig,
+        "moeisr-light": LightConfig,
+    }
+    family = PRESETS[name].family if isinstance(name, str) and name in PRESETS else "moeisr"
+    return classes.get(family, UpscalingConfig)

@@ -55,7 +55,7 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
             f"part), {count} in all",
             f"work: {short(multiply_adds)} multiply-adds a sample in matrix products and "
             f"convolutions, backward included; {short(multiply_adds * count)} in all",
-            f"memory, estimated: {short(state)}B for weights and optimiser, "
+            f"memory, estimated: {short(state)}B for weights and optimizer, "
             f"{short(kept * layout.local)}B of activations a process in float32",
             f"first batch: {path}",
         ]

@@ -16,6 +16,7 @@ from pixperts.models.interfaces import Network
 from pixperts.models.presets import create_model
 from pixperts.training import distributed
 from pixperts.training.config import TrainConfig
+from pixperts.training.optimizers import optimizer_of
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
@@ -43,8 +44,7 @@ class TrainingModule(L.LightningModule):
         for name, parameter in self.model.named_parameters():
             if name.startswith(tuple(config.frozen) or ("\0",)):
                 parameter.requires_grad_(False)
-        self._trained = [p for p in self.model.parameters() if p.requires_grad]
-        if not self._trained:
+        if not any(p.requires_grad for p in self.model.parameters()):
             raise UsageError("frozen names every parameter, so there is nothing to train.")
         named = self.model.named_parameters()
         self._touched = [p for name, p in named if p.requires_grad and "experts" in name]
@@ -140,14 +140,17 @@ class TrainingModule(L.LightningModule):
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
 
-    def optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The family's optimiser, at the peak learning rate."""
-        return torch.optim.Adam(parameters, lr=self.config.learning_rate)
-
     def configure_optimizers(self) -> Any:
         """Linear warm-up, then a cosine, or halvings."""
         config = self.config
-        optimizer = self.optimizer(self._trained)
+        optimizer = optimizer_of(
+            config.optimizer,
+            self.model,
+            rate=config.learning_rate,
+            matrix_rate=config.matrix_rate,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+        )
 
         def factor(step: int) -> float:
             if step < config.warmup_steps:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 
-OPTIMIZERS = ("adam", "adamw", "muon")
 # Of the quintic iteration: steep at zero, so that small singular values grow fast (Jordan et al.).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
@@ -32,7 +31,8 @@ class Muon(torch.optim.Optimizer):
         rate: learning rate of the others, by Adam.
         momentum: of the matrices, in Nesterov's form.
         betas: Adam's.
-        weight_decay: decoupled, of both.
+        weight_decay: decoupled (w *= 1 - rate * weight_decay), of the matrices: without it their
+            norms grow with every step.
     """
 
     def __init__(
@@ -47,10 +47,15 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         groups = [
-            {"params": list(matrices), "lr": matrix_rate, "orthogonal": True},
-            {"params": list(others), "lr": rate, "orthogonal": False},
+            {
+                "params": list(matrices),
+                "lr": matrix_rate,
+                "weight_decay": weight_decay,
+                "orthogonal": True,
+            },
+            {"params": list(others), "lr": rate, "weight_decay": 0.0, "orthogonal": False},
         ]
-        defaults = {"momentum": momentum, "betas": betas, "eps": 1e-8, "weight_decay": weight_decay}
+        defaults = {"momentum": momentum, "betas": betas, "eps": 1e-8}
         super().__init__([group for group in groups if group["params"]], defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -156,12 +161,12 @@ def optimizer_of(
     """The optimizer of a model's trained parameters, at the peak of its learning rates.
 
     Args:
-        name: one of `OPTIMIZERS`.
+        name: one of `config.OPTIMIZERS`.
         model: whose parameters that require a gradient are trained.
         rate: of Adam and AdamW, and with Muon of all that is no hidden convolution.
         matrix_rate: of Muon's matrices.
         betas: of Adam in all three.
-        weight_decay: of AdamW and Muon; Adam knows none.
+        weight_decay: of AdamW and Muon's matrices; Adam knows none.
 
     Raises:
         UsageError: for muon with a model that names no hidden convolutions.
@@ -175,5 +180,10 @@ def optimizer_of(
     own = {id(parameter) for parameter in matrices}
     others = [p for p in trained if id(p) not in own]
     return Muon(
-        matrices, others, matrix_rate=matrix_rate, rate=rate, betas=betas, weight_decay=weight_decay
+        matrices,
+        others,
+        matrix_rate=matrix_rate,
+        rate=rate,
+        betas=betas,
+        weight_decay=weight_decay,
     )

@@ -72,13 +72,6 @@ class RestorationModule(TrainingModule):
             seed=config.seed,
         )  # fmt: skip
 
-    def optimizer(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """AdamW, as the paper."""
-        config = self.config
-        return torch.optim.AdamW(
-            parameters, lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-
     def loss(self, batch: Degraded) -> dict[str, Tensor]:
         """L1, spectrum and the routers' balance; experts are counted by task."""
         config = self.config

@@ -7,7 +7,7 @@ a training starts.
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -18,16 +18,23 @@ import torch
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, WeightAveraging
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from pixperts.data.photos import PhotoSource
 from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.hardware import Precision, fastest_precision
 from pixperts.memory import keep_freed_memory
 from pixperts.training.callbacks import Guard, Stopper, Throughput, ValidateAndExport
 from pixperts.training.checkpoints import LAST, CheckpointPair, fitting, newest
-from pixperts.training.config import RestorationConfig, TrainConfig, UpscalingConfig
+from pixperts.training.config import (
+    LightConfig,
+    RestorationConfig,
+    TrainConfig,
+    UpscalingConfig,
+)
 from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
+from pixperts.training.light import LightModule
 from pixperts.training.module import TrainingModule
 from pixperts.training.restoration import RestorationModule
 from pixperts.training.upscaling import UpscalingModule
@@ -37,6 +44,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
     """The task of the configuration's family."""
     if isinstance(config, RestorationConfig):
         return RestorationModule(config, layout)
+    if isinstance(config, LightConfig):
+        return LightModule(config, layout)
     assert isinstance(config, UpscalingConfig)
     return UpscalingModule(config, layout)
 
@@ -110,15 +119,16 @@ def train(
     ]
     if config.ema:
         # Buffers are constants here, and averaging whole numbers would truncate them.
-        averaging = get_ema_multi_avg_fn(config.ema)
+        averaging = moving_average(config.ema)
         callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=averaging))
     callbacks.append(CheckpointPair(folder, config))
+    precision = precision_of(config, accelerator)
     trainer = _trainer(
         accelerator=accelerator,
         devices=local,
         num_nodes=machines,
         strategy="ddp" if layout.processes > 1 else "auto",
-        precision="bf16-mixed" if config.precision == "bfloat16" else "32-true",
+        precision="bf16-mixed" if precision == "bfloat16" else "32-true",
         max_steps=min(max_steps or config.max_steps, config.max_steps),
         max_epochs=-1,
         accumulate_grad_batches=config.accumulate,
@@ -131,7 +141,7 @@ def train(
         use_distributed_sampler=False,  # `FromStep` knows its share
     )  # fmt: skip
     if trainer.is_global_zero:
-        print(samples.describe(), flush=True)
+        print(f"{samples.describe()}; precision: {precision}", flush=True)
         if config.init is not None:
             count = len(task.model.state_dict())
             print(f"init: {len(task.taken)} of {count} tensors taken", flush=True)
@@ -160,6 +170,32 @@ def train(
             task, loader, probe, ckpt_path=going_on, weights_only=True if going_on else None
         )
     return folder / "last.safetensors"
+
+
+def precision_of(config: TrainConfig, accelerator: str = "auto") -> Precision:
+    """What a run computes products and convolutions in, "auto" decided for its device."""
+    if config.precision != "auto":
+        return "bfloat16" if config.precision == "bfloat16" else "float32"
+    if accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return fastest_precision("cuda")
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return fastest_precision("mps")
+    return fastest_precision("cpu")
+
+
+def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """How the averaged weights follow the trained ones.
+
+    At first they follow closely, by n / (n + 20) after n steps, so that the average does not hold
+    on to the start for the first 1 / (1 - decay) steps.
+    """
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        steps = int(count) + 1
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, steps / (steps + 20)))
+
+    return update
 
 
 def make_folder(folder: Path) -> None:

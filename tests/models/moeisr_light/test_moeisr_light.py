@@ -162,7 +162,7 @@ def test_every_parameter_learns() -> None:
     lr = photo()
     features = model.encode(lr)
     latents = model.latents(features)
-    weights = model._logits(features, (20, 30), None).softmax(dim=1)
+    weights = model.logits(features, (20, 30), None).softmax(dim=1)
     mixed = (latents * weights.permute(1, 0, 2, 3)[:, :, None]).sum(dim=0)
     loss = model.field(mixed, lr, (20, 30)).square().mean()
     torch.autograd.backward(loss)

@@ -13,6 +13,7 @@ budget.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,7 @@ class MoEISRLight(UpscalingNetwork):
     Attributes:
         config: the configuration.
         costs: of an LR pixel by each expert, as shares of the most expensive expert's.
+        hidden_layers: names of the parts that lead from features to features, for Muon.
 
     Example:
         >>> config = MoEISRLightConfig(channels=8, blocks=1, shared_width=8, mapper_width=4)
@@ -46,6 +48,7 @@ class MoEISRLight(UpscalingNetwork):
 
     config: MoEISRLightConfig
     encoder: PlainEncoder
+    hidden_layers: ClassVar[tuple[str, ...]] = ("encoder.blocks",)
 
     def __init__(self, config: MoEISRLightConfig) -> None:
         super().__init__()
@@ -103,7 +106,7 @@ class MoEISRLight(UpscalingNetwork):
         features = self.encode(lr, progress)
         routings: tuple[Routing, ...] = ()
         if self.mapper is not None:
-            logits = self._logits(features, size, part)  # (B, J, h, w)
+            logits = self.logits(features, size, part)  # (B, J, h, w)
             choice = self._choose(logits, budget, price)  # (B, h, w)
             features = self.refine(features, choice, masked=masked)
             rows, columns = self._nearest(lr, size, part)
@@ -186,16 +189,25 @@ class MoEISRLight(UpscalingNetwork):
         Raises:
             UsageError: for a model with a single expert.
         """
-        if self.mapper is None:
-            raise UsageError("a model with a single expert has no logits.")
         rows, columns = self._nearest(lr, size, part)
         rows, columns = rows[-part.out.top % step :: step], columns[-part.out.left % step :: step]
-        logits = self._logits(self.encode(lr), size, part)
+        logits = self.logits(self.encode(lr), size, part)
         sampled = logits[:, :, rows][:, :, :, columns]  # (B, J, rows, columns)
         return sampled.permute(0, 2, 3, 1).flatten(1, 2)
 
-    def _logits(self, features: Tensor, size: tuple[int, int], part: Part | None) -> Tensor:
-        assert self.mapper is not None
+    def logits(self, features: Tensor, size: tuple[int, int], part: Part | None = None) -> Tensor:
+        """The mapper's for each LR pixel: (B, C, h, w) -> (B, J, h, w) float32.
+
+        Args:
+            features: of `encode`.
+            size: of the whole output.
+            part: where the features are those of a tile.
+
+        Raises:
+            UsageError: for a model with a single expert.
+        """
+        if self.mapper is None:
+            raise UsageError("a model with a single expert has no logits.")
         whole = features.shape[2:] if part is None else part.whole
         factors = [math.log(a / b) for a, b in zip(size, whole, strict=True)]
         logits: Tensor = self.mapper(features, torch.tensor(factors).to(features))

@@ -1,0 +1,71 @@
+"""Plain data as typed fields: what YAML and `--set` say, checked by type."""
+
+import typing
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from pixperts.errors import UsageError
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        UsageError: where it cannot be read.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: the configuration cannot be read ({error}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: this is not valid YAML ({error}).") from error
+
+
+def shown(hint: Any) -> str:
+    """A field's type in words."""
+    if typing.get_origin(hint) is tuple:
+        return "a list, such as [a, b]"
+    if typing.get_origin(hint) is dict:
+        return "a table, such as {a: 1}"
+    return hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def set_field(values: Any, change: str) -> None:
+    """Put one "key=value" into what was read of a file."""
+    import yaml
+
+    key, equals, text = change.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UsageError(f"--set {change!r} is not of the form key=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {change!r}: the value is not valid YAML ({error}).") from error
+    for part in parts[:-1]:
+        if not isinstance(values, dict) or not isinstance(values.setdefault(part, {}), dict):
+            raise UsageError(f"--set {change!r}: {part!r} has no fields within.")
+        values = values[part]
+    if isinstance(values, dict):
+        values[parts[-1]] = value
+
+
+def convert(value: Any, hint: Any) -> Any:
+    """A value of YAML as the type of its field; TypeError or ValueError where it does not fit."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is UnionType:  # X | None
+        return None if value is None else convert(value, parts[0])
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise TypeError
+        if parts[1] is not Ellipsis and len(value) != len(parts):
+            raise ValueError
+        return tuple(convert(item, parts[0]) for item in value)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return float(value)  # YAML reads 1e-4, without a point, as text
+    if not isinstance(value, origin or hint) or (hint is int and isinstance(value, bool)):
+        raise TypeError
+    return value

@@ -1,0 +1,152 @@
+"""Weights made in several trainings, one after the other: the recipe, and carrying it out.
+
+A recipe is a YAML file with `stages`, a list of training configurations with a `name` each. It may
+have `all`, fields that every stage has; `cache`, what the cache of patches is made of that they
+read; and `price`, of a unit of cost in the packaged weights (see scripts/package.py). A stage
+starts from the weights of the one before, unless it names an `init`.
+"""
+
+import math
+import time
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pixperts.errors import UsageError
+from pixperts.training.config import TrainConfig
+from pixperts.training.fields import convert, read_yaml, shown
+
+
+@dataclass(frozen=True)
+class CacheRecipe:
+    """What `scripts/cache_patches.py` fills a cache with."""
+
+    photos: tuple[str, ...]  # folders
+    exclude: tuple[str, ...] = ()  # file names left out
+    degraded: bool = False  # LR as photos have it
+    chunks: int = 480  # how many are made in all
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Trainings one after the other.
+
+    Attributes:
+        stages: name and configuration of each, in order.
+        cache: of the patches that they read, if any.
+        price: of a unit of cost, when the weights are packaged.
+    """
+
+    stages: tuple[tuple[str, TrainConfig], ...]
+    cache: CacheRecipe | None = None
+    price: float = 0.0
+
+    @staticmethod
+    def from_yaml(path: Path, cache: Path | None = None) -> "Recipe":
+        """Read a recipe; relative folders are taken from the current directory.
+
+        Args:
+            path: of the YAML file.
+            cache: where the cache lies, for stages that read one.
+
+        Raises:
+            UsageError: for a missing file, or an unknown, missing or wrong field, by name.
+            ModelError: for an unknown model.
+        """
+        values = read_yaml(path)
+        if not isinstance(values, dict) or not isinstance(values.get("stages"), list):
+            raise UsageError(f"{path}: a recipe needs a list of stages.")
+        known = ("all", "cache", "price", "stages")
+        if unknown := sorted(values.keys() - set(known)):
+            raise UsageError(f"{path}: unknown field {unknown[0]!r}; known are {', '.join(known)}.")
+        common = dict(values.get("all", {}))
+        if cache is not None:
+            common["cache"] = str(cache)
+        stages = []
+        for number, own in enumerate(values["stages"]):
+            if not isinstance(own, dict) or not isinstance(own.get("name"), str):
+                raise UsageError(f"{path}: stage {number + 1} needs a name.")
+            fields = common | {key: value for key, value in own.items() if key != "name"}
+            stages.append((own["name"], TrainConfig.from_dict(fields, f"{path}, {own['name']}")))
+        if not stages or len({name for name, _ in stages}) < len(stages):
+            raise UsageError(f"{path}: there must be stages, each with a name of its own.")
+        made, price = values.get("cache"), values.get("price", 0.0)
+        if not isinstance(price, int | float) or not 0 <= price < math.inf:
+            raise UsageError(f"{path}: price is {price!r}, but must be a number of 0 or more.")
+        return Recipe(tuple(stages), None if made is None else _cache_of(made, path), float(price))
+
+
+def _cache_of(values: Any, path: Path) -> CacheRecipe:
+    hints = typing.get_type_hints(CacheRecipe)
+    if not isinstance(values, dict) or "photos" not in values:
+        raise UsageError(f"{path}: cache needs at least 'photos', a list of folders.")
+    found = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise UsageError(f"{path}: unknown field {key!r} of cache; known are {sorted(hints)}.")
+        try:
+            found[key] = convert(value, hints[key])
+        except (TypeError, ValueError) as error:
+            kind = shown(hints[key])
+            raise UsageError(f"{path}: {key} of cache is {value!r}, but must be {kind}.") from error
+    return CacheRecipe(**found)
+
+
+def train_stages(
+    stages: Sequence[tuple[str, TrainConfig]], folder: Path, limit: timedelta | None = None
+) -> Path | None:
+    """Train what is left of some stages, each in a folder of its name.
+
+    Called again after a limit, an interrupt or a kill, it continues where it was.
+
+    Args:
+        stages: of a recipe.
+        folder: of the whole run.
+        limit: stop after this time, but not before one step, and keep what there is.
+
+    Returns:
+        The last stage's weights, or None where the time was over before.
+
+    Raises:
+        UsageError, DataError, ModelError: as `run.train`.
+    """
+    from pixperts.training.run import train  # Lightning
+
+    end = None if limit is None else time.monotonic() + limit.total_seconds()
+    weights: Path | None = None
+    trained = False
+    for name, config in stages:
+        if config.init is None and weights is not None:
+            config = replace(config, init=str(weights))
+        place = folder / name
+        weights = place / "last.safetensors"
+        steps = steps_done(place)
+        if steps is None:
+            weights.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
+        if steps is None or steps < config.max_steps:
+            left = None if end is None else end - time.monotonic()
+            if trained and left is not None and left <= 0:
+                return None
+            print(f"stage {name}, from step {steps or 0} of {config.max_steps}", flush=True)
+            rest = None if left is None else timedelta(seconds=max(0.0, left))
+            train(config, place, max_time=rest, resume=steps is not None)
+            trained = True
+            if (steps_done(place) or 0) < config.max_steps:
+                return None
+    return weights
+
+
+def steps_done(folder: Path) -> int | None:
+    """Steps of a run's newest checkpoint; None where there is none."""
+    import torch
+
+    from pixperts.training.checkpoints import newest
+
+    path = newest(folder)
+    if path is None:
+        return None
+    return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
