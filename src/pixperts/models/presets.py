@@ -89,6 +89,9 @@ def _presets() -> dict[str, Preset]:
         mapper_width=16,
     )
     presets["moeisr-tiny"] = Preset("LIIF on six EDSR blocks, four small experts", tiny)
+    presets["moeisr-light"] = Preset(
+        "plain encoder, four experts at LR resolution, linear field", MoEISRLightConfig()
+    )
     return presets | {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
 
 
