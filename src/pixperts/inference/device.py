@@ -31,7 +31,7 @@ class DeviceRunner:
     def __init__(self, name: str, device: torch.device, precision: str = "float32") -> None:
         if precision not in PRECISIONS:
             raise UsageError(
-                f"precision is {precision!r}, but must be one of {', '.join(PRECISIONS)}."
+                f"precision is {precision!r}, but must be auto or one of {', '.join(PRECISIONS)}."
             )
         if precision == "float16" and device.type == "cpu":
             raise UsageError("float16 is not for the CPU: use bfloat16 or float32.")

@@ -15,7 +15,7 @@ def load(
     device: str = "auto",
     tile: int | None = None,
     max_memory: float | None = None,
-    precision: str = "float32",
+    precision: str = "auto",
 ) -> Upscaler | Restorer:
     """A packaged model by its name, or that of a weights file, ready for use.
 
@@ -31,7 +31,7 @@ def load(
             large as the memory allows, the whole picture where it does.
         max_memory: bytes that the process may take on a CPU, and the tiles on another device;
             None = half of what is free.
-        precision: float32, bfloat16 or (on a GPU) float16.
+        precision: auto, float32, bfloat16 or (on a GPU) float16, see `Predictor`.
 
     Returns:
         An `Upscaler` for a model that enlarges, a `Restorer` for one that repairs.

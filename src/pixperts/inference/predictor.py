@@ -7,6 +7,7 @@ import torch
 
 from pixperts.defaults import DEFAULT_MODEL
 from pixperts.errors import UsageError
+from pixperts.hardware import fastest_precision
 from pixperts.inference.device import DeviceRunner, choose_device
 from pixperts.memory import available_memory, resident_memory
 from pixperts.models.interfaces import Network
@@ -31,10 +32,12 @@ class Predictor:
             large as the memory allows, the whole picture where it does.
         max_memory: bytes that the process may take on a CPU, and the tiles on another device;
             None = half of what is free.
-        precision: float32, bfloat16 or (on a GPU) float16.
+        precision: auto, float32, bfloat16 or (on a GPU) float16; auto is bfloat16 for networks and
+            processors that are faster in it, and float32 for all others.
 
     Attributes:
         device: where the network runs.
+        precision: float32, bfloat16 or float16, what auto came to.
 
     Raises:
         UsageError: for a network of the other kind, a device that this machine lacks, or a tile,
@@ -54,7 +57,7 @@ class Predictor:
         device: str = "auto",
         tile: int | None = None,
         max_memory: float | None = None,
-        precision: str = "float32",
+        precision: str = "auto",
     ) -> None:
         self.card = card
         self.device = choose_device(device)
@@ -62,6 +65,9 @@ class Predictor:
             raise UsageError(f"tile is {tile}, but must be at least {self.smallest_tile} pixels.")
         if max_memory is not None and not max_memory > 0:
             raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
+        if precision == "auto":
+            fast = model.fast_in_bfloat16
+            precision = fastest_precision(self.device.type) if fast else "float32"
         self.tile, self.precision, self.max_memory = tile, precision, max_memory
         self._runner = DeviceRunner(card.name, self.device, precision)
         model.eval().to(self.device)
@@ -75,7 +81,7 @@ class Predictor:
         device: str = "auto",
         tile: int | None = None,
         max_memory: float | None = None,
-        precision: str = "float32",
+        precision: str = "auto",
     ) -> Self:
         """As `inference.load`, where the kind of the model is known.
 
@@ -98,6 +104,12 @@ class Predictor:
         if not isinstance(predictor, cls):
             raise UsageError(f"{predictor.name} {predictor.refusal}")
         return predictor
+
+    @property
+    def slow_precision(self) -> bool:
+        """Whether float32 would be many times faster than the precision that was asked for."""
+        fast = self.model.fast_in_bfloat16 and fastest_precision() == "bfloat16"
+        return self.device.type == "cpu" and self.precision == "bfloat16" and not fast
 
     @property
     def name(self) -> str:

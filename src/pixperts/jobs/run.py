@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 _SLOW = (
-    "--precision bfloat16 is many times slower than float32 on most CPUs: leave it out, or use a "
-    "GPU."
+    "--precision bfloat16 is many times slower than float32 for this model or on this processor: "
+    "leave it out, or use a GPU."
 )
 
 
@@ -86,7 +86,7 @@ def run_folder(
     device: str = "auto",
     tile: int | None = None,
     max_memory: float | None = None,
-    precision: str = "float32",
+    precision: str = "auto",
     listener: Listener | None = None,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
@@ -153,7 +153,7 @@ def run_folder(
     operation.check_jobs(planned.jobs)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
     operation.check_model(predictor(), planned.jobs)
-    if predictor().precision == "bfloat16" and predictor().device.type == "cpu":
+    if predictor().slow_precision:
         planned = replace(planned, remarks=[*planned.remarks, _SLOW])
     run = _Run(planned, operation, predictor(), record, listener)
     run.work(options.workers)

@@ -42,10 +42,13 @@ class Network(nn.Module):
 
     Attributes:
         does: "upscale" or "restore".
+        fast_in_bfloat16: whether it consists of what gains from the matrix units of a CPU; other
+            networks are slower in bfloat16 than in float32 there.
         config: what the network was built from.
     """
 
     does: ClassVar[Work]
+    fast_in_bfloat16: ClassVar[bool] = False
     config: Any
 
     def prepare(self, device: torch.device) -> None:

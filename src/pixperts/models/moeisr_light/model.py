@@ -50,6 +50,8 @@ class MoEISRLight(UpscalingNetwork):
     encoder: PlainEncoder
     hidden_layers: ClassVar[tuple[str, ...]] = ("encoder.blocks",)
 
+    fast_in_bfloat16: ClassVar[bool] = True
+
     def __init__(self, config: MoEISRLightConfig) -> None:
         super().__init__()
         self.config = config

@@ -19,6 +19,9 @@ class Block(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         with torch.no_grad():
             self.second.weight.mul_(0.3)  # deep stacks of residuals begin close to the identity
+            for convolution in (self.first, self.second):
+                assert convolution.bias is not None
+                convolution.bias.zero_()  # random ones would silence some units for good
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
