@@ -53,8 +53,9 @@ class ModelOptions(DeviceOptions):
         panel=MODEL,
     )
     precision: str = option(
-        "float32",
-        "float32, bfloat16 or float16 (GPU).",
+        "auto",
+        "auto, float32, bfloat16 or float16 (GPU); auto is bfloat16 where model and processor "
+        "are faster in it.",
         panel=MODEL,
     )
 
