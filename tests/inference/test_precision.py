@@ -6,7 +6,8 @@ import torch
 import pixperts.inference.predictor as predictor
 from pixperts.errors import UsageError
 from pixperts.inference.upscaler import Upscaler
-from pixperts.models.presets import Network, create_model
+from pixperts.models.interfaces import Network
+from pixperts.models.presets import create_model
 from pixperts.weights import store
 
 
