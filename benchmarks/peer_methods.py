@@ -38,12 +38,12 @@ def pillow(filter_name: str) -> Method:
 
 def ours(name: str, **options: Any) -> Method:
     """A model of this package, by name or weights file, as `pixperts.load` gives it."""
-    import pixperts
+    from pixperts.inference.upscaler import Upscaler
     from pixperts.memory import keep_freed_memory
 
     keep_freed_memory()  # as the command line does
     budget = options.pop("budget", None)
-    model = pixperts.load(name, **options)
+    model = Upscaler.load(name, **options)
 
     def enlarge(pixels: Pixels, scale: float) -> Pixels:
         return np.asarray(
