@@ -13,7 +13,7 @@ from pixperts.cli.app import main
 from pixperts.inference.analysis import analyse
 from pixperts.inference.restorer import Restorer
 from pixperts.io.image import read_image, write_image
-from pixperts.jobs.picture import software_tag
+from pixperts.jobs.operation import software_tag
 from pixperts.weights import store
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import tiny

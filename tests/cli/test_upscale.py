@@ -206,7 +206,7 @@ def test_nothing_is_computed_for_an_output_that_cannot_be_written(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("the work was begun")
 
-    monkeypatch.setattr(Upscaler, "upscale_with_routing", refuse)
+    monkeypatch.setattr(Upscaler, "upscale_rows", refuse)
     source = picture(tmp_path / "a.png")
     assert upscale(source, "-o", source / "below" / "b.png", "-s", 2) == 1
     assert f"{source} is not a folder" in one_sentence(capsys)
@@ -232,14 +232,14 @@ def test_a_failure_inside_the_network_costs_one_picture(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = Upscaler.upscale_with_routing
+    real = Upscaler.upscale_rows
 
-    def sometimes(self: Upscaler, image: Any, **options: Any) -> Any:
-        if len(image) == 8:
+    def sometimes(self: Upscaler, source: Any, *rest: Any, **options: Any) -> Any:
+        if source.height == 8:
             raise error
-        return real(self, image, **options)
+        return real(self, source, *rest, **options)
 
-    monkeypatch.setattr(Upscaler, "upscale_with_routing", sometimes)
+    monkeypatch.setattr(Upscaler, "upscale_rows", sometimes)
     bad, good = picture(tmp_path / "a.png", 8), picture(tmp_path / "b.png", 9)
     assert upscale(bad, good, "-o", tmp_path / "out", "-s", 2) == 1
     first, second = capsys.readouterr().err.splitlines()
@@ -262,7 +262,7 @@ def test_interrupting_exits_with_130(
     def interrupt(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Upscaler, "upscale_with_routing", interrupt)
+    monkeypatch.setattr(Upscaler, "upscale_rows", interrupt)
     assert upscale(picture(tmp_path / "a.png"), "-o", tmp_path / "b.png", "-s", 2) == 130
     assert one_sentence(capsys) == "Interrupted; what was finished is kept."
     assert names(tmp_path) == ["a.png"]

@@ -8,7 +8,7 @@ import numpy as np
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import write_image
 from pixperts.jobs.operations import Upscale
-from pixperts.jobs.run import Listener, Outcome
+from pixperts.jobs.outcomes import Listener, Outcome
 
 TWICE = Upscale(SizeRequest(scale=2))
 

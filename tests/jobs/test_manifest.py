@@ -17,7 +17,8 @@ from pixperts.inference.upscaler import Upscaler
 from pixperts.io import atomic
 from pixperts.io.image import read_image
 from pixperts.jobs.manifest import Manifest, weights_sha256
-from pixperts.jobs.operations import Operation, Upscale
+from pixperts.jobs.operation import Operation
+from pixperts.jobs.operations import Upscale
 from pixperts.jobs.options import FileOptions, FolderOptions
 from pixperts.jobs.run import run_folder
 from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree

@@ -13,11 +13,12 @@ from pixperts.errors import UsageError
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
-from pixperts.jobs.operations import Operation, Restore
+from pixperts.jobs.operation import Operation, software_tag
+from pixperts.jobs.operations import Restore
 from pixperts.jobs.options import POLICIES, FolderOptions
-from pixperts.jobs.picture import software_tag
+from pixperts.jobs.outcomes import Summary
 from pixperts.jobs.plan import plan
-from pixperts.jobs.run import Summary, run_folder
+from pixperts.jobs.run import run_folder
 from tests.helpers.folder_jobs import TWICE, picture, tree
 
 # One result through every door

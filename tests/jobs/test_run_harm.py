@@ -18,7 +18,8 @@ from pixperts.io.atomic import Temporary, remove_leftovers
 from pixperts.jobs import options as job_options
 from pixperts.jobs.operations import Upscale
 from pixperts.jobs.options import FolderOptions
-from pixperts.jobs.run import Summary, run_folder
+from pixperts.jobs.outcomes import Summary
+from pixperts.jobs.run import run_folder
 from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 
 # Links

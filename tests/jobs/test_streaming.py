@@ -16,12 +16,12 @@ from pixperts.errors import ImageError
 from pixperts.inference import streams
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import read_image, write_image
+from pixperts.jobs import operation
 from pixperts.jobs import options as job_options
-from pixperts.jobs import picture
 from pixperts.jobs.manifest import settings_of
+from pixperts.jobs.operation import software_tag
 from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.options import FileOptions
-from pixperts.jobs.picture import software_tag
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.weights import store
 from tests.helpers.moce_models import mini
@@ -194,7 +194,7 @@ def test_a_map_that_cannot_be_written_leaves_no_picture(
         raise ImageError(f"{path} could not be written: make room.")
 
     monkeypatch.setattr(job_options, "STREAMED_PIXELS", 100)
-    monkeypatch.setattr(picture, "write_image", failing)
+    monkeypatch.setattr(operation, "write_image", failing)
     assert run("upscale", source, "-o", tmp_path / "b.png", "-s", 2, "--expert-map", chart) == 1
     assert "map.png" in one_sentence(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

@@ -10,7 +10,7 @@ from pixperts.jobs.options import FolderOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import OUTPUT, Option
 
 if TYPE_CHECKING:
-    from pixperts.jobs.operations import Operation
+    from pixperts.jobs.operation import Operation
 
 
 def upscale(

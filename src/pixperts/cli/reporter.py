@@ -9,8 +9,8 @@ from typing import Self
 from pixperts.cli.progress import ProgressBar
 from pixperts.errors import printable
 from pixperts.jobs.job import Job
+from pixperts.jobs.outcomes import Listener, Outcome
 from pixperts.jobs.plan import Plan
-from pixperts.jobs.run import Listener, Outcome
 
 
 class ConsoleReporter(Listener):

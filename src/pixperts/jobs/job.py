@@ -1,20 +1,14 @@
 """One picture's job: its files, how they are read and written, and what passes between phases."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.image import Picture
 from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
-
-if TYPE_CHECKING:
-    from pixperts.inference.streams import FileSink, FileSource
-    from pixperts.ops.color_match import ColorFix
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Job:
 class Loaded:
     """What `read` hands to `compute`: the picture, and how its result will be written.
 
-    `picture` is None where the picture is too large to be held: `stream` opens it and its result.
+    `picture` is None where the picture is too large to be held; see `medium.Streamed`.
     """
 
     job: Job
@@ -54,47 +48,6 @@ class Loaded:
     def quality(self) -> int | None:
         """Of this output's format."""
         return self.options.quality if self.kind in DEFAULT_QUALITY else None
-
-    def stream(
-        self, stack: ExitStack, software: str, color_fix: "ColorFix" = "none"
-    ) -> "tuple[FileSource, FileSink]":
-        """The picture and its result row by row; the result appears when `stack` ends well.
-
-        The sink has to be told when it is complete.
-
-        Raises:
-            UsageError, ImageError: with one sentence.
-        """
-        from pixperts.inference.streams import FileSink, FileSource, FloatFile, MatchedSink
-        from pixperts.io.rows import RowReader, RowWriter
-
-        job, options = self.job, self.options
-
-        def open_reader() -> RowReader:
-            return RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
-
-        source = stack.enter_context(FileSource(open_reader))
-        reader = source.reader
-        writer = stack.enter_context(
-            RowWriter(
-                job.target,
-                *self.size,
-                reader.bands,
-                reader.dtype,
-                format=self.kind,
-                quality=self.quality,
-                lossless=lossless_of(self),
-                metadata=reader.metadata,
-                software=software,
-                strip_metadata=options.strip_metadata,
-                check=self.check,
-            )
-        )
-        sink = FileSink(writer)
-        if color_fix == "none":
-            return source, sink
-        draft = FloatFile(job.target, *self.size, reader.bands, writer.space)
-        return source, MatchedSink(stack.enter_context(draft), source, sink, color_fix)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,21 +6,21 @@ was killed goes on where it was when it is started again.
 
 import functools
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pixperts.errors import ImageError, PixpertsError, UsageError, explain, is_out_of_memory
+from pixperts.errors import PixpertsError, UsageError, explain, is_out_of_memory
 from pixperts.io.atomic import remove_leftovers
 from pixperts.jobs.job import Done, Job, Loaded
-from pixperts.jobs.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
-from pixperts.jobs.operations import Operation
+from pixperts.jobs.manifest import Manifest
+from pixperts.jobs.operation import Operation
 from pixperts.jobs.options import FolderOptions
+from pixperts.jobs.outcomes import Listener, Outcome, Summary
 from pixperts.jobs.pipeline import Interrupts, run_overlapped
-from pixperts.jobs.plan import Plan, check_inside, plan
-from pixperts.jobs.reports import Report
+from pixperts.jobs.plan import Plan, plan
+from pixperts.jobs.policy import Policy
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import Predictor
@@ -30,49 +30,6 @@ _SLOW = (
     "--precision bfloat16 is many times slower than float32 for this model or on this processor: "
     "leave it out, or use a GPU."
 )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one picture: done (`report`), failed (`error`) or left as it was."""
-
-    job: Job
-    report: Report | None = None
-    error: str | None = None
-    skipped: bool = False  # the output exists already
-    hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
-
-    def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        if self.report is not None and self.error is None:
-            return asdict(self.report)
-        names = {"input": str(self.job.source), "output": str(self.job.target)}
-        return names | ({"skipped": True} if self.error is None else {"error": self.error})
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How many pictures were done, left as they were, and failed."""
-
-    done: int
-    skipped: int
-    failed: int
-
-
-class Listener:
-    """What a caller of `run_folder` may listen to; this one does nothing."""
-
-    def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
-        """All is settled; `weigh` reads a header for the output pixels, 0 for no work."""
-
-    def progress(self, number: int, share: float) -> None:
-        """`share` (0 to 1) of the picture `number` (from 0) is computed.
-
-        Called by the computing thread; what it raises ends the run.
-        """
-
-    def result(self, number: int, outcome: Outcome) -> None:
-        """A picture is over and done with; called in order, but from several threads."""
 
 
 def run_folder(
@@ -155,9 +112,8 @@ def run_folder(
     operation.check_model(predictor(), planned.jobs)
     if predictor().slow_precision:
         planned = replace(planned, remarks=[*planned.remarks, _SLOW])
-    run = _Run(planned, operation, predictor(), record, listener)
-    run.work(options.workers)
-    return Summary(run.counts["done"], run.counts["skipped"], run.counts["failed"])
+    policy = Policy(planned, operation, predictor(), record)
+    return _Run(planned, operation, predictor(), policy, listener).work(options.workers)
 
 
 class _Run:
@@ -168,24 +124,16 @@ class _Run:
         planned: Plan,
         operation: Operation,
         predictor: "Predictor",
-        record: Manifest | None,
+        policy: Policy,
         listener: Listener,
     ) -> None:
-        self.planned = planned
-        self.jobs = planned.jobs
-        self.operation = operation
-        self.predictor = predictor
-        self.record = record
-        self.listener = listener
+        self.planned, self.jobs = planned, planned.jobs
+        self.operation, self.predictor = operation, predictor
+        self.policy, self.listener = policy, listener
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
-        self.settings = settings_of(operation, predictor)
-        self.weights = None if record is None else weights_sha256(predictor)
-        roots = {root for job in self.jobs for root in (job.root, job.map_root) if root is not None}
-        self._roots = set(filter(os.path.isdir, roots))  # those that are there
-        self._lock = threading.Lock()
 
-    def work(self, workers: int) -> None:
+    def work(self, workers: int) -> Summary:
         remove_leftovers(
             path.parent for job in self.jobs for path in (job.target, job.expert_map) if path
         )
@@ -201,24 +149,11 @@ class _Run:
                 workers=workers,
                 heed=self.interrupts.heed,
             )
+        return Summary(**self.counts)
 
     def weigh(self, job: Job) -> float:
         """Output pixels that are to be computed; a changed input is found out later."""
-        if job.problem is not None or (self.kept(job) and not self.differs(job)):
-            return 0.0
-        return self.operation.expected_pixels(job)
-
-    def kept(self, job: Job) -> bool:
-        """Whether the output is there and shall not be replaced lightly."""
-        return self.planned.if_exists == "skip" and os.path.isfile(job.target)
-
-    def differs(self, job: Job) -> bool:
-        """Whether the manifest knows that the output was made otherwise than is asked for now."""
-        entry = None if self.record is None else self.record.made(job.target)
-        if entry is None or entry.get("settings") is None:
-            return False
-        made = (entry.get("settings"), entry.get("weights_sha256"))
-        return made != (self.settings, self.weights)
+        return self.operation.expected_pixels(job) if self.policy.has_work(job) else 0.0
 
     def read(self, number: int) -> "tuple[Loaded, str | None] | Outcome":
         job = self.jobs[number]
@@ -226,35 +161,15 @@ class _Run:
             return Outcome(job, error=job.problem)
         digest = None
         try:
-            if self.record is not None and os.path.isfile(job.source):
-                digest = file_sha256(job.source)
-            if self.kept(job) and not self.differs(job):
-                entry = None if self.record is None else self.record.made(job.target)
-                foreign = entry is None or entry.get("settings") is None
-                if entry is None or foreign or entry.get("input_sha256") == digest:
-                    return self.left(job, digest, known=entry is not None)
-            self.check_places(job)
-            loaded = self.operation.read(job)
-            return replace(loaded, check=functools.partial(self.check_places, job)), digest
+            digest = self.policy.input_hash(job)
+            left = self.policy.left(job, digest)
+            if left is not None:
+                return left
+            self.policy.check_places(job)
+            check = functools.partial(self.policy.check_places, job)
+            return replace(self.operation.read(job), check=check), digest
         except Exception as error:  # one bad picture must not cost the others
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
-
-    def check_places(self, job: Job) -> None:
-        """Raise where links or folders have changed so that its outputs may not be written."""
-        for target, root in ((job.target, job.root), (job.expert_map, job.map_root)):
-            if target is None or root is None:
-                continue
-            check_inside(target, root)
-            if root in self._roots and not os.path.isdir(root):
-                raise ImageError(
-                    f"{target} cannot be written, because the folder {root} has vanished: bring "
-                    "it back and start again."
-                )
-
-    def left(self, job: Job, digest: str | None, *, known: bool) -> Outcome:
-        """An output that stays as it is; the manifest learns of it if it did not know."""
-        made = None if self.record is None or known else file_sha256(job.target)
-        return Outcome(job, skipped=True, hashes=(digest, made))
 
     def compute(
         self, number: int, item: "tuple[Loaded, str | None]", settle: Callable[[], bool]
@@ -283,36 +198,17 @@ class _Run:
         job = self.jobs[number]
         try:
             if done.pixels is not None:  # else it is there already, and was checked before
-                self.check_places(job)
+                self.policy.check_places(job)
             report = self.operation.save(done)
-            with self._lock:
-                self._roots |= {root for root in (job.root, job.map_root) if root is not None}
-            made = None if self.record is None else file_sha256(job.target)
-            return Outcome(job, report, hashes=(digest, made))
+            return Outcome(job, report, hashes=(digest, self.policy.written(job)))
         except Exception as error:
             return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
 
     def finish(self, number: int, outcome: Outcome) -> None:
-        if self.record is not None and not (outcome.skipped and outcome.hashes[1] is None):
-            try:
-                self.record.append(self.entry(outcome))
-            except PixpertsError as error:
-                outcome = Outcome(outcome.job, error=explain(outcome.job.source, error))
+        try:
+            self.policy.note(outcome)
+        except PixpertsError as error:
+            outcome = Outcome(outcome.job, error=explain(outcome.job.source, error))
         key = "failed" if outcome.error else "skipped" if outcome.skipped else "done"
         self.counts[key] += 1
         self.listener.result(number, outcome)
-
-    def entry(self, outcome: Outcome) -> dict[str, Any]:
-        """The line of the manifest."""
-        if outcome.skipped:
-            return new_entry(outcome.job, hashes=outcome.hashes, more={"skipped": True})
-        more: Mapping[str, Any] = {} if outcome.report is None else asdict(outcome.report)
-        return new_entry(
-            outcome.job,
-            model=self.predictor.name,
-            weights=self.weights,
-            settings=self.settings,
-            hashes=outcome.hashes,
-            error=outcome.error,
-            more=more,
-        )

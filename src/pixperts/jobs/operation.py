@@ -1,16 +1,19 @@
-"""The phases of a picture's work that touch files: reading it, writing what became of it."""
+"""What is done to one picture file: `Operation`, with its phases read, compute and save."""
 
-from collections.abc import Callable
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixperts import __version__
+from pixperts.defaults import ColorFix
 from pixperts.errors import ImageError, PixpertsError
 from pixperts.io.decode import header_size
-from pixperts.io.encode import losses
 from pixperts.io.formats import SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
-from pixperts.io.metadata import NO_METADATA, Metadata
+from pixperts.io.metadata import NO_METADATA
 from pixperts.io.vips import sniff
 from pixperts.jobs.job import Done, Job, Loaded, lossless_of
 from pixperts.jobs.options import FileOptions
@@ -18,13 +21,37 @@ from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
-    from pixperts.inference.streams import FileSource
+    from pixperts.inference.predictor import Predictor
+    from pixperts.jobs.medium import Medium
+
+Progress = Callable[[float], None]
 
 
-class Files:
-    """`read` and `save`, the same for every operation."""
+class Operation(ABC):
+    """What is done to every picture of a run.
 
+    A subclass is a dataclass: its fields that are not at their defaults are the settings in the
+    manifest. `read` and `save` may run in other threads, beside the `compute` of another picture.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    does: ClassVar[str]  # in the settings of a manifest; lines that exist hold it, so it stays
     files: FileOptions
+    color_fix: ColorFix
+
+    @abstractmethod
+    def apply(
+        self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
+    ) -> tuple[Report, Pixels | None]:
+        """Fill the medium's sink; a report without seconds and notes, and the map of experts."""
+
+    @abstractmethod
+    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a model that cannot do it."""
+
+    def check_jobs(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for what no picture of the run could be done with."""
+        self.files.check(jobs)
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result for a picture of this size."""
@@ -66,6 +93,25 @@ class Files:
             check_output(job.expert_map, *size)
         return loaded
 
+    def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
+        """Do it; a result that is too large to be held is also written.
+
+        Raises:
+            UsageError, ImageError: with one sentence.
+        """
+        from pixperts.jobs.medium import open_medium
+
+        software = software_tag(predictor.name, loaded.source_size, loaded.size)
+        started = time.perf_counter()
+        with open_medium(loaded, software, self.color_fix) as medium:
+            report, chart = self.apply(loaded, predictor, medium, progress)
+            pixels = medium.finish(progress)
+            if pixels is None:  # before the picture appears, see `save`
+                self._save_chart(loaded, chart)
+        seconds = round(time.perf_counter() - started, 3)
+        report = replace(report, seconds=seconds, notes=medium.notes)
+        return Done(loaded, pixels, software, report, chart)
+
     def save(self, done: Done) -> Report:
         """Write the picture, and before it the map of its experts.
 
@@ -75,7 +121,7 @@ class Files:
         loaded = done.loaded
         job, picture = loaded.job, loaded.picture
         # In this order, so that a picture that is there has everything that belongs to it.
-        self.save_chart(loaded, done.chart)
+        self._save_chart(loaded, done.chart)
         if done.pixels is not None:
             write_image(
                 job.target,
@@ -89,7 +135,7 @@ class Files:
             )
         return done.report
 
-    def save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
+    def _save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
         """Write the map of experts, where one is asked for."""
         if loaded.job.expert_map is not None and chart is not None:
             if loaded.check is not None:
@@ -109,27 +155,6 @@ def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> 
     factors = {round(new / old, 3) for new, old in zip(size, source, strict=True)}
     text = f"x{factors.pop():g}" if len(factors) == 1 else f"to {size[0]}x{size[1]}"
     return f"pixperts {__version__} {model} {text}"
-
-
-def notes_of(loaded: Loaded, source: "FileSource | None" = None) -> list[str]:
-    """What the user should know: what reading changed, and what the output cannot hold."""
-    if source is not None:
-        reader = source.reader
-        notes, dtype, bands = reader.notes, reader.dtype, reader.bands
-        metadata: Metadata = reader.metadata
-    else:
-        assert loaded.picture is not None
-        pixels = loaded.picture.pixels
-        notes, dtype, bands = loaded.picture.notes, pixels.dtype, pixels.shape[2]
-        metadata = loaded.picture.metadata
-    if loaded.options.strip_metadata:
-        metadata = metadata.stripped()
-    return [*notes, *losses(loaded.kind, dtype, bands, metadata)]
-
-
-def reporting(progress: Callable[[float], None], start: float) -> Callable[[float], None]:
-    """Progress of what remains after a first share that is not reported."""
-    return lambda share: progress(start + (1 - start) * share)
 
 
 def _kind(path: Path) -> str | None:

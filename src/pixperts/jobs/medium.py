@@ -1,0 +1,145 @@
+"""Where the pixels of one picture come from and go to: memory, or files row by row.
+
+What is done to them is the same for both: it reads from a `PixelSource` and fills a `PixelSink`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
+
+from pixperts.defaults import ColorFix
+from pixperts.inference.streams import (
+    ArraySink,
+    ArraySource,
+    FileSink,
+    FileSource,
+    FloatFile,
+    MatchedSink,
+    PixelSink,
+    PixelSource,
+)
+from pixperts.io.arrays import to_tensor
+from pixperts.io.encode import losses
+from pixperts.io.image import Picture
+from pixperts.io.metadata import Metadata
+from pixperts.io.rows import RowReader, RowWriter
+from pixperts.jobs.job import Loaded, lossless_of
+from pixperts.memory import check_memory
+from pixperts.ops.color_match import match_picture
+from pixperts.ops.pixels import Pixels
+
+
+class Medium(Protocol):
+    """One picture and its result.
+
+    Attributes:
+        source: the picture.
+        sink: its result.
+        held: whether both are in memory.
+        notes: what the user should know: what reading changed, and what the output cannot hold.
+    """
+
+    source: PixelSource
+    sink: PixelSink
+    held: bool
+    notes: list[str]
+
+    def finish(self, progress: Callable[[float], None]) -> Pixels | None:
+        """The result, once the sink is filled, or None where it lies in its file already."""
+
+
+class InMemory:
+    """A picture that was decoded as a whole, and a result that is written later."""
+
+    held = True
+
+    def __init__(self, loaded: Loaded, picture: Picture, color_fix: ColorFix) -> None:
+        self._pixels, self._back = to_tensor(picture.pixels)  # (1, C, H, W)
+        width, height = loaded.size
+        check_memory(width, height)
+        self.source: PixelSource = ArraySource(self._pixels)
+        self._filled = ArraySink(1, self._pixels.shape[1], height, width)
+        self.sink: PixelSink = self._filled
+        self._color_fix = color_fix
+        lost = losses(
+            loaded.kind,
+            picture.pixels.dtype,
+            picture.pixels.shape[2],
+            _kept(loaded, picture.metadata),
+        )
+        self.notes = [*picture.notes, *lost]
+
+    def finish(self, progress: Callable[[float], None]) -> Pixels | None:
+        """Pixels (H, W, C) of the input's type."""
+        pixels: Pixels = self._back(
+            match_picture(self._filled.image, self._pixels, self._color_fix)
+        )
+        return pixels
+
+
+class Streamed:
+    """A file that is read and one that is written as rows are needed; a context manager.
+
+    The result appears under its name when the context ends well.
+    """
+
+    held = False
+
+    def __init__(self, loaded: Loaded, software: str, color_fix: ColorFix) -> None:
+        job, options = loaded.job, loaded.options
+
+        def open_reader() -> RowReader:
+            return RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
+
+        with ExitStack() as stack:
+            file = stack.enter_context(FileSource(open_reader))
+            self.source: PixelSource = file
+            reader = file.reader
+            writer = stack.enter_context(
+                RowWriter(
+                    job.target,
+                    *loaded.size,
+                    reader.bands,
+                    reader.dtype,
+                    format=loaded.kind,
+                    quality=loaded.quality,
+                    lossless=lossless_of(loaded),
+                    metadata=reader.metadata,
+                    software=software,
+                    strip_metadata=options.strip_metadata,
+                    check=loaded.check,
+                )
+            )
+            self._filled = FileSink(writer)
+            if color_fix != "none":
+                draft = FloatFile(job.target, *loaded.size, reader.bands, writer.space)
+                stack.enter_context(draft)
+                self._filled = MatchedSink(draft, file, self._filled, color_fix)
+            self.sink: PixelSink = self._filled
+            lost = losses(loaded.kind, reader.dtype, reader.bands, _kept(loaded, reader.metadata))
+            self.notes = [*reader.notes, *lost]
+            self.close = stack.pop_all()
+
+    def finish(self, progress: Callable[[float], None]) -> Pixels | None:
+        """Nothing is left to be written, but the colors may have to be matched."""
+        self._filled.complete(progress)
+        return None
+
+
+@contextmanager
+def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[Medium]:
+    """In memory where `read` decoded the picture, else streamed.
+
+    Raises:
+        UsageError, ImageError: with one sentence.
+    """
+    if loaded.picture is not None:
+        yield InMemory(loaded, loaded.picture, color_fix)
+        return
+    medium = Streamed(loaded, software, color_fix)
+    with medium.close:
+        yield medium
+
+
+def _kept(loaded: Loaded, metadata: Metadata) -> Metadata:
+    return metadata.stripped() if loaded.options.strip_metadata else metadata
