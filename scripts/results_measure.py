@@ -31,7 +31,7 @@ from pixperts.io.image import read_image
 from pixperts.ops.pixels import to_float
 from pixperts.ops.resize import bicubic, quantize
 from pixperts.routing import Routing
-from pixperts.weights.catalogue import entries
+from pixperts.weights.catalogue import list_models
 from pixperts.weights.packaged import packaged_models
 
 Row = dict[str, Any]
@@ -108,7 +108,7 @@ def circumstances(models: list[str]) -> Row:
 
 def models_that(does: str) -> list[str]:
     """Packaged models that "enlarge" or "repair"."""
-    return [entry.name for entry in entries() if entry.trained and entry.does == does]
+    return [entry.name for entry in list_models() if entry.trained and entry.does == does]
 
 
 def _machine() -> str:

@@ -4,8 +4,7 @@
 Names are imported on first use, so that `pixperts --help` need not wait for torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixperts.errors import (
     DataError,
@@ -15,12 +14,25 @@ from pixperts.errors import (
     PixpertsError,
     UsageError,
 )
+from pixperts.lazy import attach
 
 if TYPE_CHECKING:
     from pixperts.inference.loading import load
     from pixperts.inference.restorer import Restorer
     from pixperts.inference.upscaler import Upscaler
+    from pixperts.io.image import read_image, write_image
     from pixperts.models.presets import create_model
+    from pixperts.weights.catalogue import list_models
+else:
+    __getattr__ = attach(
+        __name__,
+        {
+            "inference": ["Restorer", "Upscaler", "load"],
+            "io": ["read_image", "write_image"],
+            "models": ["create_model"],
+            "weights": ["list_models"],
+        },
+    )
 
 __version__ = "0.1.0"
 
@@ -34,18 +46,8 @@ __all__ = [
     "Upscaler",
     "UsageError",
     "create_model",
+    "list_models",
     "load",
+    "read_image",
+    "write_image",
 ]
-
-_LAZY = {
-    "Restorer": "pixperts.inference.restorer",
-    "Upscaler": "pixperts.inference.upscaler",
-    "create_model": "pixperts.models.presets",
-    "load": "pixperts.inference.loading",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'pixperts' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)

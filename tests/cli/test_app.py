@@ -208,7 +208,7 @@ def test_unexpected_errors_are_one_sentence_unless_asked(
     def fail() -> None:
         raise RuntimeError("some\nfault")
 
-    monkeypatch.setattr("pixperts.weights.catalogue.entries", fail)
+    monkeypatch.setattr("pixperts.weights.catalogue.list_models", fail)
     assert main(["models"]) == 1
     assert "failed unexpectedly (RuntimeError: some fault)" in one_sentence(capsys)
     monkeypatch.setenv("PIXPERTS_TRACEBACK", "1")

@@ -14,7 +14,7 @@ from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.models.moce_ir.motion import TOLD
 from pixperts.weights import store
-from pixperts.weights.catalogue import entries
+from pixperts.weights.catalogue import list_models
 from pixperts.weights.packaged import packaged_models
 from tests.helpers.moce_models import moce_ir
 from tests.helpers.places import BENCH, EXAMPLES
@@ -36,7 +36,7 @@ def test_every_card_is_complete() -> None:
         assert card.notes["protocol"]
         assert (EXAMPLES.parent / "docs" / "models" / f"{name}.md").is_file()
         assert path.stat().st_size < 5e6
-    for entry in entries():
+    for entry in list_models():
         assert entry.trained == bool(entry.quality)
 
 

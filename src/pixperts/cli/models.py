@@ -34,7 +34,7 @@ def models(report: JsonOption) -> None:
     """List the models: first those with weights, then the untrained architectures."""
     from pixperts.weights import catalogue
 
-    listed = catalogue.entries()
+    listed = catalogue.list_models()
     if report.as_json:
         for entry in listed:
             print(json.dumps(entry.to_dict(), allow_nan=False))

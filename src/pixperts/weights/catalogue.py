@@ -29,7 +29,7 @@ class Entry:
         return asdict(self)
 
 
-def entries() -> list[Entry]:
+def list_models() -> list[Entry]:
     """The packaged models, then the presets that have no weights yet, both by name.
 
     Raises:
