@@ -1,0 +1,32 @@
+"""The packaged weights make of a small picture what they made when it was approved."""
+
+import numpy as np
+import pytest
+
+from make_goldens import GOLDEN, golden_of
+from pixperts.io.image import read_image
+from pixperts.weights.packaged import packaged_models
+
+# Levels of 255. Another processor rounds a few values to the next level, and may choose another
+# expert for a pixel whose experts are as good as equal. Instruction sets from SSE to AMX differ by
+# 4e-5 of a level on average and one level at most, weights changed by 0.1 % by 0.04 of a level.
+MEAN, LARGEST = 0.02, 2
+
+
+@pytest.mark.parametrize("name", list(packaged_models()))
+def test_the_picture_is_the_golden_one(name: str) -> None:
+    path = GOLDEN / f"{name}.png"
+    assert path.is_file(), (
+        f"{name} has no golden picture: run 'python scripts/make_goldens.py {name}', look at "
+        f"{path} and commit it."
+    )
+    got, golden = golden_of(name).astype(int), read_image(path).pixels.astype(int)
+    assert got.shape == golden.shape
+    apart = np.abs(got - golden)
+    advice = f"if the change is meant, run 'python scripts/make_goldens.py {name}'"
+    assert apart.mean() <= MEAN, advice
+    assert apart.max() <= LARGEST, advice
+
+
+def test_every_golden_picture_is_of_a_packaged_model() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.png")} == packaged_models().keys()
