@@ -1,17 +1,23 @@
 # make demo   enlarge the sample photos with the packaged weights, results in out/
-# make test   the whole test suite
+# make test   the whole test suite, in WORKERS processes (2)
+# make quick  the same without the tests that are marked slow
 # make check  ruff, mypy --strict and the layers of the packages
 # Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+).
 PYTHON ?= python3
+WORKERS ?= 2
+PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check benchmark clean
+.PHONY: demo test quick check benchmark clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --out out
 
 test: .venv/ready
-	.venv/bin/python -m pytest
+	$(PYTEST)
+
+quick: .venv/ready
+	$(PYTEST) -m "not slow"
 
 check: .venv/ready
 	.venv/bin/ruff check .
