@@ -245,7 +245,7 @@ def test_a_process_that_is_interrupted(tmp_path: Path, weights: Path) -> None:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())  # the second picture has begun
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=60)
+        rest, errors = process.communicate(timeout=300)
     assert first["new_width"] == 64
     assert (process.returncode, rest) == (130, "")
     # libvips may print, ahead of ours, that it dropped the exception in a callback of its own.

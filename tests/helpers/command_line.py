@@ -53,5 +53,5 @@ def shell(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str
     environment["PYTHONPATH"] = str(Path(pixperts.__file__).parents[1])
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env=environment, capture_output=True, text=True, timeout=120, check=False, **options,
+        env=environment, capture_output=True, text=True, timeout=300, check=False, **options,
     )  # fmt: skip

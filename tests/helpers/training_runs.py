@@ -154,7 +154,7 @@ def begun(values: dict[str, Any], folder: Path) -> "subprocess.Popen[str]":
         start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (folder / "last.ckpt").exists():
         assert child.poll() is None
         assert time.monotonic() < until

@@ -65,7 +65,7 @@ def test_a_signal_to_the_whole_group_is_survived_by_the_workers(
     values = values_of("repair", photos, max_steps=5000, check_every=1, workers=1)
     child = begun(values, tmp_path / "run")
     os.killpg(child.pid, signal.SIGTERM)
-    _, said = child.communicate(timeout=120)
+    _, said = child.communicate(timeout=300)
     assert child.returncode == 0, said
     assert step_of(tmp_path / "run" / "last.ckpt") >= 1
 
