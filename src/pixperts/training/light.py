@@ -55,7 +55,9 @@ class LightModule(EnlargingModule):
         if self.model.mapper is None:
             image = self.model.field(latents[0], lr, size)
             return {config.error: self.distance(image, photo, taught)}
-        logits = self.model.logits(features, size).permute(0, 2, 3, 1)  # (B, h, w, J)
+        # The mapper learns from the features, not they from it: the gradient of its predictions is
+        # large at first and would fill the clipped step.
+        logits = self.model.logits(features.detach(), size).permute(0, 2, 3, 1)  # (B, h, w, J)
         start, end = config.temperature
         temperature = start * (end / start) ** min(1.0, self.global_step / config.max_steps)
         noise = self.noise(logits.shape[1:], normal=False)
