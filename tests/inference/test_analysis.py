@@ -293,7 +293,7 @@ def test_kinds_agree(restorer: Restorer) -> None:
 
 
 def test_a_batch_is_refused(restorer: Restorer) -> None:
-    with pytest.raises(UsageError, match="one picture is analysed at a time, not a batch of 2"):
+    with pytest.raises(UsageError, match="one picture is analyzed at a time, not a batch of 2"):
         analyse(restorer, torch.zeros(2, 3, 8, 8))
 
 

@@ -217,7 +217,7 @@ def analyse(restorer: "Restorer", image: Any) -> Analysis:
         UsageError, ImageError: as `Restorer.restore_with_routing`, and for a batch of several.
     """
     if isinstance(image, Tensor) and image.dim() == 4 and len(image) > 1:
-        raise UsageError(f"one picture is analysed at a time, not a batch of {len(image)}.")
+        raise UsageError(f"one picture is analyzed at a time, not a batch of {len(image)}.")
     result, routings = restorer.restore_with_routing(image)
     if isinstance(result, Tensor):
         size = (result.shape[-2], result.shape[-1])
@@ -230,6 +230,6 @@ def analyse(restorer: "Restorer", image: Any) -> Analysis:
 
 def _row(values: Tensor | None) -> list[float]:
     if values is None:
-        raise ModelError("a routing without probabilities, gates and means cannot be analysed.")
+        raise ModelError("a routing without probabilities, gates and means cannot be analyzed.")
     numbers: list[float] = values[0].cpu().double().tolist()  # not every device has float64
     return numbers

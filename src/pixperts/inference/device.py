@@ -119,7 +119,7 @@ def _finite(image: Tensor) -> bool:
     return bool(torch.isfinite(image.sum(dtype=torch.float64)))
 
 
-def colours_and_alpha(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+def colors_and_alpha(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
     """(B, C, H, W) as three colors (B, 3, H, W), and alpha (B, 1, H, W) where there is one."""
     if pixels.shape[1] in (1, 3):
         return pixels.expand(-1, 3, -1, -1), None

@@ -62,8 +62,8 @@ class Restorer(Predictor):
         """Repair one image and say which expert served in each decoder block.
 
         Args:
-            image: of any kind that `Upscaler.upscale_with_routing` takes. Grey is repaired as
-                grey; alpha stays as it is.
+            image: of any kind that `Upscaler.upscale_with_routing` takes. Gray is repaired as
+                gray; alpha stays as it is.
             strength: 1 = what the network says, 0 = the input; between them a blend.
             color_fix: as in `Upscaler.upscale_with_routing`.
             progress: called with the share that is done, rising to 1.

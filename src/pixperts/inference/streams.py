@@ -17,7 +17,7 @@ from pixperts.ops.color_match import ColorFix, matched_bands
 from pixperts.ops.pixels import Pixels, from_float, to_float
 from pixperts.ops.windows import Window
 
-_BAND_PIXELS = 1 << 20  # whose colours are matched at a time
+_BAND_PIXELS = 1 << 20  # whose colors are matched at a time
 
 
 class PixelSource(Protocol):
@@ -211,20 +211,20 @@ class MatchedSink(FileSink):
         self._draft, self._source, self._final, self._kind = draft, source, final, kind
 
     def complete(self, progress: Callable[[float], None]) -> None:
-        """Write all rows with the colours of the source; `progress` is called meanwhile."""
+        """Write all rows with the colors of the source; `progress` is called meanwhile."""
         draft, source = self._draft, self._source
-        colours = 1 if draft.bands < 3 else 3
+        colors = 1 if draft.bands < 3 else 3
         source.rewind()
         for top, bottom, image in matched_bands(
-            lambda top, bottom: draft.rows(top, bottom)[:, :colours],
-            lambda top, bottom: source.rows(top, bottom)[:, :colours],
+            lambda top, bottom: draft.rows(top, bottom)[:, :colors],
+            lambda top, bottom: source.rows(top, bottom)[:, :colors],
             source.rewind,
             self._kind,
             (draft.height, draft.width),
             source.height,
             band=max(32, min(1024, _BAND_PIXELS // draft.width)),
         ):
-            rest = draft.rows(top, bottom)[:, colours:]
+            rest = draft.rows(top, bottom)[:, colors:]
             whole = torch.cat([image.clamp(0, 1), rest], dim=1)
             self._final.put(whole, Window(top, bottom, 0, draft.width))
             self._final.finish(bottom)

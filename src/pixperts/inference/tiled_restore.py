@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import is_out_of_memory
-from pixperts.inference.device import DeviceRunner, colours_and_alpha, joined
+from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
 from pixperts.models.interfaces import RestoringNetwork
@@ -73,7 +73,7 @@ class TiledRestore:
             ImageError: values that are not finite.
             MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
         """
-        # The blend holds three colours as floats, twice while strips are joined, and fades them.
+        # The blend holds three colors as floats, twice while strips are joined, and fades them.
         rows = self.source.row_bytes + sink.row_bytes + 9 * 4 * self.size[1] * self.source.batch
         # A survey copies what it counts.
         tiled = 1.3 * self.pixel_bytes()
@@ -153,7 +153,7 @@ class TiledRestore:
 
     def _counted(self, rows: Tensor, tile: Tile, given: Statistics | None) -> Statistics:
         out, source = tile
-        rgb, alpha = colours_and_alpha(rows[:, :, :, source.left : source.right])
+        rgb, alpha = colors_and_alpha(rows[:, :, :, source.left : source.right])
         filled = self._filled(rgb, alpha)
         inner = Window(
             out.top - source.top,
@@ -224,14 +224,14 @@ class TiledRestore:
     def _repaired(
         self, pixels: Tensor, statistics: Statistics | None
     ) -> tuple[Tensor, tuple[Routing, ...]]:
-        """Three colours (B, 3, H, W) on the CPU as the network says."""
-        filled = self._filled(*colours_and_alpha(pixels))
+        """Three colors (B, 3, H, W) on the CPU as the network says."""
+        filled = self._filled(*colors_and_alpha(pixels))
         output = self.runner.output(lambda: self.model(filled, statistics=statistics))
         return output.image, output.routings
 
     def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
-        """Repaired colours (B, 3, H, W) as much as is wanted, with what the source has beside."""
-        image = joined(image, None, self.source.channels)  # first, so that grey stays to the bit
+        """Repaired colors (B, 3, H, W) as much as is wanted, with what the source has beside."""
+        image = joined(image, None, self.source.channels)  # first, so that gray stays to the bit
         if self.strength < 1:
             image = torch.lerp(pixels[:, : image.shape[1]], image, self.strength)
         return torch.cat([image, pixels[:, image.shape[1] :]], dim=1)

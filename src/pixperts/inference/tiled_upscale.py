@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import is_out_of_memory
-from pixperts.inference.device import DeviceRunner, colours_and_alpha, joined
+from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
 from pixperts.models.interfaces import UpscalingNetwork
@@ -64,7 +64,7 @@ class TiledUpscale:
         """Memory that a source pixel of a tile takes, roughly, in all pictures of the batch."""
         features = 4 * 4 * self.model.encoder.out_channels
         enlarged = self.size[0] * self.size[1] / (self.whole[0] * self.whole[1])
-        # Logits and what makes them, the choice, colours and their conversions.
+        # Logits and what makes them, the choice, colors and their conversions.
         each = features + enlarged * (4 * 4 * len(self.model.costs) + 40)
         return self.source.batch * each
 
@@ -119,7 +119,7 @@ class TiledUpscale:
     def _tile(self, tile: Tile, rows: Tensor, sink: PixelSink, listener: TileListener) -> Tally:
         part = Part(tile.out, tile.source, self.whole)
         pixels = rows[:, :, :, tile.source.left : tile.source.right]
-        rgb, alpha = colours_and_alpha(pixels)
+        rgb, alpha = colors_and_alpha(pixels)
         if alpha is not None:
             rgb = fill_transparent(rgb, alpha)
             alpha = bicubic_part(alpha, self.size, part).clamp(0, 1)
@@ -160,7 +160,7 @@ class TiledUpscale:
 
     def _logits(self, tile: Tile, rows: Tensor, step: int) -> Tensor:
         part = Part(tile.out, tile.source, self.whole)
-        rgb, alpha = colours_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
+        rgb, alpha = colors_and_alpha(rows[:, :, :, tile.source.left : tile.source.right])
         lr = self.runner.expect(rgb if alpha is None else fill_transparent(rgb, alpha))
         return self.runner.finite(
             lambda: self.model.sample_logits(lr, self.size, part, step).cpu(),

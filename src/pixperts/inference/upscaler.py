@@ -75,13 +75,13 @@ class Upscaler(Predictor):
 
         Args:
             image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
-                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C = 1 grey, 2 grey and alpha,
-                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation; colours under
-                full transparency are made from their neighbours'.
+                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C = 1 gray, 2 gray and alpha,
+                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation; colors under
+                full transparency are made from their neighbors'.
             scale: factor for both sides, or
             size: exact (width, height).
             budget: 0 = always the cheapest expert, 1 = always the best, None = as the mapper says.
-            color_fix: "mean" or "wavelet" give the result the input's mean colour or its low
+            color_fix: "mean" or "wavelet" give the result the input's mean color or its low
                 frequencies, see `color_match`; "none" leaves it.
             progress: called with the share that is done, rising to 1.
 

@@ -26,7 +26,7 @@ from pixperts.io.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import libvips, reason
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, stored_shape, upright
 
-_BAND = 256  # rows that are decoded at a time where nobody asks for them
+_BAND = 256  # rows that are decoded at a time in a pass over all of them
 _IN_MEMORY = 100_000_000  # bytes of a turned picture that need no temporary file
 # Compressed results by bytes a byte of pixels; lossless ones may not shrink at all.
 _LOSSY_SHARE = 0.5
@@ -36,7 +36,7 @@ class RowReader:
     """The rows of a picture file from the top downwards, upright; a context manager.
 
     What `read_image` returns is spread over `width`, `height`, `bands` (1 to 4), `dtype`
-    (uint8, uint16 or float32), `format`, `metadata` and `notes`. Only the rows asked for are in
+    (uint8, uint16 or float32), `format`, `metadata` and `notes`. Only the rows in use are in
     memory, with three exceptions: WebP, AVIF, GIF, interlaced PNG and progressive JPEG are
     decoded whole by their libraries; a picture whose EXIF orientation turns it or puts it upside
     down is decoded into a temporary file first, in memory up to 100 MB.
@@ -320,7 +320,7 @@ def _raw_header(width: int, height: int, dtype: np.dtype[Any], bands: int) -> by
         257: (4, [height]),
         258: (3, [8 * dtype.itemsize] * bands),
         259: (3, [1]),  # not compressed
-        262: (3, [2 if bands >= 3 else 1]),  # RGB, or grey with black as 0
+        262: (3, [2 if bands >= 3 else 1]),  # RGB, or gray with black as 0
         277: (3, [bands]),
         278: (4, [depth]),
         284: (3, [1]),  # channels beside one another

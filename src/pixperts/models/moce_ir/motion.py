@@ -26,7 +26,7 @@ SIDE = 64  # of a window
 STRIDE = 32  # from window to window; tiles of a picture must begin at multiples of it
 FEWEST = 16  # windows, to tell anything: with 9, one clean picture in 40 was taken for blurred
 REACH = 24  # of the cepstrum that is looked at
-LONGEST = 20  # pixels, that can be told
+LONGEST = 20  # pixels, that can be seen
 RADIUS = 32  # of the inverse filter
 # Probability of "none" below which a picture counts as blurred: undoing a motion that was none
 # costs more than leaving one. Clean photos of 512 pixels had 0.65 or more, of 160 0.18 (LAB.md).
@@ -96,7 +96,7 @@ def cepstrum(sums: Sums) -> Tensor:
 class MotionStage(nn.Module):
     """Estimate straight motion blur of each picture and undo it where there is some.
 
-    Its weights are trained apart from the rest (`scripts/train_motion.py`), so they ask for no
+    Its weights are trained apart from the rest (`scripts/train_motion.py`), so they need no
     gradient, nothing behind the stage sends one back, and it stays in evaluation mode.
     """
 

@@ -84,7 +84,7 @@ class MoEISR(ExpertPool):
             lr: (B, 3, h, w) in [0, 1], any size from 1x1.
             size: output (H, W), each axis its own factor, below 1 included.
             part: where lr is only a tile of the LR picture, with `context` pixels more than what
-                is asked for; `size` remains that of the whole output.
+                is wanted; `size` remains that of the whole output.
             budget: mean cost of each picture's pixels, 0 = always the cheapest expert, 1 = always
                 the deepest, None = what the mapper says; of the experts alone, see the class.
             price: of a unit of cost in logits, in place of a budget, see `routing.price_of`; one
