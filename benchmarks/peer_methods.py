@@ -23,7 +23,7 @@ def pillow(filter_name: str) -> Method:
     """Pillow's resizing, BICUBIC or LANCZOS.
 
     libvips is no peer here: its enlargement shifts the picture by (scale - 1) / (2 scale) pixels
-    and takes the bicubic kernel whatever is asked for.
+    and takes the bicubic kernel whatever kernel is given.
     """
     from PIL import Image
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pixperts.cli.app import main
-from pixperts.inference.analysis import analyse
+from pixperts.inference.analysis import analyze
 from pixperts.inference.restorer import Restorer
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs.operation import software_tag
@@ -239,7 +239,7 @@ def test_the_nearest_task_is_told(
 ) -> None:
     source, target = picture(tmp_path / "a.png"), tmp_path / "b.png"
     line = ["restore", str(source), "-o", str(target), "-m", str(knowing)]
-    found = analyse(Restorer.load(knowing), read_image(source).pixels)
+    found = analyze(Restorer.load(knowing), read_image(source).pixels)
     assert found.confidence is not None
     assert main(line) == 0
     assert one_sentence(capsys).endswith(f", looks like {found.task} ({found.confidence:.0%})")
@@ -283,7 +283,7 @@ def test_analyze_as_text(
         assert main(["analyze", str(source), "-m", str(model)]) == 0
         captured = capsys.readouterr()
         assert captured.err == ""
-        found = analyse(Restorer.load(model), read_image(source).pixels)
+        found = analyze(Restorer.load(model), read_image(source).pixels)
         assert captured.out == found.to_text() + "\n"
         lines = captured.out.splitlines()
         for line, block in zip(lines, found.blocks, strict=False):

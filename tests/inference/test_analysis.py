@@ -15,7 +15,7 @@ from torch import Tensor
 from pixperts.degradations.tasks import degrade
 from pixperts.errors import ModelError, UsageError
 from pixperts.evaluation.signatures import fit_and_check, measure_signatures
-from pixperts.inference.analysis import Signatures, analyse, signature
+from pixperts.inference.analysis import Signatures, analyze, signature
 from pixperts.inference.restorer import Restorer
 from pixperts.routing import Routing
 from pixperts.weights import store
@@ -217,7 +217,7 @@ def test_damaged_notes_are_refused(notes: Any) -> None:
 def test_signatures_of_an_earlier_version_count_as_none() -> None:
     """They were log-probabilities with a covariance; a repair must not fail for them."""
     before = {"tasks": ["a"], "means": [[0.0, 1.0]], "precision": [[1.0, 0.0], [0.0, 1.0]]}
-    found = analyse(repairer({"signatures": before}), np.zeros((8, 8, 3), np.uint8))
+    found = analyze(repairer({"signatures": before}), np.zeros((8, 8, 3), np.uint8))
     assert (found.task, found.tasks) == (None, ())
 
 
@@ -228,7 +228,7 @@ def test_three_photos_of_a_task_cannot_be_checked() -> None:
 
 def test_signatures_of_another_model_are_refused() -> None:
     with pytest.raises(ModelError, match="signatures of these weights fit another model"):
-        analyse(repairer({"signatures": GOOD}), np.zeros((8, 8, 3), np.uint8))
+        analyze(repairer({"signatures": GOOD}), np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_signature_is_what_the_routers_looked_at() -> None:
@@ -265,7 +265,7 @@ def test_the_means_are_those_of_the_routers_inputs(restorer: Restorer) -> None:
 def test_the_skipped_share_by_hand(top_k: int) -> None:
     restorer = repairer(top_k=top_k)
     model = moce_ir(restorer.model)
-    found = analyse(restorer, photos(1)[0].permute(1, 2, 0).numpy()[:17, :9])
+    found = analyze(restorer, photos(1)[0].permute(1, 2, 0).numpy()[:17, :9])
     pixels = 24 * 16  # 17 x 9, padded to multiples of 8
     levels = (2, 1, 1, 0)
     unused = 0.0
@@ -283,22 +283,22 @@ def test_the_skipped_share_by_hand(top_k: int) -> None:
 def test_kinds_agree(restorer: Restorer) -> None:
     photo = photos(1)[0][:, :20]
     pixels = photo.permute(1, 2, 0).numpy()
-    array = analyse(restorer, pixels)
-    assert analyse(restorer, Image.fromarray(pixels)) == array
-    assert analyse(restorer, photo / 255) == array
-    assert analyse(restorer, (photo / 255)[None]) == array
-    assert array != analyse(restorer, pixels // 4)
-    grey = analyse(restorer, pixels[..., 0])
-    assert grey == analyse(restorer, np.repeat(pixels[..., :1], 3, axis=2))
+    array = analyze(restorer, pixels)
+    assert analyze(restorer, Image.fromarray(pixels)) == array
+    assert analyze(restorer, photo / 255) == array
+    assert analyze(restorer, (photo / 255)[None]) == array
+    assert array != analyze(restorer, pixels // 4)
+    grey = analyze(restorer, pixels[..., 0])
+    assert grey == analyze(restorer, np.repeat(pixels[..., :1], 3, axis=2))
 
 
 def test_a_batch_is_refused(restorer: Restorer) -> None:
     with pytest.raises(UsageError, match="one picture is analyzed at a time, not a batch of 2"):
-        analyse(restorer, torch.zeros(2, 3, 8, 8))
+        analyze(restorer, torch.zeros(2, 3, 8, 8))
 
 
 def test_without_signatures_there_is_no_task(restorer: Restorer) -> None:
-    found = analyse(restorer, np.zeros((8, 8, 3), np.uint8))
+    found = analyze(restorer, np.zeros((8, 8, 3), np.uint8))
     assert (found.task, found.confidence, found.tasks) == (None, None, ())
     assert "nearest" not in found.to_text()
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -330,7 +330,7 @@ def test_measured_signatures_are_those_of_degraded_photos(restorer: Restorer) ->
     )
     assert right["low_light"] == 1.0  # dark pictures are far from all others
     again = repairer({"signatures": fitted.to_notes()})
-    dark = analyse(again, degrade(given[0] / 255, "low_light", 0))
+    dark = analyze(again, degrade(given[0] / 255, "low_light", 0))
     assert dark.task == "low_light"
     assert sum(share for _, share in dark.tasks) == pytest.approx(1.0)
     assert dark.to_text().splitlines()[-1].startswith("nearest by routing signature: low_light ")

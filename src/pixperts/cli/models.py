@@ -18,12 +18,12 @@ def analyze(
     report: JsonOption,
 ) -> None:
     """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
-    from pixperts.inference.analysis import analyse
+    from pixperts.inference.analysis import analyze as analyze_picture
     from pixperts.inference.restorer import Restorer
     from pixperts.io.image import read_image
 
     restorer = Restorer.load(model, device=running.device)
-    found = analyse(restorer, read_image(photo).pixels)
+    found = analyze_picture(restorer, read_image(photo).pixels)
     if report.as_json:
         print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))
     else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from pixperts.lazy import attach
 
 if TYPE_CHECKING:
-    from pixperts.inference.analysis import Analysis, analyse
+    from pixperts.inference.analysis import Analysis, analyze
     from pixperts.inference.expert_maps import draw
     from pixperts.inference.loading import load
     from pixperts.inference.predictor import Predictor
@@ -17,7 +17,7 @@ else:
     __getattr__ = attach(
         __name__,
         {
-            "analysis": ["Analysis", "analyse"],
+            "analysis": ["Analysis", "analyze"],
             "expert_maps": ["draw"],
             "loading": ["load"],
             "predictor": ["Predictor"],
@@ -36,7 +36,7 @@ __all__ = [
     "Restorer",
     "SizeRequest",
     "Upscaler",
-    "analyse",
+    "analyze",
     "draw",
     "load",
 ]

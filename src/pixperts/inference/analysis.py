@@ -210,7 +210,7 @@ def signature(routings: Sequence[Routing]) -> Array:
     return np.concatenate(seen)
 
 
-def analyse(restorer: "Restorer", image: Any) -> Analysis:
+def analyze(restorer: "Restorer", image: Any) -> Analysis:
     """Run the network on one image and tell what its routers saw.
 
     Raises:

@@ -107,7 +107,7 @@ class Predictor:
 
     @property
     def slow_precision(self) -> bool:
-        """Whether float32 would be many times faster than the precision that was asked for."""
+        """Whether float32 would be many times faster than the precision that was chosen."""
         fast = self.model.fast_in_bfloat16 and fastest_precision() == "bfloat16"
         return self.device.type == "cpu" and self.precision == "bfloat16" and not fast
 

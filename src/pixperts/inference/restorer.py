@@ -46,7 +46,7 @@ class Restorer(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Repair one image; see `restore_with_routing`, which also tells how."""
+        """Repair one image; see `restore_with_routing`, which also says how."""
         return self.restore_with_routing(
             image, strength=strength, color_fix=color_fix, progress=progress
         )[0]

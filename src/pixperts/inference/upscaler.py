@@ -56,7 +56,7 @@ class Upscaler(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Enlarge (or reduce) one image; see `upscale_with_routing`, which also tells how."""
+        """Enlarge (or reduce) one image; see `upscale_with_routing`, which also says how."""
         return self.upscale_with_routing(
             image, scale=scale, size=size, budget=budget, color_fix=color_fix, progress=progress
         )[0]

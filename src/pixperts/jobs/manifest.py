@@ -1,9 +1,9 @@
 """A record of what was made from what: one JSON line per picture, appended to a file.
 
 An entry holds absolute paths (`input`, `output`, `expert_map`), `input_sha256` and
-`output_sha256`, `model` and `weights_sha256`, `settings` (what was asked for and is not a
+`output_sha256`, `model` and `weights_sha256`, `settings` (what was given and is not a
 default, precision and tile included), `error` (None where the picture was done), `version`,
-`time`, and what `--json` tells: sizes, seconds, experts and shares. A picture that was there
+`time`, and what `--json` prints: sizes, seconds, experts and shares. A picture that was there
 before the manifest knew of it gets an entry with "skipped": true, whose model and settings are
 None.
 """
@@ -205,7 +205,7 @@ def file_sha256(path: Path) -> str:
 def weights_sha256(predictor: "Predictor") -> str:
     """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal.
 
-    Licence and notes do not count, nor the file that it came from.
+    License and notes do not count, nor the file that it came from.
     """
     model = predictor.model
     digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())

@@ -136,7 +136,7 @@ class Operation(ABC):
         return done.report
 
     def _save_chart(self, loaded: Loaded, chart: Pixels | None) -> None:
-        """Write the map of experts, where one is asked for."""
+        """Write the map of experts, where one is wanted."""
         if loaded.job.expert_map is not None and chart is not None:
             if loaded.check is not None:
                 loaded.check()

@@ -34,7 +34,7 @@ def plan(
     new_size: NewSize = lambda width, height: (width, height),
     model: Callable[[], str] = lambda: "model",
 ) -> Plan:
-    """The jobs that a command line asks for; see `inputs.find` for what INPUT may be.
+    """The jobs of a command line; see `inputs.find` for what INPUT may be.
 
     `output` is a file for a single input unless it is an existing folder or ends in a slash, and
     else a folder that receives names by the template; `expert_map` goes by the same rule, and its
@@ -125,7 +125,7 @@ def _in_folder(
             name = template.render(one.path, _values(one.path, number, template, new_size, model))
         except UsageError:
             raise
-        except PixpertsError as error:  # no readable header: this picture fails, the others go on
+        except PixpertsError as error:  # no readable header: this picture fails, the others run
             target = folder / one.below / one.path.name
             jobs.append(Job(one.path, target, root=folder, problem=str(error)))
             continue

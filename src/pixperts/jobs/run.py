@@ -1,7 +1,7 @@
 """Take many picture files through one model and lose no work: `run_folder`.
 
 The command line is a thin layer above it. Outputs appear whole or not at all, so that a run that
-was killed goes on where it was when it is started again.
+was killed continues where it was when it is started again.
 """
 
 import functools

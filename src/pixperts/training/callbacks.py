@@ -27,7 +27,7 @@ class Guard(Callback):
 
     The norm is that of the averaged gradient, so all processes decide alike. A loss that is not
     finite shows there, and so does an overflow that the loss does not show. Without gradients the
-    optimiser leaves weights and moments as they are.
+    optimizer leaves weights and moments as they are.
     """
 
     def __init__(self, config: TrainConfig) -> None:

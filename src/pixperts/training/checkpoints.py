@@ -27,7 +27,7 @@ _FREE = {
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint of a run to go on from: the last, or the one before where it is missing."""
+    """The checkpoint of a run to continue from: the last, or the one before where it is missing."""
     found = (folder / name for name in (LAST, PREVIOUS))
     return next((path for path in found if path.is_file()), None)
 
@@ -44,7 +44,7 @@ def fitting(path: Path, config: TrainConfig) -> str:
     except (RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
         before = path.with_name(PREVIOUS)
         cure = (
-            f"delete it to go on from {before.name}"
+            f"delete it to continue from {before.name}"
             if path.name == LAST and before.is_file()
             else "start anew in another folder, with init: last.safetensors of this one"
         )
@@ -120,5 +120,5 @@ class CheckpointPair(Callback):
             part.unlink(missing_ok=True)
             raise ModelError(
                 f"{self.folder}: the checkpoint cannot be written ({error.strerror}): make room "
-                "and go on with --resume."
+                "and continue with --resume."
             ) from error

@@ -154,7 +154,7 @@ class UpscalingConfig(TrainConfig):
     scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
     temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
     hard: bool = False  # straight-through instead of soft mixing
-    mixture_weight: float = 1.0  # of the L1 of the mixed colours
+    mixture_weight: float = 1.0  # of the L1 of the mixed colors
     balance_weight: float = 0.01  # of the balance loss
     balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
     cost_weight: float = 0.0  # of the expected cost
@@ -162,7 +162,7 @@ class UpscalingConfig(TrainConfig):
     prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains it for every budget
     distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
     expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
-    teacher: str | None = None  # weights file or packaged model whose colours are a target, too,
+    teacher: str | None = None  # weights file or packaged model whose colors are a target, too,
     teacher_weight: float = 0.5  # with this share of the target, the photo with the rest
     teacher_turned: bool = False  # it sees each patch in one of eight turns: their mean, in time
 

@@ -19,7 +19,7 @@ class EnlargingModule(TrainingModule):
     """One mapper, whose experts are counted, and pictures of a benchmark to measure on.
 
     Attributes:
-        balance_target: (J,) share of each expert that the balance loss asks for.
+        balance_target: (J,) share of each expert that the balance loss aims at.
         costs: (J,) of the experts, see `routing`.
         validation: the benchmark's pictures, read when needed.
     """

@@ -1,4 +1,4 @@
-"""What is common to the training of both families: start, optimiser, noise, measuring, counting."""
+"""What is common to the training of both families: start, optimizer, noise, measuring, counting."""
 
 import math
 from abc import abstractmethod

@@ -69,7 +69,7 @@ def train(
             the log.
         max_steps: stop earlier than the configuration's schedule.
         max_time: stop after this time and keep what there is.
-        resume: go on from last.ckpt, or from previous.ckpt where that is missing.
+        resume: continue from last.ckpt, or from previous.ckpt where that is missing.
         devices: processes on this machine, each with a GPU or a share of the CPU; 1 when unset,
             or what torchrun says.
         accelerator: auto, cpu, gpu or mps.
@@ -151,10 +151,10 @@ def train(
     with warnings.catch_warnings(), stopper, _sentences():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory.*")
-        warnings.filterwarnings("ignore", message=".*worker processes in total.*")  # as asked for
+        warnings.filterwarnings("ignore", message=".*worker processes in total.*")  # as configured
         warnings.filterwarnings("ignore", message=".*in eval mode at the start.*")  # frozen parts
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # inside Lightning
-        # `FromStep` goes on from the step itself, which Lightning cannot know.
+        # `FromStep` continues from the step itself, which Lightning cannot know.
         warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
         loader = DataLoader(
             samples,
@@ -218,7 +218,7 @@ def _trainer(**options: Any) -> L.Trainer:
         return L.Trainer(**options, num_sanity_val_steps=0)
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"--accelerator or --devices cannot be had here: {reason}") from error
+        raise UsageError(f"--accelerator or --devices are not available here: {reason}") from error
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:

@@ -26,7 +26,7 @@ from pixperts.weights.packaged import weights_file
 
 
 class UpscalingModule(EnlargingModule):
-    """The training step: mix the experts' colours by Gumbel-Softmax, L1, balance, cost."""
+    """The training step: mix the experts' colors by Gumbel-Softmax, L1, balance, cost."""
 
     config: UpscalingConfig
     model: MoEISR
@@ -51,7 +51,7 @@ class UpscalingModule(EnlargingModule):
         )
 
     def target(self, batch: Sample) -> Tensor:
-        """(B, Q, 3): the photo's colours, or a blend of them with the teacher's."""
+        """(B, Q, 3): the photo's colors, or a blend of them with the teacher's."""
         target = batch.target
         for teacher in self._teacher:
             teacher.to(batch.lr.device)
@@ -62,29 +62,29 @@ class UpscalingModule(EnlargingModule):
                 turns = [turned(*one) for one in zip(*asked, self._numbers, strict=True)]
                 lr, positions, size = (torch.stack(parts) for parts in zip(*turns, strict=True))
                 asked = (lr, positions, size)
-            # In half precision its colours would be off by more than what it has to teach.
+            # In half precision its colors would be off by more than what it has to teach.
             with torch.no_grad(), torch.autocast(batch.lr.device.type, enabled=False):
-                colours, _ = teacher.query(*asked)
-            taught = colours[:, :, -1].to(target.dtype)  # of its deepest expert
+                colors, _ = teacher.query(*asked)
+            taught = colors[:, :, -1].to(target.dtype)  # of its deepest expert
             target = target.lerp(taught, self.config.teacher_weight)
         return target
 
     def loss(self, batch: Sample) -> dict[str, Tensor]:
-        """The weighted terms; the choices of the pixels that were asked for are counted."""
+        """The weighted terms; the choices of the queried pixels are counted."""
         config, step, target = self.config, self.global_step, self.target(batch)
         frozen_encoder = any("encoder".startswith(prefix) for prefix in config.frozen)
         with torch.set_grad_enabled(not frozen_encoder):
             lr = batch.lr.contiguous(memory_format=torch.channels_last)
             features = self.model.encode(lr)
-        colours, logits = self.model.query(lr, batch.positions, batch.size, features)
-        errors = (colours - target[:, :, None]).abs()  # (B, Q, J, 3)
+        colors, logits = self.model.query(lr, batch.positions, batch.size, features)
+        errors = (colors - target[:, :, None]).abs()  # (B, Q, J, 3)
         if logits is None:
             return {"l1": errors.mean()}
         start, end = config.temperature
         temperature = start * (end / start) ** min(1.0, step / config.max_steps)
         noise = self.noise(logits.shape[1:], normal=False)
         weights = gumbel_weights(logits.float(), temperature, hard=config.hard, uniform=noise)
-        mixed = (weights[..., None] * colours).sum(dim=2)  # (B, Q, 3)
+        mixed = (weights[..., None] * colors).sum(dim=2)  # (B, Q, 3)
         probabilities = logits.float().softmax(dim=-1).flatten(0, 1)  # (B * Q, J)
         share = all_gather_with_grad(probabilities.mean(dim=0, keepdim=True))  # (processes, J)
         terms = {
@@ -99,12 +99,12 @@ class UpscalingModule(EnlargingModule):
             own = squared.mean() / averaged(squared.mean())  # it is relative to the batch's mean
             terms["routing"] = config.routing_weight * own * routed
         if config.distillation_weight:
-            distance = distillation_loss(colours, self.costs)
+            distance = distillation_loss(colors, self.costs)
             terms["distillation"] = config.distillation_weight * distance
         if config.prediction_weight:
             counted = squared
             if config.distillation_weight:  # what counts is the distance from the teacher
-                counted = (colours - colours[:, :, -1:]).detach().square().mean(dim=3)
+                counted = (colors - colors[:, :, -1:]).detach().square().mean(dim=3)
             # In proportion to the patch's own error, as PSNR is a mean of logarithms.
             relative = counted / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
             prediction = predicted_error_loss(logits.float(), relative.clamp_max(20))
@@ -114,7 +114,7 @@ class UpscalingModule(EnlargingModule):
         return terms
 
     def sheet(self, batch: Sample) -> Tensor:
-        """The LR patch above, below it those pixels of the photo that are asked for."""
+        """The LR patch above, below it the queried pixels of the photo."""
         side = int(batch.size.max())
         columns = []
         for lr, positions, target in zip(batch.lr, batch.positions, batch.target, strict=True):
@@ -140,7 +140,7 @@ def turned(lr: Tensor, positions: Tensor, size: Tensor, turn: int) -> tuple[Tens
             third swaps both.
 
     Returns:
-        The same three of the turned patch: each query asks for the same point of the picture.
+        The same three of the turned patch: each query stays at the same point of the picture.
     """
     rows, columns = positions.unbind(1)
     if turn & 1:

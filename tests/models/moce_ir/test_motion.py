@@ -13,7 +13,7 @@ from torch import Tensor
 from pixperts.cli.app import main
 from pixperts.degradations.blur import motion_blur
 from pixperts.evaluation.metrics import psnr
-from pixperts.inference.analysis import analyse, signature
+from pixperts.inference.analysis import analyze, signature
 from pixperts.inference.restorer import Restorer
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moce_ir.motion import (
@@ -283,13 +283,13 @@ def test_half_precision() -> None:
 
 def test_what_was_undone_is_told() -> None:
     restorer = Restorer(moving(), store.Card("mini", {}), device="cpu")
-    found = analyse(restorer, scene(160, 160))
+    found = analyze(restorer, scene(160, 160))
     assert found.motion == pytest.approx((8.944, 26.565), abs=0.01)  # (8, 4) pixels
     last = found.to_text().splitlines()[-1]
     assert last == "motion blur of 8.9 pixels at 27 degrees undone first"
     assert found.to_dict()["motion"] == found.motion
     restorer = Restorer(mini(motion=True), store.Card("mini", {}), device="cpu")
-    still = analyse(restorer, scene(160, 160))
+    still = analyze(restorer, scene(160, 160))
     assert still.motion is None
     assert "motion" not in still.to_text()
 
