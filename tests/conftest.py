@@ -72,7 +72,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert isinstance(last, torch.nn.Conv2d)
     torch.nn.init.normal_(last.weight)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    store.save(path, model, store.Card("small", {}, licence="CC0-1.0"))
+    store.save(path, model, store.Card("small", {}, license="CC0-1.0"))
     return path
 
 

@@ -41,7 +41,7 @@ def test_models(
         "does": "enlarge",
         "gmac_per_megapixel": cost,
         "quality": {"Set5 x2": 37.6},
-        "licence": "Apache-2.0",
+        "license": "Apache-2.0",
     }
     assert [line["name"] for line in lines[1:]] == sorted(PRESETS.keys() - {"moeisr-tiny"})
     assert not any(line["trained"] for line in lines[1:])
@@ -116,7 +116,7 @@ def test_convert_hands_everything_on(
     monkeypatch.setattr("pixperts.weights.convert.convert_file", note)
     source, target = tmp_path / "a.pth", tmp_path / "b.safetensors"
     assert main(["convert", str(source), str(target), "--license", "BSD-3-Clause"]) == 0
-    assert seen == [(source, target, {"name": None, "licence": "BSD-3-Clause"})]
+    assert seen == [(source, target, {"name": None, "license_name": "BSD-3-Clause"})]
     assert one_sentence(capsys) == f"{target}: liif-edsr, license BSD-3-Clause"
 
 

@@ -69,7 +69,7 @@ def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
         ("workers=-1", "workers is -1, but must be 0 or more"),
         ("seed=-1", "seed is -1, but must lie in"),
         ("skips=0", "skips is 0"),
-        ("equalise=-1", "equalise is -1"),
+        ("equalize=-1", "equalize is -1"),
         ("clip=-1", "clip is -1"),
         ("warmup_steps=-3", "warmup_steps is -3"),
         ("final_rate=-3", "final_rate is -3"),

@@ -19,7 +19,7 @@ def trained(tmp_path: Path) -> Path:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.01)
-    store.save(path, model, store.Card("small", {}, licence="CC0", data="none"))
+    store.save(path, model, store.Card("small", {}, license="CC0", data="none"))
     return path
 
 
@@ -32,7 +32,7 @@ def test_a_grown_network_does_what_it_did_and_can_learn_more(trained: Path, tmp_
     assert isinstance(large, MoCEIR)
     assert (large.config.latent_blocks, large.config.refinement_blocks) == (3, 2)
     assert (MINI.latent_blocks, MINI.refinement_blocks) == (1, 1)
-    assert (card.licence, card.data) == ("CC0", "none")
+    assert (card.license, card.data) == ("CC0", "none")
     image = pictures(2, 3, 24, 40)
     with torch.inference_mode():
         assert torch.equal(small.eval()(image).image, large.eval()(image).image)

@@ -179,6 +179,16 @@ def test_so_had_a_newer_field_that_holds_a_table(photos: Path, tmp_path: Path) -
         fitting(path, config)
 
 
+def test_fields_may_be_spelled_as_before(photos: Path, tmp_path: Path) -> None:
+    config, path = config_of("repair", photos, equalise=0.5, licence="CC0"), tmp_path / "last.ckpt"
+    assert config == config_of("repair", photos, equalize=0.5, license="CC0")
+    was = dataclasses.asdict(config)
+    was["equalise"] = was.pop("equalize")
+    was["licence"] = was.pop("license")
+    torch.save({"pixperts_config": was}, path)
+    assert fitting(path, config) == str(path)
+
+
 def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> None:
     train(config_of("repair", photos), tmp_path / "run", max_steps=1)
     with pytest.raises(UsageError, match="was started with"):
@@ -192,7 +202,7 @@ def test_what_does_not_change_a_step_may_change(photos: Path, tmp_path: Path) ->
     halving = {"halve_at": [3]}
     train(config_of("repair", photos, **halving), tmp_path / "whole")
     train(config_of("repair", photos, max_steps=4, **halving), tmp_path / "run", max_steps=2)
-    more = {"check_every": 2, "validation": str(photos), "workers": 1, "licence": "other"}
+    more = {"check_every": 2, "validation": str(photos), "workers": 1, "license": "other"}
     train(config_of("repair", photos, **halving, **more), tmp_path / "run", resume=True)
     assert difference(tmp_path / "whole", tmp_path / "run") == 0
 

@@ -193,9 +193,9 @@ def test_a_file_converts_and_gives_the_same_picture(tmp_path: Path) -> None:
     state = published_layout("liif-edsr", seed=3)
     source, target = tmp_path / "edsr-baseline-liif.pth", tmp_path / "made" / "liif.safetensors"
     torch.save({"model": {"name": "liif", "args": {"imnet_spec": {}}, "sd": state}}, source)
-    assert convert.convert_file(source, target, licence="BSD-3-Clause") == "liif-edsr"
+    assert convert.convert_file(source, target, license_name="BSD-3-Clause") == "liif-edsr"
     model, card = store.load(target)
-    assert (card.name, card.licence) == ("liif-edsr", "BSD-3-Clause")
+    assert (card.name, card.license) == ("liif-edsr", "BSD-3-Clause")
     assert "edsr-baseline-liif.pth" in card.notes["origin"]
     lr = torch.rand(1, 3, 4, 5)
     with torch.inference_mode():

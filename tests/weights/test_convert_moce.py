@@ -79,9 +79,9 @@ def test_a_file_converts_and_gives_the_same_picture(
 ) -> None:
     source, target = tmp_path / "cdd11.ckpt", tmp_path / "made" / "moce.safetensors"
     torch.save({"state_dict": small, "epoch": 199, "pytorch-lightning_version": "2.4.0"}, source)
-    assert convert.convert_file(source, target, licence="MIT") == "moce-ir-s"
+    assert convert.convert_file(source, target, license_name="MIT") == "moce-ir-s"
     model, card = store.load(target)
-    assert (card.name, card.family, card.licence) == ("moce-ir-s", "moce-ir", "MIT")
+    assert (card.name, card.family, card.license) == ("moce-ir-s", "moce-ir", "MIT")
     assert card.notes["origin"] == "converted from cdd11.ckpt"
     picture = torch.rand(1, 3, 9, 12, generator=torch.Generator().manual_seed(1))
     expected = moce_ir(convert.from_published("moce-ir-s", small))

@@ -247,12 +247,12 @@ def test_cards_of_nothing_useful_are_refused(tmp_path: Path, text: str) -> None:
 def test_texts_of_a_card_do_no_harm_in_a_terminal(tmp_path: Path, weights: Any) -> None:
     _, facts = weights
     evil = "MIT\x1b]0;title\x07\r\n\x9b31m\u202e"
-    card = facts | {"licence": evil, "data": evil, "notes": {evil: [evil, {"x": evil}], "n": 1.5}}
+    card = facts | {"license": evil, "data": evil, "notes": {evil: [evil, {"x": evil}], "n": 1.5}}
     path = tmp_path / "a.safetensors"
     path.write_bytes(to_bytes({"w": torch.zeros(1)}, metadata={"pixperts": json.dumps(card)}))
     read = store.read_card(path)
     shown = "MIT\\x1b]0;title\\x07\\r\\n\\x9b31m\\u202e"
-    assert (read.licence, read.data) == (shown, shown)
+    assert (read.license, read.data) == (shown, shown)
     assert read.notes == {shown: [shown, {"x": shown}], "n": 1.5}
 
 

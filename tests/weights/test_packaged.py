@@ -31,7 +31,7 @@ def test_every_card_is_complete() -> None:
     for name, path in packaged_models().items():
         card = store.read_card(path)
         assert card.name == name
-        assert "unknown" not in (card.licence, card.data)
+        assert "unknown" not in (card.license, card.data)
         assert card.notes["quality"]
         assert card.notes["protocol"]
         assert (EXAMPLES.parent / "docs" / "models" / f"{name}.md").is_file()

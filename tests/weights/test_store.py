@@ -34,7 +34,7 @@ def model() -> MoEISR:
 
 
 def card(**changes: Any) -> store.Card:
-    facts: dict[str, Any] = {"name": "moeisr-tiny", "config": {}, "licence": "MIT", "data": "none"}
+    facts: dict[str, Any] = {"name": "moeisr-tiny", "config": {}, "license": "MIT", "data": "none"}
     return store.Card(**facts | changes)
 
 
@@ -75,6 +75,17 @@ def test_the_family_is_kept_and_old_files_without_one_enlarge(path: Path) -> Non
     loaded, told = store.load(repairing)
     assert told.family == "moce-ir"
     assert loaded.config == mini(top_k=2).config
+
+
+def test_files_of_the_first_format_are_read(path: Path) -> None:
+    facts = store.read_card(path)
+    first = {**asdict(facts), "format": 1}
+    first["licence"] = first.pop("license")
+    first["config"]["neighbours"] = first["config"].pop("neighbors")
+    save_file(load_file(path), path, metadata={"pixperts": json.dumps(first)})
+    loaded, found = store.load(path)
+    assert found.license == facts.license == "MIT"
+    assert asdict(loaded.config) == asdict(model().config)
 
 
 def test_a_file_is_readable_as_the_user_wishes(path: Path) -> None:

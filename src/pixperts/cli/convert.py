@@ -19,5 +19,5 @@ def convert(
     """Turn published LIIF, LTE or MoCE-IR weights into a pixperts file."""
     from pixperts.weights.convert import convert_file
 
-    preset = convert_file(source, target, name=name, licence=license_name)
+    preset = convert_file(source, target, name=name, license_name=license_name)
     print(f"{target}: {preset}, license {license_name}", file=sys.stderr)

@@ -61,7 +61,7 @@ def models(report: JsonOption) -> None:
                 f"{entry.parameters / 1e6:.2f} M",
                 f"{entry.gmac_per_megapixel:.0f}",
                 quality or ("not measured" if entry.trained else "-"),
-                entry.licence or "untrained",
+                entry.license or "untrained",
             ]
         )
     print_table(columns, rows)

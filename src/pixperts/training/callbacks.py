@@ -198,7 +198,7 @@ class ValidateAndExport(Callback):
             card = store.Card(
                 name=self.config.model,
                 config={},
-                licence=self.config.licence,
+                license=self.config.license,
                 data=self.config.data,
                 notes={"training": notes},
             )

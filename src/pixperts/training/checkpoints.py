@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.io.atomic import sync
-from pixperts.training.config import TrainConfig
+from pixperts.training.config import TrainConfig, renamed
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 _CONFIG = "pixperts_config"
@@ -22,7 +22,7 @@ _CONFIG = "pixperts_config"
 _FREE = {
     "init", "photos", "cache", "input", "target", "layouts", "validation", "validation_tasks",
     "validation_images", "validation_scales", "check_every", "skips", "workers", "compile",
-    "licence", "data",
+    "license", "data",
 }  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def fitting(path: Path, config: TrainConfig) -> str:
         raise ModelError(f"{path}: this is no checkpoint of a training of this version.")
     now = _plain(config)
     # A field that was not there when the run began had what is now its default.
-    was = _defaults(config) | was
+    was = _defaults(config) | renamed(was)
     free = set(_FREE)
     if config.halve_at or config.cosine_steps is not None:
         free.add("max_steps")

@@ -2,7 +2,7 @@
 
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,14 @@ from pixperts.errors import ModelError, UsageError
 from pixperts.training.fields import convert, read_yaml, set_field, shown
 
 OPTIMIZERS = ("adam", "adamw", "muon")
+
+# Fields of files that were written before 0.2.
+_RENAMED = {"licence": "license", "equalise": "equalize"}
+
+
+def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a configuration, those of before 0.2 by their present names."""
+    return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class TrainConfig:
     compile: bool = False  # the encoder by torch.compile; where it helps, see docs/training.md
     workers: int = 0  # processes that prepare samples, for each that trains
     seed: int = 0  # of the data and the noise
-    licence: str = "Apache-2.0"  # of the weights that come out
+    license: str = "Apache-2.0"  # of the weights that come out
     data: str = "not stated"  # one line on the training data, for the card
 
     def __post_init__(self) -> None:
@@ -123,6 +131,7 @@ class TrainConfig:
             raise UsageError(f"{source}: a training configuration needs at least 'model'.")
         from pixperts.models.presets import PRESETS
 
+        values = renamed(values)
         name = values["model"]
         if isinstance(name, str) and name not in PRESETS:
             raise ModelError(
@@ -247,13 +256,13 @@ class RestorationConfig(TrainConfig):
     auxiliary_weight: float = 0.01  # of the routers' balance
     complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
     balance: str = "shazeer"  # its form; or "published", that of the released code
-    equalise: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
+    equalize: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
         self._at_least_one("validation_images")
-        self._not_negative("equalise", "fourier_weight", "auxiliary_weight")
+        self._not_negative("equalize", "fourier_weight", "auxiliary_weight")
         if not 1 <= self.reduction < math.inf or (self.reduction > 1 and not self.tasks):
             raise UsageError(
                 f"reduction is {self.reduction}, but must be 1 or more, and 1 without 'tasks'."

@@ -79,11 +79,11 @@ class RestorationModule(TrainingModule):
         noise = self.noise(shape, normal=True).transpose(0, 1)  # (blocks, B, J)
         output = self.model(batch.degraded, noise=noise)
         image, clean = output.image, batch.clean
-        if config.equalise:
+        if config.equalize:
             # Hazy and dark pictures are wrong by a tenth, clean ones by a hundredth: near the
             # logarithm of its error, a picture pulls as hard whatever its task. Both losses are
             # proportional to the pictures' difference, so a factor on the pictures does it.
-            weight = picture_weights(image, clean, config.equalise)[:, None, None, None]
+            weight = picture_weights(image, clean, config.equalize)[:, None, None, None]
             image, clean = weight * image, weight * clean
         routings = [
             replace(

@@ -22,7 +22,7 @@ class Entry:
     does: str  # enlarge or repair
     gmac_per_megapixel: float  # 10**9 multiply-adds per megapixel of output, enlarged at scale 2
     quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
-    licence: str | None  # of the weights; None without weights
+    license: str | None  # of the weights; None without weights
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -49,7 +49,7 @@ def list_models() -> list[Entry]:
                 does=_does(model),
                 gmac_per_megapixel=_gmac(model, card.notes.get("shares")),
                 quality=dict(card.notes.get("quality", {})),
-                licence=card.licence,
+                license=card.license,
             )
         )
     packaged = {entry.name for entry in found}

@@ -181,7 +181,7 @@ def _refuse_compressed(path: Path) -> None:
 
 
 def convert_file(
-    source: Path, target: Path, *, name: str | None = None, licence: str = "unknown"
+    source: Path, target: Path, *, name: str | None = None, license_name: str = "unknown"
 ) -> str:
     """Convert a published checkpoint into one of ours; returns the preset's name.
 
@@ -199,7 +199,7 @@ def convert_file(
     card = store.Card(
         name=name,
         config=asdict(model.config),
-        licence=licence,
+        license=license_name,
         data="as published",
         notes={"origin": f"converted from {source.name}"},
     )

@@ -20,7 +20,9 @@ from pixperts.io.atomic import replacing
 from pixperts.models.interfaces import Network
 from pixperts.models.presets import build, family_of, outline
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)
+_RENAMED = {"licence": "license"}  # in files of format 1; for their configurations see `presets`
 _LIMIT = 4 << 30  # no model of ours comes near; a header that claims more is a lie
 _LONGEST_HEADER = 8 << 20  # bytes; a model of a thousand tensors needs a tenth of one
 
@@ -31,7 +33,7 @@ class Card:
 
     name: str  # architecture, a preset's name
     config: dict[str, Any]  # full configuration, enough to build the network
-    licence: str = "unknown"  # of the weights
+    license: str = "unknown"  # of the weights
     data: str = "unknown"  # what they were trained on
     notes: dict[str, Any] = field(default_factory=dict)  # measured quality, cost, origin
     family: str = "moeisr"  # which kind of network, a key of `presets.FAMILIES`
@@ -81,13 +83,14 @@ def read_card(path: Path) -> Card:
         )
     try:
         values = json.loads(text)
-        if values.pop("format") != FORMAT:
+        if values.pop("format") not in _READ:
             raise ModelError(f"{path}: written by a newer pixperts; update the package.")
+        values = {_RENAMED.get(key, key): value for key, value in values.items()}
         card = Card(**_shown(values))
         if not (isinstance(card.config, dict) and isinstance(card.notes, dict)):
             raise TypeError("config and notes must be mappings")
         if not all(
-            isinstance(text, str) for text in (card.name, card.family, card.licence, card.data)
+            isinstance(text, str) for text in (card.name, card.family, card.license, card.data)
         ):
             raise TypeError("name, family, license and data must be text")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
