@@ -81,8 +81,8 @@ def test_half_precision_on_a_cpu_is_warned_of(
             told.append([x for x in capsys.readouterr().err.splitlines() if "slower" in x])
         assert told == [
             [
-                "--precision bfloat16 is many times slower than float32 on most CPUs: leave it "
-                "out, or use a GPU."
+                "--precision bfloat16 is many times slower than float32 for this model or on this "
+                "processor: leave it out, or use a GPU."
             ],
             [],
             [],

@@ -64,7 +64,7 @@ def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
         ("batch.x=3", "'batch' has no fields within"),
         ("tasks.fog=1", "unknown task 'fog'"),
         ("colour=1", "unknown field 'colour'"),
-        ("precision=float16", "precision is 'float16', but must be float32 or bfloat16"),
+        ("precision=float16", "precision is 'float16', but must be float32, bfloat16 or auto"),
         ("accumulate=0", "accumulate is 0, but must be at least 1"),
         ("workers=-1", "workers is -1, but must be 0 or more"),
         ("seed=-1", "seed is -1, but must lie in"),

@@ -121,7 +121,8 @@ def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None
         wanted |= {"validation/share_blur_0", "experts/blur/level 0 block 0/2"}
         pictures = {"pictures/noise25"}
     else:
-        wanted |= {"loss/balance", "loss/distillation", "validation/psnr_x2", "lr-Adam"}
+        own = {"lr-Muon/pg1"} if family == "light" else {"loss/distillation", "lr-Adam"}
+        wanted |= {"loss/balance", "validation/psnr_x2"} | own
         wanted |= {"validation/cost_x2", "experts/enlarging/the mapper/1"}
         pictures = {"pictures/x2"}
     assert wanted <= scalars

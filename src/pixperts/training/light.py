@@ -20,7 +20,6 @@ from pixperts.training.losses import (
 
 # Squared errors times this are as large as absolute ones where these are 1 / 40, as in training.
 _SQUARED = 40.0
-_LONE = 4  # one patch in so many also shows each expert by itself
 
 
 class LightModule(EnlargingModule):
@@ -64,28 +63,25 @@ class LightModule(EnlargingModule):
         weights = gumbel_weights(logits, temperature, hard=False, uniform=noise)
         mixed = (weights.permute(3, 0, 1, 2)[:, :, None] * latents).sum(dim=0)  # (B, C, h, w)
         image = self.model.field(mixed, lr, size)
-        # Each expert by itself on every fourth patch, in turn, as renders are what costs here; all
-        # rendered together: (J, B', 3, H, W).
-        some = slice(self.global_step % _LONE, None, _LONE) if len(lr) >= _LONE else slice(None)
-        few, lone_photo, lone_taught = latents[:, some], photo[some], taught[some]
-        alone = self.model.field(few.flatten(0, 1), lr[some].repeat(len(few), 1, 1, 1), size)
-        alone = alone.unflatten(0, few.shape[:2])
+        # Each expert by itself, rendered together: (J, B, 3, H, W).
+        alone = self.model.field(latents.flatten(0, 1), lr.repeat(len(latents), 1, 1, 1), size)
+        alone = alone.unflatten(0, latents.shape[:2])
         probabilities = logits.softmax(dim=-1).flatten(0, 2)  # (B * h * w, J)
         share = all_gather_with_grad(probabilities.mean(dim=0, keepdim=True))
         terms = {
             config.error: self.distance(image, photo, taught),
-            "experts": config.expert_weight * self.distance(alone, lone_photo, lone_taught),
+            "experts": config.expert_weight * self.distance(alone, photo, taught),
             "balance": config.balance_weight * balance_loss(share, self.balance_target),
             "cost": config.cost_weight * expected_cost(probabilities, self.costs),
         }
         if config.prediction_weight:
-            blend = lone_photo.lerp(lone_taught, config.teacher_weight)
-            squared = (alone.detach() - blend).square().mean(dim=2)  # (J, B', H, W)
+            blend = photo.lerp(taught, config.teacher_weight)
+            squared = (alone.detach() - blend).square().mean(dim=2)  # (J, B, H, W)
             errors = F.adaptive_avg_pool2d(squared, (lr.shape[2], lr.shape[3])).permute(1, 2, 3, 0)
             # In proportion to the patch's own error, as PSNR is a mean of logarithms.
             own = errors[..., -1].mean(dim=(1, 2)).clamp_min(1e-6)
             relative = (errors / own[:, None, None, None]).clamp_max(20)
-            prediction = predicted_error_loss(logits[some], relative)
+            prediction = predicted_error_loss(logits, relative)
             terms["prediction"] = config.prediction_weight * prediction
         chosen = torch.bincount(probabilities.argmax(1), minlength=len(self.costs))
         self.counts[0, 0] += chosen
