@@ -5,7 +5,6 @@ license, training data, and free notes such as measured quality. Loading is stri
 """
 
 import json
-import struct
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from pixperts.errors import ModelError, printable
 from pixperts.io.atomic import replacing
+from pixperts.io.vips import reason
 from pixperts.models.interfaces import Network
 from pixperts.models.presets import build, family_of, outline
 
@@ -74,9 +74,8 @@ def read_card(path: Path) -> Card:
     Raises:
         ModelError: for a file that is missing, damaged, or not one of ours.
     """
-    entry = _header(path).get("__metadata__", {})
-    text = entry.get("pixperts") if isinstance(entry, dict) else None
-    if not isinstance(text, str):
+    text = _metadata(path).get("pixperts")
+    if text is None:
         raise ModelError(
             f"{path}: this safetensors file holds no pixperts model; published weights are "
             "turned into one by 'pixperts convert'."
@@ -161,22 +160,20 @@ def _shown(value: Any) -> Any:
     return [_shown(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file, checked against the file's real size."""
+def _metadata(path: Path) -> dict[str, str]:
+    """The texts in a safetensors file's header, which safetensors holds against the file."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
-            prefix = file.read(8)
-            length = struct.unpack("<Q", prefix)[0] if len(prefix) == 8 else size
-            if length > min(size - 8, _LONGEST_HEADER) or size > _LIMIT:
-                raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
-            values = json.loads(file.read(length))
+            length = int.from_bytes(file.read(8), "little")
+        # safetensors itself takes headers of 100 MB.
+        if length > _LONGEST_HEADER or size > _LIMIT:
+            raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
     except FileNotFoundError as error:
         raise ModelError(f"{path}: there is no such weights file.") from error
     except OSError as error:
-        raise ModelError(f"{path}: the weights cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: the weights cannot be read ({reason(error)}).") from error
+    except SafetensorError as error:
         raise ModelError(f"{path}: this is no safetensors file, or it is damaged.") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.")
-    return values
