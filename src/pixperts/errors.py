@@ -8,8 +8,8 @@ _LONGEST = 2000  # characters; two paths of common length and a cure are far bel
 def printable(text: str) -> str:
     """The text as one line that does no harm in a terminal.
 
-    Names of files and what stands in them may hold line breaks, escape sequences, signs that turn
-    the direction of writing, and bytes that are no text.
+    Names of files and what stands in them may hold line breaks, escape sequences, characters that
+    turn the direction of writing, and bytes that are no text.
 
     >>> printable("a\\nb \\x1b[31m")
     'a\\\\nb \\\\x1b[31m'

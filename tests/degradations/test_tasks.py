@@ -167,7 +167,7 @@ def test_rounding_is_half_up_and_never_truncates() -> None:
     assert levels(rounded)[0, 0].tolist() == [77, 26, 27, 26, 255]
 
 
-def test_quantised_noise_has_no_bias() -> None:
+def test_quantized_noise_has_no_bias() -> None:
     noise = gaussian_noise(grey(0.5), sigma=25, seed=2, clip=True, quantize=True)
     codes = noise.double() * 255
     assert (codes - codes.round()).abs().max() < 1e-4

@@ -288,7 +288,7 @@ def test_losses_are_told() -> None:
     assert losses("tiff", np.dtype(np.float32), 4, whole) == ()
     assert losses("png", deep, 4, whole) == ()
     assert losses("avif", deep, 3, whole) == (
-        "AVIF has 12 bit a channel, so finer steps are rounded.",
+        "AVIF has 12 bits per channel, so finer steps are rounded.",
         "AVIF has no place for IPTC, so it was left out.",
     )
     assert len(losses("jpeg", deep, 4)) == 2

@@ -88,7 +88,7 @@ def test_refuses_an_empty_size() -> None:
         bicubic(torch.zeros(1, 4, 4), (0, 3))
 
 
-def test_quantise_rounds_half_up_and_keeps_8_bit_values() -> None:
+def test_quantize_rounds_half_up_and_keeps_8_bit_values() -> None:
     steps = torch.arange(256) / 255
     assert torch.equal(quantize(steps), steps)
     halves = (torch.arange(255, dtype=torch.float64) + 0.5) / 255
@@ -96,7 +96,7 @@ def test_quantise_rounds_half_up_and_keeps_8_bit_values() -> None:
     assert quantize(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 1.0]
 
 
-def test_quantise_refuses_no_levels() -> None:
+def test_quantize_refuses_no_levels() -> None:
     with pytest.raises(UsageError, match="levels"):
         quantize(torch.zeros(1), levels=0)
 

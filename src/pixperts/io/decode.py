@@ -17,7 +17,7 @@ from pixperts.io.png_text import refuse_bomb
 from pixperts.io.vips import first_page_alone, libvips, open_image, reason, sniff
 from pixperts.ops.pixels import Pixels, is_finite
 
-COLOURS = ("keep", "srgb")
+COLORS = ("keep", "srgb")
 _FETCH = 64  # rows
 _MOST_LEVELS = 64  # pages that are compared with the first; a pyramid has no more
 _DTYPES = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
@@ -128,8 +128,8 @@ def orientation_of(image: Any) -> int:
 
 def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     """Header, metadata and lazily decoded pixels of a file; errors as in `image.read_image`."""
-    if color not in COLOURS:
-        raise UsageError(f"color is {color!r}: use one of {', '.join(COLOURS)}.")
+    if color not in COLORS:
+        raise UsageError(f"color is {color!r}: use one of {', '.join(COLORS)}.")
     kind, image = _header(path)
     alone = None
     with explained(path, kind):

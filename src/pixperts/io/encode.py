@@ -24,7 +24,7 @@ from pixperts.ops.pixels import Pixels
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
 # What libexif, and with it libvips, takes; a segment of a JPEG file ends there as well.
 _LONGEST_EXIF = 64000
-_OPTIMISED_PIXELS = 16_000_000
+_OPTIMIZED_PIXELS = 16_000_000
 _USER_COMMENT = 0x9286
 _UNKNOWN_DPI = (72.0, 72.0)  # what EXIF 2.32, tag 0x011A, says for an unknown resolution
 
@@ -94,8 +94,8 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
     options: dict[str, Any]
     deep = image.format == "ushort"
     if kind == "jpeg":
-        # Best codes take 12 bytes of memory a pixel, for a few percent of the file.
-        small = image.width * image.height <= _OPTIMISED_PIXELS
+        # Best codes take 12 bytes of memory per pixel, for a few percent of the file.
+        small = image.width * image.height <= _OPTIMIZED_PIXELS
         image.jpegsave(name, Q=grade, subsample_mode="off", optimize_coding=small, keep=keep)
     elif kind == "webp":
         # Without `exact` the colors under full transparency are dropped.
@@ -222,15 +222,15 @@ def losses(
     """Sentences on what of a picture the format cannot hold; () where it holds it all.
 
     >>> losses("jpeg", np.dtype(np.uint16), 3)
-    ('JPEG has 8 bit a channel, so finer steps are rounded.',)
+    ('JPEG has 8 bits per channel, so finer steps are rounded.',)
     """
     found = []
     if kind in ("jpeg", "webp") and dtype != np.uint8:
-        found.append("has 8 bit a channel, so finer steps are rounded")
+        found.append("has 8 bits per channel, so finer steps are rounded")
     if kind == "avif" and dtype != np.uint8:
-        found.append("has 12 bit a channel, so finer steps are rounded")
+        found.append("has 12 bits per channel, so finer steps are rounded")
     if kind in ("png", "jxl", "jp2") and dtype == np.float32:
-        found.append("gets 16 bit a channel, so floats are rounded")
+        found.append("gets 16 bits per channel, so floats are rounded")
     if kind == "jpeg" and bands in (2, 4):
         found.append("has no transparency, so the picture was put on white")
     if metadata.icc is not None and not fits(metadata.icc, bands):

@@ -43,7 +43,7 @@ def is_usable(icc: bytes) -> bool:
         return False
     # Where a profile is of no use, libvips takes another without a word: for RGB the fallback that
     # it is given, for CMYK the general one. For gray there is none, which is an error.
-    colors, space = _colours_of(icc), profile_space(icc)
+    colors, space = _colors_of(icc), profile_space(icc)
     try:
         result = _converted(colors, icc, "srgb")
         if space == "RGB":
@@ -74,12 +74,12 @@ def is_srgb(icc: bytes) -> bool:
     """
     if profile_space(icc) not in ("GRAY", "RGB") or not is_usable(icc):
         return False
-    colors = _colours_of(icc)
+    colors = _colors_of(icc)
     result = _converted(colors, icc).reshape(colors.shape)
     return int(np.abs(result.astype(int) - colors).max()) <= 128
 
 
-def _colours_of(icc: bytes) -> Pixels:
+def _colors_of(icc: bytes) -> Pixels:
     """16-bit colors spread over the space of a profile, (H, W, C)."""
     bands = _SPACES[profile_space(icc)]
     if bands == 1:

@@ -123,7 +123,7 @@ def _resolution(image: Any, kind: str, block: bytes | None) -> tuple[float, floa
     if block is not None and (found := exif.dots_per_inch(block)):
         return found
     dpi = image.xres * 25.4, image.yres * 25.4
-    # libvips says one dot a millimetre where the file says nothing, and 72 an inch for JPEG.
+    # libvips says one dot per millimeter where the file says nothing, and 72 per inch for JPEG.
     unknown = (72.0, 72.0) if kind == "jpeg" else (25.4, 25.4)
     silent = max(abs(a - b) for a, b in zip(dpi, unknown, strict=True)) < 1e-3
     if silent or kind not in ("jpeg", "png", "tiff") or not all(map(exif.is_resolution, dpi)):

@@ -102,7 +102,7 @@ def _decoded(name: bytes, data: bytes, limit: int) -> tuple[str, str] | None:
     """Keyword and text, or None where damaged or longer than `limit` bytes."""
     key, _, rest = data.partition(b"\0")
     keyword = key.decode("latin-1")
-    # PNG, 11.3.3.2: 1 to 79 printable signs of Latin-1, no blank at either end.
+    # PNG, 11.3.3.2: 1 to 79 printable characters of Latin-1, no blank at either end.
     if not 1 <= len(key) <= 79 or keyword != keyword.strip() or not _is_printable(key):
         return None
     try:

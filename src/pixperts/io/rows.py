@@ -28,7 +28,7 @@ from pixperts.ops.pixels import DTYPES, Pixels, for_format, stored_shape, uprigh
 
 _BAND = 256  # rows that are decoded at a time in a pass over all of them
 _IN_MEMORY = 100_000_000  # bytes of a turned picture that need no temporary file
-# Compressed results by bytes a byte of pixels; lossless ones may not shrink at all.
+# Compressed bytes per byte of pixels; lossless results may not shrink at all.
 _LOSSY_SHARE = 0.5
 
 
@@ -312,7 +312,7 @@ def check_space(folder: Path, needed: int, path: Path, what: str) -> None:
 def _raw_header(width: int, height: int, dtype: np.dtype[Any], bands: int) -> bytes:
     """The head of an uncompressed BigTIFF file behind which rows follow one another."""
     row = width * bands * dtype.itemsize
-    depth = max(1, min(height, (1 << 18) // row))  # rows a strip
+    depth = max(1, min(height, (1 << 18) // row))  # rows per strip
     strips = -(-height // depth)
     extra = 1 if bands in (2, 4) else 0
     entries = {

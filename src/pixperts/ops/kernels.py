@@ -28,7 +28,7 @@ def line_kernel(length: float, angle: float) -> Array:
     # Anticlockwise from the horizontal, as a direction from the rows' axis: angle + 90 degrees.
     turn = np.asarray(math.radians(math.fmod(angle, 180)) + math.pi / 2)
     inside = capsule(offsets[:, None], offsets[None, :], np.asarray(half), np.asarray(0.5), turn)
-    return _normalised(inside)
+    return _normalized(inside)
 
 
 def disk_kernel(radius: float) -> Array:
@@ -36,7 +36,7 @@ def disk_kernel(radius: float) -> Array:
     reach = math.ceil(radius + 0.5) - 1
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)
     zero = np.asarray(0.0)
-    return _normalised(capsule(offsets[:, None], offsets[None, :], zero, np.asarray(radius), zero))
+    return _normalized(capsule(offsets[:, None], offsets[None, :], zero, np.asarray(radius), zero))
 
 
 def gaussian_taps(size: float) -> Array:
@@ -54,7 +54,7 @@ def convolve_along(values: Array, taps: Array, axis: int) -> Array:
     return total
 
 
-def _normalised(inside: Array) -> Array:
+def _normalized(inside: Array) -> Array:
     weights = np.clip(inside + 0.5, 0, 1)
     weights[weights < 1e-9] = 0  # rounding errors of sin and cos, which differ between machines
     return np.asarray(weights / weights.sum())
