@@ -6,6 +6,7 @@ from pixperts.lazy import attach
 
 if TYPE_CHECKING:
     from pixperts.io.arrays import to_tensor
+    from pixperts.io.folders import walk
     from pixperts.io.image import Picture, list_images, read_image, write_image
     from pixperts.io.metadata import Metadata
     from pixperts.io.rows import RowReader, RowWriter
@@ -14,6 +15,7 @@ else:
         __name__,
         {
             "arrays": ["to_tensor"],
+            "folders": ["walk"],
             "image": ["Picture", "list_images", "read_image", "write_image"],
             "metadata": ["Metadata"],
             "rows": ["RowReader", "RowWriter"],
@@ -28,5 +30,6 @@ __all__ = [
     "list_images",
     "read_image",
     "to_tensor",
+    "walk",
     "write_image",
 ]
