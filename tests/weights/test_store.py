@@ -227,7 +227,7 @@ def test_no_safetensors_file_at_all_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "newer pixperts"),
+        ({"format": store.FORMAT + 1}, "newer pixperts"),
         ({"unheard": 1}, "damaged"),
         ({"config": 3}, "damaged"),
         ({"config": [1]}, "damaged"),
