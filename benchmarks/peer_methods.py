@@ -42,13 +42,10 @@ def ours(name: str, **options: Any) -> Method:
     from pixperts.memory import keep_freed_memory
 
     keep_freed_memory()  # as the command line does
-    budget = options.pop("budget", None)
     model = Upscaler.load(name, **options)
 
     def enlarge(pixels: Pixels, scale: float) -> Pixels:
-        return np.asarray(
-            model.upscale(pixels, size=target_size(pixels, scale), budget=budget), np.uint8
-        )
+        return np.asarray(model.upscale(pixels, size=target_size(pixels, scale)), np.uint8)
 
     return enlarge
 
@@ -117,11 +114,8 @@ METHODS: dict[str, Callable[[], Method]] = {
     "liif-edsr": lambda: ours("liif-edsr"),
     "moeisr-liif-edsr": lambda: ours("moeisr-liif-edsr"),
     "moeisr-tiny": lambda: ours("moeisr-tiny"),
-    "moeisr-light": lambda: ours("moeisr-light"),
-    "moeisr-light, budget 0": lambda: ours("moeisr-light", budget=0.0),
+    "moeisr-light": lambda: ours("moeisr-light", precision="float32"),
     "moeisr-light, bfloat16": lambda: ours("moeisr-light", precision="bfloat16"),
-    "moeisr-photo": lambda: ours("moeisr-photo"),
-    "moeisr-photo, bfloat16": lambda: ours("moeisr-photo", precision="bfloat16"),
     "realesr-animevideov3": lambda: realesrgan(0, 2),
     "realesrgan-x4plus": lambda: realesrgan(4, 4),
     "waifu2x, noise 1": lambda: waifu2x(1),
