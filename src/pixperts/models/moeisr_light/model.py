@@ -133,6 +133,10 @@ class MoEISRLight(UpscalingNetwork):
         """Multiply-adds of an LR pixel by each expert."""
         return (0,) if self.experts is None else self.experts.adds
 
+    def prepare(self, device: torch.device) -> None:
+        """Lay the kernels out as the features are, or each convolution would do it anew."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features, z."""
         lr = lr.contiguous(memory_format=torch.channels_last)
