@@ -9,6 +9,7 @@ import data_loading
 from pixperts.io.image import write_image
 
 
+@pytest.mark.slow
 def test_the_script_measures_every_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

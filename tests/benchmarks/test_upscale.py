@@ -34,7 +34,7 @@ def test_plain_form_equals_dense_model(size: tuple[int, int]) -> None:
         # At x3 a query meets the center of the last LR row (and column) exactly: its rectangles
         # are all empty there, so the published weights are noise; ours stay bilinear.
         difference = difference[:, :-2, :-2]
-    assert difference.max() < 2e-6
+    assert difference.max() < 1e-5
 
 
 def test_plain_form_refuses_mixtures() -> None:
@@ -42,6 +42,7 @@ def test_plain_form_refuses_mixtures() -> None:
         PlainLIIF(small((0, 1)))
 
 
+@pytest.mark.slow
 def test_benchmark_script_prints_every_candidate(tmp_path: Path) -> None:
     weights = tmp_path / "small.safetensors"
     store.save(weights, small((0, 1)), store.Card("small", {}))
@@ -55,6 +56,7 @@ def test_benchmark_script_prints_every_candidate(tmp_path: Path) -> None:
     assert row["gmacs"] > 0
 
 
+@pytest.mark.slow
 def test_the_training_benchmark_measures_both_families(tmp_path: Path) -> None:
     yaml = pytest.importorskip(
         "yaml", reason="needs the train extra: pip install 'pixperts[train]'"

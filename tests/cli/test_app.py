@@ -19,6 +19,7 @@ from pixperts.weights import packaged, store
 from tests.helpers.command_line import names, one_sentence, picture, shell
 
 
+@pytest.mark.slow
 def test_models(
     weights: Path,
     tmp_path: Path,
@@ -216,6 +217,7 @@ def test_unexpected_errors_are_one_sentence_unless_asked(
         main(["models"])
 
 
+@pytest.mark.slow
 def test_a_process_with_a_broken_picture(tmp_path: Path, weights: Path) -> None:
     whole = picture(tmp_path / "whole.jpg", 64, 64).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
@@ -230,6 +232,7 @@ def test_a_process_with_a_broken_picture(tmp_path: Path, weights: Path) -> None:
     assert names(tmp_path / "out") == ["whole.jpg"]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_interrupted(tmp_path: Path, weights: Path) -> None:
     inputs = [picture(tmp_path / "a.png", 4, 4), picture(tmp_path / "b.png", 300, 300)]
     arguments = ["-m", "pixperts", "upscale", *inputs, "-o", tmp_path / "out", "-s", 16, "--json",

@@ -89,6 +89,7 @@ def test_half_precision_on_a_cpu_is_warned_of(
         ]
 
 
+@pytest.mark.slow
 def test_headers_that_lie_make_no_library_speak(here: Path) -> None:
     data = picture("a.avif", 64, 64).read_bytes()
     width = data.index(b"ispe") + 8  # ISO/IEC 23008-12, 6.5.3: after the version and flags

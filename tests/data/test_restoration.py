@@ -34,6 +34,7 @@ def all_turns(square: Tensor) -> list[Tensor]:
     return [torch.rot90(s, k, (1, 2)) for s in (square, square.flip(2)) for k in range(4)]
 
 
+@pytest.mark.slow
 def test_both_pictures_are_cut_and_turned_alike() -> None:
     first = photo(30, 41)
     random = np.random.Generator(np.random.PCG64(0))
@@ -89,6 +90,7 @@ def test_training_patches_of_haze_see_one_distance() -> None:
     assert len({round(float(samples[i].degraded.mean()), 2) for i in range(40)}) > 10
 
 
+@pytest.mark.slow
 def test_reduced_patches_show_more_of_the_photo_and_of_its_depth() -> None:
     """On a ramp of gray, a patch's own range tells by how much its photo was reduced."""
     ramp = torch.arange(256).to(torch.uint8).expand(3, 256, 256).contiguous()
@@ -114,6 +116,7 @@ def test_reduced_patches_show_more_of_the_photo_and_of_its_depth() -> None:
 # ---------------------------------------------------------------- synthetic pairs
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_seed_and_number_alone() -> None:
     photos = [photo(seed=0), photo(seed=1)]
     tasks = {"noise25": 1, "rain": 2.0, "low_haze_snow": 0.5, "clean": 1}

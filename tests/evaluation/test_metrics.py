@@ -135,6 +135,7 @@ def test_ssim_without_torchmetrics_names_the_extra(monkeypatch: pytest.MonkeyPat
     assert psnr(flat, flat, "rgb") == math.inf
 
 
+@pytest.mark.slow
 def test_torchmetrics_is_imported_late_and_silently() -> None:
     code = (
         "import sys; from pixperts.evaluation import metrics; "

@@ -309,6 +309,7 @@ def test_without_signatures_there_is_no_task(restorer: Restorer) -> None:
 # ---------------------------------------------------------------- measuring
 
 
+@pytest.mark.slow
 def test_measured_signatures_are_those_of_degraded_photos(restorer: Restorer) -> None:
     tasks = ("low_light", "clean", "noise50")
     given = photos()

@@ -67,6 +67,7 @@ def test_other_requests(
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 100))
+@pytest.mark.slow
 def test_proportions_are_within_half_a_pixel(width: int, height: int, side: int) -> None:
     wide, high = SizeRequest(width=side).resolve(width, height)
     assert wide == side
@@ -79,6 +80,7 @@ def test_proportions_are_within_half_a_pixel(width: int, height: int, side: int)
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.floats(0.01, 30))
+@pytest.mark.slow
 def test_scale_is_the_nearest(width: int, height: int, scale: float) -> None:
     result = SizeRequest(scale=scale).resolve(width, height)
     for side, got in zip((width, height), result, strict=True):

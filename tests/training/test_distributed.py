@@ -38,6 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     step=st.integers(0, 100),
     steps=st.integers(1, 3),
 )
+@pytest.mark.slow
 def test_every_sample_is_dealt_once(
     local: int, accumulate: int, processes: int, step: int, steps: int
 ) -> None:
@@ -105,6 +106,7 @@ def start(launcher: list[str], family: str, photos: Path, folder: Path, extra: l
     return done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_of_torchrun_repair_as_one(photos: Path, tmp_path: Path) -> None:
     """An expert without a sample on one of them does not hold up the other."""
     config = reference("repair", photos, tmp_path / "one")
@@ -120,6 +122,7 @@ def test_two_processes_of_torchrun_repair_as_one(photos: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("family", ["enlarging", "light"])
+@pytest.mark.slow
 def test_two_devices_of_lightning_enlarge_as_one(family: str, photos: Path, tmp_path: Path) -> None:
     config = reference(family, photos, tmp_path / "one")
     printed = start(["pixperts"], family, photos, tmp_path / "two", ["--devices", "2"])
@@ -127,6 +130,7 @@ def test_two_devices_of_lightning_enlarge_as_one(family: str, photos: Path, tmp_
     assert printed.count("step 20,") == 1
 
 
+@pytest.mark.slow
 def test_accumulated_parts_train_as_the_whole_batch(photos: Path, tmp_path: Path) -> None:
     """Balance is of a part and differs; without it, only the order of sums does."""
     from pixperts.training.run import train

@@ -74,6 +74,7 @@ def table(text: str, tasks: int) -> dict[str, list[list[int]]]:
     return {name: [[int(x) for x in b.split()] for b in rest.split("|")] for name, rest in rows}
 
 
+@pytest.mark.slow
 def test_a_run_trains_is_measured_and_equals_one_that_is_resumed(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_signal_ends_the_run_after_its_step(
     assert difference(tmp_path / "whole", tmp_path / "run") == 0
 
 
+@pytest.mark.slow
 def test_a_signal_to_the_whole_group_is_survived_by_the_workers(
     photos: Path, tmp_path: Path
 ) -> None:

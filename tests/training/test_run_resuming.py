@@ -39,6 +39,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @families
 @pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.slow
 def test_a_run_in_three_pieces_equals_a_whole_one(
     family: str, accumulate: int, photos: Path, tmp_path: Path
 ) -> None:
@@ -65,6 +66,7 @@ def test_skipped_branches_are_drawn_alike_after_resuming(photos: Path, tmp_path:
 
 
 @families
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     family: str, photos: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> Non
         train(config_of("repair", photos), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_what_does_not_change_a_step_may_change(photos: Path, tmp_path: Path) -> None:
     halving = {"halve_at": [3]}
     train(config_of("repair", photos, **halving), tmp_path / "whole")

@@ -42,6 +42,7 @@ def test_every_card_is_complete() -> None:
 
 @needs_bench
 @pytest.mark.parametrize("name", UPSCALERS)
+@pytest.mark.slow
 def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
     claimed = store.read_card(packaged_models()[name]).notes["quality"]["Set5 x4"]
     bench = SuperResolutionSet.open(BENCH / "Set5")

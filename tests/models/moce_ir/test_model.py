@@ -122,7 +122,7 @@ def test_a_batch_equals_each_picture_alone(top_k: int) -> None:
 def test_dispatch_equals_running_every_expert(top_k: int) -> None:
     model, images = mini(top_k=top_k), pictures(3, 3, 16, 24)
     routed, masked = run(model, images), run(model, images, masked=True)
-    torch.testing.assert_close(routed.image, masked.image, atol=1e-6, rtol=0)
+    torch.testing.assert_close(routed.image, masked.image, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("top_k", [1, 2])
@@ -198,7 +198,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     torch.testing.assert_close(padded[:, :, : size[0], : size[1]], image)
     whole = run(model, padded)
     cropped = whole.image[:, :, : size[0], : size[1]]
-    torch.testing.assert_close(output.image, cropped, atol=1e-6, rtol=0)
+    torch.testing.assert_close(output.image, cropped, atol=1e-5, rtol=0)
 
 
 def test_padding_mirrors_what_is_long_enough() -> None:

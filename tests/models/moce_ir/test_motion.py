@@ -219,6 +219,7 @@ def test_the_network_sees_the_picture_without_the_motion() -> None:
         assert float((found.image - plain(image).image).abs().mean()) > 0.02
 
 
+@pytest.mark.slow
 def test_tiles_see_the_motion_of_the_whole() -> None:
     clean = scene(384, 320)
     card = store.Card("mini", {})

@@ -61,7 +61,7 @@ def test_sums_of_all_pixels_given_back_change_nothing() -> None:
     image = pictures(1, 3, 44, 52)
     whole = run(model(), image)
     again = run(model(), image, statistics=survey(image))
-    torch.testing.assert_close(again.image, whole.image, atol=1e-6, rtol=0)
+    torch.testing.assert_close(again.image, whole.image, atol=1e-5, rtol=0)
     for a, b in zip(again.routings, whole.routings, strict=True):
         assert torch.equal(a.experts, b.experts)
 
@@ -70,7 +70,7 @@ def test_sums_and_pinned_routings_go_together() -> None:
     image = pictures(1, 3, 44, 52)
     whole, given = run(model(), image), survey(image)
     again = run(model(), image, statistics=given, pinned=whole.routings)
-    torch.testing.assert_close(again.image, whole.image, atol=1e-6, rtol=0)
+    torch.testing.assert_close(again.image, whole.image, atol=1e-5, rtol=0)
     assert all(map(torch.equal, *([r.experts for r in o.routings] for o in (again, whole))))
 
 

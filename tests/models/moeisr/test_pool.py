@@ -22,7 +22,7 @@ def test_routed_equals_masked(decoder: str, options: dict[str, Any]) -> None:
     assert len(used) > 1
     for budget in (None, 0.5):
         routed = run(model, lr, (23, 16), budget=budget)
-        assert (routed - run(model, lr, (23, 16), budget=budget, masked=True)).abs().max() < 1e-6
+        assert (routed - run(model, lr, (23, 16), budget=budget, masked=True)).abs().max() < 1e-5
 
 
 @pools
@@ -31,7 +31,7 @@ def test_bands_change_nothing(decoder: str, options: dict[str, Any]) -> None:
     model, lr = tiny(decoder, **options), picture(1, 3, 40, 30)
     whole = run(model, lr, (81, 60), budget=0.5)
     model.max_pixels = 17
-    assert (run(model, lr, (81, 60), budget=0.5) - whole).abs().max() < 1e-6
+    assert (run(model, lr, (81, 60), budget=0.5) - whole).abs().max() < 1e-5
 
 
 @pools
@@ -45,4 +45,4 @@ def test_query_equals_forward(decoder: str, options: dict[str, Any]) -> None:
         colours, _ = model.query(lr, positions, torch.tensor([size]))
     for expert, budget in ((0, 0.0), (-1, 1.0)):
         image = run(model, lr, size, budget=budget)[0].permute(1, 2, 0).reshape(-1, 3)
-        assert (colours[0, :, expert] - image).abs().max() < 1e-6
+        assert (colours[0, :, expert] - image).abs().max() < 1e-5
