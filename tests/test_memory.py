@@ -27,6 +27,7 @@ print(psutil.Process().memory_info().rss - held)
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_loads_a_model_still_returns_its_own_memory() -> None:
     done = subprocess.run([sys.executable, "-c", _FREED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -61,6 +61,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert loaded.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_every_module_but_training_imports_without_the_extras() -> None:
     assert len(modules()) > 20
     assert "pixperts.inference.restorer" in modules()
@@ -78,6 +79,7 @@ print("all")
     assert run(code).strip() == "all"
 
 
+@pytest.mark.slow
 def test_loading_a_model_and_enlarging_need_no_extra() -> None:
     code = f"""
 class Absent:

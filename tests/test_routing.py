@@ -105,6 +105,7 @@ def test_the_keenest_items_get_the_dear_expert() -> None:
     copies=st.sampled_from([1, 7]),
 )
 @settings(deadline=None, max_examples=60)
+@pytest.mark.slow
 def test_the_mean_cost_never_falls_as_the_budget_grows(
     values: list[tuple[float, ...]], budgets: list[float], copies: int
 ) -> None:

@@ -69,6 +69,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_is_what_python_returns_byte_for_byte(
     tmp_path: Path,
     restore: Callable[..., int],

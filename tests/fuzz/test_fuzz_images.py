@@ -16,6 +16,7 @@ def pool() -> dict[str, bytes]:
     return specimens()
 
 
+@pytest.mark.slow
 def test_damaged_files_are_read_or_refused_in_a_sentence(
     tmp_path: Path, pool: dict[str, bytes], capfd: pytest.CaptureFixture[str]
 ) -> None:

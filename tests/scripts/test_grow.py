@@ -23,6 +23,7 @@ def trained(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_grown_network_does_what_it_did_and_can_learn_more(trained: Path, tmp_path: Path) -> None:
     target = tmp_path / "large.safetensors"
     grow(str(trained), target, latent_blocks=3, refinement_blocks=2)

@@ -45,6 +45,7 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     weights.main()
 
 
+@pytest.mark.slow
 def test_a_run_in_two_pieces_is_measured_against_nothing(
     bench: Path,
     tmp_path: Path,
@@ -143,6 +144,7 @@ def test_a_recipe_is_carried_out_in_time_boxes(
     assert (run / "second" / "priced.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_filled_ends_the_program(tmp_path: Path) -> None:
     recipe = CacheRecipe(photos=(str(tmp_path / "absent"),), chunks=8)
     with (

@@ -123,6 +123,7 @@ def test_a_run_trains_is_measured_and_equals_one_that_is_resumed(
     assert store.read_card(resumed).notes == card.notes
 
 
+@pytest.mark.slow
 def test_training_lowers_the_error(photos: Path, tmp_path: Path) -> None:
     """Forty steps on dark pictures of waves: their mean error falls below that of the input."""
     settings = config(
@@ -173,6 +174,7 @@ def test_published_layouts_train(
     assert samples.tasks[-1] == "low_haze_snow"
 
 
+@pytest.mark.slow
 def test_pairs_of_ones_own_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0)
     for name in ("a", "b"):

@@ -46,6 +46,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     monkeypatch.setattr(RestorationModule, "loss", loss)
 
 
+@pytest.mark.slow
 def test_a_step_that_is_not_finite_is_left_out_and_counted(
     photos: Path,
     tmp_path: Path,
@@ -72,6 +73,7 @@ def test_a_step_that_is_not_finite_is_left_out_and_counted(
     assert all(value.isfinite().all() for value in weights_in(tmp_path / "poisoned").values())
 
 
+@pytest.mark.slow
 def test_several_in_a_row_stop_the_run_with_a_sentence(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +90,7 @@ def test_several_in_a_row_stop_the_run_with_a_sentence(
 
 
 @families
+@pytest.mark.slow
 def test_workers_prepare_the_same_samples(family: str, photos: Path, tmp_path: Path) -> None:
     train(config_of(family, photos, max_steps=3), tmp_path / "none")
     train(config_of(family, photos, max_steps=3, workers=2), tmp_path / "two")
@@ -95,6 +98,7 @@ def test_workers_prepare_the_same_samples(family: str, photos: Path, tmp_path: P
 
 
 @families
+@pytest.mark.slow
 def test_half_precision_trains_alike(family: str, photos: Path, tmp_path: Path) -> None:
     train(config_of(family, photos), tmp_path / "full")
     train(config_of(family, photos, precision="bfloat16"), tmp_path / "half")
@@ -104,6 +108,7 @@ def test_half_precision_trains_alike(family: str, photos: Path, tmp_path: Path) 
 
 
 @families
+@pytest.mark.slow
 def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

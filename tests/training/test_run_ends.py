@@ -33,6 +33,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_signal_ends_the_run_after_its_step(
     number: signal.Signals, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_run_in_three_pieces_equals_a_whole_one(
         assert all(torch.equal(first[state][k], second[state][k]) for k in first[state])
 
 
+@pytest.mark.slow
 def test_skipped_branches_are_drawn_alike_after_resuming(photos: Path, tmp_path: Path) -> None:
     """SwinIR leaves out branches at random: by torch's own state, which is set by the step."""
     settings = config_of("enlarging", photos, **SWINIR)

@@ -304,6 +304,7 @@ def test_signatures_tell_of_the_motion_too() -> None:
     assert len(signature(mini()(image).routings)) == 72
 
 
+@pytest.mark.slow
 def test_a_repair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, source = tmp_path / "m.safetensors", tmp_path / "a.png"
     store.save(weights, moving(), store.Card("m", {}))

@@ -157,6 +157,7 @@ def test_the_published_balance_by_hand(top_k: int) -> None:
     assert float(plain / squared_variation(weights, sample=True)) == pytest.approx(0.75)
 
 
+@pytest.mark.slow
 def test_forward_writes_no_state() -> None:
     model = mini().train()
     state = {key: value.clone() for key, value in model.state_dict().items()}
@@ -177,6 +178,7 @@ def test_forward_writes_no_state() -> None:
 # ---------------------------------------------------------------- the high-pass filter, gradients
 
 
+@pytest.mark.slow
 def test_the_high_pass_filter_is_frozen_and_the_rest_learns() -> None:
     model, images = mini(top_k=4, min_rank=4).train(), pictures(2, 3, 16, 24)
     assert "freq_embed.high_pass" in model.state_dict()
@@ -198,6 +200,7 @@ def test_the_high_pass_filter_is_frozen_and_the_rest_learns() -> None:
     assert edge[:, :, 1:-1, 1:-1].abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_few_steps_fit_one_batch() -> None:
     torch.manual_seed(0)
     model = MoCEIR(MINI).train()
@@ -244,6 +247,7 @@ def test_the_model_in_the_matrix_form_is_the_same() -> None:
     torch.testing.assert_close(a.image, b.image, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_matrix_form_calls_no_fft() -> None:
     events = []
     for form in ("fft", "matrix"):
@@ -276,6 +280,7 @@ def test_channel_attention_of_a_black_map_is_finite() -> None:
     assert bare(x.grad).isfinite().all()
 
 
+@pytest.mark.slow
 def test_multiply_adds_against_the_counter() -> None:
     config = replace(MOCE_PRESETS["moce-ir-tiny"][1], motion=False)
     model, image = MoCEIR(config).eval(), pictures(1, 3, 128, 128)
