@@ -90,7 +90,7 @@ def _presets() -> dict[str, Preset]:
     )
     presets["moeisr-tiny"] = Preset("LIIF on six EDSR blocks, four small experts", tiny)
     presets["moeisr-light"] = Preset(
-        "plain encoder, four experts at LR resolution, linear field", MoEISRLightConfig()
+        "plain convolutions under a linear field, made for CPUs", MoEISRLightConfig()
     )
     return presets | {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
 
