@@ -131,7 +131,7 @@ def test_bad_weights(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
         "m" * 5000: "unknown model",
         str(tmp_path / "none.safetensors"): "there is no such weights file",
         str(tmp_path / "random.safetensors"): "is no safetensors file",
-        str(tmp_path / "cut.safetensors"): "the weights are damaged",
+        str(tmp_path / "cut.safetensors"): "is no safetensors file, or it is damaged",
         str(tmp_path / "empty.safetensors"): "is no safetensors file",
         str(tmp_path / "foreign.safetensors"): "holds no pixperts model",
         str(tmp_path / "old.pth"): "pixperts convert",
