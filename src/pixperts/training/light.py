@@ -10,13 +10,13 @@ from pixperts.data.patch_cache import CachedPatches, Patches
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.training.config import LightConfig
 from pixperts.training.distributed import Layout, all_gather_with_grad
-from pixperts.training.enlarging import EnlargingModule
 from pixperts.training.losses import (
     balance_loss,
     expected_cost,
     gumbel_weights,
     predicted_error_loss,
 )
+from pixperts.training.upscaling import EnlargingModule
 
 # Squared errors times this are as large as absolute ones where these are 1 / 40, as in training.
 _SQUARED = 40.0
