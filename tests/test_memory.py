@@ -1,11 +1,11 @@
 """Memory: what is free and held, and who decides what the allocator does with freed blocks."""
 
+import mmap
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import psutil
 import pytest
 
@@ -70,9 +70,12 @@ def test_what_is_free_here() -> None:
 
 
 def test_what_this_process_holds() -> None:
-    before = resident_memory()
-    large = np.ones(100_000_000, np.uint8)
-    assert resident_memory() - before > 0.9 * large.nbytes
+    """Asked of the system, as the allocator may have kept what an earlier test freed."""
+    before, size = resident_memory(), 100_000_000
+    with mmap.mmap(-1, size) as pages:
+        pages.write(bytes(1) * size)
+        held = resident_memory() - before
+    assert held > 0.5 * size
 
 
 def test_a_result_beyond_the_memory_counts_as_missing_memory() -> None:

@@ -36,6 +36,7 @@ def plain_of(model: MoCEIR, *, dense: bool = False) -> PlainMoCE:
 @pytest.mark.parametrize("dense", [False, True], ids=["dispatched", "dense"])
 @pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"top_k": 2, "expert_depth": 2}], ids=str)
 @pytest.mark.parametrize("size", [(27, 45), (40, 9)])
+@pytest.mark.slow
 def test_plain_form_equals_our_model(
     size: tuple[int, int], options: dict[str, int], dense: bool
 ) -> None:
@@ -55,6 +56,7 @@ def test_plain_form_takes_no_other_weights() -> None:
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["dispatched", "dense"])
+@pytest.mark.slow
 def test_multiply_adds_of_the_plain_form_against_the_counter(dense: bool) -> None:
     model, image = mini(), pictures(1, 3, 64, 96)
     routings = run(model, image).routings

@@ -69,6 +69,7 @@ def test_notes_are_lines_of_their_own() -> None:
     assert report.to_line().splitlines()[1:] == ["x\\r", SHOWN]
 
 
+@pytest.mark.slow
 def test_half_precision_on_a_cpu_is_warned_of(
     here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_folder_keeps_names_and_formats(
         (["-m", ""], "An empty name was given"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_options(
     options: list[str],
     reason: str,
@@ -235,6 +236,7 @@ def knowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_nearest_task_is_told(
     tmp_path: Path, knowing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +261,7 @@ def test_the_nearest_task_is_told(
         ),
     ],
 )
+@pytest.mark.slow
 def test_damaged_signatures_cost_one_sentence_and_nothing_is_written(
     signatures: dict[str, Any],
     reason: str,
@@ -276,6 +279,7 @@ def test_damaged_signatures_cost_one_sentence_and_nothing_is_written(
     assert names(tmp_path) == ["a.png", "damaged.safetensors"]
 
 
+@pytest.mark.slow
 def test_analyze_as_text(
     tmp_path: Path, weights: Path, knowing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -298,6 +302,7 @@ def test_analyze_as_text(
     assert lines[5].startswith(f"nearest by routing signature: {found.task} ")
 
 
+@pytest.mark.slow
 def test_analyze_as_json(
     tmp_path: Path, weights: Path, knowing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @families
+@pytest.mark.slow
 def test_a_dry_run_trains_nothing(
     family: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

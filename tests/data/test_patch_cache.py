@@ -117,6 +117,7 @@ def test_parts_of_a_sample_show_the_same_place(cache: Path) -> None:
         assert inner.abs().max() < 0.51, large
 
 
+@pytest.mark.slow
 def test_chunks_that_come_take_part_from_the_next_stretch_on(
     cache: Path, small: ChunkMaker
 ) -> None:

@@ -82,6 +82,7 @@ def test_documents_are_in_plain_english(path: Path) -> None:
     assert [f"{path}:{line + 1}: {word}" for line, word in bad_words(text)] == []
 
 
+@pytest.mark.slow
 def test_programs_are_in_plain_english() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{start + line}: {word}"

@@ -43,6 +43,7 @@ def restorer() -> Restorer:
     return Restorer.load("moce-ir-tiny", device="cpu")
 
 
+@pytest.mark.slow
 def test_scores_are_means_over_what_a_user_gets(photos: Path, restorer: Restorer) -> None:
     (score,) = evaluate_restoration(restorer, [RestorationSet.synthetic(photos, "rain", seed=5)])
     marks, before, similar = [], [], []

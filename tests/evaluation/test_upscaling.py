@@ -296,6 +296,7 @@ def test_json_lines() -> None:
     assert text.endswith("}\n")
 
 
+@pytest.mark.slow
 def test_bicubic_reaches_the_published_figures_on_set5() -> None:
     if not (BENCH / "Set5" / "HR").is_dir():
         pytest.skip(f"needs the Set5 pictures in {BENCH.parent.name}/{BENCH.name}/Set5")

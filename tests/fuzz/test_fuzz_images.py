@@ -30,6 +30,7 @@ def test_damaged_files_are_read_or_refused_in_a_sentence(
     assert any(one.written for one in reports)
 
 
+@pytest.mark.slow
 def test_sound_specimens_are_accepted(tmp_path: Path, pool: dict[str, bytes]) -> None:
     from pixperts.io.image import read_image
 

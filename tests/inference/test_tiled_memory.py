@@ -116,6 +116,7 @@ def test_a_picture_of_a_batch_settles_as_if_alone(monkeypatch: pytest.MonkeyPatc
         same(restorer(model, tile=128).restore(image[number]), both[number])
 
 
+@pytest.mark.slow
 def test_memory_that_never_suffices_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     model, repairing = tiny(), mini()
     Limited(model, monkeypatch).pixels = 1

@@ -76,6 +76,7 @@ def test_a_budget_is_kept_however_the_tiles_lie(budget: float) -> None:
 
 
 @pytest.mark.parametrize("tile", [None, 32])
+@pytest.mark.slow
 def test_a_picture_spends_its_own_budget_whatever_lies_beside_it(tile: int | None) -> None:
     busy = picture(3, 80, 70)
     batch = torch.stack([busy, torch.full_like(busy, 0.5), busy.flip(1)])
@@ -115,6 +116,7 @@ def scene() -> Tensor:
     return pictures(1, 3, *SIZE)[0]
 
 
+@pytest.mark.slow
 def test_repaired_in_tiles_is_close_to_repaired_at_once(scene: Tensor) -> None:
     model = mini()
     whole, routings = restorer(model).restore_with_routing(scene)
@@ -126,6 +128,7 @@ def test_repaired_in_tiles_is_close_to_repaired_at_once(scene: Tensor) -> None:
         assert torch.equal(a.experts, b.experts)
 
 
+@pytest.mark.slow
 def test_strength_and_alpha_are_exact_in_tiles(scene: Tensor) -> None:
     alpha = torch.rand(1, *SIZE)
     mine = restorer(mini(), tile=128)
@@ -160,6 +163,7 @@ def overflowing(model: Any, monkeypatch: pytest.MonkeyPatch, name: str, always: 
     monkeypatch.setattr(model, name, call)
 
 
+@pytest.mark.slow
 def test_half_precision_is_close() -> None:
     image = picture(3, 60, 50)
     exact = upscaler(enlarger()).upscale(image, scale=2, budget=1.0)
@@ -187,6 +191,7 @@ def test_what_leaves_the_range_is_computed_again(
         assert torch.equal(found, expected)
 
 
+@pytest.mark.slow
 def test_surveys_that_leave_the_range_are_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
     scene, model = pictures(1, 3, 136, 100)[0], mini()
     inner = model.patch_embed.forward

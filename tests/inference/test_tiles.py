@@ -25,6 +25,7 @@ def spans(plan: list[Strip]) -> tuple[list[tuple[int, int]], list[tuple[int, int
 
 @settings(max_examples=150, deadline=None)
 @given(height=sides, width=sides, tile=tiles, scale=scales, context=contexts, grid=grids)
+@pytest.mark.slow
 def test_tiles_cover_the_result_exactly_once(
     height: int, width: int, tile: int, scale: float, context: int, grid: int
 ) -> None:
@@ -45,6 +46,7 @@ def test_tiles_cover_the_result_exactly_once(
 
 @settings(max_examples=150, deadline=None)
 @given(length=sides, tile=tiles, scale=scales, context=contexts, grid=grids)
+@pytest.mark.slow
 def test_a_tile_is_given_what_its_results_need(
     length: int, tile: int, scale: float, context: int, grid: int
 ) -> None:

@@ -84,6 +84,7 @@ def test_sizes_beyond_the_limit_are_refused_by_the_header(tmp_path: Path, kind: 
             reader(path)
 
 
+@pytest.mark.slow
 def test_texts_of_a_png_are_bounded_together(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     texts = [b"key%d\0\0" % n + zlib.compress(bytes([65]) * (7 << 20)) for n in range(60)]

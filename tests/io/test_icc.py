@@ -247,6 +247,7 @@ def broken(profile: bytes, seed: int) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["wide", "p3", "grey"])
+@pytest.mark.slow
 def test_a_damaged_profile_costs_no_picture(tmp_path: Path, kind: str) -> None:
     profile = {"wide": files.wide_profile(), "grey": files.grey_profile()}.get(kind)
     profile = profile or files.vips_profile("p3")

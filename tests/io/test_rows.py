@@ -290,6 +290,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> None:
     # 50 and 192 MB of pixels; both lie over the size from which JPEG codes are not optimized.
     peaks = []

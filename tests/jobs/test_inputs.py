@@ -133,6 +133,7 @@ WANTED = st.sampled_from(["a", "*", "?", "**", "a*", "[ab]", "*.jpg", "c.*"])
     files=st.sets(st.tuples(PARTS, PARTS, PARTS), min_size=1, max_size=6),
     pattern=st.lists(WANTED, min_size=1, max_size=4),
 )
+@pytest.mark.slow
 def test_patterns_match_as_those_of_the_standard_library(
     files: set[tuple[str, ...]], pattern: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

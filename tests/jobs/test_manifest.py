@@ -161,6 +161,7 @@ def test_a_manifest_that_cannot_be_written_is_told_for_each_picture(
     assert len(tree("out")) == 2
 
 
+@pytest.mark.slow
 def test_all_that_changes_pixels_counts(here: Path, call: Callable[..., int]) -> None:
     picture("in/a.png")
     record = ["in", "-o", "out", "--manifest", "made.jsonl", "-q"]

@@ -109,6 +109,7 @@ def test_names_that_are_an_ending_alone(text: str) -> None:
     model=st.text(max_size=9),
     wanted=st.sampled_from([None, "png", "jpeg", "tif"]),
 )
+@pytest.mark.slow
 def test_any_name_stays_in_its_folder_and_has_the_wanted_ending(
     text: str, stem: str, suffix: str, model: str, wanted: str | None
 ) -> None:

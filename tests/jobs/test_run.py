@@ -25,6 +25,7 @@ from tests.helpers.folder_jobs import TWICE, picture, tree
 
 
 @pytest.mark.parametrize("command", ["upscale", "restore"])
+@pytest.mark.slow
 def test_the_same_bytes_through_command_line_folder_job_and_python(
     command: str, here: Path, call: Callable[..., int], model: Upscaler,
     repairer: Restorer, files: dict[str, Path],

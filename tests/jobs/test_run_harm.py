@@ -25,6 +25,7 @@ from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 # Links
 
 
+@pytest.mark.slow
 def test_links_are_not_followed_out_of_the_output_folder(here: Path, model: Upscaler) -> None:
     for name in ("a.png", "deep/b.png", "c.png", "near/d.png"):
         picture(f"in/{name}")

@@ -115,6 +115,7 @@ def test_streamed_files_are_those_made_at_once(
 @pytest.mark.parametrize("fix", ["mean", "wavelet"])
 @pytest.mark.parametrize("kind", ["deep", "cut out", "grey", "turned"])
 @pytest.mark.parametrize("command", ["upscale", "restore"])
+@pytest.mark.slow
 def test_colours_are_matched_row_by_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, command: str, kind: str, fix: str
 ) -> None:

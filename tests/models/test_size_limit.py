@@ -19,6 +19,7 @@ from pixperts.weights import store
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
+@pytest.mark.slow
 def test_every_preset_is_far_below_the_limit(name: str) -> None:
     preset = PRESETS[name]
     model = outline(asdict(cast(Any, preset.config)), preset.family)
@@ -58,6 +59,7 @@ ABSURD: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("family", "config"), ABSURD)
+@pytest.mark.slow
 def test_products_of_sizes_are_bounded(tmp_path: Path, family: str, config: Any) -> None:
     card = {"format": 1, "name": "a", "config": config, "family": family}
     path = tmp_path / "a.safetensors"

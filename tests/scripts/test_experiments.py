@@ -31,6 +31,7 @@ EVERY = [
 
 
 @pytest.mark.parametrize(("base", "variant"), EVERY)
+@pytest.mark.slow
 def test_every_variant_can_be_trained_for_as_long_as_the_base(base: Any, variant: Variant) -> None:
     steps = 0
     for changes in variant.stages:
@@ -99,6 +100,7 @@ def test_a_figure_that_a_row_lacks_leaves_its_cell_empty(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.slow
 def test_a_job_trains_and_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
     photos = make_photos(tmp_path / "photos")

@@ -33,6 +33,7 @@ def test_it_answers_as_published(scale: int) -> None:
 
 
 @published
+@pytest.mark.slow
 def test_the_team_answers_at_every_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache_patches, "fastest_precision", lambda: "float32")
     teach = cache_patches.teacher_team(FOLDER)

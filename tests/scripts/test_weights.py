@@ -25,6 +25,7 @@ RECIPES = [path.stem for path in FILES if path.stem not in STAGED]
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.slow
 def test_every_recipe_is_one_that_trains(name: str, tmp_path: Path) -> None:
     config = TrainConfig.from_dict(weights.settings(name, tmp_path), name)
     assert config.model == name.replace("_", "-")
@@ -119,6 +120,7 @@ def staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[
     return tmp_path / "run", filled
 
 
+@pytest.mark.slow
 def test_a_recipe_is_carried_out_in_time_boxes(
     staged: tuple[Path, list[str]],
     bench: Path,

@@ -110,6 +110,7 @@ def test_a_last_stage_starts_from_the_one_before(photos: Path, tmp_path: Path) -
         ({"patch": 40}, DataError, "patch is 40, but must be a multiple of 16"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_trained_is_refused(
     photos: Path, tmp_path: Path, changes: dict[str, Any], error: type[Exception], message: str
 ) -> None:

@@ -147,6 +147,7 @@ def test_training_lowers_the_error(photos: Path, tmp_path: Path) -> None:
     assert after < 0.7 * (degraded - clean).abs().mean()
 
 
+@pytest.mark.slow
 def test_published_layouts_train(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +243,7 @@ def test_a_wrong_configuration_is_refused_by_name(changes: dict[str, Any], messa
         config(**changes)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_trained_is_refused(photos: Path, tmp_path: Path) -> None:
     rain: dict[str, Any] = {"tasks": {"rain": 1}, "photos": [str(photos)]}
     WRITERS["rain"](tmp_path / "rain")

@@ -180,6 +180,7 @@ def test_idle_experts_are_named(photos: Path) -> None:
     assert said[1].startswith("expert 1 of level 2 block 0 got 0.5 % of the choices, nearly none")
 
 
+@pytest.mark.slow
 def test_the_form_of_the_balance_and_its_bias_are_configured(photos: Path) -> None:
     from pixperts.training.run import module_of
 

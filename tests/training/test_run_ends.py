@@ -91,6 +91,7 @@ def test_a_second_interrupt_ends_the_run_at_once(
         signal.signal(signal.SIGINT, own)
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_after_a_whole_step(photos: Path, tmp_path: Path) -> None:
     settings = config_of("repair", photos, accumulate=4, max_steps=10000, check_every=5000)
     train(settings, tmp_path / "run", max_time=timedelta(milliseconds=1))
@@ -107,6 +108,7 @@ def test_a_folder_that_cannot_be_is_named(photos: Path, tmp_path: Path) -> None:
             train(config_of("repair", photos), folder)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_no_half_checkpoint(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_checkpoint(
     assert not list((tmp_path / "run").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_broken_photo_is_named_by_a_worker_too(tmp_path: Path) -> None:
     make_photos(tmp_path / "photos")
     for path in (tmp_path / "photos").iterdir():

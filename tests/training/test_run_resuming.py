@@ -82,6 +82,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("moment", ["before", "between"])
+@pytest.mark.slow
 def test_a_kill_while_saving_loses_nothing(
     moment: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +125,7 @@ def test_the_last_two_checkpoints_are_kept(photos: Path, tmp_path: Path) -> None
     assert not list((tmp_path / "run").glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_broken_checkpoint_is_named_and_the_one_before_serves(
     photos: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_serves(
         ({"max_steps": 9}, "was started with max_steps = 6, not 9"),
     ],
 )
+@pytest.mark.slow
 def test_a_run_is_resumed_as_it_was_started(
     changes: dict[str, Any], reason: str, photos: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +163,7 @@ def test_a_run_is_resumed_as_it_was_started(
         train(config_of("repair", photos, **changes), tmp_path / "run", resume=True)
 
 
+@pytest.mark.slow
 def test_a_field_that_is_newer_than_the_run_had_its_default(photos: Path, tmp_path: Path) -> None:
     train(config_of("repair", photos), tmp_path / "run", max_steps=1)
     kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
@@ -192,6 +196,7 @@ def test_fields_may_be_spelled_as_before(photos: Path, tmp_path: Path) -> None:
     assert fitting(path, config) == str(path)
 
 
+@pytest.mark.slow
 def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> None:
     train(config_of("repair", photos), tmp_path / "run", max_steps=1)
     with pytest.raises(UsageError, match="was started with"):

@@ -69,6 +69,7 @@ def test_a_recipe_is_no_configuration(photos: Path, tmp_path: Path) -> None:
         TrainConfig.from_yaml(recipe(tmp_path / "a.yaml", photos))
 
 
+@pytest.mark.slow
 def test_stages_in_pieces_equal_stages_in_one_go(photos: Path, tmp_path: Path) -> None:
     """Stopped at once each time: whatever was reached is where the next call continues."""
     read = Recipe.from_yaml(recipe(tmp_path / "a.yaml", photos), make_cache(photos))

@@ -77,6 +77,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_resumed_equals_one_that_is_not(photos: Path, tmp_path: Path) -> None:
     straight = train(config(photos), tmp_path / "straight")
     assert step_of(tmp_path / "straight") == 8
@@ -90,6 +91,7 @@ def test_a_run_that_is_resumed_equals_one_that_is_not(photos: Path, tmp_path: Pa
     assert same(weights(resumed), weights(straight))
 
 
+@pytest.mark.slow
 def test_a_stop_within_a_stretch_is_kept_and_resumed(photos: Path, tmp_path: Path) -> None:
     straight = train(config(photos, check_every=4, max_steps=6), tmp_path / "straight")
     assert store.read_card(straight).notes["training"]["step"] == 6
@@ -153,6 +155,7 @@ def test_validation_pictures_are_read_when_they_are_measured(
     assert all(held() is None for _, held in read)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:
     """Forty steps on waves: the mean error of the trained model falls below the start's."""
     from pixperts.data.photos import load_photos
@@ -175,6 +178,7 @@ def test_training_lowers_the_loss(photos: Path, tmp_path: Path) -> None:
     assert errors[1] < 0.7 * errors[0]
 
 
+@pytest.mark.slow
 def test_a_time_limit_stops_and_keeps_what_there_is(photos: Path, tmp_path: Path) -> None:
     settings = config(photos, max_steps=100_000, check_every=50_000)
     path = train(settings, tmp_path / "run", max_time=timedelta(seconds=1))
@@ -201,6 +205,7 @@ def test_a_dense_model_trains_too(photos: Path, tmp_path: Path) -> None:
     assert len(moeisr(store.load(path)[0]).experts) == 1
 
 
+@pytest.mark.slow
 def test_a_teacher_is_learned_from(photos: Path, tmp_path: Path) -> None:
     options = OPTIONS | {"depths": [1], "widths": [8]}
     paths = []
@@ -287,6 +292,7 @@ def test_a_configuration_is_read_from_yaml(tmp_path: Path) -> None:
     assert read == TrainConfig.from_dict(dataclasses.asdict(read), "again")
 
 
+@pytest.mark.slow
 def test_the_shipped_configurations_are_valid() -> None:
     files = sorted((ROOT / "configs").rglob("*.yaml"))
     assert files

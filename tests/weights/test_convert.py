@@ -33,6 +33,7 @@ def test_eight_models_are_convertible() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != AMPLIFYING])
+@pytest.mark.slow
 def test_parity_with_the_published_implementation(name: str) -> None:
     state, image, size, expected = published_case(name)
     model = convert.from_published(name, state)
@@ -52,6 +53,7 @@ def rounded_as_published(positions: Tensor, size_out: Tensor | int, size_in: int
     return Axis(exact.index, offset, exact.weight)
 
 
+@pytest.mark.slow
 def test_parity_of_lte_on_edsr(monkeypatch: pytest.MonkeyPatch) -> None:
     """In three links, because no float32 run but the reference's own comes within 2e-4 of it.
 
@@ -116,6 +118,7 @@ def published_layout(name: str, seed: int = 0) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.slow
 def test_the_architecture_is_recognised_and_every_tensor_finds_its_place(name: str) -> None:
     state = published_layout(name)
     assert convert.recognise(state) == name

@@ -45,6 +45,7 @@ def small() -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("name", ["moce-ir-s", "moce-ir"])
+@pytest.mark.slow
 def test_the_layout_is_the_published_one(name: str) -> None:
     keys = REFERENCE / "moce_ir.json"
     if not keys.exists():
@@ -55,6 +56,7 @@ def test_the_layout_is_the_published_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["moce-ir-s", "moce-ir"])
+@pytest.mark.slow
 def test_the_architecture_is_recognised_and_every_tensor_finds_its_place(name: str) -> None:
     state = published_layout(name)
     model = original(name)
@@ -74,6 +76,7 @@ def test_the_architecture_is_recognised_and_every_tensor_finds_its_place(name: s
         assert all(torch.equal(held[key], expected[key]) for key in held)
 
 
+@pytest.mark.slow
 def test_a_file_converts_and_gives_the_same_picture(
     tmp_path: Path, small: dict[str, Tensor]
 ) -> None:
@@ -101,6 +104,7 @@ def test_a_file_converts_and_gives_the_same_picture(
         ("net.output.weight", "text", r"'output\.weight' .* is not a tensor"),
     ],
 )
+@pytest.mark.slow
 def test_a_wrong_tensor_is_named(
     small: dict[str, Tensor], key: str, value: Any, message: str
 ) -> None:
@@ -113,6 +117,7 @@ def test_a_wrong_tensor_is_named(
         convert.from_published("moce-ir-s", state)
 
 
+@pytest.mark.slow
 def test_the_wrong_size_and_other_architectures_are_refused(
     tmp_path: Path, small: dict[str, Tensor]
 ) -> None:

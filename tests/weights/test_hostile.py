@@ -82,6 +82,7 @@ PICKLES = [
 
 
 @pytest.mark.parametrize("data", PICKLES)
+@pytest.mark.slow
 def test_pickles_of_nothing_useful_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.pth"
     path.write_bytes(data)

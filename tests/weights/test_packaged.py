@@ -27,6 +27,7 @@ def test_packaged_are_these() -> None:
     assert sorted(packaged_models()) == ["liif-edsr", "moce-ir-tiny", *UPSCALERS[1:]]
 
 
+@pytest.mark.slow
 def test_every_card_is_complete() -> None:
     for name, path in packaged_models().items():
         card = store.read_card(path)
@@ -52,6 +53,7 @@ def test_set5_at_x4_is_as_the_card_says(name: str) -> None:
         assert score.psnr == pytest.approx(32.24, abs=0.01)
 
 
+@pytest.mark.slow
 def test_the_dearest_expert_is_the_published_decoder() -> None:
     photo = Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140))
     published = Upscaler.load("liif-edsr", device="cpu").upscale(photo, scale=2.5)
@@ -61,6 +63,7 @@ def test_the_dearest_expert_is_the_published_decoder() -> None:
     assert (first != second).mean() < 0.001
 
 
+@pytest.mark.slow
 def test_the_repair_gains_on_the_sample_photos() -> None:
     """Synthetic degradations of the middle of photos that were not in the training."""
     photos = [photo.float().div(255)[:, 60:252, 100:292] for photo in load_photos([EXAMPLES])]
@@ -74,6 +77,7 @@ def test_the_repair_gains_on_the_sample_photos() -> None:
         assert sum(gains) / len(gains) > gain, (task, gains)
 
 
+@pytest.mark.slow
 def test_motion_is_seen_where_there_is_some() -> None:
     """Length and angle to a pixel, and none in photos as they are or spoilt in other ways."""
     repairer = moce_ir(Restorer.load("moce-ir-tiny", device="cpu").model)

@@ -127,6 +127,7 @@ def test_state_dict_has_the_published_keys_and_shapes(name: str) -> None:
 
 
 @both
+@pytest.mark.slow
 def test_output_equals_the_published_implementation(name: str) -> None:
     case, expected = published(f"liif-{name}")
     weights = stand_in()
@@ -171,6 +172,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @both
 @pytest.mark.parametrize("full", [False, True])
+@pytest.mark.slow
 def test_multiply_adds_equal_the_counted_ones(name: str, full: bool) -> None:
     encoder = full_encoder(name).eval() if full else small(name)
     x = torch.rand(1, 3, 16, 16)

@@ -44,6 +44,7 @@ def test_a_convolution_in_bands_is_the_convolution(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("options", [{}, {"top_k": 2}, {"expert_depth": 2}, {"fourier": "matrix"}])
 @pytest.mark.parametrize("size", [(2, 3, 150, 40), (1, 3, 69, 133)])
+@pytest.mark.slow
 def test_the_network_in_bands_is_the_network(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, object], size: tuple[int, ...]
 ) -> None:

@@ -63,6 +63,7 @@ def published(name: str, weights: ModuleType) -> tuple[MoCEIR, list[dict[str, An
 
 
 @pytest.mark.parametrize("name", ["moce-ir-s", "moce-ir"])
+@pytest.mark.slow
 def test_parity_with_the_published_network(name: str, weights: ModuleType) -> None:
     model, cases = published(name, weights)
     for case in cases:
@@ -119,6 +120,7 @@ def test_a_batch_equals_each_picture_alone(top_k: int) -> None:
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 4])
+@pytest.mark.slow
 def test_dispatch_equals_running_every_expert(top_k: int) -> None:
     model, images = mini(top_k=top_k), pictures(3, 3, 16, 24)
     routed, masked = run(model, images), run(model, images, masked=True)

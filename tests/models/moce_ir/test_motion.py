@@ -70,6 +70,7 @@ def convinced(length: float, angle: float, none: float = 0.0) -> MotionStage:
 
 
 @pytest.mark.parametrize(("length", "angle"), [(7.0, 0.0), (12.0, 50.0), (15.0, 110.0)])
+@pytest.mark.slow
 def test_blur_digs_a_hole_into_the_cepstrum_where_the_motion_ends(
     length: float, angle: float
 ) -> None:
@@ -206,6 +207,7 @@ def moving(length: float = 9, angle: float = 30) -> MoCEIR:
     return model
 
 
+@pytest.mark.slow
 def test_the_network_sees_the_picture_without_the_motion() -> None:
     model, plain = moving(), mini()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if k[:7] != "motion."})
@@ -235,6 +237,7 @@ def test_tiles_see_the_motion_of_the_whole() -> None:
     ]  # (384 - 64) / 32 + 1, (320 - 64) / 32 + 1
 
 
+@pytest.mark.slow
 def test_the_stage_is_not_trained_with_the_rest() -> None:
     model = moving().train()
     image = scene(160, 160)[None].requires_grad_()
@@ -243,6 +246,7 @@ def test_the_stage_is_not_trained_with_the_rest() -> None:
     assert model.output.weight.grad is not None
 
 
+@pytest.mark.slow
 def test_the_stage_sees_the_same_in_training() -> None:
     """Its dropout is for its own training, and nothing is drawn from torch's own generator."""
     torch.manual_seed(0)
@@ -262,6 +266,7 @@ def test_windows_of_tiles_fall_on_those_of_the_whole() -> None:
     assert model.window_grid(routings) % 32 == 0
 
 
+@pytest.mark.slow
 def test_the_weights_are_counted() -> None:
     stage = MotionStage()
     count = sum(p.numel() for p in stage.parameters())
@@ -282,6 +287,7 @@ def test_half_precision() -> None:
     assert stage(image[None].bfloat16())[0].dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 def test_what_was_undone_is_told() -> None:
     restorer = Restorer(moving(), store.Card("mini", {}), device="cpu")
     found = analyze(restorer, scene(160, 160))
@@ -295,6 +301,7 @@ def test_what_was_undone_is_told() -> None:
     assert "motion" not in still.to_text()
 
 
+@pytest.mark.slow
 def test_signatures_tell_of_the_motion_too() -> None:
     image = scene(160, 160)[None]
     seen = [signature(model(image).routings) for model in (moving(), mini(motion=True))]

@@ -47,6 +47,7 @@ def test_router_noise_only_in_training() -> None:
     torch.testing.assert_close(run(model, images, noise=False).image, quiet.image, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_noise_has_the_configured_deviation() -> None:
     model = mini(router_noise=0.5).train()
     first = run(model, pictures(1, 3, 8, 8).repeat(512, 1, 1, 1)).routings[0]

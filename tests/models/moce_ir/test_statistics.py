@@ -43,6 +43,7 @@ def close(a: Tensor, b: Tensor, tolerance: float) -> None:
 
 
 @pytest.mark.parametrize("size", [(96, 128), (90, 101)])
+@pytest.mark.slow
 def test_the_first_sums_of_tiles_are_those_of_the_whole(size: tuple[int, int]) -> None:
     image = pictures(1, 3, *size)
     whole, tiles = survey(image), in_tiles(image, 40, 8)
@@ -81,6 +82,7 @@ def grid_and_sums(network: MoCEIR, image: Tensor) -> tuple[int, Statistics, Tens
 
 
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_a_tile_with_the_sums_of_the_whole_is_a_part_of_it(seed: int) -> None:
     network = mini(windows=(2, 4, 4, 8))
     image = pictures(1, 3, 229, 203, seed=seed)
@@ -99,6 +101,7 @@ def test_a_tile_with_the_sums_of_the_whole_is_a_part_of_it(seed: int) -> None:
     assert all(a == b for a, b in itertools.pairwise(routings))
 
 
+@pytest.mark.slow
 def test_a_second_survey_comes_closer() -> None:
     image = pictures(1, 3, 200, 168)
     whole = survey(image)

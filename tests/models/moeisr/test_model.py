@@ -44,6 +44,7 @@ def test_the_pictures_of_these_tests_use_every_expert() -> None:
     h=st.integers(1, 9), w=st.integers(1, 9), height=st.integers(1, 40), width=st.integers(1, 40)
 )
 @settings(deadline=None, max_examples=25)
+@pytest.mark.slow
 def test_any_size(h: int, w: int, height: int, width: int) -> None:
     model = tiny(max_pixels=64)
     lr = picture(1, 3, h, w)
