@@ -47,7 +47,7 @@ def test_the_eight_turns_differ_and_sizes_are_swapped_with_the_axes() -> None:
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> tuple[UpscalingConfig, MoEISR]:
     """A run whose only target are a small network's colours, and that network."""
-    folder = make_photos(tmp_path_factory.mktemp("photos"))
+    folder = make_photos(tmp_path_factory.mktemp("teacher") / "photos")
     torch.manual_seed(1)
     teacher = moeisr(create_model("moeisr-tiny", **OPTIONS))
     path = folder.with_name("teacher.safetensors")

@@ -29,13 +29,12 @@ OPTIONS: dict[str, Any] = RUNS["enlarging"]["model_options"]
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three photos of waves, 128 pixels a side, and a benchmark of one picture."""
-    folder = make_photos(tmp_path_factory.mktemp("photos"))
-    bench = tmp_path_factory.mktemp("bench")
+    root = tmp_path_factory.mktemp("upscaling")
+    folder, bench = make_photos(root / "photos"), root / "bench"
     for name, side in (("HR", 32), ("LR_x2", 16)):
-        (bench / name).mkdir()
+        (bench / name).mkdir(parents=True)
         with Image.open(folder / "0.png") as photo:
             photo.resize((side, side), Image.Resampling.BICUBIC).save(bench / name / "0.png")
-    bench.rename(folder.with_name("bench"))
     return folder
 
 
