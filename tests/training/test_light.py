@@ -56,6 +56,18 @@ def test_squared_errors_weigh_forty_times(photos: Path) -> None:
     assert float(task.loss(batch)["squared"].detach()) == pytest.approx(expected, rel=1e-5)
 
 
+def test_logarithms_count_every_patch_alike(photos: Path) -> None:
+    """Patches of a hundredth of the error weigh as much, and luma counts beside all channels."""
+    task, batch = module(photos, **DENSE, error="log", teacher_weight=0)
+    _, photo, taught = (part.float() / 255 for part in batch)
+    steps = torch.tensor([0.2, 0.02, 0.2, 0.02])[:, None, None, None]
+    for offset, share in ((torch.ones(3), 1.0), (torch.tensor([0.0, 0.0, 1.0]), 0.114)):
+        image = photo + steps * offset[:, None, None]
+        each = steps.flatten().square() * (float(offset.square().mean()) + share**2) / 2
+        expected = 0.02 * float((each + 1e-5).log().mean())
+        assert float(task.distance(image, photo, taught)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_experts_are_mixed_and_each_compared(photos: Path) -> None:
     task, batch = module(photos, expert_weight=1.0)
     terms = task.loss(batch)
@@ -100,7 +112,7 @@ def test_a_last_stage_starts_from_the_one_before(photos: Path, tmp_path: Path) -
     ("changes", "error", "message"),
     [
         ({"cache": ""}, UsageError, "cache is missing: name a folder that scripts/cache"),
-        ({"error": "l2"}, UsageError, "error is 'l2', but must be l1 or squared"),
+        ({"error": "l2"}, UsageError, "error is 'l2', but must be l1, squared or log"),
         ({"teacher_weight": 1.5}, UsageError, "teacher_weight is 1.5"),
         ({"optimizer": "sgd"}, UsageError, "optimizer is 'sgd', but must be one of adam"),
         ({"betas": [0.9, 1]}, UsageError, "betas is"),

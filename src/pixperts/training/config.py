@@ -207,13 +207,13 @@ class LightConfig(TrainConfig):
     cache: str = ""  # a folder that scripts/cache_patches.py fills, in place of photos
     patch: int = 48
     optimizer: str = "muon"
-    learning_rate: float = 2e-4  # five times that, and biases silence most of the ReLU units
+    learning_rate: float = 2e-4  # of what Muon leaves to Adam
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     precision: str = "auto"
     validation_scales: tuple[int, ...] = (2, 3, 4)  # of a benchmark folder with HR and LR_x2, ...
     teacher_weight: float = 0.7  # of the error against the teacher's answer, the photo's the rest
-    error: str = "l1"  # or squared, which PSNR measures, for a last stage
+    error: str = "l1"  # or squared; or log, the mean of the patches' logarithms, as PSNR is
     temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
     expert_weight: float = 0.3  # of each expert's own error, beside that of their mixture
     balance_weight: float = 0.001  # of the balance loss
@@ -228,8 +228,8 @@ class LightConfig(TrainConfig):
             raise UsageError(
                 "cache is missing: name a folder that scripts/cache_patches.py has filled."
             )
-        if self.error not in ("l1", "squared"):
-            raise UsageError(f"error is {self.error!r}, but must be l1 or squared.")
+        if self.error not in ("l1", "squared", "log"):
+            raise UsageError(f"error is {self.error!r}, but must be l1, squared or log.")
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
         self._positive("temperature", min(self.temperature))

@@ -18,8 +18,12 @@ from pixperts.training.losses import (
 )
 from pixperts.training.upscaling import EnlargingModule
 
-# Squared errors times this are as large as absolute ones where these are 1 / 40, as in training.
+# Squared errors times this are as large as absolute ones where these are 1 / 40, as in training;
+# the gradient of logarithms times the other is then as large as that of absolute errors.
 _SQUARED = 40.0
+_LOGARITHM = 0.02
+_FLOOR = 1e-5  # added to each patch's squared error: beyond 50 dB it counts for little
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class LightModule(EnlargingModule):
@@ -92,6 +96,8 @@ class LightModule(EnlargingModule):
 
         Two errors, not the error against a blend: of absolute errors the one with more weight
         decides where both are certain, and the photo still counts where the teacher is not.
+        "log" is the mean of the patches' logarithms, as PSNR is, half of all channels and half of
+        luma, in which eyes see detail.
 
         Args:
             image: (..., B, 3, H, W).
@@ -101,8 +107,14 @@ class LightModule(EnlargingModule):
         share, parts = self.config.teacher_weight, []
         for weight, target in ((share, taught), (1 - share, photo)):
             errors = image - target
-            squared = self.config.error == "squared"
-            error = _SQUARED * errors.square().mean() if squared else errors.abs().mean()
+            if self.config.error == "l1":
+                error = errors.abs().mean()
+            elif self.config.error == "squared":
+                error = _SQUARED * errors.square().mean()
+            else:
+                luma = torch.einsum("...chw,c->...hw", errors, errors.new_tensor(_LUMA))
+                each = errors.square().mean(dim=(-3, -2, -1)) + luma.square().mean(dim=(-2, -1))
+                error = _LOGARITHM * (each / 2 + _FLOOR).log().mean()
             parts.append(weight * error)
         return parts[0] + parts[1]
 
