@@ -58,8 +58,8 @@ class LightModule(EnlargingModule):
         if self.model.mapper is None:
             image = self.model.field(latents[0], lr, size)
             return {config.error: self.distance(image, photo, taught)}
-        # The mapper learns from the features, not they from it: the gradient of its predictions is
-        # large at first and would fill the clipped step.
+        # The mapper learns from the features, not they from it: the gradient of its predictions can
+        # be thousands of times that of the image at first, and steps are clipped as a whole.
         logits = self.model.logits(features.detach(), size).permute(0, 2, 3, 1)  # (B, h, w, J)
         start, end = config.temperature
         temperature = start * (end / start) ** min(1.0, self.global_step / config.max_steps)
