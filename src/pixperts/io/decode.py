@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.io.formats import NAMES
+from pixperts.io.hdr import tags_to_srgb
 from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.io.metadata import Metadata, read_metadata
 from pixperts.io.png_text import refuse_bomb
@@ -147,13 +148,19 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         image = _full_range(path, kind, image)
         image, converted = to_rgb(path, image)
         retouched: tuple[str, ...] = ()
-        if color == "srgb" and not converted:
+        before = image
+        tags = metadata.color
+        if color == "srgb" and not converted and tags and tags.leads(metadata.icc):
+            image, retouched = tags_to_srgb(path, image, tags)
+        elif color == "srgb" and not converted:
             image, retouched = to_srgb(path, image)
         elif not converted and (icc := profile_of(image)) and not whole_profile(icc):
             image = with_profile(image, None)
             retouched = (f"The color profile of {path} is damaged and was left out.",)
-        if converted or retouched:
+        if converted or (color == "srgb" and image is not before):
             metadata = metadata.with_profile(profile_of(image))
+        elif retouched:
+            metadata = replace(metadata, icc=None)
         orientation = orientation_of(image)
     return Opened(
         path=path,

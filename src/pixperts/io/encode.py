@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pixperts.errors import ImageError
-from pixperts.io import exif
+from pixperts.io import color_chunks, exif
 from pixperts.io.formats import DEFAULT_QUALITY, NAMES
 from pixperts.io.icc import fits, is_usable, profile_space, with_profile
 from pixperts.io.metadata import NO_METADATA, Metadata, photoshop_block, to_raw_profile, updated_xmp
@@ -78,6 +78,10 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     if kind == "png" and (texts := _png_texts(kept, software)):
         with path.open("rb+") as handle:
             append_texts(handle, texts)
+    if kept.color is not None and kind in ("png", "avif"):
+        with path.open("rb+") as handle:
+            put = color_chunks.into_png if kind == "png" else color_chunks.into_avif
+            put(handle, kept.color)
 
 
 def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]]:
@@ -138,7 +142,7 @@ def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
         if name.endswith("-data") or name in ("orientation", "resolution-unit", "n-pages"):
             image.remove(name)
     blob = libvips().GValue.blob_type
-    icc = metadata.icc
+    icc = effective_profile(kind, metadata, image.bands)
     if icc is not None and fits(icc, image.bands):
         image = with_profile(image, icc)
         if kind in ("webp", "avif") and profile_space(icc) == "GRAY":
@@ -216,6 +220,23 @@ def _find(handle: BinaryIO, marker: bytes) -> int | None:
     return None
 
 
+def effective_profile(kind: str, metadata: Metadata, bands: int) -> bytes | None:
+    """The profile to write: where the format has no other words for its colors, one of them."""
+    tags = metadata.color
+    if metadata.icc is not None or tags is None or kind == "png":
+        return metadata.icc
+    if kind == "avif" and tags.codes is not None:
+        return None
+    return tags.profile(bands < 3)
+
+
+def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
+    tags = metadata.color
+    if tags is None or tags.is_srgb or kind == "png" or (kind == "avif" and tags.codes):
+        return False
+    return effective_profile(kind, metadata, bands) is None
+
+
 def losses(
     kind: str, dtype: np.dtype[Any], bands: int, metadata: Metadata = NO_METADATA
 ) -> tuple[str, ...]:
@@ -236,6 +257,9 @@ def losses(
     if metadata.icc is not None and not fits(metadata.icc, bands):
         space = profile_space(metadata.icc)
         found.append(f"cannot have a profile of {space} for these channels, so it was left out")
+    if _loses_colors(kind, metadata, bands):
+        name = metadata.color.name if metadata.color else ""
+        found.append(f"has no words for the file's colors ({name}), which look different")
     if kind == "jp2" and metadata.exif is not None:
         found.append("has no place for EXIF, so it was left out")
     if kind in ("webp", "avif", "jxl", "jp2") and metadata.iptc is not None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pixperts.io import exif
+from pixperts.io.color_chunks import read_color_tags
+from pixperts.io.color_tags import ColorTags
 from pixperts.io.icc import profile_of, whole_profile
 from pixperts.io.png_text import read_texts
 
@@ -20,7 +22,8 @@ class Metadata:
 
     `icc` is a profile, `exif` a block that begins with its TIFF header, `xmp` a packet, `iptc` the
     datasets of an IIM record, `dpi` dots per inch (horizontal, vertical), `texts` the keywords and
-    texts of a PNG. None and () stand for nothing.
+    texts of a PNG. `color` is what a file says of its colors without a profile. None and () stand
+    for nothing.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -29,14 +32,15 @@ class Metadata:
     iptc: bytes | None = field(default=None, repr=False)
     dpi: tuple[float, float] | None = None
     texts: tuple[tuple[str, str], ...] = ()
+    color: ColorTags | None = None
 
     def stripped(self) -> "Metadata":
-        """The profile alone, without which the colors would change."""
-        return Metadata(icc=self.icc)
+        """Profile and color tags alone, without which the colors would change."""
+        return Metadata(icc=self.icc, color=self.color)
 
     def with_profile(self, icc: bytes | None) -> "Metadata":
-        """The same with another profile."""
-        return replace(self, icc=icc)
+        """The same for pixels that this profile describes, and no tags."""
+        return replace(self, icc=icc, color=None)
 
 
 NO_METADATA = Metadata()
@@ -67,6 +71,7 @@ def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[st
         iptc=iptc,
         dpi=_resolution(image, kind, block),
         texts=tuple((k, v) for k, v in texts.items() if k not in (_PNG_IPTC, _PNG_XMP)),
+        color=read_color_tags(path, kind),
     )
     return found, tuple(notes)
 
