@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixperts.errors import UsageError
-from pixperts.inference.size_request import MAX_SIDE, SizeRequest, parse_size
+from pixperts.inference.size_request import MAX_SIDE, SizeRequest, parse_scale, parse_size
 from pixperts.memory import check_memory
 
 ONE_EACH: dict[str, object] = {
@@ -99,11 +99,25 @@ def test_clashes_name_the_options(first: str, second: str) -> None:
         assert "--size WIDTHxHEIGHT" in text
 
 
-def test_three_clash_and_none() -> None:
+def test_three_clash_and_none_is_twofold() -> None:
     with pytest.raises(UsageError, match=r"^--scale, --width and --megapixels contradict"):
         SizeRequest(scale=2, width=4, megapixels=1)
-    with pytest.raises(UsageError, match=r"Say how large .* --scale, --size,.* or --megapixels"):
-        SizeRequest()
+    assert SizeRequest() == SizeRequest(scale=2)
+    assert SizeRequest().resolve(5, 7) == (10, 14)
+
+
+@pytest.mark.parametrize(
+    ("text", "scale"),
+    [("2", 2), ("2.5", 2.5), ("2x", 2), ("x4", 4), ("3X", 3), (" 1.5× ", 1.5), ("200%", 2)],
+)
+def test_factors_as_people_write_them(text: str, scale: float) -> None:
+    assert parse_scale(text) == scale
+
+
+@pytest.mark.parametrize("text", ["", "x", "two", "2xx2", "2 by", "%", "2x%", "1,5"])
+def test_what_is_no_factor(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a factor such as"):
+        parse_scale(text)
 
 
 @pytest.mark.parametrize("name", ["scale", "megapixels"])

@@ -39,13 +39,14 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
     assert listing.several
     assert listing.remarks == ["p: skipped 3 of its entries that are no picture files."]
     listing = find(["p"], recursive=True)
+    p = Path("p")
     assert listing.found == [
-        Found(Path("p/a.PNG")),
-        Found(Path("p/b.jpg")),
-        Found(Path("p/x/c.jpg"), Path("x")),
-        Found(Path("p/x/y/d.tif"), Path("x/y")),
-        Found(Path("p/z/[1].jpg"), Path("z")),
-        Found(Path("p/z/f.jpg"), Path("z")),
+        Found(Path("p/a.PNG"), folder=p),
+        Found(Path("p/b.jpg"), folder=p),
+        Found(Path("p/x/c.jpg"), Path("x"), p),
+        Found(Path("p/x/y/d.tif"), Path("x/y"), p),
+        Found(Path("p/z/[1].jpg"), Path("z"), p),
+        Found(Path("p/z/f.jpg"), Path("z"), p),
     ]
     assert listing.remarks == ["p: skipped 2 of its entries that are no picture files."]
 

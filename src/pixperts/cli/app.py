@@ -11,7 +11,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from pixperts import __version__
-from pixperts.cli.commands import GROUPS, Command
+from pixperts.cli.commands import DASH, GROUPS, Command
 from pixperts.errors import PixpertsError
 from pixperts.memory import keep_freed_memory
 
@@ -47,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if tokens == ["--version"]:  # without the commands and without rich
         print(f"pixperts {__version__}")
         return 0
+    tokens = plain(tokens)
     program = make_app(tokens[0] if tokens else None)
     if not tokens:
         program.help_print([])
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         from pixperts.cli.mistakes import sentence_of
 
-        return _fail(sentence_of(error), 2)
+        others = {name: command_of(name) for name in COMMANDS if name != tokens[0]}
+        return _fail(sentence_of(error, tokens[0], others), 2)
     except KeyboardInterrupt:
         return _fail("Interrupted; what was finished is kept.", 130)
     except Exception as error:
@@ -73,6 +75,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             1,
         )
     return code if isinstance(code, int) else 0
+
+
+def plain(tokens: Sequence[str]) -> list[str]:
+    """A command line as the parser wants it: inputs without -i, and a lone dash as a value.
+
+    >>> plain(["upscale", "-i", "a.jpg", "--input=b.jpg"])
+    ['upscale', 'a.jpg', 'b.jpg']
+    """
+    head, rest = list(tokens[:1]), list(tokens[1:])
+    if head[:1] not in (["upscale"], ["restore"], ["analyze"]):
+        return [*head, *rest]
+    result = []
+    for token in rest:
+        if token in ("-i", "--input"):
+            continue
+        for start in ("-i=", "--input="):
+            token = token.removeprefix(start)
+        result.append(DASH if token == "-" else token)
+    return head + result
 
 
 def command_of(name: str) -> Command:
@@ -120,6 +141,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _fail(message: str, code: int) -> int:
+    message = message.replace(DASH, "-")
     if message:
         print(" ".join(message.split()), file=sys.stderr, flush=True)
     return code

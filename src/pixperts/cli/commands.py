@@ -16,6 +16,8 @@ from pixperts.errors import UsageError
 from pixperts.options import Option
 
 REQUIRED = inspect.Parameter.empty
+# Stands for "-" as a value, which the parser takes for an option; no argument of a program has it.
+DASH = "\0-"
 PANELS = ("Arguments", "Options", "Size", "Pairs", "Model", "Output", "Folder jobs")
 GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
 _METAVARS = {str: "TEXT", int: "INT", float: "NUMBER", Path: "PATH", bool: None}
@@ -115,6 +117,7 @@ class Entry:
         Raises:
             UsageError: from the option's own `parse`, or for a value that is not allowed.
         """
+        given = _with_dashes(given)
         if self._parse is not None:
             given = self.default if given is None else self._parsed(self._parse, given)
         self.option.check(self.key, given)
@@ -186,6 +189,13 @@ class Command:
         )
         run.__doc__ = self.summary
         app.command(run, name=self.name, sort_key=place, usage=f"Usage: {self.usage}")
+
+
+def _with_dashes(given: Any) -> Any:
+    """A value, or a list of them, in which lone dashes are themselves again."""
+    if isinstance(given, list):
+        return [_with_dashes(one) for one in given]
+    return "-" if given == DASH else given
 
 
 def _parts(kind: Any) -> tuple[Any, ...]:

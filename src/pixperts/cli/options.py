@@ -8,15 +8,17 @@ from pixperts.options import MODEL, OUTPUT, Option, option
 Inputs = Annotated[
     list[str],
     Option(
-        "Pictures, folders of pictures, or patterns in quotes, such as 'photos/**/*.jpg'.",
+        "Pictures, folders of pictures, patterns in quotes such as 'photos/**/*.jpg', or - for "
+        "standard input. A -i before them may be left out.",
         positional=True,
         metavar="INPUT",
     ),
 ]
 Output = Annotated[
-    str,
+    str | None,
     Option(
-        "File for one picture; folder for several, where names stay the same.",
+        "File for one picture, - for standard output; folder for several, where names stay the "
+        "same. If unset, results lie beside the inputs, with other names.",
         also=("-o",),
         metavar="PATH",
         panel=OUTPUT,

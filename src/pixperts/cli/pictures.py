@@ -1,10 +1,12 @@
 """The commands that work on pictures: `upscale` and `restore`."""
 
+import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 from pixperts.cli.options import Inputs, Output, ReportOptions, RestoreModel, UpscaleModel
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions
 from pixperts.jobs.options import FolderOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import OUTPUT, Option
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 def upscale(
     inputs: Inputs,
     *,
-    output: Output,
+    output: Output = None,
     model: UpscaleModel = DEFAULT_MODEL,
     options: UpscaleOptions,
     loading: ModelOptions,
@@ -31,7 +33,7 @@ def upscale(
         ),
     ] = None,
 ) -> int:
-    """Enlarge pictures to any size: give exactly one of the options that say how large."""
+    """Enlarge pictures to any size, twice as large if nothing says how large."""
     from pixperts.jobs.operations import Upscale
 
     files = replace(options.files, max_memory=loading.max_memory)
@@ -42,7 +44,7 @@ def upscale(
 def restore(
     inputs: Inputs,
     *,
-    output: Output,
+    output: Output = None,
     model: RestoreModel = DEFAULT_REPAIR_MODEL,
     options: RestoreOptions,
     loading: ModelOptions,
@@ -59,7 +61,7 @@ def restore(
 
 def _run(
     inputs: list[str],
-    output: str,
+    output: str | None,
     operation: "Operation",
     model: str,
     loading: ModelOptions,
@@ -68,18 +70,31 @@ def _run(
     expert_map: str | None = None,
 ) -> int:
     """Run a command over pictures; 1 where one of them failed."""
+    from pixperts.cli.pipes import Pipes
     from pixperts.cli.reporter import ConsoleReporter
     from pixperts.jobs.run import run_folder
 
-    with ConsoleReporter(as_json=report.as_json, quiet=report.quiet) as reporter:
-        summary = run_folder(
-            inputs,
-            output,
-            operation,
-            model,
-            options=folder,
-            expert_map=expert_map,
-            listener=reporter,
-            **asdict(loading),
+    with Pipes(
+        inputs, output, folder.format, limit=loading.max_memory, beside=not folder.in_place
+    ) as pipes:
+        if folder.manifest is not None and (pipes.writes or pipes.inputs != inputs):
+            raise UsageError("--manifest records files: leave it out where '-' is one of them.")
+        listener = ConsoleReporter(
+            as_json=report.as_json,
+            quiet=report.quiet,
+            named=pipes.named,
+            results=sys.stderr if pipes.writes else sys.stdout,
         )
+        with listener as reporter:
+            summary = run_folder(
+                pipes.inputs,
+                pipes.output,
+                operation,
+                model,
+                options=folder,
+                expert_map=expert_map,
+                listener=reporter,
+                **asdict(loading),
+            )
+        pipes.deliver()
     return 1 if summary.failed else 0

@@ -3,8 +3,9 @@
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TextIO
 
 from pixperts.cli.progress import ProgressBar
 from pixperts.errors import printable
@@ -16,10 +17,19 @@ from pixperts.jobs.plan import Plan
 class ConsoleReporter(Listener):
     """Results to stdout as JSON lines or to stderr as text, failures always to stderr.
 
-    With `as_json` or `quiet` there is neither a bar nor text beside the failures.
+    With `as_json` or `quiet` there is neither a bar nor text beside the failures. `named` is put
+    over every text, and JSON lines go to `results`, by default stdout.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        quiet: bool,
+        named: Callable[[str], str] = str,
+        results: TextIO | None = None,
+    ) -> None:
+        self._named, self._results = named, results
         self._as_json = as_json
         self._quiet = quiet
         self._silent = as_json or quiet
@@ -38,11 +48,15 @@ class ConsoleReporter(Listener):
     ) -> None:
         self._bar.__exit__(kind, error, traceback)
         if self._kept and not self._quiet:
-            one = self._kept == 1
+            verb = "was" if self._kept == 1 else "were"
+            many = "" if self._kept == 1 else "s"
             self._bar = ProgressBar([], visible=False)
+            if self._jobs and self._jobs[0].in_place:
+                self._bar.say(f"{self._kept} picture{many} {verb} done before, by the manifest.")
+                return
             self._bar.say(
-                f"{self._kept} output{'' if one else 's'} existed and {'was' if one else 'were'} "
-                "kept; --if-exists overwrite makes them again."
+                f"{self._kept} output{many} existed and {verb} kept; --if-exists overwrite makes "
+                "them again."
             )
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
@@ -50,7 +64,7 @@ class ConsoleReporter(Listener):
         self._jobs = planned.jobs
         if not self._quiet:
             for remark in planned.remarks:
-                print(printable(remark), file=sys.stderr)
+                print(printable(self._named(remark)), file=sys.stderr)
         visible = sys.stderr.isatty() and not self._silent
         weights = [1.0 if self._silent else weigh(job) for job in planned.jobs]
         self._bar = ProgressBar(weights, visible=visible, lines=not self._silent, pixels=True)
@@ -58,16 +72,26 @@ class ConsoleReporter(Listener):
 
     def progress(self, number: int, share: float) -> None:
         """Move the bar."""
-        self._bar.update(number, share, printable(self._jobs[number].source.name))
+        name = Path(self._named(str(self._jobs[number].source))).name
+        self._bar.update(number, share, printable(name))
 
     def result(self, number: int, outcome: Outcome) -> None:
         """Print what became of one picture."""
         if outcome.error is not None:
-            self._bar.say(outcome.error)
+            self._bar.say(self._named(outcome.error))
         elif outcome.skipped:
             self._kept += 1
         elif outcome.report is not None and not self._silent:
-            self._bar.say(outcome.report.to_line())
+            self._bar.say(self._named(outcome.report.to_line()))
         self._bar.update(number, 1.0)
         if self._as_json:
-            print(json.dumps(outcome.to_dict(), allow_nan=False), flush=True)
+            line = json.dumps(self._renamed(outcome.to_dict()), allow_nan=False)
+            print(line, file=self._results or sys.stdout, flush=True)
+
+    def _renamed(self, value: Any) -> Any:
+        """A value for JSON with `named` put over its texts."""
+        if isinstance(value, dict):
+            return {key: self._renamed(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [self._renamed(one) for one in value]
+        return self._named(value) if isinstance(value, str) else value

@@ -12,8 +12,9 @@ from pixperts.errors import UsageError
 from pixperts.options import SIZE, option
 
 MAX_SIDE = 1_000_000
+DEFAULT_SCALE = 2.0
 
-_SIDES = ("width", "height", "long_side", "short_side")
+_SIGNS = {"width": "w", "height": "h", "long_side": "long", "short_side": "short"}
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -33,15 +34,34 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
+def parse_scale(text: str) -> float:
+    """A factor from text such as "2.5", "2x", "x2" or "250%".
+
+    Raises UsageError for anything else.
+
+    >>> parse_scale("2x"), parse_scale("×1.5"), parse_scale("250%"), parse_scale("1e1")
+    (2.0, 1.5, 2.5, 10.0)
+    """
+    number = text.strip()
+    percent = number.endswith("%")
+    number = number.removesuffix("%")
+    for sign in () if percent else "xX×":
+        number = number.removesuffix(sign) if number.endswith(sign) else number.removeprefix(sign)
+    try:
+        return float(number) / (100 if percent else 1)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a factor such as 2, 2.5, 2x or 250%.") from None
+
+
 @dataclass(frozen=True)
 class SizeRequest:
-    """Exactly one way of saying how large the result shall be.
+    """One way of saying how large the result shall be; `scale` is 2 where nothing is said.
 
     `scale` multiplies both sides; `size` is (W, H) and may change the aspect; `width`, `height`,
     `long_side` and `short_side` give that side in pixels and `megapixels` the area in units of
     10**6 pixels, each keeping the aspect.
 
-    Raises UsageError unless exactly one is given, and for values that are not positive, not
+    Raises UsageError for more than one, and for values that are not positive, not
     finite or over `MAX_SIDE` per side.
 
     >>> SizeRequest(scale=2.5).resolve(5, 4)
@@ -51,7 +71,13 @@ class SizeRequest:
     """
 
     scale: float | None = option(
-        None, "Factor for both sides, such as 2.5.", also=("-s",), panel=SIZE
+        None,
+        "Factor for both sides, such as 2.5 or 2x.",
+        also=("-s",),
+        parse=parse_scale,
+        metavar="NUMBER",
+        shown=f"{DEFAULT_SCALE:g}, unless another size is given",
+        panel=SIZE,
     )
     size: tuple[int, int] | None = option(
         None,
@@ -69,17 +95,14 @@ class SizeRequest:
     def __post_init__(self) -> None:
         given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         if not given:
-            flags = [_flag(field.name) for field in fields(self)]
-            raise UsageError(
-                f"Say how large the result shall be: give {', '.join(flags[:-1])} or {flags[-1]}."
-            )
+            object.__setattr__(self, "scale", DEFAULT_SCALE)
         if len(given) > 1:
             flags = [_flag(name) for name in given]
             cure = "--size WIDTHxHEIGHT" if given == ["width", "height"] else "only one"
             raise UsageError(
                 f"{', '.join(flags[:-1])} and {flags[-1]} contradict each other: give {cure}."
             )
-        for name in _SIDES:
+        for name in _SIGNS:
             if (side := getattr(self, name)) is not None:
                 _check_side(side, _flag(name))
         if self.size is not None:
@@ -90,6 +113,24 @@ class SizeRequest:
         for name in ("scale", "megapixels"):
             if (amount := getattr(self, name)) is not None:
                 _check_amount(amount, _flag(name))
+
+    @property
+    def label(self) -> str:
+        """What a file's name says of the request.
+
+        >>> SizeRequest().label, SizeRequest(size=(1920, 1080)).label, SizeRequest(width=800).label
+        ('x2', '1920x1080', 'w800')
+        """
+        if self.size is not None:
+            return f"{self.size[0]}x{self.size[1]}"
+        if self.megapixels is not None:
+            return f"{self.megapixels:g}mp"
+        if self.scale is not None:
+            return f"x{self.scale:g}"
+        for name, sign in _SIGNS.items():
+            if (side := getattr(self, name)) is not None:
+                return f"{sign}{side}"
+        raise AssertionError("one of them is given")
 
     def resolve(self, width: int, height: int) -> tuple[int, int]:
         """(W, H) in pixels for a picture of `width` x `height`, each at least 1.

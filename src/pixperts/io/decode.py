@@ -109,6 +109,12 @@ def header_size(path: Path) -> tuple[int, int]:
     return (height, width) if orientation_of(image) >= 5 else (width, height)
 
 
+def page_count(path: Path) -> int:
+    """Pages, frames or pictures in a file, by its header; errors as in `image.read_image`."""
+    image = _header(path)[1]
+    return int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+
+
 def _header(path: Path) -> tuple[str, Any]:
     """The format by the first bytes, and what its own loader says: no other parser is reached."""
     kind = sniff(path)

@@ -3,7 +3,7 @@
 import fnmatch
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixperts.errors import UsageError
@@ -19,6 +19,7 @@ class Found:
 
     path: Path
     below: Path = Path()
+    folder: Path | None = None  # the input that it was found in; None for a file or a pattern
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def find(
             if not found:
                 cure = "name another folder" if recursive else "name another folder, or give -r"
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
+            found = [replace(one, folder=path) for one in found]
         elif _MAGIC.isdisjoint(str(given)) or os.path.lexists(path):
             files.append(Found(path))  # a missing one is reported when it is read
             continue

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixperts import __version__
 from pixperts.defaults import ColorFix
-from pixperts.errors import ImageError, PixpertsError
-from pixperts.io.decode import header_size
-from pixperts.io.formats import SUFFIXES, WRITABLE
+from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.io.decode import header_size, page_count
+from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.metadata import NO_METADATA
-from pixperts.io.vips import sniff
+from pixperts.io.vips import sniff, writable_formats
 from pixperts.jobs.job import Done, Job, Loaded, lossless_of
 from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report
@@ -53,6 +53,11 @@ class Operation(ABC):
         """Raise UsageError for what no picture of the run could be done with."""
         self.files.check(jobs)
 
+    @property
+    def label(self) -> str:
+        """What is added to the name of a result that nobody named."""
+        return "result"
+
     def new_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result for a picture of this size."""
         return width, height
@@ -86,7 +91,10 @@ class Operation(ABC):
             found = (picture.width, picture.height)
         size = self.new_size(*found)
         own = sniff(job.source) if picture is None else picture.format
-        kind = _kind(job.target) or (own if own in WRITABLE else "png")
+        if job.in_place:
+            _check_in_place(job.source, own)
+        named = None if job.in_place else _kind(job.target)
+        kind = named or (own if own in WRITABLE else "png")
         loaded = Loaded(job, picture, found, size, kind, self.files)
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))
         if job.expert_map is not None:
@@ -155,6 +163,19 @@ def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> 
     factors = {round(new / old, 3) for new, old in zip(size, source, strict=True)}
     text = f"x{factors.pop():g}" if len(factors) == 1 else f"to {size[0]}x{size[1]}"
     return f"pixperts {__version__} {model} {text}"
+
+
+def _check_in_place(path: Path, kind: str) -> None:
+    """Raise UsageError for a picture that its result could not replace without a loss."""
+    if kind not in writable_formats():
+        raise UsageError(
+            f"{path} is {NAMES[kind]}, which cannot be written: leave --in-place out, or convert "
+            "it first."
+        )
+    if (pages := page_count(path)) > 1:
+        raise UsageError(
+            f"{path} holds {pages} pictures, and only one would be left: leave --in-place out."
+        )
 
 
 def _kind(path: Path) -> str | None:

@@ -34,6 +34,11 @@ class Upscale(UpscaleOptions, Operation):
             if given:
                 raise UsageError(f"{upscaler.name} has a single expert: leave {flag} out.")
 
+    @property
+    def label(self) -> str:
+        """What is added to the name of a result that nobody named."""
+        return self.size.label
+
     def new_size(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) of the result for a picture of this size."""
         return self.size.resolve(width, height)
@@ -85,6 +90,7 @@ class Restore(RestoreOptions, Operation):
     """Repair every picture."""
 
     does: ClassVar[str] = "Repair"
+    label = "restored"
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""

@@ -152,10 +152,16 @@ class FolderOptions:
         "Format of the outputs in a folder, such as png or jpeg; that of each input if unset.",
         panel=OUTPUT,
     )
+    in_place: bool = option(
+        False,
+        "Replace each picture by its result, which is written whole before; no -o then.",
+        setting=False,
+        panel=OUTPUT,
+    )
     if_exists: str | None = option(
         None,
         "skip, overwrite, rename (to NAME_1) or error. If unset, a file named by -o is "
-        "overwritten, and files in a folder are kept.",
+        "overwritten, and other files are kept.",
         choices=POLICIES,
         metavar="WHAT",
         panel=FOLDER,
@@ -179,6 +185,13 @@ class FolderOptions:
     def __post_init__(self) -> None:
         Template(self.template.text, self.format)
         check_options(self)
+        if self.in_place:
+            for name in ("name", "format", "if_exists"):
+                if getattr(self, name) is not None:
+                    raise UsageError(
+                        f"--in-place keeps name and format, and replaces: leave "
+                        f"--{name.replace('_', '-')} out."
+                    )
 
     @property
     def template(self) -> Template:

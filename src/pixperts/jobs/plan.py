@@ -8,6 +8,7 @@ from pathlib import Path
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
 from pixperts.io.formats import SUFFIXES, format_of_name, is_image_path
+from pixperts.jobs.beside import Placed, beside
 from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
@@ -27,18 +28,21 @@ class Plan:
 
 def plan(
     inputs: Sequence[str | Path],
-    output: str,
+    output: str | None,
     expert_map: str | None = None,
     options: FolderOptions | None = None,
     *,
     new_size: NewSize = lambda width, height: (width, height),
     model: Callable[[], str] = lambda: "model",
+    label: str = "result",
 ) -> Plan:
     """The jobs of a command line; see `inputs.find` for what INPUT may be.
 
     `output` is a file for a single input unless it is an existing folder or ends in a slash, and
     else a folder that receives names by the template; `expert_map` goes by the same rule, and its
-    folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template.
+    folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
+    `output` is None, results lie beside their inputs, with `label` in their names, or replace
+    them (`options.in_place`).
 
     Raises:
         UsageError: no pictures, a file named for several inputs, two outputs of one name, an
@@ -46,20 +50,29 @@ def plan(
         ImageError: a folder that cannot be listed.
     """
     options = options or FolderOptions()
+    if options.in_place and output is not None:
+        raise UsageError(f"--in-place replaces the inputs: leave --output {output} out.")
     single = len(inputs) == 1 and not os.path.isdir(inputs[0])
     goals = [goal for goal in (output, expert_map) if goal is not None]
     barred = [Path(goal) for goal in goals if not (single and _is_file_name(goal))]
     listing = find(inputs, recursive=options.recursive, outputs=barred)
-    found = listing.found
-    folder = _folder(output, listing.several)
-    if folder is None:
+    found, remarks = listing.found, listing.remarks
+    named = False
+    if output is None and options.in_place:
+        jobs = [Job(one.path, one.path, in_place=True) for one in found]
+    elif output is None:
+        placed = beside(found, label, options)
+        found, jobs = _without_results(placed, new_size, model)
+        remarks = [*remarks, *_left_out(len(placed) - len(found))]
+    elif (folder := _folder(output, listing.several)) is None:
+        named = True
         jobs = [Job(found[0].path, Path(output))]
         _check_named(jobs[0], options)
     else:
-        jobs = _in_folder(found, folder, options.template, new_size, model)
+        jobs = _in_folder([Placed(one, folder, options.template) for one in found], new_size, model)
     if expert_map is not None:
         jobs = _with_maps(jobs, found, expert_map, listing.several)
-    policy = options.if_exists or ("overwrite" if folder is None else "skip")
+    policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
     if policy == "rename":
         jobs = _renamed(jobs)
     _refuse_clashes(jobs, None if options.manifest is None else Path(options.manifest))
@@ -68,7 +81,7 @@ def plan(
             for target in filter(None, (job.target, job.expert_map)):
                 if job.problem is None and os.path.lexists(target):
                     raise UsageError(f"{target} exists: move it, or choose another --if-exists.")
-    return Plan(jobs, listing.remarks, policy)
+    return Plan(jobs, remarks, policy)
 
 
 def _is_file_name(goal: str) -> bool:
@@ -111,16 +124,31 @@ def _check_named(job: Job, options: FolderOptions) -> None:
             )
 
 
-def _in_folder(
-    found: Sequence[Found],
-    folder: Path,
-    template: Template,
-    new_size: NewSize,
-    model: Callable[[], str],
-) -> list[Job]:
-    """Jobs whose targets lie in a folder, named by the template."""
+def _without_results(
+    placed: Sequence[Placed], new_size: NewSize, model: Callable[[], str]
+) -> tuple[list[Found], list[Job]]:
+    """Inputs and jobs, without those inputs that are results of others from an earlier run."""
+    jobs = _in_folder(placed, new_size, model)
+    results = {os.path.abspath(job.target): job.source for job in jobs if job.problem is None}
+    kept = [
+        (place.found, job)
+        for place, job in zip(placed, jobs, strict=True)
+        if results.get(os.path.abspath(job.source), job.source) == job.source
+    ]
+    return [one for one, _ in kept], [job for _, job in kept]
+
+
+def _left_out(count: int) -> list[str]:
+    if not count:
+        return []
+    word = "input is the result of another" if count == 1 else "inputs are results of others"
+    return [f"{count} {word}, by the name, and left out."]
+
+
+def _in_folder(placed: Sequence[Placed], new_size: NewSize, model: Callable[[], str]) -> list[Job]:
+    """Jobs whose targets lie in folders, named by templates."""
     jobs = []
-    for number, one in enumerate(found, start=1):
+    for number, (one, folder, template) in enumerate(placed, start=1):
         try:
             name = template.render(one.path, _values(one.path, number, template, new_size, model))
         except UsageError:
@@ -205,7 +233,8 @@ def _refuse_clashes(jobs: Sequence[Job], manifest: Path | None) -> None:
         if job.problem is not None:
             continue
         for target in filter(None, (job.target, job.expert_map)):
-            if not inputs.isdisjoint(_identity(target)):
+            replaced = job.in_place and target == job.target
+            if not replaced and not inputs.isdisjoint(_identity(target)):
                 raise UsageError(f"{target} is an input as well: name another output.")
             key = os.path.realpath(target)
             if key in taken:

@@ -61,9 +61,12 @@ class Policy:
             job: the picture.
             digest: of its input.
         """
+        entry = self._made(job)
+        if job.in_place and entry is not None and digest is not None:
+            done = entry.get("output_sha256") == digest and not self._differs(job)
+            return Outcome(job, skipped=True) if done else None
         if self.has_work(job):
             return None
-        entry = self._made(job)
         known = entry is not None and entry.get("settings") is not None
         if entry is not None and known and entry.get("input_sha256") != digest:
             return None

@@ -34,7 +34,7 @@ _SLOW = (
 
 def run_folder(
     inputs: PathLike | Sequence[PathLike],
-    output: PathLike,
+    output: PathLike | None,
     operation: Operation,
     model: "Predictor | PathLike",
     *,
@@ -54,7 +54,8 @@ def run_folder(
 
     Args:
         inputs: pictures, folders and patterns; see `inputs.find`.
-        output: a file for one picture, else a folder; a slash at the end makes it a folder.
+        output: a file for one picture, else a folder; a slash at the end makes it a folder. None:
+            names beside the inputs, see `beside.beside`, or with `options.in_place` the inputs.
         operation: `Upscale(SizeRequest(scale=2))` or `Restore(strength=1.0)`.
         model: an `Upscaler` or a `Restorer`, or the name or file of one.
         options: which pictures, which names, what happens to outputs that exist, how many are
@@ -82,10 +83,11 @@ def run_folder(
     listener = listener or Listener()
     several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
     given = [os.fspath(path) for path in several]
-    goal, charts = os.fspath(output), None if expert_map is None else os.fspath(expert_map)
+    goal = None if output is None else os.fspath(output)
+    charts = None if expert_map is None else os.fspath(expert_map)
     if "" in (*given, goal, charts, model):
         raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
-    for name in (*given, goal, charts or ""):
+    for name in (*given, goal or "", charts or ""):
         if "\0" in name:
             raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
 
@@ -105,6 +107,7 @@ def run_folder(
         charts,
         options,
         new_size=operation.new_size,
+        label=operation.label,
         model=lambda: predictor().name,
     )
     operation.check_jobs(planned.jobs)
