@@ -218,7 +218,6 @@ def test_empty_names_and_clashes(
         ([source, "-o", ""], "An empty name was given"),
         ([source, "-o", source], "is an input as well"),
         ([source, source, "-o", tmp_path / "b.png"], "several pictures need a folder"),
-        ([source], "Missing option '--output'"),
     ):
         assert restore(*line) == 2
         assert reason in one_sentence(capsys)

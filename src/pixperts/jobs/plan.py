@@ -235,7 +235,9 @@ def _refuse_clashes(jobs: Sequence[Job], manifest: Path | None) -> None:
         for target in filter(None, (job.target, job.expert_map)):
             replaced = job.in_place and target == job.target
             if not replaced and not inputs.isdisjoint(_identity(target)):
-                raise UsageError(f"{target} is an input as well: name another output.")
+                raise UsageError(
+                    f"{target} is an input as well: name another output, or give --in-place."
+                )
             key = os.path.realpath(target)
             if key in taken:
                 raise UsageError(
