@@ -172,7 +172,7 @@ def test_a_folder_keeps_names_and_formats(
         (["--quality", "90"], "no output is jpeg, webp"),
         (["--quality", "0"], "--quality is 0"),
         (["--device", "toaster"], "device 'toaster' is unknown"),
-        (["--scale", "2"], "No such option"),
+        (["--scale", "2"], "pixperts upscale"),
         (["-m", ""], "An empty name was given"),
     ],
 )
