@@ -202,15 +202,12 @@ def test_lab_becomes_srgb_of_sixteen_bit(tmp_path: Path, space: str) -> None:
     assert np.abs(got / 257 - pixels).max() < 1
 
 
-def test_extra_channels_and_odd_sample_types_are_refused(tmp_path: Path) -> None:
+def test_odd_sample_types_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    vips(smooth()).bandjoin([1, 2]).tiffsave(str(path))
-    with pytest.raises(ImageError, match="5 channels") as caught:
+    vips(smooth()).colourspace("labs").bandjoin(3).tiffsave(str(path))
+    with pytest.raises(ImageError, match="LABS with 4") as caught:
         read_image(path)
     assert_one_sentence(caught, path)
-    vips(smooth()).colourspace("labs").bandjoin(3).tiffsave(str(path))
-    with pytest.raises(ImageError, match="LABS with 4"):
-        read_image(path)
     vips(smooth()).cast("int").tiffsave(str(path))
     with pytest.raises(ImageError, match="stores int samples"):
         read_image(path)

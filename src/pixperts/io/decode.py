@@ -1,7 +1,6 @@
 """Open one picture file: what its header says, and a lazily decoded image in gray or RGB."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,17 +9,24 @@ from typing import Any
 import numpy as np
 
 from pixperts.errors import ImageError, UsageError, printable
+from pixperts.io.avif import bits_of, full_range
 from pixperts.io.formats import NAMES
 from pixperts.io.hdr import tags_to_srgb
 from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.io.metadata import Metadata, read_metadata
 from pixperts.io.png_text import refuse_bomb
-from pixperts.io.vips import first_page_alone, libvips, open_image, reason, sniff
+from pixperts.io.tiff_kinds import open_tiff
+from pixperts.io.tiff_pages import Page, pictures, read_pages
+from pixperts.io.vips import libvips, nothing_passed_over, open_image, reason, sniff
 from pixperts.ops.pixels import Pixels, is_finite
 
 COLORS = ("keep", "srgb")
 _FETCH = 64  # rows
-_MOST_LEVELS = 64  # pages that are compared with the first; a pyramid has no more
+# What libvips and its decoders say of files that are sound.
+_UNABLE = (
+    *("not configured", "not implemented", "not supported", "unsupported", "doesn't support"),
+    *("not whole number of bytes", "samples out of range", "not sgi-compressed", "not 1 bands"),
+)
 _DTYPES = {"uchar": "uint8", "ushort": "uint16", "float": "float32"}
 
 
@@ -39,6 +45,13 @@ class Opened:
     metadata: Metadata
     notes: tuple[str, ...]
     source: Any = None  # memory that the image needs while it is decoded
+    is_tiled: bool = False
+    stored_bits: int | None = None  # where the samples are spread over more
+
+    @property
+    def bits(self) -> int:
+        """Bits per sample of the file, of which `dtype` may have more."""
+        return self.stored_bits or 8 * self.dtype.itemsize
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -59,7 +72,8 @@ class Opened:
         """
         image = self.image
         pixels: Pixels = np.empty((bottom - top, image.width, image.bands), self.dtype)
-        with explained(self.path, self.format):
+        watch = nothing_passed_over() if self.is_tiled else contextlib.nullcontext()
+        with explained(self.path, self.format), watch:
             if threads and (top, bottom) == (0, image.height):
                 # All at once runs on several threads.
                 return self._finite(image.numpy().reshape(pixels.shape))  # (H, W[, C])
@@ -93,9 +107,15 @@ def explained(path: Path, kind: str) -> Iterator[None]:
                 f"{path} is HEIC, which the installed libvips cannot decode ({reason(error)}): "
                 "convert it to AVIF, JPEG or TIFF."
             ) from None
+        why = reason(error).lower()
+        if any(word in why for word in _UNABLE) and "marker" not in why:
+            raise ImageError(
+                f"{path} is {NAMES[kind]} of a kind that this installation cannot read "
+                f"({reason(error)}): export it as plain 8-bit or 16-bit RGB."
+            ) from None
         raise ImageError(
-            f"{path} cannot be decoded as {NAMES[kind]} ({reason(error)}): it is damaged, cut "
-            "short or of an unsupported kind, so copy it again or export it as plain RGB."
+            f"{path} cannot be decoded as {NAMES[kind]} ({reason(error)}): it is damaged or "
+            "cut short, so copy it again from its source."
         ) from None
 
 
@@ -104,27 +124,66 @@ def header_size(path: Path) -> tuple[int, int]:
 
     No limit of pixels is applied.
     """
-    image = _header(path)[1]
+    header = _header(path)
+    image = header.image
     width, height = image.width, image.height
     return (height, width) if orientation_of(image) >= 5 else (width, height)
 
 
 def page_count(path: Path) -> int:
     """Pages, frames or pictures in a file, by its header; errors as in `image.read_image`."""
-    image = _header(path)[1]
-    return int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    header = _header(path)
+    image = header.image
+    found = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+    return max(found, header.pages)
 
 
-def _header(path: Path) -> tuple[str, Any]:
-    """The format by the first bytes, and what its own loader says: no other parser is reached."""
+@dataclass(frozen=True, eq=False)
+class _Header:
+    """What a file's first bytes and its own loader say: no other parser is reached."""
+
+    kind: str
+    image: Any
+    notes: tuple[str, ...] = ()
+    converted: tuple[str, ...] = ()  # colors that are sRGB already, in a sentence
+    source: Any = None
+    page: Page | None = None
+    pages: int = 1
+
+
+def _header(path: Path) -> _Header:
     kind = sniff(path)
     if kind == "png":
         refuse_bomb(path)
     with explained(path, kind):
+        if kind == "tiff":
+            return _tiff_header(path)
         image = open_image(path, kind)
         if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
             image = open_image(path, kind, primary)
-    return kind, image
+    return _Header(kind, image, tuple(_page_notes(path, kind, image)))
+
+
+def _tiff_header(path: Path) -> _Header:
+    pages, complete = read_pages(path)
+    if not pages:
+        return _Header("tiff", open_image(path, "tiff"))  # which says what is wrong
+    found = pictures(pages)
+    page = found[0]
+    opened = open_tiff(path, page, alone=complete and len(pages) == 1)
+    notes: tuple[str, ...] = ()
+    if len(found) > 1 or not complete:
+        count = max(2, len(found))
+        notes = (f"{path} holds {count} pages: only the first was read.",)
+    return _Header(
+        "tiff",
+        opened.image,
+        (*notes, *opened.notes),
+        opened.converted,
+        opened.source,
+        page,
+        len(pages),
+    )
 
 
 def orientation_of(image: Any) -> int:
@@ -137,22 +196,21 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
     """Header, metadata and lazily decoded pixels of a file; errors as in `image.read_image`."""
     if color not in COLORS:
         raise UsageError(f"color is {color!r}: use one of {', '.join(COLORS)}.")
-    kind, image = _header(path)
-    alone = None
+    header = _header(path)
+    kind, image = header.kind, header.image
     with explained(path, kind):
-        if kind == "tiff" and (alone := first_page_alone(path)) is not None:
-            count = max(2, image.get("n-pages") if image.get_typeof("n-pages") else 1)
-            image = alone[1].copy()
-            image.set_type(libvips().GValue.gint_type, "n-pages", count)
         if image.width * image.height > max_pixels:
             raise ImageError(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
                 f"{max_pixels}: raise it (--max-pixels, max_pixels) or reduce the picture first."
             )
-        notes = list(_page_notes(path, kind, image))
         metadata, remarks = read_metadata(path, kind, image)
-        image = _full_range(path, kind, image)
+        bits = None
+        if kind in ("avif", "heic"):
+            bits = bits_of(image)
+            image = full_range(path, image)
         image, converted = to_rgb(path, image)
+        converted = (*header.converted, *converted)
         retouched: tuple[str, ...] = ()
         before = image
         tags = metadata.color
@@ -174,8 +232,10 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         image=image,
         orientation=orientation,
         metadata=metadata,
-        notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
-        source=None if alone is None else alone[0],
+        notes=tuple(map(printable, (*header.notes, *remarks, *converted, *retouched))),
+        source=header.source,
+        stored_bits=bits,
+        is_tiled=header.page is not None and header.page.is_tiled,
     )
 
 
@@ -185,51 +245,5 @@ def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
         return
     if kind in ("gif", "webp"):
         yield f"{path} is an animation of {pages} frames: only the first was read."
-    elif kind != "tiff":
-        yield f"{path} holds {pages} pictures: only the main one was read."
     else:
-        width, height = image.width, image.height
-        # Each page is found through all before it, so that many would take a time of their square.
-        if pages > _MOST_LEVELS:
-            yield f"{path} holds {pages} pages: only the first was read."
-            return
-        for page in range(1, pages):
-            try:
-                other = open_image(path, kind, page)
-            except libvips().Error:  # the first page is none the worse for it
-                yield f"{path} holds {pages} pages: only the first was read."
-                return
-            # Previews and pyramid levels keep the aspect up to one pixel of rounding per side.
-            skew = abs(other.width * height - other.height * width)
-            if other.width >= width or other.height >= height or skew > width + height:
-                yield f"{path} holds {pages} pages: only the first was read."
-                return
-
-
-def _full_range(path: Path, kind: str, image: Any) -> Any:
-    """10 and 12-bit samples spread over all of 16 bit, and gray AVIF as gray."""
-    if kind not in ("avif", "heic"):
-        return image
-    bits = image.get("bits-per-sample") if image.get_typeof("bits-per-sample") else 8
-    if image.format == "ushort" and 8 < bits < 16:
-        # libvips shifts them up, which leaves white short of 65535.
-        top = (1 << bits) - 1
-        codes = (np.arange(65536, dtype=np.uint32) >> (16 - bits)) * 65535
-        table = ((codes + top // 2) // top).astype(np.uint16)
-        lut = libvips().Image.new_from_memory(table, 65536, 1, 1, "ushort")
-        space = image.interpretation
-        image = image.maplut(lut).copy(interpretation=space)
-    if image.bands >= 3 and _is_monochrome(path):
-        gray = image.extract_band(0)
-        gray = gray if image.bands == 3 else gray.bandjoin(image.extract_band(3))
-        image = gray.copy(interpretation="b-w" if image.format == "uchar" else "grey16")
-    return image
-
-
-def _is_monochrome(path: Path) -> bool:
-    # AV1 Codec ISO Media File Format Binding, 2.3: the monochrome bit of the third byte. Alpha is
-    # a monochrome picture of its own, so the file is gray only if every picture in it is.
-    with path.open("rb") as handle:
-        head = handle.read(1 << 16)
-    flags = [found[1][0] & 0x10 for found in re.finditer(rb"av1C\x81.(.)", head, re.DOTALL)]
-    return bool(flags) and all(flags)
+        yield f"{path} holds {pages} pictures: only the main one was read."

@@ -24,6 +24,7 @@ from pixperts.ops.pixels import Pixels
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
 # What libexif, and with it libvips, takes; a segment of a JPEG file ends there as well.
 _LONGEST_EXIF = 64000
+_AVIF_BITS = 12
 _OPTIMIZED_PIXELS = 16_000_000
 _USER_COMMENT = 0x9286
 _UNKNOWN_DPI = (72.0, 72.0)  # what EXIF 2.32, tag 0x011A, says for an unknown resolution
@@ -238,9 +239,15 @@ def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
 
 
 def losses(
-    kind: str, dtype: np.dtype[Any], bands: int, metadata: Metadata = NO_METADATA
+    kind: str,
+    dtype: np.dtype[Any],
+    bands: int,
+    metadata: Metadata = NO_METADATA,
+    bits: int | None = None,
 ) -> tuple[str, ...]:
     """Sentences on what of a picture the format cannot hold; () where it holds it all.
+
+    `bits` are those of a sample in the file that the picture came from, all of `dtype` if None.
 
     >>> losses("jpeg", np.dtype(np.uint16), 3)
     ('JPEG has 8 bits per channel, so finer steps are rounded.',)
@@ -248,7 +255,7 @@ def losses(
     found = []
     if kind in ("jpeg", "webp") and dtype != np.uint8:
         found.append("has 8 bits per channel, so finer steps are rounded")
-    if kind == "avif" and dtype != np.uint8:
+    if kind == "avif" and (bits or 8 * dtype.itemsize) > _AVIF_BITS:
         found.append("has 12 bits per channel, so finer steps are rounded")
     if kind in ("png", "jxl", "jp2") and dtype == np.float32:
         found.append("gets 16 bits per channel, so floats are rounded")

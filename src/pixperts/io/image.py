@@ -41,7 +41,8 @@ class Picture:
     float32 as stored, finite; `format` is a key of `formats.NAMES` such as "jpeg", from the content
     and not the name; `path` is the file it came from. `metadata` is what the file says besides,
     with the profile that the pixels are encoded in; `notes` are sentences for the user on what
-    was not simply taken over.
+    was not simply taken over. `bits` are those of a sample in the file, where the type of the
+    pixels has more or as many.
     """
 
     pixels: Pixels
@@ -49,6 +50,7 @@ class Picture:
     path: Path | None = None
     metadata: Metadata = NO_METADATA
     notes: tuple[str, ...] = ()
+    bits: int | None = None
 
     @property
     def height(self) -> int:
@@ -91,7 +93,7 @@ def read_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, color: str = "ke
     """
     opened = open_picture(Path(path), max_pixels, color)
     pixels = upright(opened.decode(0, opened.image.height), opened.orientation)
-    return Picture(pixels, opened.format, opened.path, opened.metadata, opened.notes)
+    return Picture(pixels, opened.format, opened.path, opened.metadata, opened.notes, opened.bits)
 
 
 def check_output(

@@ -36,8 +36,8 @@ class RowReader:
     """The rows of a picture file from the top downwards, upright; a context manager.
 
     What `read_image` returns is spread over `width`, `height`, `bands` (1 to 4), `dtype`
-    (uint8, uint16 or float32), `format`, `metadata` and `notes`. Only the rows in use are in
-    memory, with three exceptions: WebP, AVIF, GIF, interlaced PNG and progressive JPEG are
+    (uint8, uint16 or float32), `format`, `metadata`, `notes` and `bits`. Only the rows in use are
+    in memory, with three exceptions: WebP, AVIF, GIF, interlaced PNG and progressive JPEG are
     decoded whole by their libraries; a picture whose EXIF orientation turns it or puts it upside
     down is decoded into a temporary file first, in memory up to 100 MB.
 
@@ -55,6 +55,7 @@ class RowReader:
         self.dtype = opened.dtype
         self.metadata = opened.metadata
         self.notes = opened.notes
+        self.bits = opened.bits
         self._opened: Opened | None = opened
         self._turned: _Turned | None = None
         self._begin = 0  # the upright row of the first one kept

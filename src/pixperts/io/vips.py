@@ -3,9 +3,10 @@
 import atexit
 import contextlib
 import functools
-import mmap
 import os
 import stat
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pixperts.io.formats import NAMES, WRITABLE
 
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
+_BUFFER_LOCK = threading.Lock()
 _COMPLAINTS = (1 << 3) | (1 << 4)  # G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING
 _OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -69,6 +71,23 @@ def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or getattr(error, "detail", None) or str(error)
     lines = [line.strip(" .:") for line in str(text).splitlines() if line.strip(" .:")]
     return lines[-1] if lines else "no reason given"
+
+
+@contextlib.contextmanager
+def nothing_passed_over() -> Iterator[None]:
+    """Raise libvips' Error at the end for what went wrong inside without failing.
+
+    Where a tile of a TIFF cannot be decoded, libvips leaves the rest black and says so only in its
+    buffer of errors, which all threads share.
+    """
+    with _BUFFER_LOCK:
+        libvips().vips_lib.vips_error_clear()
+        yield
+        buffer = libvips().ffi.string(libvips().vips_lib.vips_error_buffer())
+        found = [line for line in buffer.splitlines() if line.startswith(b"tiff2vips: ")]
+        if found:
+            libvips().vips_lib.vips_error_clear()
+            raise libvips().Error("decoding failed", found[0].decode("utf-8", "replace"))
 
 
 def file_status(path: Path) -> os.stat_result | None:
@@ -142,39 +161,3 @@ def open_image(path: Path, kind: str, page: int = 0) -> Any:
     load = getattr(libvips().Image, f"{_OPERATIONS.get(kind, kind)}load")
     options: dict[str, Any] = {"page": page} if page else {}
     return load(os.fsencode(path), access="sequential", fail_on="error", revalidate=True, **options)
-
-
-def first_page_alone(path: Path) -> tuple[Any, Any] | None:
-    """A TIFF's first page where later ones are damaged, and the memory that it needs; else None.
-
-    What libtiff says of any page on its way through the file fails the load of the first.
-    """
-    with path.open("rb") as handle:
-        head = handle.read(16)
-        # TIFF 6.0, section 2, and BigTIFF, which has the same with wider numbers.
-        order: Any = "little" if head[:2] == b"II" else "big"
-        big = int.from_bytes(head[2:4], order) == 43
-        wide, entry = (8, 20) if big else (4, 12)
-        start = int.from_bytes(head[8:16] if big else head[4:8], order)
-        handle.seek(start)
-        width = 8 if big else 2
-        count = int.from_bytes(handle.read(width), order)
-        link = start + width + entry * count
-        handle.seek(link)
-        following = handle.read(wide)
-        if not any(following) or count > 1 << 16:
-            return None
-        try:
-            open_image(path, "tiff").crop(0, 0, 1, 1).avg()
-            return None
-        except libvips().Error:
-            # The file's own pages, but for the one with the link, which is cut.
-            memory = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_COPY)
-    memory[link : link + wide] = bytes(wide)
-    try:
-        source = libvips().Source.new_from_memory(memory)
-        load = libvips().Image.tiffload_source
-        load(source).crop(0, 0, 1, 1).avg()
-        return (source, memory), load(source, access="sequential", fail_on="error", revalidate=True)
-    except libvips().Error:
-        return None

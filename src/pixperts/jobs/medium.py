@@ -66,6 +66,7 @@ class InMemory:
             picture.pixels.dtype,
             picture.pixels.shape[2],
             _kept(loaded, picture.metadata),
+            picture.bits,
         )
         self.notes = [*picture.notes, *lost]
 
@@ -116,7 +117,9 @@ class Streamed:
                 stack.enter_context(draft)
                 self._filled = MatchedSink(draft, file, self._filled, color_fix)
             self.sink: PixelSink = self._filled
-            lost = losses(loaded.kind, reader.dtype, reader.bands, _kept(loaded, reader.metadata))
+            lost = losses(
+                loaded.kind, reader.dtype, reader.bands, _kept(loaded, reader.metadata), reader.bits
+            )
             self.notes = [*reader.notes, *lost]
             self.close = stack.pop_all()
 
