@@ -78,7 +78,9 @@ class Tally:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Share of the items that each expert served; sums to 1."""
+        """Share of the items that each expert served; sums to 1, or to 0 where there are none."""
+        if not any(self.counts):
+            return (0.0,) * len(self.counts)
         return tuple(count / sum(self.counts) for count in self.counts)
 
     @property

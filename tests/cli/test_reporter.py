@@ -64,7 +64,7 @@ def test_unforeseen_failures_are_one_line(error: Exception) -> None:
 
 def test_notes_are_lines_of_their_own() -> None:
     report = UpscaleReport(
-        "a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, notes=["x\r", EVIL]
+        "a", EVIL, 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, "network", notes=["x\r", EVIL]
     )
     assert report.to_line().splitlines()[1:] == ["x\\r", SHOWN]
 

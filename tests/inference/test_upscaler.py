@@ -210,7 +210,6 @@ def test_unusable_images_are_refused(upscaler: Upscaler, image: Any, message: st
 @pytest.mark.parametrize(
     "options",
     [
-        {},
         {"scale": 2, "size": (4, 4)},
         {"scale": 0},
         {"scale": float("nan")},

@@ -59,7 +59,8 @@ class SizeRequest:
 
     `scale` multiplies both sides; `size` is (W, H) and may change the aspect; `width`, `height`,
     `long_side` and `short_side` give that side in pixels and `megapixels` the area in units of
-    10**6 pixels, each keeping the aspect.
+    10**6 pixels, each keeping the aspect. With `only_enlarge`, a picture of which a side would get
+    shorter keeps its size.
 
     Raises UsageError for more than one, and for values that are not positive, not
     finite or over `MAX_SIDE` per side.
@@ -91,9 +92,13 @@ class SizeRequest:
     long_side: int | None = option(None, "New longer side in pixels.", panel=SIZE)
     short_side: int | None = option(None, "New shorter side in pixels.", panel=SIZE)
     megapixels: float | None = option(None, "New area in megapixels.", panel=SIZE)
+    only_enlarge: bool = option(
+        False, "Pictures of which a side would get shorter keep their size.", panel=SIZE
+    )
 
     def __post_init__(self) -> None:
-        given = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        names = [field.name for field in fields(self) if field.name != "only_enlarge"]
+        given = [name for name in names if getattr(self, name) is not None]
         if not given:
             object.__setattr__(self, "scale", DEFAULT_SCALE)
         if len(given) > 1:
@@ -141,6 +146,8 @@ class SizeRequest:
             if side < 1:
                 raise UsageError(f"A picture of {width} x {height} pixels cannot be enlarged.")
         result = self._resolve(width, height)
+        if self.only_enlarge and (result[0] < width or result[1] < height):
+            return width, height
         if max(result) > MAX_SIDE:
             raise UsageError(
                 f"The result would be {_shown(result[0])} x {_shown(result[1])} "

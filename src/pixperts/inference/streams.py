@@ -82,6 +82,18 @@ class ArraySink:
         """Nothing to be done."""
 
 
+class NoSink:
+    """A result that nobody wants."""
+
+    row_bytes = 0.0
+
+    def put(self, image: Tensor, window: Window) -> None:
+        """Dropped."""
+
+    def finish(self, bottom: int) -> None:
+        """Nothing to be done."""
+
+
 class FileSource:
     """A picture file, of which only a band of rows is held; a context manager."""
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.inference.predictor import Predictor
+from pixperts.inference.reduction import ReducedSource, kept_size, reduce_rows
 from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
 from pixperts.inference.tiled_upscale import TiledUpscale
@@ -56,7 +57,7 @@ class Upscaler(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Enlarge (or reduce) one image; see `upscale_with_routing`, which also says how."""
+        """Enlarge one image, or reduce it; see `upscale_with_routing`, which also says how."""
         return self.upscale_with_routing(
             image, scale=scale, size=size, budget=budget, color_fix=color_fix, progress=progress
         )[0]
@@ -87,7 +88,7 @@ class Upscaler(Predictor):
 
         Returns:
             The result, of the kind, depth and channels of the input, within [0, 1] where it is
-            floating point; and the routing, None for a dense model.
+            floating point; and the routing, None for a dense model and where no side grew.
 
         Raises:
             UsageError: for sizes, scales or budgets that make no sense, or too little memory.
@@ -105,14 +106,13 @@ class Upscaler(Predictor):
             top, bottom, left, right = tile.out
             experts[:, top:bottom, left:right] = chosen
 
-        self.upscale_rows(
+        tally = self.upscale_rows(
             ArraySource(pixels), sink, (new_width, new_height),
             budget=budget, progress=progress, listener=note,
         )  # fmt: skip
         result = match_picture(sink.image, pixels, color_fix)
-        return restore_kind(result), Routing(
-            experts, self.model.costs
-        ) if self.takes_budget else None
+        routed = self.takes_budget and any(tally.counts)
+        return restore_kind(result), Routing(experts, self.model.costs) if routed else None
 
     def upscale_rows(
         self,
@@ -126,6 +126,9 @@ class Upscaler(Predictor):
     ) -> Tally:
         """Enlarge a picture that need not be in memory; what every enlargement comes down to.
 
+        Sides that shrink are reduced by Lanczos first. Where no side grows, that is all: the
+        network has nothing to do, and a picture of the same size stays as it is.
+
         Args:
             source: the picture.
             sink: receives the result.
@@ -135,7 +138,7 @@ class Upscaler(Predictor):
             listener: called with each tile and its experts (B, h, w).
 
         Returns:
-            How many pixels each expert served.
+            How many pixels each expert served; none where no side grew.
 
         Raises:
             UsageError: a budget that makes no sense.
@@ -146,7 +149,14 @@ class Upscaler(Predictor):
         model = self.model
         if budget is not None and not self.takes_budget:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")
+        whole, goal = (source.height, source.width), size[::-1]
+        kept = kept_size(whole, goal)
         with torch.inference_mode():
+            if kept != whole:
+                source = ReducedSource(source, kept)
+            if kept == goal:
+                reduce_rows(source, sink, progress)
+                return Tally((0,) * len(model.costs), model.costs)
             work = TiledUpscale(model, self._runner, source, size[::-1], budget, progress)
             return work.run(sink, self.tile, self._memory(), listener or _ignore)
 
@@ -158,9 +168,12 @@ class Upscaler(Predictor):
         new_height: int,
         routing: Routing | Tally | None,
     ) -> float:
-        """Analytic multiply-adds of one enlargement as it was routed."""
+        """Analytic multiply-adds of one enlargement as it was routed; 0 where no side grows."""
+        kept = kept_size((height, width), (new_height, new_width))
+        if kept == (new_height, new_width):
+            return 0.0
         shares = None if routing is None else routing.shares
-        sizes = (height, width), (new_height, new_width)
+        sizes = kept, (new_height, new_width)
         return self.model.multiply_adds(*sizes, shares)["total"]
 
 

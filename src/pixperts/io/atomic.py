@@ -54,6 +54,12 @@ def replacing(
             temporary.remove()
 
 
+def copy_file(source: Path, target: Path, check: Callable[[], None] | None = None) -> None:
+    """The bytes of one file under another name, whole or not at all; see `replacing`."""
+    with replacing(target, check) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 @contextlib.contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """A hidden folder beside the target, which becomes the target unless anything fails.

@@ -44,6 +44,7 @@ class Loaded:
     options: FileOptions
     # Raises where the outputs may not be written any more; a large picture takes hours.
     check: Callable[[], None] | None = None
+    copied: bool = False  # the file itself is the result
 
     @property
     def quality(self) -> int | None:

@@ -15,6 +15,7 @@ from pixperts.inference.streams import (
     FileSource,
     FloatFile,
     MatchedSink,
+    NoSink,
     PixelSink,
     PixelSource,
 )
@@ -78,6 +79,21 @@ class InMemory:
         return pixels
 
 
+class Copied:
+    """A picture that is read, which finds damage, and whose file will be copied as it is."""
+
+    held = True
+
+    def __init__(self, source: PixelSource) -> None:
+        self.notes: list[str] = []
+        self.source = source
+        self.sink: PixelSink = NoSink()
+
+    def finish(self, progress: Callable[[float], None]) -> Pixels | None:
+        """No pixels of its own."""
+        return None
+
+
 class Streamed:
     """A file that is read and one that is written as rows are needed; a context manager.
 
@@ -89,11 +105,8 @@ class Streamed:
     def __init__(self, loaded: Loaded, software: str, color_fix: ColorFix) -> None:
         job, options = loaded.job, loaded.options
 
-        def open_reader() -> RowReader:
-            return RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
-
         with ExitStack() as stack:
-            file = stack.enter_context(FileSource(open_reader))
+            file = stack.enter_context(_rows_of(loaded))
             self.source: PixelSource = file
             reader = file.reader
             writer = stack.enter_context(
@@ -136,12 +149,26 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
     Raises:
         UsageError, ImageError: with one sentence.
     """
+    if loaded.copied and loaded.picture is not None:
+        yield Copied(ArraySource(to_tensor(loaded.picture.pixels)[0]))
+        return
+    if loaded.copied:
+        with _rows_of(loaded) as file:
+            yield Copied(file)
+        return
     if loaded.picture is not None:
         yield InMemory(loaded, loaded.picture, color_fix)
         return
     medium = Streamed(loaded, software, color_fix)
     with medium.close:
         yield medium
+
+
+def _rows_of(loaded: Loaded) -> FileSource:
+    job, options = loaded.job, loaded.options
+    return FileSource(
+        lambda: RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
+    )
 
 
 def _kept(loaded: Loaded, metadata: Metadata) -> Metadata:

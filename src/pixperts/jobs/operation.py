@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pixperts import __version__
 from pixperts.defaults import ColorFix
 from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.io.atomic import copy_file
 from pixperts.io.decode import header_size, page_count
 from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
@@ -62,6 +63,10 @@ class Operation(ABC):
         """(width, height) of the result for a picture of this size."""
         return width, height
 
+    def keeps(self, loaded: Loaded) -> bool:
+        """Whether the result would be the file itself, so that it is copied byte by byte."""
+        return False
+
     def expected_pixels(self, job: Job) -> float:
         """Output pixels by the file's header; 0 for a picture that will be refused."""
         try:
@@ -99,7 +104,7 @@ class Operation(ABC):
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))
         if job.expert_map is not None:
             check_output(job.expert_map, *size)
-        return loaded
+        return replace(loaded, copied=own == kind and self.keeps(loaded))
 
     def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
         """Do it; a result that is too large to be held is also written.
@@ -117,7 +122,7 @@ class Operation(ABC):
             if pixels is None:  # before the picture appears, see `save`
                 self._save_chart(loaded, chart)
         seconds = round(time.perf_counter() - started, 3)
-        report = replace(report, seconds=seconds, notes=medium.notes)
+        report = replace(report, seconds=seconds, notes=[*medium.notes, *report.notes])
         return Done(loaded, pixels, software, report, chart)
 
     def save(self, done: Done) -> Report:
@@ -130,7 +135,10 @@ class Operation(ABC):
         job, picture = loaded.job, loaded.picture
         # In this order, so that a picture that is there has everything that belongs to it.
         self._save_chart(loaded, done.chart)
-        if done.pixels is not None:
+        if loaded.copied:
+            if not job.in_place:
+                copy_file(job.source, job.target, loaded.check)
+        elif done.pixels is not None:
             write_image(
                 job.target,
                 done.pixels,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pixperts.inference.predictor import Predictor
     from pixperts.jobs.medium import Medium
 
+_NO_MAP = "No expert worked on {}, which did not grow, so that it has no map of them."
 _MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
 
 
@@ -43,20 +44,32 @@ class Upscale(UpscaleOptions, Operation):
         """(width, height) of the result for a picture of this size."""
         return self.size.resolve(width, height)
 
+    def keeps(self, loaded: Loaded) -> bool:
+        """Whether the result would be the file itself."""
+        files = self.files
+        return loaded.size == loaded.source_size and not (
+            files.strip_metadata or files.color != "keep" or files.quality or files.lossless
+        )
+
     def apply(
         self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
         """Enlarge one picture; see `Operation.apply`."""
         from pixperts.inference.expert_maps import Sketch, draw
+        from pixperts.inference.reduction import kept_size
         from pixperts.inference.upscaler import Upscaler
 
         upscaler = Upscaler.of(predictor)
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
-        # Nothing is heard of the encoder, so the first band of rows brings its share along.
-        parts = upscaler.model.multiply_adds((height, width), (size[1], size[0]))
-        advance = _after(parts["encoder"] / parts["total"], progress)
+        kept = kept_size((width, height), size)
+        grows = kept != size
+        advance = progress
+        if grows:
+            # Nothing is heard of the encoder, so the first band of rows brings its share along.
+            parts = upscaler.model.multiply_adds(kept[::-1], size[::-1])
+            advance = _after(parts["encoder"] / parts["total"], progress)
         sketch: Sketch | None = None
-        if job.expert_map is not None:
+        if job.expert_map is not None and grows:
             side = max(size) if medium.held else _MAP_SIDE
             sketch = Sketch(size, upscaler.model.costs, side)
         tally = upscaler.upscale_rows(
@@ -67,7 +80,10 @@ class Upscale(UpscaleOptions, Operation):
             progress=advance,
             listener=None if sketch is None else sketch.add,
         )
-        routed = tally if upscaler.takes_budget else None
+        routed = tally if upscaler.takes_budget and grows else None
+        method = "network" if kept == (width, height) else "both"
+        if not grows:
+            method = "copy" if size == (width, height) else "lanczos"
         report = UpscaleReport(
             input=str(job.source),
             output=str(job.target),
@@ -81,6 +97,8 @@ class Upscale(UpscaleOptions, Operation):
             shares=None if routed is None else list(routed.shares),
             multiply_adds=upscaler.multiply_adds(width, height, *size, routed),
             megapixels=size[0] * size[1] / 1e6,
+            method=method,
+            notes=[] if grows or job.expert_map is None else [_NO_MAP.format(job.source)],
         )
         routing = None if sketch is None else sketch.routing
         return report, None if routing is None else draw(routing)

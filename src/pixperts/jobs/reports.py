@@ -5,6 +5,8 @@ from typing import Any, ClassVar, Protocol
 
 from pixperts.errors import printable
 
+_WITHOUT_NETWORK = {"lanczos": "reduced by Lanczos", "copy": "size kept"}
+
 
 class Report(Protocol):
     """The outcome of one picture: a dataclass of plain values, for `--json`, and a line.
@@ -13,6 +15,10 @@ class Report(Protocol):
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user."""
 
     def to_line(self) -> str:
         """One line for a person, and one for each note."""
@@ -34,12 +40,15 @@ class UpscaleReport:
     shares: list[float] | None  # of output pixels for each expert
     multiply_adds: float
     megapixels: float  # of the output
+    method: str  # network, lanczos (nothing grew), both (one side grew) or copy
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
         """One line for a person, and one for each note."""
         sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
+        if self.method in _WITHOUT_NETWORK:
+            line += f", {_WITHOUT_NETWORK[self.method]}"
         if self.mean_cost is not None and self.shares is not None:
             shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"

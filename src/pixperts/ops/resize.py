@@ -1,6 +1,8 @@
-"""Bicubic resizing with antialiasing, and rounding to a number of gray levels."""
+"""Bicubic and Lanczos resizing with antialiasing, and rounding to a number of gray levels."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +77,22 @@ def _cubic(x: Tensor) -> Tensor:
     return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
 
 
+def _lanczos(x: Tensor) -> Tensor:
+    """Lanczos' kernel of three lobes at distances of 0 or more."""
+    return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), 0.0)
+
+
+class Kernel(NamedTuple):
+    """Weights by distance, and the distance in pixels from which on they are 0."""
+
+    weights: Callable[[Tensor], Tensor]
+    reach: int
+
+
+CUBIC = Kernel(_cubic, 2)
+LANCZOS = Kernel(_lanczos, 3)
+
+
 def bicubic_rows(
     source: Tensor,
     size: tuple[int, int],
@@ -109,8 +127,55 @@ def bicubic_rows(
     return _resized(wide, 2, (height or source.shape[2], size[0]), out or (0, size[0]), above)
 
 
+def lanczos_rows(
+    source: Tensor, size: tuple[int, int], out: tuple[int, int], above: int, height: int
+) -> Tensor:
+    """Some rows of a picture reduced by Lanczos' kernel, the same to the bit however they are cut.
+
+    The kernel has three lobes and is widened by the factor of reduction, which is the low-pass;
+    at the border its weights are renormalized, as Pillow does.
+
+    Args:
+        source: `(B, C, h, W)` floating point, rows of the picture, at least those that
+            `rows_needed` says for this kernel.
+        size: `(H', W')` of the whole result, at most as large as the picture.
+        out: rows of the result that are wanted, from and before.
+        above: rows of the picture before the first given one.
+        height: rows of the whole picture.
+
+    Returns:
+        `(B, C, rows, W')`; values may overshoot the input's range.
+    """
+    batch, channels, _, width = source.shape
+    rows = source.permute(2, 3, 0, 1)  # (h, W, B, C), so that neighbors along an axis are whole
+    high = _reduced(rows, (height, size[0]), out, above)
+    wide = _reduced(high.transpose(0, 1), (width, size[1]), (0, size[1]))
+    return wide.reshape(size[1], out[1] - out[0], batch, channels).permute(2, 3, 1, 0)
+
+
+def _reduced(
+    lines: Tensor, lengths: tuple[int, int], out: tuple[int, int], first: int = 0
+) -> Tensor:
+    """The first axis of (L, ...) reduced, as far as `out` says; see `_resized`."""
+    if lengths[0] == lengths[1]:
+        return lines[out[0] - first : out[1] - first]
+    flat = lines.reshape(len(lines), -1)
+    places, weights = _taps(*lengths, *out, LANCZOS)
+    places = torch.where(weights == 0, (places - first).clamp(0, len(flat) - 1), places - first)
+    total = torch.zeros(out[1] - out[0], flat.shape[1], dtype=flat.dtype, device=flat.device)
+    part = torch.empty_like(total)
+    for place, weight in zip(places, weights, strict=True):  # see `_weighted`
+        torch.index_select(flat, 0, place, out=part)
+        total += part.mul_(weight.to(flat)[:, None])
+    return total.reshape(-1, *lines.shape[1:])
+
+
 def _resized(
-    image: Tensor, axis: int, lengths: tuple[int, int], out: tuple[int, int], first: int = 0
+    image: Tensor,
+    axis: int,
+    lengths: tuple[int, int],
+    out: tuple[int, int],
+    first: int = 0,
 ) -> Tensor:
     """One axis resized, as far as `out` says.
 
@@ -121,33 +186,35 @@ def _resized(
         out: the part of the result that is wanted, from and before.
         first: pixels of the whole picture before the given ones.
     """
-    places, weights = _taps(*lengths, *out)
+    places, weights = _taps(*lengths, *out, CUBIC)
     places = places - first
     # Taps of no weight may lie beyond the given pixels.
     places = torch.where(weights == 0, places.clamp(0, image.shape[axis] - 1), places)
     return _weighted(image, axis, places, weights)
 
 
-def rows_needed(height: int, result: int, top: int, bottom: int) -> tuple[int, int]:
-    """The rows of a picture, from and before, on which rows of its enlargement depend.
+def rows_needed(
+    height: int, result: int, top: int, bottom: int, kernel: Kernel = CUBIC
+) -> tuple[int, int]:
+    """The rows of a picture, from and before, on which rows of its resized form depend.
 
     >>> rows_needed(10, 20, 8, 10), rows_needed(10, 10, 3, 5)
     ((2, 7), (3, 5))
     """
-    places, _ = _taps(height, result, top, bottom)
+    places, _ = _taps(height, result, top, bottom, kernel)
     return int(places.min()), int(places.max()) + 1
 
 
-def _taps(length: int, result: int, begin: int, end: int) -> tuple[Tensor, Tensor]:
+def _taps(length: int, result: int, begin: int, end: int, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Where each of some results looks, and how much that weighs, both (taps, results)."""
     if length == result:
         return torch.arange(begin, end)[None], torch.ones(1, end - begin, dtype=torch.float64)
     scale = length / result
     wide = max(scale, 1.0)
     centers = (torch.arange(begin, end, dtype=torch.float64) + 0.5) * scale
-    first = torch.floor(centers - 2 * wide + 0.5)
-    places = first + torch.arange(math.ceil(4 * wide))[:, None]
-    weights = _cubic(((places + 0.5 - centers) / wide).abs())
+    first = torch.floor(centers - kernel.reach * wide + 0.5)
+    places = first + torch.arange(math.ceil(2 * kernel.reach * wide))[:, None]
+    weights = kernel.weights(((places + 0.5 - centers) / wide).abs())
     weights = torch.where((places >= 0) & (places < length), weights, 0.0)
     return places.clamp(0, length - 1).long(), weights / weights.sum(dim=0)
 
