@@ -23,6 +23,7 @@ from pixperts.inference.streams import ArraySink, ArraySource
 from pixperts.inference.tiled_restore import TiledRestore
 from pixperts.io.image import read_image
 from pixperts.memory import keep_freed_memory
+from pixperts.models.interfaces import SurveyedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.resize import bicubic
 
@@ -49,6 +50,7 @@ class FromReduced(TiledRestore):
         rows = self.source.rows(0, self.size[0])
         factor = min(1.0, 512 / max(self.size))
         small = bicubic(rows, (round(self.size[0] * factor), round(self.size[1] * factor)))
+        assert isinstance(self.model, SurveyedNetwork)
         return self.model.survey(small.clamp(0, 1))[1]
 
 

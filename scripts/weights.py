@@ -3,9 +3,10 @@
     python scripts/weights.py make NAME RUN --bench BENCH_FOLDER [--minutes 55]
 
 NAME is a recipe of several stages in configs/weights/. `make` does all there is to do from nothing:
-it fills the cache of training patches (scripts/cache_patches.py, beside the training and at a lower
-priority), trains stage after stage, measures, and packages what is better than what is there. After
-`--minutes` it stops with exit code 3; the same command continues, also after a kill:
+it fills the cache of training patches, where the recipe names one (scripts/cache_patches.py, beside
+the training and at a lower priority), trains stage after stage, measures, and packages what is
+better than what is there. After `--minutes` it stops with exit code 3; the same command continues,
+also after a kill:
 
     until python scripts/weights.py make moeisr_light runs/light --bench BENCH; do sleep 1; done
 
@@ -39,7 +40,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,9 +203,10 @@ def make(args: argparse.Namespace) -> None:
     end = None if args.minutes is None else time.monotonic() + 60 * args.minutes
     cache = args.cache or args.run / "cache"
     recipe = Recipe.from_yaml(ROOT / f"configs/weights/{args.name}.yaml", cache)
-    assert recipe.cache is not None, "this recipe says nothing of a cache"
-    with filling(recipe.cache, cache, args.teachers) as writer:
-        wait_for_chunks(cache, min(FIRST_CHUNKS, recipe.cache.chunks), writer, end)
+    with ExitStack() as stack:
+        if recipe.cache is not None:
+            writer = stack.enter_context(filling(recipe.cache, cache, args.teachers))
+            wait_for_chunks(cache, min(FIRST_CHUNKS, recipe.cache.chunks), writer, end)
         limit = None if end is None else timedelta(seconds=max(0.0, end - time.monotonic()))
         weights = train_stages(recipe.stages, args.run, limit)
     if weights is None:

@@ -1,4 +1,4 @@
-"""Short runs of both families on synthetic photos, for the tests of the engine."""
+"""Short runs of all families on synthetic photos, for the tests of the engine."""
 
 import os
 import subprocess
@@ -70,6 +70,29 @@ RUNS: dict[str, dict[str, Any]] = {
         "validation_tasks": ["noise25"],
         "validation_images": 1,
     },
+}
+RUNS["scenes"] = {
+    "model": "moce-ir-light",
+    "model_options": {
+        "channels": [8, 8, 8],
+        "expert_widths": [8, 8],
+        "bottleneck": 4,
+        "scout_channels": 4,
+        "embedding": 8,
+        "latent_mixtures": 1,
+        "decoder_mixtures": 1,
+        "decoder_blocks": 1,
+        "tone_width": 4,
+    },
+    "frozen": ["tone"],
+    "patch": 32,
+    "scene": 64,
+    "reduction": 2,
+    "precision": "float32",
+    "tasks": {"mixture": 1, "noise50": 1, "rain": 1, "drawn": 1},
+    "validation_tasks": ["noise25"],
+    "validation_images": 1,
+    "fourier_weight": 0.01,
 }
 # SwinIR leaves out branches at random while it is trained.
 SWINIR: dict[str, Any] = {

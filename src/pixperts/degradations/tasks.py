@@ -124,9 +124,16 @@ def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) 
     """
     result = image
     for step, parameters in draw_parameters(task, seed).items():
-        options: dict[str, Any] = {"frame": frame} if step == "haze" else {}
-        result = _STEPS[step](result, seed, **parameters, **options)
+        result = apply_step(result, step, parameters, seed, frame)
     return to_tensor(round_half_up(to_array(result)), image)
+
+
+def apply_step(
+    image: Tensor, step: str, parameters: Mapping[str, float], seed: int, frame: Frame | None = None
+) -> Tensor:
+    """One step of a task, as `degrade` applies it, not yet rounded to 8-bit levels."""
+    options: dict[str, Any] = {"frame": frame} if step == "haze" else {}
+    return _STEPS[step](image, seed, **parameters, **options)
 
 
 def _noise(sigma: float) -> Callable[..., Tensor]:

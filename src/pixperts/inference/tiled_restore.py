@@ -3,7 +3,8 @@
 MoCE-IR (arXiv 2411.18466) looks at all pixels: routers and channel attention take sums over the
 picture. A survey of tiles counts them first; another, which works with the sums of the one before,
 comes closer to the sums of the whole, until they stand still; docs/tiling.md tells how close.
-Tiles lie on the grid of the experts' windows and fade into one another.
+Tiles lie on the grid of the experts' windows and fade into one another. moce-ir-light looks at all
+pixels once, before its first layer: its sums are counted in one go, and its tiles equal the whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,19 +16,20 @@ from pixperts.errors import is_out_of_memory
 from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
-from pixperts.models.interfaces import RestoringNetwork
+from pixperts.models.interfaces import RestoringNetwork, ScoutedNetwork, SurveyedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.transparency import fill_transparent
 from pixperts.ops.windows import Window
 from pixperts.routing import Routing
 
-CONTEXT = 64  # pixels around a tile
+CONTEXT = 64  # pixels around a tile of a network that looks at all pixels anyway
 FADE = 16  # pixels to each side of a border in which two tiles are mixed
 SETTLED = 0.1  # relative change of sums from which they are taken; what is off is less than half
 USUAL_SURVEYS = 3  # for the progress
 MOST_SURVEYS = 6
 SURVEYED_PIXELS = 1 << 24  # beyond this, evenly spread tiles stand for the rest
 LEAST = 128  # smallest tile
+_COUNTED = 512  # side of the tiles of which a scout takes its sums
 _ROWS = 32  # that are converted at a time
 
 Progress = Callable[[float], None]
@@ -55,6 +57,9 @@ class TiledRestore:
         self.model, self.runner, self.source = model, runner, source
         self.strength, self.progress = strength, progress
         self.size = source.height, source.width
+        self.context = CONTEXT
+        if isinstance(model, ScoutedNetwork):
+            self.context = model.context + FADE
         self._done = 0.0
 
     def pixel_bytes(self) -> float:
@@ -77,7 +82,7 @@ class TiledRestore:
         rows = self.source.row_bytes + sink.row_bytes + 9 * 4 * self.size[1] * self.source.batch
         # A survey copies what it counts.
         tiled = 1.3 * self.pixel_bytes()
-        side = tile or best_tile(tiled, memory, CONTEXT + FADE, row_bytes=rows)
+        side = tile or best_tile(tiled, memory, self.context + FADE, row_bytes=rows)
         side = max(side // 8 * 8, LEAST)
         needed = self.size[0] * self.size[1] * self.pixel_bytes()
         if max(self.size) <= (tile or side) or (tile is None and needed <= memory):
@@ -92,7 +97,10 @@ class TiledRestore:
         return self._in_tiles(sink, side, statistics)
 
     def _settled(self, side: int) -> tuple[Statistics, int]:
-        """Survey until the sums stand still; they, and the side of a tile that fits the memory."""
+        """The sums over the picture, and the side of a tile that fits the memory."""
+        if isinstance(self.model, ScoutedNetwork):
+            return self._counted_once(self.model), side
+        # Survey until the sums stand still.
         statistics: Statistics | None = None
         moving = torch.ones(self.source.batch, dtype=torch.bool, device=self.runner.device)
         for number in range(MOST_SURVEYS):
@@ -125,8 +133,28 @@ class TiledRestore:
 
     def _strips(self, side: int, grid: int, start: int = 0) -> Iterator[Strip]:
         return strips(
-            self.size, self.size, side, CONTEXT, multiple=8, align=grid, least=2 * FADE, start=start
-        )
+            self.size, self.size, side, self.context,
+            multiple=8, align=grid, least=2 * FADE, start=start,
+        )  # fmt: skip
+
+    def _counted_once(self, model: ScoutedNetwork) -> Statistics:
+        """What a scout takes of the picture, added up over tiles in double precision."""
+        found: Statistics | None = None
+        plan = strips(self.size, self.size, _COUNTED, model.scout_context, multiple=8, align=8)
+        for strip in plan:
+            rows = self.source.rows(*strip.source_rows)
+            for out, source in strip.tiles:
+                rgb, alpha = colors_and_alpha(rows[:, :, :, source.left : source.right])
+                image, place = self._filled(rgb, alpha), (source.top, source.left)
+                inner = Window(
+                    *(side - source.top for side in out[:2]),
+                    *(side - source.left for side in out[2:]),
+                )
+                counted = model.count(image, inner, place, self.size).to("cpu", torch.float64)
+                found = counted if found is None else found + counted
+        self.source.rewind()
+        assert found is not None
+        return found.to(self.runner.device, torch.float32)
 
     def _survey(self, side: int, given: Statistics | None, number: int) -> Statistics:
         """The sums of all tiles, or of evenly spread ones, each counted within its own pixels."""
@@ -152,7 +180,8 @@ class TiledRestore:
         return found.to(self.runner.device, torch.float32)
 
     def _counted(self, rows: Tensor, tile: Tile, given: Statistics | None) -> Statistics:
-        out, source = tile
+        assert isinstance(self.model, SurveyedNetwork)
+        model, (out, source) = self.model, tile
         rgb, alpha = colors_and_alpha(rows[:, :, :, source.left : source.right])
         filled = self._filled(rgb, alpha)
         inner = Window(
@@ -162,7 +191,7 @@ class TiledRestore:
             out.right - source.left,
         )
         return self.runner.finite(
-            lambda: self.model.survey(filled, given, inner)[1].to("cpu", torch.float64),
+            lambda: model.survey(filled, given, inner)[1].to("cpu", torch.float64),
             lambda counted: [sums for place in counted.places for sums in place],
         )
 

@@ -126,15 +126,6 @@ class RestoringNetwork(Network):
         """Restore (B, 3, H, W) in [0, 1]; see `MoCEIR.forward`."""
 
     @abstractmethod
-    def survey(
-        self,
-        image: Tensor,
-        statistics: Statistics | None = None,
-        inner: Window | None = None,
-    ) -> tuple[Output, Statistics]:
-        """`forward`, and the sums over all pixels on the way; see `MoCEIR.survey`."""
-
-    @abstractmethod
     def window_grid(self, routings: Sequence[Routing]) -> int:
         """Pixels from window to window of the chosen experts: tiles begin at multiples of it."""
 
@@ -167,4 +158,49 @@ class RestoringNetwork(Network):
             size: (H, W).
             routings: of a forward pass; None = the most expensive experts.
             every: as if every expert ran, which is what routing saves.
+        """
+
+
+class SurveyedNetwork(RestoringNetwork):
+    """A network whose layers look at all pixels: surveys of the picture bring it into tiles."""
+
+    @abstractmethod
+    def survey(
+        self,
+        image: Tensor,
+        statistics: Statistics | None = None,
+        inner: Window | None = None,
+    ) -> tuple[Output, Statistics]:
+        """`forward`, and the sums over all pixels on the way; see `MoCEIR.survey`."""
+
+
+class ScoutedNetwork(RestoringNetwork):
+    """A network that looks at all pixels once, before it begins: then its tiles equal the whole.
+
+    Attributes:
+        scout_context: pixels around a tile that `count` needs.
+    """
+
+    scout_context: ClassVar[int]
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """Pixels around an output's own on which it depends, at most, given the statistics."""
+
+    @abstractmethod
+    def count(
+        self,
+        image: Tensor,
+        inner: Window | None = None,
+        place: tuple[int, int] = (0, 0),
+        whole: tuple[int, int] | None = None,
+    ) -> Statistics:
+        """Sums over a tile of a picture; those of all tiles add up to the picture's.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], the tile and its context.
+            inner: what is counted, in pixels of the image; it begins at multiples of 8. None = all.
+            place: (top, left) of the image in the whole picture, multiples of 8.
+            whole: (height, width) of the whole picture; None = the image is all of it.
         """

@@ -14,6 +14,8 @@ from pixperts.models.interfaces import (
 )
 from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
 from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir_light.config import MoCEIRLightConfig
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
@@ -36,6 +38,7 @@ FAMILIES: dict[str, Family] = {
     "moeisr": Family(MoEISRConfig, MoEISR, "upscale"),
     "moeisr-light": Family(MoEISRLightConfig, MoEISRLight, "upscale"),
     "moce-ir": Family(MoCEIRConfig, MoCEIR, "restore"),
+    "moce-ir-light": Family(MoCEIRLightConfig, MoCEIRLight, "restore"),
 }
 
 # The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
@@ -92,7 +95,11 @@ def _presets() -> dict[str, Preset]:
     presets["moeisr-light"] = Preset(
         "plain convolutions under a linear field, made for CPUs", MoEISRLightConfig()
     )
-    return presets | {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
+    presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
+    presets["moce-ir-light"] = Preset(
+        "plain convolutions, experts that can be left out; made for CPUs", MoCEIRLightConfig()
+    )
+    return presets
 
 
 PRESETS = _presets()

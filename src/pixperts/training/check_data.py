@@ -13,6 +13,7 @@ from pixperts.training.config import (
     TrainConfig,
     UpscalingConfig,
 )
+from pixperts.training.light_restoration_config import LightRestorationConfig
 
 SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones out
 
@@ -25,7 +26,8 @@ def check_config(report: DataReport, config: TrainConfig) -> None:
     elif not isinstance(config, RestorationConfig) or config.tasks:
         if not photos:
             report.add_fault("photos", "the configuration names no folder of training photos")
-        report.photos(photos, config.exclude, max(SMALLEST_PHOTO, config.patch))
+        side = config.scene if isinstance(config, LightRestorationConfig) else config.patch
+        report.photos(photos, config.exclude, max(SMALLEST_PHOTO, side))
     if isinstance(config, RestorationConfig):
         if config.published is not None:
             roots = {name: Path(root) for name, root in config.layouts.items()}

@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; parameters without a gradient stay, and so do their moments."""
+        """One step; parameters without a gradient stay, as do matrices whose gradient is zero."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -68,6 +68,11 @@ class Muon(torch.optim.Optimizer):
             for group in self.param_groups:
                 step = _muon_step if group["orthogonal"] else _adam_step
                 for parameter in group["params"]:
+                    # Of an expert that no sample chose, the update, made as large as any, would be
+                    # one of old gradients: it stays, too.
+                    idle = group["orthogonal"] and parameter.grad is not None
+                    if idle and not bool(parameter.grad.any()):
+                        continue
                     if parameter.grad is not None:
                         parameter.mul_(1 - group["lr"] * group["weight_decay"])
                         step(parameter, parameter.grad, self.state[parameter], group)

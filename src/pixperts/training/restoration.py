@@ -36,17 +36,7 @@ class RestorationModule(TrainingModule):
         self._names = _names(config)
         blocks, experts = len(self.model.decoder_blocks), len(self.model.config.windows)
         self.counts = torch.zeros(len(self._names), blocks, experts, dtype=torch.int64)
-        self.photos: list[Tensor] = []
-        if config.validation:
-            found = load_photos([Path(config.validation)])
-            if len(found) < config.validation_images:
-                raise DataError(
-                    f"{config.validation}: holds {len(found)} photos, but validation_images asks "
-                    f"for {config.validation_images}."
-                )
-            # Spread over the folder, which may be sorted by kind.
-            places = range(0, len(found), len(found) // config.validation_images)
-            self.photos = [found[place] for place in places][: config.validation_images]
+        self.photos = validation_photos(config.validation, config.validation_images)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,6 +126,23 @@ class RestorationModule(TrainingModule):
         for module in self.model.modules():
             if isinstance(module, EncoderBlock):
                 module.compile(dynamic=False)
+
+
+def validation_photos(folder: str | None, count: int) -> list[Tensor]:
+    """So many photos (3, H, W) uint8 of a folder, spread over it, which may be sorted by kind.
+
+    Raises:
+        DataError: where it holds fewer.
+    """
+    if not folder:
+        return []
+    found = load_photos([Path(folder)])
+    if len(found) < count:
+        raise DataError(
+            f"{folder}: holds {len(found)} photos, but validation_images asks for {count}."
+        )
+    places = range(0, len(found), len(found) // count)
+    return [found[place] for place in places][:count]
 
 
 def middle(photo: Tensor, side: int = 256) -> Tensor:

@@ -35,6 +35,8 @@ from pixperts.training.config import (
 )
 from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
 from pixperts.training.light import LightModule
+from pixperts.training.light_restoration import LightRestorationModule
+from pixperts.training.light_restoration_config import LightRestorationConfig
 from pixperts.training.module import TrainingModule
 from pixperts.training.restoration import RestorationModule
 from pixperts.training.upscaling import UpscalingModule
@@ -46,6 +48,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
         return RestorationModule(config, layout)
     if isinstance(config, LightConfig):
         return LightModule(config, layout)
+    if isinstance(config, LightRestorationConfig):
+        return LightRestorationModule(config, layout)
     assert isinstance(config, UpscalingConfig)
     return UpscalingModule(config, layout)
 

@@ -64,7 +64,7 @@ class Recipe:
         if unknown := sorted(values.keys() - set(known)):
             raise UsageError(f"{path}: unknown field {unknown[0]!r}; known are {', '.join(known)}.")
         common = dict(values.get("all", {}))
-        if cache is not None:
+        if cache is not None and "cache" in values:
             common["cache"] = str(cache)
         stages = []
         for number, own in enumerate(values["stages"]):

@@ -231,6 +231,7 @@ def test_tiles_see_the_motion_of_the_whole() -> None:
     assert float((once - tiled).abs().mean()) * 255 < 1.0
     still = Restorer(mini(), card, device="cpu")
     assert float((still.restore(clean) - once).abs().mean()) * 255 > 2.0
+    assert isinstance(restorer.model, MoCEIR)
     statistics = restorer.model.survey(clean[None])[1]
     assert statistics.places[0][2].tolist() == [
         [11 * 9]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
-from pixperts.models.interfaces import RestoringNetwork
+from pixperts.models.interfaces import SurveyedNetwork
 from pixperts.models.moce_ir.balance import Balance, auxiliary_loss
 from pixperts.models.moce_ir.blocks import (
     Downsample,
@@ -37,7 +37,7 @@ from pixperts.ops.windows import Window
 from pixperts.routing import Routing
 
 
-class MoCEIR(RestoringNetwork):
+class MoCEIR(SurveyedNetwork):
     """Restoration of any degradation by experts that a router picks for each picture.
 
     Example:

@@ -1,0 +1,130 @@
+"""Training samples of moce-ir-light: degraded scenes, of which patches are repaired.
+
+The network looks once at the whole picture, then works on any part of it. So a sample is a scene,
+which stands for the whole picture, and patches of it: in training as in use, what is known of the
+whole comes from the same degraded pixels. Sample number i depends on (seed, i) alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.data.photos import describe_photos
+from pixperts.data.restoration import cut_and_turn
+from pixperts.degradations.drawings import draw_over
+from pixperts.degradations.mixture import CLEAN, MIXTURE, faulty
+from pixperts.degradations.tasks import TASKS
+from pixperts.degradations.weather import Frame
+from pixperts.ops.resize import bicubic, quantize
+
+DRAWN = "drawn"  # the task of a drawing, untouched or with faults
+SCENE_TASKS = (*TASKS, MIXTURE, CLEAN, DRAWN)
+_GRID = 8  # of JPEG, at which most patches begin, as tiles do in use
+
+
+class Scene(NamedTuple):
+    """One sample; batched by stacking. Pictures are uint8."""
+
+    degraded: Tensor  # (3, s, s)
+    targets: Tensor  # (P, 3, p, p) what is to be made of the patches
+    places: Tensor  # (P, 2) int64, top and left of each patch in the scene
+    groups: Tensor  # (G,) float32, 1 for each of `mixture.GROUPS` that is there
+    task: Tensor  # () int64, place in the run's list of tasks
+
+
+class DegradedScenes(Dataset[Scene]):
+    """Squares of photos, reduced by a random factor, flipped, turned and degraded.
+
+    Args:
+        photos: uint8 (3, H, W), no side below `side`.
+        tasks: name, one of `SCENE_TASKS`, and weight of its draw.
+        side: of a scene, pixels; a multiple of 8.
+        patch: side of a patch.
+        patches: of each scene.
+        reduction: largest factor by which a square is reduced to a scene; half of the scenes keep
+            the photo's pixels, but those of haze and darkness, which are matters of a whole view.
+        seed: 0 or more.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Tensor],
+        *,
+        tasks: Mapping[str, float],
+        side: int,
+        patch: int,
+        patches: int,
+        reduction: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.photos, self.seed = photos, seed
+        self.side, self.patch, self.patches, self.reduction = side, patch, patches, reduction
+        self.tasks = tuple(tasks)
+        weights = np.array(list(tasks.values()), np.float64)
+        self.edges = np.cumsum(weights) / weights.sum()
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
+
+    def __getitem__(self, number: int) -> Scene:
+        """Sample `number`, the same on every call."""
+        random = np.random.Generator(np.random.PCG64([self.seed, number]))
+        photo = self.photos[int(random.integers(len(self.photos)))]
+        place = int(np.searchsorted(self.edges, random.random(), side="right"))
+        place = min(place, len(self.tasks) - 1)
+        task = self.tasks[place]
+        clean, frame = self._square(photo, task, random)
+        seed = int(random.integers(2**31))
+        if task == DRAWN:
+            clean = draw_over(clean, seed)
+            task = CLEAN if random.random() < 0.5 else MIXTURE
+        found = faulty(clean, task, seed, frame)
+        places = self._places(random)
+        targets = [
+            found.target[:, top : top + self.patch, left : left + self.patch]
+            for top, left in places
+        ]
+        return Scene(
+            _levels(found.degraded),
+            _levels(torch.stack(targets)),
+            torch.tensor(places),
+            torch.tensor(found.groups, dtype=torch.float32),
+            torch.tensor(place),
+        )
+
+    def _square(
+        self, photo: Tensor, task: str, random: np.random.Generator
+    ) -> tuple[Tensor, Frame]:
+        largest = min(self.reduction, min(photo.shape[1:]) / self.side)
+        steps = TASKS.get(task, ())
+        if largest <= 1:
+            factor = 1.0
+        elif "haze" in steps or "low_light" in steps:
+            factor = max(1.0, largest * 0.5 ** random.random())
+        else:
+            factor = largest ** random.random() if random.random() < 0.5 else 1.0
+        side = round(self.side * factor)
+        (clean,), frame = cut_and_turn([photo], side, random)
+        if side > self.side:
+            clean = quantize(bicubic(clean, (self.side, self.side)))
+            frame = Frame(*(round(value * self.side / side) for value in frame))
+        return clean, frame
+
+    def _places(self, random: np.random.Generator) -> list[tuple[int, int]]:
+        free = self.side - self.patch + 1
+        places = []
+        for _ in range(self.patches):
+            top, left = (int(value) for value in random.integers(free, size=2))
+            if random.random() < 0.75:
+                top, left = top // _GRID * _GRID, left // _GRID * _GRID
+            places.append((top, left))
+        return places
+
+
+def _levels(image: Tensor) -> Tensor:
+    return (image * 255).round().to(torch.uint8)

@@ -1,0 +1,254 @@
+"""Photos with several faults at once, and what a repair of their detail should make of them.
+
+Conventions as in `common`. A photo goes through a scene (haze, darkness), weather (rain, snow), a
+lens (blur), a program (resized down and up again), a sensor (noise) and a file (JPEG, once or
+twice), as in SCUNet's recipe (Zhang et al., arXiv 2203.13278), with random strengths, in an order
+that is sometimes shuffled, each part often absent.
+
+Haze, darkness and tone curves belong to the picture, as far as detail is concerned: the target has
+them too, without noise. Everything else is to be undone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixperts.degradations.blur import defocus_blur, gaussian_blur, motion_blur
+from pixperts.degradations.camera import camera_noise, jpeg, low_light
+from pixperts.degradations.chain import reduced
+from pixperts.degradations.common import random_stream, round_half_up, to_array, to_tensor
+from pixperts.degradations.noise import gaussian_noise, grain
+from pixperts.degradations.tasks import RANGES, TASKS, apply_step, draw_parameters
+from pixperts.degradations.weather import Frame, haze, rain, snow
+from pixperts.errors import UsageError
+from pixperts.ops.resize import bicubic
+
+MIXTURE, CLEAN = "mixture", "clean"
+GROUPS = ("noise", "weather", "light", "blur")  # of steps that are undone in a similar way
+_GROUP_OF = {
+    "white": 0, "camera": 0, "grain": 0, "jpeg": 0, "noise15": 0, "noise25": 0, "noise50": 0,
+    "rain": 1, "snow": 1,
+    "haze": 2, "low_light": 2,
+    "blur": 3, "defocus": 3, "soft": 3, "resize": 3,
+}  # fmt: skip
+_LIGHT = ("haze", "low_light", "tone")  # steps that the target has, too
+
+
+class Faulty(NamedTuple):
+    """A degraded picture and what a repair of its detail should give, both 8-bit levels."""
+
+    degraded: Tensor  # (3, H, W) in [0, 1]
+    target: Tensor  # (3, H, W) in [0, 1]
+    groups: tuple[bool, ...]  # which of `GROUPS` there are
+
+
+@dataclass(frozen=True)
+class Step:
+    """One fault and its strength."""
+
+    name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def draw_mixture(seed: int) -> tuple[Step, ...]:
+    """Faults in the order in which they happen; sometimes there is none.
+
+    Raises:
+        UsageError: a bad seed.
+
+    Example:
+        >>> [step.name for step in draw_mixture(5)]
+        ['camera', 'jpeg']
+    """
+    random = random_stream(seed, "mixture/parameters")
+    scene: list[Step] = []
+    if random.random() < 0.08:
+        scene.append(_ranged("haze", random))
+    if random.random() < 0.12:
+        exposure = float(np.exp(random.uniform(np.log(0.03), np.log(0.6))))
+        scene.append(Step("low_light", {"exposure": exposure, "gamma": random.uniform(0.9, 1.3)}))
+    if random.random() < 0.16:
+        scene.append(_ranged("rain", random))
+    elif random.random() < 0.14:
+        scene.append(_ranged("snow", random))
+    camera = [*_lens(random), *_noise(random)]
+    if random.random() < 0.08:
+        camera.append(Step("resize", {"factor": random.uniform(1.2, 2.5), **_kernels(random)}))
+    if random.random() < 0.1:
+        curve = {"gamma": float(2 ** random.uniform(-0.5, 0.5)), "bend": random.uniform(-0.3, 0.3)}
+        camera.append(Step("tone", curve))
+    files = _files(random)
+    if random.random() < 0.25:  # a picture that was edited, compressed and edited again
+        camera += files[:1]
+        random.shuffle(camera)
+        files = files[1:]
+    return (*scene, *camera, *files)
+
+
+def _ranged(name: str, random: np.random.Generator) -> Step:
+    return Step(name, {key: random.uniform(*span) for key, span in RANGES[name].items()})
+
+
+def _lens(random: np.random.Generator) -> list[Step]:
+    chance = random.random()
+    if chance < 0.07:
+        return [_ranged("blur", random)]
+    if chance < 0.1:
+        return [_ranged("defocus", random)]
+    return [Step("soft", {"sigma": random.uniform(0.3, 1.5)})] if chance < 0.22 else []
+
+
+def _noise(random: np.random.Generator) -> list[Step]:
+    if random.random() < 0.3:
+        return []
+    kind = random.random()
+    if kind < 0.5:
+        usual = random.random() < 0.5
+        sigma = float(random.choice([15, 25, 50])) if usual else random.uniform(1, 55)
+        return [Step("white", {"sigma": sigma})]
+    if kind < 0.8:
+        size = random.uniform(0.35, 0.9) if random.random() < 0.8 else 0.0
+        shot, read = 10 ** random.uniform(-4.2, -1.9), 10 ** random.uniform(-3.5, -1.7)
+        return [Step("camera", {"shot_noise": shot, "read_noise": read, "size": size})]
+    size, color = random.uniform(0.4, 1.5), random.random()
+    return [Step("grain", {"sigma": random.uniform(3, 30), "size": size, "color": color})]
+
+
+def _kernels(random: np.random.Generator) -> dict[str, str]:
+    kernels = ["bicubic", "bilinear", "area"]
+    return {"down": kernels[int(random.integers(3))], "up": kernels[int(random.integers(2))]}
+
+
+def _files(random: np.random.Generator) -> list[Step]:
+    if random.random() < 0.42:
+        return []
+    steps = []
+    for _ in range(2 if random.random() < 0.15 else 1):
+        span = (25, 99) if random.random() < 0.75 else (10, 51)
+        chroma = "4:2:0" if random.random() < 0.7 else "4:4:4"
+        steps.append(Step("jpeg", {"quality": int(random.integers(*span)), "chroma": chroma}))
+    return steps
+
+
+def apply_steps(
+    image: Tensor, steps: tuple[Step, ...], seed: int, frame: Frame | None = None
+) -> Faulty:
+    """A picture with these faults, and the target of a repair.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        steps: in the order in which they happen.
+        seed: of what is random within them, 0 or more.
+        frame: for a crop, where it lies in the whole picture.
+
+    Raises:
+        UsageError: an unknown step, a parameter or the picture out of range, or a bad seed.
+    """
+    degraded = target = image
+    groups = [False] * len(GROUPS)
+    for number, step in enumerate(steps):
+        if step.name not in _STEPS:
+            raise UsageError(f"There is no step {step.name!r}: choose from {', '.join(_STEPS)}.")
+        same = degraded is target
+        degraded = _STEPS[step.name](degraded, step.parameters, seed + number, frame)
+        if step.name in _LIGHT:
+            again = dict(step.parameters)
+            noisy = bool(again.pop("read_noise", 0)) + bool(again.pop("shot_noise", 0))
+            if same and not noisy:
+                target = degraded
+            else:
+                target = _STEPS[step.name](target, again, seed + number, frame)
+        if step.name in _GROUP_OF:
+            groups[_GROUP_OF[step.name]] = True
+    return Faulty(_levels(degraded), _levels(target), tuple(groups))
+
+
+def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> Faulty:
+    """A picture degraded by a task, and the target of a repair of its detail.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        task: "mixture" (see `draw_mixture`), "clean", or one of `tasks.TASKS`, whose degraded
+            picture is that of `tasks.degrade`.
+        seed: 0 or more.
+        frame: for a crop, where it lies in the whole picture.
+
+    Raises:
+        UsageError: an unknown task, a bad seed or a picture out of range.
+    """
+    if task == CLEAN:
+        return apply_steps(image, (), seed, frame)
+    if task == MIXTURE:
+        return apply_steps(image, draw_mixture(seed), seed, frame)
+    if task not in TASKS:
+        raise UsageError(f"There is no degradation {task!r}: choose from {', '.join(TASKS)}.")
+    degraded = target = image
+    groups = [False] * len(GROUPS)
+    for name, parameters in draw_parameters(task, seed).items():
+        degraded = apply_step(degraded, name, parameters, seed, frame)
+        if name in _LIGHT:
+            calm = {key: 0.0 for key in parameters if key.endswith("_noise")}
+            target = apply_step(target, name, {**parameters, **calm}, seed, frame)
+            groups[0] |= bool(calm)
+        groups[_GROUP_OF[name]] = True
+    return Faulty(_levels(degraded), _levels(target), tuple(groups))
+
+
+def tone_curve(image: Tensor, *, gamma: float, bend: float) -> Tensor:
+    """A program's tone curve: a power, then a bend toward (or from) more contrast.
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        gamma: of the power, above 0.
+        bend: -1 to 1; 1 is the curve 3 x^2 - 2 x^3.
+    """
+    values = to_array(image) ** gamma
+    values = values + bend * (values * values * (3 - 2 * values) - values)
+    return to_tensor(values, image)
+
+
+def resized_and_back(image: Tensor, *, factor: float, down: Any, up: str) -> Tensor:
+    """Reduced by a factor and enlarged to its size again, clipped to [0, 1]."""
+    size = (image.shape[1], image.shape[2])
+    small = reduced(image, (max(1, round(size[0] / factor)), max(1, round(size[1] / factor))), down)
+    if up == "bicubic":
+        return bicubic(small, size).clamp(0, 1)
+    large = F.interpolate(small[None], size=size, mode="bilinear", align_corners=False)
+    return large[0]
+
+
+def _levels(image: Tensor) -> Tensor:
+    return to_tensor(round_half_up(to_array(image)), image)
+
+
+Parameters = Mapping[str, Any]
+
+
+def _low_light(image: Tensor, given: Parameters, seed: int, frame: Frame | None) -> Tensor:
+    return low_light(image, **{"read_noise": 0.0, "shot_noise": 0.0, **given}, seed=seed)
+
+
+def _white(image: Tensor, given: Parameters, seed: int, frame: Frame | None) -> Tensor:
+    return gaussian_noise(image, **given, seed=seed, clip=True, quantize=False)
+
+
+# Each takes a picture, the step's parameters, a seed and a frame.
+_STEPS: dict[str, Any] = {
+    "haze": lambda image, given, seed, frame: haze(image, **given, seed=seed, frame=frame),
+    "low_light": _low_light,
+    "rain": lambda image, given, seed, frame: rain(image, **given, seed=seed),
+    "snow": lambda image, given, seed, frame: snow(image, **given, seed=seed),
+    "blur": lambda image, given, seed, frame: motion_blur(image, **given, gamma=2.2),
+    "defocus": lambda image, given, seed, frame: defocus_blur(image, **given, gamma=2.2),
+    "soft": lambda image, given, seed, frame: gaussian_blur(image, **given),
+    "resize": lambda image, given, seed, frame: resized_and_back(image, **given),
+    "white": _white,
+    "camera": lambda image, given, seed, frame: camera_noise(image, **given, seed=seed),
+    "grain": lambda image, given, seed, frame: grain(image, **given, seed=seed),
+    "tone": lambda image, given, seed, frame: tone_curve(image, **given),
+    "jpeg": lambda image, given, seed, frame: jpeg(image, **given),
+}

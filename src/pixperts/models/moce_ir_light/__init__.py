@@ -1,0 +1,1 @@
+"""MoCE-IR for ordinary processors: plain convolutions, experts that can be left out whole."""

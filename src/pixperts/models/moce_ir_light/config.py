@@ -1,0 +1,56 @@
+"""What fixes the shape of a moce-ir-light model."""
+
+from dataclasses import dataclass
+
+from pixperts.errors import ModelError
+from pixperts.models.bounds import check_integer
+
+LEVELS = 3  # at 1/2, 1/4 and 1/8 of the picture's sides
+UNSHUFFLE = 2
+EXPERTS = 4  # none, a bottleneck, two convolutions, two that look far
+GROUPS = ("noise", "weather", "light", "blur")  # of degradations, as the scout tells them apart
+
+
+@dataclass(frozen=True)
+class MoCEIRLightConfig:
+    """Everything that fixes the shape of a model; stored in its weights file."""
+
+    channels: tuple[int, ...] = (64, 96, 128)  # at each level; multiples of 16 are fast on CPUs
+    encoder_blocks: tuple[int, ...] = (1, 1)  # plain residual blocks at 1/2 and 1/4
+    latent_mixtures: int = 2  # blocks with experts at 1/8
+    decoder_mixtures: int = 2  # blocks with experts at 1/4
+    decoder_blocks: int = 2  # plain residual blocks at 1/2
+    expert_widths: tuple[int, ...] = (96, 64)  # between an expert's two layers, at 1/4 and 1/8
+    bottleneck: int = 32  # channels of the 1x1 expert
+    scout_channels: int = 24  # of the scout's first layer; twice as many are averaged
+    embedding: int = 64  # numbers by which the scout describes a picture
+    modulated: bool = True  # blocks with experts are scaled and shifted by the scout
+    slack: float = 0.5  # change of a region's mean, as a share of the spread of what is changed
+    cell: int = 32  # side of such a region in pixels
+    router_noise: float = 0.3  # standard deviation in training, in logits
+    tone_width: int = 32  # channels of the tone head
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built, by name."""
+        lengths = {"channels": LEVELS, "encoder_blocks": LEVELS - 1, "expert_widths": LEVELS - 1}
+        for name, length in lengths.items():
+            values = getattr(self, name)
+            if not isinstance(values, tuple | list) or len(values) != length:
+                raise ModelError(f"{name} is {values!r}, but must be a list of {length} numbers.")
+            for value in values:
+                check_integer("the model", name, value, 0 if name == "encoder_blocks" else 1, 4096)
+        for name in ("latent_mixtures", "decoder_mixtures", "decoder_blocks"):
+            check_integer("the model", name, getattr(self, name), 0, 256)
+        if self.latent_mixtures + self.decoder_mixtures == 0:
+            raise ModelError("latent_mixtures and decoder_mixtures are 0: one block must choose.")
+        for name in ("bottleneck", "scout_channels", "embedding", "tone_width"):
+            check_integer("the model", name, getattr(self, name), 1, 4096)
+        check_integer("the model", "cell", self.cell, 8, 1024)
+        if self.cell % 8:
+            raise ModelError(f"cell is {self.cell}, but must be a multiple of 8.")
+        for name, high in (("slack", 10.0), ("router_noise", 100.0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= high:
+                raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
+        if not isinstance(self.modulated, bool):
+            raise ModelError(f"modulated is {self.modulated!r}, but must be true or false.")

@@ -1,0 +1,211 @@
+"""Blocks of moce-ir-light: plain convolutions, and experts of which a picture takes one or none."""
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixperts.models.moce_ir_light.config import EXPERTS
+from pixperts.routing import Routing, run_experts_masked
+
+
+def _calm(first: nn.Conv2d, second: nn.Conv2d) -> None:
+    """Start close to the identity; random biases would silence some units for good."""
+    with torch.no_grad():
+        second.weight.mul_(0.3)
+        for convolution in (first, second):
+            assert convolution.bias is not None
+            convolution.bias.zero_()
+
+
+class Bottleneck(nn.Module):
+    """Expert 1: two 1x1 convolutions with few channels between them."""
+
+    reach = 0  # pixels of its level around a value on which it depends
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, width, 1)
+        self.second = nn.Conv2d(width, channels, 1)
+        _calm(self.first, self.second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        result: Tensor = self.second(F.relu_(self.first(x)))
+        return result
+
+
+class Convolutions(nn.Module):
+    """Experts 2 and 3: two 3x3 convolutions, near or, dilated, far.
+
+    Args:
+        channels: of the features.
+        width: channels between the two.
+        dilations: of the two.
+    """
+
+    def __init__(self, channels: int, width: int, dilations: tuple[int, int]) -> None:
+        super().__init__()
+        near, far = dilations
+        self.reach = near + far
+        self.first = nn.Conv2d(channels, width, 3, padding=near, dilation=near)
+        self.second = nn.Conv2d(width, channels, 3, padding=far, dilation=far)
+        _calm(self.first, self.second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C, h, w)."""
+        result: Tensor = self.second(F.relu_(self.first(x)))
+        return result
+
+
+class MixtureBlock(nn.Module):
+    """x + shared(x) + gate * expert(x): one expert a picture, chosen by what the scout saw.
+
+    Expert 0 is none: nothing runs for it. The others grow in what they can do: a bottleneck, two
+    3x3 convolutions, two that look far.
+
+    Args:
+        channels: of the features.
+        width: between the two layers of experts 2 and 3.
+        bottleneck: between those of expert 1.
+        embedding: numbers by which the scout describes a picture.
+        modulated: whether these also scale and shift the shared part.
+    """
+
+    def __init__(
+        self, channels: int, width: int, bottleneck: int, embedding: int, modulated: bool
+    ) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        _calm(self.first, self.second)
+        self.experts = nn.ModuleList(
+            [
+                Bottleneck(channels, bottleneck),
+                Convolutions(channels, width, (1, 1)),
+                Convolutions(channels, width, (2, 4)),
+            ]
+        )
+        self.router = nn.Linear(embedding, EXPERTS)
+        self.modulation = nn.Linear(embedding, 2 * channels) if modulated else None
+        for linear in (self.router, self.modulation):
+            if linear is not None:
+                nn.init.zeros_(linear.weight)
+                nn.init.zeros_(linear.bias)
+
+    @property
+    def reach(self) -> int:
+        """Pixels of this level around a value on which it depends, at most."""
+        return max(2, *(cast(Bottleneck | Convolutions, expert).reach for expert in self.experts))
+
+    @property
+    def expert_multiply_adds(self) -> tuple[int, ...]:
+        """Of a pixel of this level by each expert."""
+        return (0, *(kernel_weights(expert) for expert in self.experts))
+
+    @property
+    def costs(self) -> tuple[float, ...]:
+        """Multiply-adds of each expert relative to the most expensive one's."""
+        adds = self.expert_multiply_adds
+        return tuple(count / max(adds) for count in adds)
+
+    @property
+    def expert_parameters(self) -> list[int]:
+        """Number of parameters of each expert."""
+        return [0, *(sum(p.numel() for p in expert.parameters()) for expert in self.experts)]
+
+    def forward(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        noise: Tensor | None,
+        pinned: Routing | None,
+        masked: bool,
+        name: str,
+    ) -> tuple[Tensor, Routing]:
+        """Run the shared part and the experts.
+
+        Args:
+            x: (B, C, h, w).
+            embedding: (B, E) float32, of the whole pictures.
+            noise: (B, J) of the router, if any.
+            pinned: the routing to be used instead of the router's.
+            masked: run every expert on every picture and mask.
+            name: of the block, for its routing.
+        """
+        routing = self.route(embedding, noise, name)
+        if pinned is not None:
+            routing = pinned
+        hidden = self.first(x)
+        if self.modulation is not None:
+            # Bounded, so that a picture unlike all of training is not amplified without limit.
+            vector = torch.tanh(self.modulation(embedding)).to(hidden.dtype)[:, :, None, None]
+            scale, shift = vector.chunk(2, dim=1)
+            hidden = torch.addcmul(hidden + shift, hidden, 0.5 * scale)
+        y = self.second(F.relu(hidden)) + x
+        return self._add_experts(y, x, routing, masked), routing
+
+    def route(self, embedding: Tensor, noise: Tensor | None, name: str) -> Routing:
+        """The expert of each picture; its gate is its probability without the noise."""
+        with torch.autocast(embedding.device.type, enabled=False):
+            logits = self.router(embedding.float())  # (B, J)
+        noisy = logits if noise is None else logits + noise
+        probabilities = logits.softmax(dim=-1)
+        experts = noisy.argmax(dim=-1, keepdim=True)  # (B, 1)
+        return Routing(
+            experts=experts,
+            costs=self.costs,
+            probabilities=probabilities,
+            gates=probabilities.gather(1, experts),
+            logits=logits,
+            noisy_logits=noisy,
+            pooled=embedding,
+            name=name,
+        )
+
+    def _add_experts(self, y: Tensor, x: Tensor, routing: Routing, masked: bool) -> Tensor:
+        assert routing.gates is not None
+        choice, gates = routing.experts[:, 0], routing.gates[:, 0].to(y.dtype)
+
+        def runner(number: int) -> "_Runner":
+            return _Runner(self.experts[number], x, gates)
+
+        runners = [runner(number) for number in range(len(self.experts))]
+        if masked:
+
+            def none(items: Tensor) -> Tensor:
+                return x.new_zeros(())
+
+            every: list[Callable[[Tensor], Tensor]] = [none, *runners]
+            return y + run_experts_masked(choice, every, out=torch.zeros_like(y))
+        if not torch.is_grad_enabled() and len(choice) == 1:
+            number = int(choice)
+            return y if number == 0 else y.add_(runners[number - 1](None))
+        for number, run in enumerate(runners, start=1):
+            items = torch.nonzero(choice == number).squeeze(1)  # (M,)
+            if len(items) == len(y):
+                y = y + run(None)
+            elif len(items):
+                y = y.index_add(0, items, run(items).to(y.dtype))
+        return y
+
+
+class _Runner:
+    """An expert's gated result for some of the pictures, or for all."""
+
+    def __init__(self, expert: nn.Module, x: Tensor, gates: Tensor) -> None:
+        self.expert, self.x, self.gates = expert, x, gates
+
+    def __call__(self, items: Tensor | None) -> Tensor:
+        if items is None:
+            result: Tensor = self.expert(self.x)
+            return result * self.gates[:, None, None, None]
+        result = self.expert(self.x.index_select(0, items))
+        return result * self.gates.index_select(0, items)[:, None, None, None]
+
+
+def kernel_weights(module: nn.Module) -> int:
+    """Weights of all convolutions: the multiply-adds of a pixel at their resolution."""
+    return sum(p.numel() for p in module.parameters() if p.dim() == 4)

@@ -1,0 +1,82 @@
+"""Keep the mean color of regions: what is detail may not change how light a region is.
+
+Whether a scene is dark or hazy is a judgment on the whole picture. Layers that see a small part of
+it, and take a pale wall for haze, would darken the wall. So of what they want to change the mean of
+each region is taken out again, smoothly, but for what comes with the detail itself: removing white
+flakes from a region darkens it, by no more than in proportion to how far the change spreads.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def keep_means(residual: Tensor, cell: int, slack: float) -> Tensor:
+    """A residual whose mean over each cell is at most `slack` times its spread there.
+
+    Cells are squares of a fixed grid from the top left. Where a mean exceeds the bound, the excess
+    is subtracted: as a surface that is continuous across cells and has exactly the excess as its
+    mean over each, so that no border is seen. Cells that the picture fills in part count as if its
+    last pixels went on. A value depends on its own cell and the eight around it.
+
+    Args:
+        residual: (B, C, H, W) floating point.
+        cell: side of a cell in pixels.
+        slack: largest mean, in standard deviations of the residual within the cell; 0 leaves none.
+
+    Example:
+        >>> flat = torch.full((1, 1, 8, 8), -0.1)
+        >>> bool(keep_means(flat, 4, 0.5).abs().max() < 1e-7)
+        True
+    """
+    values = residual.float()
+    height, width = values.shape[2:]
+    padded = values
+    if height % cell or width % cell:
+        padded = F.pad(values, (0, -width % cell, 0, -height % cell), mode="replicate")
+    mean = F.avg_pool2d(padded, cell)
+    centered = padded - mean.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
+    # A root is infinitely steep at zero: its gradient is kept finite.
+    spread = (F.avg_pool2d(centered.square(), cell) + 1e-12).sqrt() - 1e-6
+    bound = slack * spread.clamp_min(0)
+    excess = mean - torch.minimum(torch.maximum(mean, -bound), bound)
+    surface = smooth_surface(excess, cell)[:, :, :height, :width]
+    return (values - surface).to(residual.dtype)
+
+
+def smooth_surface(means: Tensor, cell: int) -> Tensor:
+    """A continuous surface with given means over the cells of a grid.
+
+    Along each axis a parabola in each cell, through the halfway values at its ends, with the
+    cell's mean, as the piecewise parabolic method has it (Colella and Woodward, 1984).
+
+    Args:
+        means: (B, C, h, w).
+        cell: pixels along a side.
+
+    Returns:
+        (B, C, h * cell, w * cell).
+
+    Example:
+        >>> row = smooth_surface(torch.tensor([[[[0.0, 1.0]]]]), 4)[0, 0, 0]
+        >>> [round(float(part.mean()), 5) for part in row.split(4)]
+        [0.0, 1.0]
+    """
+    return _along(_along(means, cell, 3), cell, 2)
+
+
+def _along(means: Tensor, cell: int, axis: int) -> Tensor:
+    count = means.shape[axis]
+    index = torch.arange(count, device=means.device)
+    before = means.index_select(axis, (index - 1).clamp_min(0))
+    after = means.index_select(axis, (index + 1).clamp_max(count - 1))
+    low, high = 0.5 * (before + means), 0.5 * (means + after)
+    place = (torch.arange(cell, device=means.device, dtype=means.dtype) + 0.5) / cell
+    bump = place * (1 - place)
+    bump = bump / bump.mean()
+    low, high, middle = (part.unsqueeze(axis + 1) for part in (low, high, means))
+    shape = [1] * (means.dim() + 1)
+    shape[axis + 1] = cell
+    place, bump = place.view(shape), bump.view(shape)
+    curve = low + (high - low) * place + (middle - 0.5 * (low + high)) * bump
+    return curve.flatten(axis, axis + 1)

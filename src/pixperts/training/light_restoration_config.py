@@ -1,0 +1,80 @@
+"""What a training run of moce-ir-light is made of."""
+
+import math
+from dataclasses import dataclass, field
+
+from pixperts.errors import UsageError
+from pixperts.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class LightRestorationConfig(TrainConfig):
+    """A run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
+
+    batch: int = 6  # scenes a step
+    patches: int = 2  # of each scene
+    patch: int = 128
+    scene: int = 256  # side of what stands for the whole picture, pixels; a multiple of 8
+    reduction: float = 3.0  # largest factor by which photos are reduced to scenes
+    optimizer: str = "muon"
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    precision: str = "auto"
+    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw
+    validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
+    validation_images: int = 4  # photos a task
+    error: str = "log"  # of each patch's squared error, which PSNR measures; or l1
+    floor: float = 3e-6  # added to the squared error within the logarithm; 1e-5 is 50 dB
+    fourier_weight: float = 0.0  # of the L1 of the spectrum
+    group_weight: float = 0.2  # of the scout's cross-entropy on the groups of degradations
+    guide_weight: float = 0.05  # of the routers' cross-entropy on the experts meant for them
+    balance_weight: float = 0.01  # of the routers' balance
+    balance_target: tuple[float, ...] = (0.34, 0.22, 0.22, 0.22)  # share an expert; cheap first
+    cost_weight: float = 0.02  # of the expected cost of the experts
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained, by name."""
+        super().__post_init__()
+        for name in ("patches", "validation_images"):
+            self._at_least_one(name)
+        if self.scene % 8 or self.scene < self.patch:
+            raise UsageError(
+                f"scene is {self.scene}, but must be a multiple of 8 and at least patch "
+                f"({self.patch})."
+            )
+        if not 1 <= self.reduction < math.inf:
+            raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
+        if self.error not in ("log", "l1"):
+            raise UsageError(f"error is {self.error!r}, but must be log or l1.")
+        self._positive("floor", self.floor)
+        self._not_negative(
+            "fourier_weight", "group_weight", "guide_weight", "balance_weight", "cost_weight"
+        )
+        from pixperts.models.moce_ir_light.config import EXPERTS
+
+        target = self.balance_target
+        if len(target) != EXPERTS or abs(sum(target) - 1) > 1e-6 or min(target) <= 0:
+            raise UsageError(
+                f"balance_target is {list(target)}, but must be {EXPERTS} positive shares that "
+                "sum to 1."
+            )
+        self._check_tasks()
+
+    def _check_tasks(self) -> None:
+        from pixperts.data.scenes import DRAWN, SCENE_TASKS
+
+        if not self.tasks:
+            raise UsageError("tasks is missing: name degradations and the weights of their draw.")
+        for name, weight in self.tasks.items():
+            number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            if not (number and 0 < weight < math.inf):
+                raise UsageError(
+                    f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
+                )
+        for name in (*self.tasks, *self.validation_tasks):
+            if name not in SCENE_TASKS or (name == DRAWN and name in self.validation_tasks):
+                known = ", ".join(sorted(SCENE_TASKS))
+                raise UsageError(
+                    f"unknown task {name!r}; known are {known} ({DRAWN} only in training)."
+                )

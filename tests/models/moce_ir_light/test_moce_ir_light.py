@@ -1,0 +1,317 @@
+"""moce-ir-light: routed equals masked, tiles equal the whole, means of regions stay."""
+
+import copy
+from typing import Any, cast
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pixperts.errors import ModelError, UsageError
+from pixperts.inference.analysis import Analysis
+from pixperts.inference.restorer import Restorer
+from pixperts.models.moce_ir_light.config import GROUPS, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.models.moce_ir_light.regions import keep_means, smooth_surface
+from pixperts.models.moce_ir_light.scout import Scout, overview_size
+from pixperts.models.presets import create_model
+from pixperts.ops.windows import Window
+from pixperts.weights import store
+
+SMALL: dict[str, Any] = {
+    "channels": (8, 8, 16), "expert_widths": (8, 8), "bottleneck": 4, "scout_channels": 4,
+    "embedding": 8, "tone_width": 4,
+}  # fmt: skip
+
+
+def small(seed: int = 0, **changes: Any) -> MoCEIRLight:
+    """Random weights under which pictures differ in their experts, with a change to be seen."""
+    torch.manual_seed(seed)
+    model = MoCEIRLight(MoCEIRLightConfig(**(SMALL | changes))).eval()
+    for block in model.mixtures:
+        torch.nn.init.normal_(block.router.weight, std=4.0)
+        if block.modulation is not None:
+            torch.nn.init.normal_(block.modulation.weight, std=0.5)
+    with torch.no_grad():
+        model.output.weight.mul_(30)
+    return model
+
+
+def pictures(batch: int, height: int, width: int, seed: int = 1) -> Tensor:
+    """Noise of growing strength on a ramp: pictures that the scout tells apart."""
+    noise = torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
+    strength = torch.linspace(0.01, 0.4, batch)[:, None, None, None]
+    ramp = torch.linspace(0.1, 0.9, width).expand(batch, 3, height, width)
+    return (ramp + strength * noise).clamp(0, 1)
+
+
+def every_expert(batch: int) -> Tensor:
+    """Noise (blocks, B, J) by which each block gives the pictures to all experts in turn."""
+    turns = torch.arange(4)[:, None] + torch.arange(batch)
+    return 1e4 * F.one_hot(turns % 4, 4).float()
+
+
+def restored(model: MoCEIRLight, image: Tensor, **options: Any) -> Tensor:
+    with torch.inference_mode():
+        result: Tensor = model(image, **options).image
+    return result
+
+
+def test_each_picture_by_its_expert_equals_all_experts_and_a_mask() -> None:
+    model, image, noise = small().train(), pictures(6, 40, 48), every_expert(6)
+    with torch.inference_mode():
+        routed, masked = model(image, noise=noise), model(image, noise=noise, masked=True)
+    chosen = torch.stack([routing.experts[:, 0] for routing in routed.routings])
+    assert chosen.tolist() == [[(b + i) % 4 for i in range(6)] for b in range(4)]
+    assert all(
+        torch.equal(a.experts, b.experts)
+        for a, b in zip(routed.routings, masked.routings, strict=True)
+    )
+    torch.testing.assert_close(routed.image, masked.image, rtol=0, atol=1e-5)
+    assert float((routed.image - image).abs().mean()) > 0.01
+
+
+def test_a_picture_alone_is_as_in_a_batch() -> None:
+    model, image = small(), pictures(4, 33, 47)
+    together = restored(model, image)
+    alone = torch.cat([restored(model, one[None]) for one in image])
+    torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (5, 3), (8, 8), (31, 33), (64, 17)])
+def test_any_size_will_do(size: tuple[int, int]) -> None:
+    image = pictures(1, *size)
+    result = restored(small(), image)
+    assert result.shape == image.shape
+    assert result.isfinite().all()
+
+
+@pytest.mark.parametrize("tile", [128, 200])
+def test_tiles_equal_the_whole(tile: int) -> None:
+    model, image = small(), pictures(2, 333, 541)
+    card = store.Card("small", {})
+    options: dict[str, Any] = {"device": "cpu", "precision": "float32"}
+    whole, routed = Restorer(model, card, **options).restore_with_routing(image)
+    tiled, again = Restorer(model, card, **options, tile=tile).restore_with_routing(image)
+    assert [r.experts.tolist() for r in routed] == [r.experts.tolist() for r in again]
+    assert float((whole - image).abs().mean()) > 0.01
+    assert float((whole - tiled).abs().max()) < 1e-5
+
+
+def test_nothing_beyond_the_context_is_seen() -> None:
+    model = small(slack=0.1)
+    image = pictures(1, 96, 1024)
+    changed = image.clone()
+    changed[:, :, :, :64] = 1 - changed[:, :, :, :64]
+    with torch.inference_mode():
+        statistics = model.count(image)
+        before = model(image, statistics=statistics).image
+        after = model(changed, statistics=statistics).image
+    moved = (before - after).abs().amax(dim=(0, 1, 2))
+    assert float(moved[64 + model.context :].max()) < 1e-6
+    assert float(moved[: 64 + 16].max()) > 1e-3
+
+
+def test_the_sums_of_tiles_are_the_sums_of_the_whole() -> None:
+    model, image = small(), pictures(1, 72, 90)
+    with torch.inference_mode():
+        whole = model.count(image)
+        found = None
+        for top, bottom in ((0, 32), (32, 72)):
+            for left, right in ((0, 48), (48, 90)):
+                first, start = max(0, top - 8), max(0, left - 8)
+                part = image[:, :, first : bottom + 8, start : right + 8]
+                inner = Window(top - first, bottom - first, left - start, right - start)
+                own = model.count(part, inner, (first, start), (72, 90))
+                found = own if found is None else found + own
+    assert found is not None
+    for mine, theirs in zip(found.places, whole.places, strict=True):
+        for a, b in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)
+
+
+def test_the_overview_is_the_picture_in_small() -> None:
+    image = pictures(1, 128, 192)
+    model = small()
+    with torch.inference_mode():
+        shown = Scout.overview(model.count(image))
+    assert shown.shape == (1, 3, *overview_size((128, 192))) == (1, 3, 43, 64)
+    exact = pictures(1, 128, 128)
+    with torch.inference_mode():
+        shown = Scout.overview(model.count(exact))
+    torch.testing.assert_close(shown, F.avg_pool2d(exact, 2), rtol=0, atol=1e-6)
+
+
+# ---------------------------------------------------------------- means of regions
+
+
+def test_the_mean_of_a_region_changes_by_no_more_than_the_bound() -> None:
+    torch.manual_seed(0)
+    change = torch.randn(2, 3, 128, 160) * 0.1 + torch.randn(2, 3, 1, 1) * 0.3
+    change += F.interpolate(torch.randn(2, 3, 4, 5), size=(128, 160))
+    for slack in (0.0, 0.5):
+        kept = keep_means(change, 32, slack)
+        mean = F.avg_pool2d(kept.double(), 32)
+        own = F.avg_pool2d(change.double(), 32)
+        spread = (F.avg_pool2d(change.double() ** 2, 32) - own**2).sqrt()
+        assert (mean.abs() <= slack * spread + 1e-5).all()
+        # What lies within the bound stays as it is.
+        calm = torch.randn(1, 1, 64, 64) * 0.1
+        calm -= F.avg_pool2d(calm, 32).repeat_interleave(32, 2).repeat_interleave(32, 3)
+        torch.testing.assert_close(keep_means(calm, 32, slack), calm, rtol=0, atol=1e-6)
+
+
+def test_detail_cannot_darken_what_is_flat() -> None:
+    """Weights that would subtract a tenth everywhere leave a pale picture as it is."""
+    model = small()
+    with torch.no_grad():
+        model.output.weight.zero_()
+        model.output.bias.fill_(-0.1)  # type: ignore[union-attr]
+    image = torch.full((1, 3, 96, 130), 0.9)
+    assert float((restored(model, image) - image).abs().max()) < 1e-5
+
+
+def test_the_surface_has_the_means_and_no_steps() -> None:
+    means = torch.rand(1, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    surface = smooth_surface(means, 16)
+    torch.testing.assert_close(F.avg_pool2d(surface, 16), means, rtol=0, atol=1e-6)
+    steps = max(float(surface.diff(dim=axis).abs().max()) for axis in (2, 3))
+    jumps = max(float(means.diff(dim=axis).abs().max()) for axis in (2, 3))
+    assert steps < 0.5 * jumps
+
+
+# ---------------------------------------------------------------- cost, gradients, tone
+
+
+def test_multiply_adds_equal_the_counted_ones() -> None:
+    model, image = small(), pictures(3, 64, 80)
+    for one in image:
+        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+            output = model(one[None])
+        parts = model.multiply_adds((64, 80), output.routings)
+        assert parts["total"] == pytest.approx(sum(v for k, v in parts.items() if k != "total"))
+        counted = counter.get_total_flops() / 2
+        # Not in the sum: the routers' and modulations' products of a vector, the overview's sums.
+        once = sum(
+            m.weight.numel() for block in model.mixtures for m in (block.router, block.modulation)
+            if m is not None
+        )  # fmt: skip
+        height, width = overview_size((64, 80))
+        overview = 3 * (height * 64 * 80 + height * 80 * width)
+        assert parts["total"] + once + overview == pytest.approx(counted, rel=1e-6)
+
+
+def test_what_is_skipped_is_counted() -> None:
+    model = small()
+    card = store.Card("small", {})
+    restorer = Restorer(model, card, device="cpu", precision="float32")
+    image = pictures(1, 64, 64)
+    for bias, expected in ((0, 0.0), (3, 1.0)):
+        for block in model.mixtures:
+            torch.nn.init.zeros_(block.router.weight)
+            block.router.bias.data = torch.eye(4)[bias] * 9
+        _, routings = restorer.restore_with_routing(image)
+        found = Analysis.of(restorer, routings, (64, 64))
+        parts = model.multiply_adds((64, 64), routings)
+        every = model.multiply_adds((64, 64), every=True)
+        assert found.skipped == pytest.approx(1 - parts["total"] / every["total"])
+        assert (parts["experts"] > 0) == (expected > 0)
+
+
+def test_the_preset_is_as_large_as_its_card_says() -> None:
+    model = create_model("moce-ir-light")
+    assert isinstance(model, MoCEIRLight)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    assert weights < 3_000_000
+    total, every = (
+        model.multiply_adds((1000, 1000), every=every)["total"] / 1e9 for every in (False, True)
+    )
+    print(f"moce-ir-light: {weights / 1e6:.2f} M weights, {total:.0f} GMAC a megapixel")
+    assert 100 <= total <= 170
+    none = [copy.copy(r) for r in _none(model)]
+    assert 1 - model.multiply_adds((1000, 1000), none)["total"] / 1e9 / every > 0.3
+
+
+def _none(model: MoCEIRLight) -> list[Any]:
+    for block in model.mixtures:
+        block.router.bias.data = torch.tensor([9.0, 0, 0, 0])
+    with torch.inference_mode():
+        return list(model.eval()(torch.rand(1, 3, 16, 16)).routings)
+
+
+def test_gradients_reach_everything_but_the_tone_head() -> None:
+    model, image = small().train(), pictures(8, 32, 32)
+    embedding = model.scout(model.count(image))
+    output = model.repair(image, embedding, noise=every_expert(8))
+    groups = model.scout.groups(embedding)
+    (output.image.square().mean() + groups.square().mean()).backward()
+    assert groups.shape == (8, len(GROUPS))
+    still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all(name.startswith("tone.") for name in still)
+
+
+def test_no_routing_without_the_scout() -> None:
+    """What is chosen follows from the whole picture's sums, whatever part of it is at hand."""
+    model, image = small(), pictures(2, 64, 64)
+    with torch.inference_mode():
+        whole = model(image)
+        part = model(image[:, :, 32:, :24], statistics=model.count(image))
+    for one, other in zip(whole.routings, part.routings, strict=True):
+        assert torch.equal(one.experts, other.experts)
+        assert one.gates is not None
+        assert other.gates is not None
+        torch.testing.assert_close(one.gates, other.gates)
+
+
+def test_a_new_tone_head_changes_nothing_and_a_trained_one_does() -> None:
+    model, image = small(), pictures(1, 50, 70)
+    assert torch.equal(restored(model, image), restored(model, image, tone=True))
+    with torch.no_grad():
+        cast(Tensor, model.tone.grid.bias).normal_(std=0.2)
+    plain, toned = restored(model, image), restored(model, image, tone=True)
+    assert float((plain - toned).abs().mean()) > 0.01
+    # By the whole's grid, a tile at its place is mapped as the whole is.
+    with torch.inference_mode():
+        grid = model.tone(Scout.overview(model.count(image)))
+        whole = model.tone.apply_to(image, grid)
+        part = model.tone.apply_to(image[:, :, 20:, 30:], grid, (20, 30), (50, 70))
+    torch.testing.assert_close(part, whole[:, :, 20:, 30:], rtol=0, atol=1e-5)
+
+
+def test_pinned_routings_are_used_again() -> None:
+    model, image = small(), pictures(2, 24, 24)
+    with torch.inference_mode():
+        first = model(image[:1])
+        pinned = model(image, pinned=first.routings)
+    for one, routing in zip(first.routings, pinned.routings, strict=True):
+        assert routing.experts.tolist() == one.experts.tolist() * 2
+    with pytest.raises(UsageError, match="1 routings are pinned, but there are 4 blocks"):
+        model(image, pinned=first.routings[:1])
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"channels": (8, 8)}, "channels"),
+        ({"expert_widths": 3}, "expert_widths"),
+        ({"channels": (8, 8, 0)}, "channels"),
+        ({"latent_mixtures": 0, "decoder_mixtures": 0}, "one block must choose"),
+        ({"cell": 20}, "multiple of 8"),
+        ({"slack": -1}, "slack"),
+        ({"modulated": 1}, "modulated"),
+        ({"embedding": 0}, "embedding"),
+    ],
+)
+def test_impossible_configurations_are_refused_by_name(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=named):
+        MoCEIRLightConfig(**options)
+
+
+def test_bad_calls_are_refused() -> None:
+    model = small()
+    with pytest.raises(UsageError, match="image has shape"):
+        model(torch.zeros(3, 8, 8))
+    with pytest.raises(UsageError, match="noise has shape"):
+        model.train()(torch.zeros(1, 3, 8, 8), noise=torch.zeros(1, 1, 1))

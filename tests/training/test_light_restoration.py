@@ -1,0 +1,178 @@
+"""The training step of moce-ir-light: scenes are looked at, patches repaired, routers taught."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.utils.data import default_collate
+
+from pixperts.data.scenes import Scene
+from pixperts.errors import UsageError
+from pixperts.training.config import TrainConfig
+from pixperts.training.light_restoration_config import LightRestorationConfig
+from tests.helpers.training_runs import make_photos, train, values_of
+
+pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
+
+from pixperts.training.light_restoration import (
+    LightRestorationModule,
+    cut_patches,
+    meant_expert,
+    picture_error,
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("photos"))
+
+
+def config(photos: Path, **changes: Any) -> LightRestorationConfig:
+    found = TrainConfig.from_dict(values_of("scenes", photos, **changes), "test")
+    assert isinstance(found, LightRestorationConfig)
+    return found
+
+
+def module(photos: Path, **changes: Any) -> tuple[LightRestorationModule, Scene]:
+    torch.manual_seed(0)
+    task = LightRestorationModule(config(photos, **changes)).train()
+    samples = task.samples()
+    task._numbers = range(4)
+    return task, default_collate([samples[number] for number in range(4)])
+
+
+def test_the_loss_is_that_of_whole_scenes_routing(photos: Path) -> None:
+    """Patches are repaired as parts of their scenes, as tiles of a picture are in use."""
+    task, batch = module(photos, model_options={**_options(photos), "router_noise": 0.0})
+    terms = task.loss(batch)
+    task.model.eval()
+    errors = []
+    for number in range(4):
+        scene = batch.degraded[number : number + 1].float() / 255
+        statistics = task.model.count(scene)
+        patches = cut_patches(scene, batch.places[number : number + 1], 32)
+        image = task.model(patches, statistics=statistics).image
+        target = batch.targets[number].float() / 255
+        errors.append(0.5 * ((image - target).square().mean((1, 2, 3)) + 3e-6).log())
+    expected = float(torch.cat(errors).mean().detach())
+    assert float(terms["log"].detach()) == pytest.approx(expected, rel=1e-4)
+
+
+def _options(photos: Path) -> dict[str, Any]:
+    found: dict[str, Any] = values_of("scenes", photos)["model_options"]
+    return found
+
+
+def test_all_terms_are_there_and_experts_are_counted(photos: Path) -> None:
+    task, batch = module(photos)
+    terms = task.loss(batch)
+    assert set(terms) == {"log", "balance", "cost", "guide", "groups", "fourier"}
+    assert all(value.isfinite() for value in terms.values())
+    assert int(task.counts.sum()) == 4 * len(task.blocks)
+    without = ("balance", "cost", "guide", "group", "fourier")
+    task, batch = module(photos, error="l1", **{f"{name}_weight": 0 for name in without})
+    assert set(task.loss(batch)) == {"l1"}
+
+
+def test_every_trained_parameter_is_reached(photos: Path) -> None:
+    task, batch = module(photos)
+    loss = task.training_step(batch, 0)
+    loss.backward()
+    trained = {name: p for name, p in task.model.named_parameters() if p.requires_grad}
+    assert all(p.grad is not None for p in trained.values())
+    assert all(not name.startswith("tone") for name in trained)
+    assert bool(task.model.scout.first.weight.grad.any())  # type: ignore[union-attr]
+
+
+def test_the_scout_learns_to_tell_groups_apart(photos: Path) -> None:
+    tasks = {"noise50": 1, "clean": 1}
+    task, _ = module(photos, tasks=tasks, optimizer="adam", frozen=["tone"])
+    samples = task.samples()
+    batch = default_collate([samples[number] for number in range(32)])
+    scout, scenes = task.model.scout, batch.degraded.float() / 255
+    optimizer = torch.optim.Adam(scout.parameters(), lr=1e-2)
+    for _ in range(150):
+        optimizer.zero_grad()
+        found = scout.groups(scout(task.model.count(scenes)))
+        binary_cross_entropy_with_logits(found, batch.groups).backward()
+        optimizer.step()
+    # On scenes that it has not seen.
+    fresh = default_collate([samples[number] for number in range(100, 132)])
+    with torch.inference_mode():
+        found = scout.groups(scout(task.model.count(fresh.degraded.float() / 255)))
+    assert float(((found > 0) == (fresh.groups > 0)).float().mean()) > 0.95
+
+
+def test_an_expert_that_nobody_chose_does_not_move(photos: Path) -> None:
+    task, batch = module(photos, clip=1.0)
+    optimizer = task.configure_optimizers()["optimizer"]
+    block = task.model.mixtures[0]
+    block.router.bias.data = torch.tensor([0.0, 9.0, 0.0, 0.0])
+    before = [p.detach().clone() for p in block.experts[2].parameters()]
+    own = [p.detach().clone() for p in block.experts[0].parameters()]
+    for _ in range(2):
+        optimizer.zero_grad()
+        task.training_step(batch, 0).backward()
+        optimizer.step()
+    kernels = list(block.experts[2].parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, kernels, strict=True))
+    moved = zip(own, block.experts[0].parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in moved)
+
+
+def test_errors_of_all_pictures_pull_alike() -> None:
+    image = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    target = torch.stack([torch.full((3, 4, 4), 0.2), torch.full((3, 4, 4), 0.02)])
+    picture_error(image, target, "log", 1e-12).backward()
+    gradient: Tensor = image.grad.abs().mean((1, 2, 3))  # type: ignore[union-attr]
+    assert float(gradient[1] / gradient[0]) == pytest.approx(10, rel=1e-3)
+    assert float(picture_error(image, target, "l1", 1e-6).detach()) == pytest.approx(0.11)
+
+
+def test_the_hardest_degradation_says_which_expert_is_meant() -> None:
+    groups = torch.tensor([[0.0, 0, 0, 1], [1, 0, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]])
+    assert meant_expert(groups).tolist() == [3, 2, 2, 3, 0]
+
+
+@pytest.mark.slow
+def test_a_short_training_removes_noise(photos: Path, tmp_path: Path) -> None:
+    changes = {"tasks": {"noise50": 1}, "max_steps": 60, "check_every": 20, "warmup_steps": 5}
+    changes |= {"matrix_rate": 0.03, "learning_rate": 3e-3}
+    values = values_of("scenes", photos, **changes)
+    values |= {"validation": str(photos), "validation_tasks": ["noise50"], "ema": 0.8}
+    from pixperts.weights import store
+
+    found = []
+    for steps in (20, 60):
+        short = TrainConfig.from_dict({**values, "cosine_steps": 60, "max_steps": steps}, "x")
+        weights = train(short, tmp_path / str(steps))
+        card = store.load(weights)[1]
+        found.append(card.notes["training"]["psnr_noise50"])
+    assert found[1] > found[0] + 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"tasks": {}}, "tasks is missing"),
+        ({"tasks": {"fog": 1}}, "unknown task 'fog'"),
+        ({"tasks": {"rain": 0}}, "weight of task 'rain'"),
+        ({"validation_tasks": ["drawn"]}, "unknown task 'drawn'"),
+        ({"scene": 60}, "scene is 60"),
+        ({"scene": 24}, "scene is 24"),
+        ({"error": "l2"}, "error is 'l2'"),
+        ({"floor": 0}, "floor is 0"),
+        ({"patches": 0}, "patches is 0"),
+        ({"reduction": 0.5}, "reduction is 0.5"),
+        ({"balance_target": [0.5, 0.5]}, "balance_target"),
+        ({"group_weight": -1}, "group_weight"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_name(
+    photos: Path, changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UsageError, match=named):
+        config(photos, **changes)
