@@ -62,7 +62,7 @@ def draw_mixture(seed: int) -> tuple[Step, ...]:
 
     Example:
         >>> [step.name for step in draw_mixture(5)]
-        ['camera', 'jpeg']
+        ['low_light', 'snow', 'jpeg', 'jpeg']
     """
     random = random_stream(seed, "mixture/parameters")
     scene: list[Step] = []

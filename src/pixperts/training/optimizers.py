@@ -59,7 +59,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; parameters without a gradient stay, as do matrices whose gradient is zero."""
+        """One step; parameters without a gradient stay, and so do their moments."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -68,11 +68,6 @@ class Muon(torch.optim.Optimizer):
             for group in self.param_groups:
                 step = _muon_step if group["orthogonal"] else _adam_step
                 for parameter in group["params"]:
-                    # Of an expert that no sample chose, the update, made as large as any, would be
-                    # one of old gradients: it stays, too.
-                    idle = group["orthogonal"] and parameter.grad is not None
-                    if idle and not bool(parameter.grad.any()):
-                        continue
                     if parameter.grad is not None:
                         parameter.mul_(1 - group["lr"] * group["weight_decay"])
                         step(parameter, parameter.grad, self.state[parameter], group)
@@ -82,6 +77,9 @@ class Muon(torch.optim.Optimizer):
 def _muon_step(
     parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
 ) -> None:
+    # An expert that no sample chose: its update, made as large as any, would be of old gradients.
+    if not bool(gradient.any()):
+        return
     if "momentum" not in state:
         state["momentum"] = torch.zeros_like(parameter)
     state["momentum"].lerp_(gradient, 1 - group["momentum"])

@@ -17,7 +17,7 @@ def keep_means(residual: Tensor, cell: int, slack: float) -> Tensor:
     Cells are squares of a fixed grid from the top left. Where a mean exceeds the bound, the excess
     is subtracted: as a surface that is continuous across cells and has exactly the excess as its
     mean over each, so that no border is seen. Cells that the picture fills in part count as if its
-    last pixels went on. A value depends on its own cell and the eight around it.
+    last pixels continued. A value depends on its own cell and the eight around it.
 
     Args:
         residual: (B, C, H, W) floating point.

@@ -79,7 +79,7 @@ class Scout(nn.Module):
         return F.relu_(self.third(x))
 
     def forward(self, statistics: Statistics) -> Tensor:
-        """(B, E) float32: what the blocks and routers are told of each picture."""
+        """(B, E) float32: what the blocks and routers know of each picture."""
         (total, squares, number), _ = statistics.places
         with torch.autocast(total.device.type, enabled=False):
             mean = total / number
