@@ -138,9 +138,7 @@ def validation_photos(folder: str | None, count: int) -> list[Tensor]:
         return []
     found = load_photos([Path(folder)])
     if len(found) < count:
-        raise DataError(
-            f"{folder}: holds {len(found)} photos, but validation_images is {count}."
-        )
+        raise DataError(f"{folder}: holds {len(found)} photos, but validation_images is {count}.")
     places = range(0, len(found), len(found) // count)
     return [found[place] for place in places][:count]
 
