@@ -52,7 +52,7 @@ def test_cut_files_are_errors(tmp_path: Path, kind: str, interlaced: bool) -> No
     for cut in cuts:
         path.write_bytes(data[:cut])
         with pytest.raises(ImageError) as caught:
-            read_image(path)
+            read_image(path, strict=True)
         assert_one_sentence(caught, path)
     if kind == "png":
         path.write_bytes(data[:-12])

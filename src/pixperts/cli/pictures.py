@@ -77,6 +77,8 @@ def _run(
     with Pipes(
         inputs, output, folder.format, limit=loading.max_memory, beside=not folder.in_place
     ) as pipes:
+        if operation.files.page == "all" and pipes.writes:
+            raise UsageError("--page all makes several files: name a folder instead of '-'.")
         if folder.manifest is not None and (pipes.writes or pipes.inputs != inputs):
             raise UsageError("--manifest records files: leave it out where '-' is one of them.")
         listener = ConsoleReporter(

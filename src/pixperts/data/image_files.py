@@ -88,7 +88,11 @@ def read_8bit(file: PictureFile) -> Pixels:
     """
     if isinstance(file, Path) and (header := _bmp_header(file)):
         return np.array(_map_bmp(file, header))
-    opened = _open_member(file) if isinstance(file, Member) else open_picture(file, MAX_PIXELS)
+    opened = (
+        _open_member(file)
+        if isinstance(file, Member)
+        else open_picture(file, MAX_PIXELS, strict=True)
+    )
     pixels = upright(opened.decode(0, opened.image.height, threads=False), opened.orientation)
     return pixels if pixels.dtype == np.uint8 else from_float(to_float(pixels), np.uint8)
 

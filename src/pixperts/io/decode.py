@@ -10,6 +10,7 @@ import numpy as np
 
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.io.avif import bits_of, full_range
+from pixperts.io.cut_short import remains_of
 from pixperts.io.formats import NAMES
 from pixperts.io.hdr import tags_to_srgb
 from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
@@ -119,23 +120,29 @@ def explained(path: Path, kind: str) -> Iterator[None]:
         ) from None
 
 
-def header_size(path: Path) -> tuple[int, int]:
+def header_size(path: Path, page: int | None = None) -> tuple[int, int]:
     """Upright (width, height) of a picture without decoding it; errors as in `image.read_image`.
 
     No limit of pixels is applied.
     """
-    header = _header(path)
+    header = _header(path, page)
     image = header.image
     width, height = image.width, image.height
     return (height, width) if orientation_of(image) >= 5 else (width, height)
 
 
 def page_count(path: Path) -> int:
-    """Pages, frames or pictures in a file, by its header; errors as in `image.read_image`."""
+    """Pages, frames or pictures in a file, by its header; errors as in `image.read_image`.
+
+    Previews of a TIFF file and the levels of a pyramid do not count.
+    """
+    return _header(path).pages
+
+
+def directory_count(path: Path) -> int:
+    """As `page_count`, with previews and levels."""
     header = _header(path)
-    image = header.image
-    found = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
-    return max(found, header.pages)
+    return max(header.pages, header.directories)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,41 +154,55 @@ class _Header:
     notes: tuple[str, ...] = ()
     converted: tuple[str, ...] = ()  # colors that are sRGB already, in a sentence
     source: Any = None
-    page: Page | None = None
+    page: Page | None = None  # of a TIFF file
     pages: int = 1
+    directories: int = 1
 
 
-def _header(path: Path) -> _Header:
+def _header(path: Path, page: int | None = None) -> _Header:
     kind = sniff(path)
     if kind == "png":
         refuse_bomb(path)
     with explained(path, kind):
         if kind == "tiff":
-            return _tiff_header(path)
+            return _tiff_header(path, page)
         image = open_image(path, kind)
+        pages = int(image.get("n-pages")) if image.get_typeof("n-pages") else 1
+        if page is not None:
+            _check_page(path, page, pages)
+            return _Header(kind, open_image(path, kind, page - 1), pages=pages)
         if image.get_typeof("heif-primary") and (primary := image.get("heif-primary")):
             image = open_image(path, kind, primary)
-    return _Header(kind, image, tuple(_page_notes(path, kind, image)))
+    return _Header(kind, image, tuple(_page_notes(path, kind, pages)), pages=pages)
 
 
-def _tiff_header(path: Path) -> _Header:
+def _check_page(path: Path, page: int, pages: int) -> None:
+    if not 1 <= page <= pages:
+        held = f"{pages} pages" if pages > 1 else "a single page"
+        raise ImageError(f"{path} has no page {page}, but {held}: choose another --page.")
+
+
+def _tiff_header(path: Path, number: int | None) -> _Header:
     pages, complete = read_pages(path)
     if not pages:
         return _Header("tiff", open_image(path, "tiff"))  # which says what is wrong
     found = pictures(pages)
-    page = found[0]
+    if number is not None:
+        _check_page(path, number, len(found))
+    page = found[(number or 1) - 1]
     opened = open_tiff(path, page, alone=complete and len(pages) == 1)
-    notes: tuple[str, ...] = ()
-    if len(found) > 1 or not complete:
+    notes = opened.notes
+    if number is None and (len(found) > 1 or not complete):
         count = max(2, len(found))
-        notes = (f"{path} holds {count} pages: only the first was read.",)
+        notes = (f"{path} holds {count} pages: only the first was read.", *notes)
     return _Header(
         "tiff",
         opened.image,
-        (*notes, *opened.notes),
+        notes,
         opened.converted,
         opened.source,
         page,
+        len(found) if complete else max(2, len(found)),
         len(pages),
     )
 
@@ -192,19 +213,31 @@ def orientation_of(image: Any) -> int:
     return value if value in range(1, 9) else 1
 
 
-def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
+def open_picture(
+    path: Path,
+    max_pixels: int,
+    color: str = "keep",
+    *,
+    page: int | None = None,
+    strict: bool = False,
+) -> Opened:
     """Header, metadata and lazily decoded pixels of a file; errors as in `image.read_image`."""
     if color not in COLORS:
         raise UsageError(f"color is {color!r}: use one of {', '.join(COLORS)}.")
-    header = _header(path)
-    kind, image = header.kind, header.image
+    header = _header(path, page)
+    kind, image, source, notes = header.kind, header.image, header.source, header.notes
     with explained(path, kind):
         if image.width * image.height > max_pixels:
             raise ImageError(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
                 f"{max_pixels}: raise it (--max-pixels, max_pixels) or reduce the picture first."
             )
-        metadata, remarks = read_metadata(path, kind, image)
+        metadata, remarks = read_metadata(
+            path, kind, image, None if header.page is None else header.page.at
+        )
+        if not strict and (remains := remains_of(path, kind)) is not None:
+            image, source = remains.image, remains.source
+            notes = (*notes, remains.note)
         bits = None
         if kind in ("avif", "heic"):
             bits = bits_of(image)
@@ -232,18 +265,15 @@ def open_picture(path: Path, max_pixels: int, color: str = "keep") -> Opened:
         image=image,
         orientation=orientation,
         metadata=metadata,
-        notes=tuple(map(printable, (*header.notes, *remarks, *converted, *retouched))),
-        source=header.source,
+        notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
+        source=source,
         stored_bits=bits,
         is_tiled=header.page is not None and header.page.is_tiled,
     )
 
 
-def _page_notes(path: Path, kind: str, image: Any) -> Iterator[str]:
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages < 2:
-        return
-    if kind in ("gif", "webp"):
+def _page_notes(path: Path, kind: str, pages: int) -> Iterator[str]:
+    if pages > 1 and kind in ("gif", "webp"):
         yield f"{path} is an animation of {pages} frames: only the first was read."
-    else:
+    elif pages > 1:
         yield f"{path} holds {pages} pictures: only the main one was read."

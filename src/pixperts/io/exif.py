@@ -58,12 +58,15 @@ def parse(block: bytes) -> tuple[str, Tree]:
     return layout.order, read_tree(handle, layout, layout.first)
 
 
-def from_tiff(path: Path) -> bytes | None:
-    """The descriptive tags of a TIFF file's first page, with its EXIF and GPS, as a block."""
+def from_tiff(path: Path, directory: int | None = None) -> bytes | None:
+    """The descriptive tags of a TIFF file's page, with its EXIF and GPS, as a block.
+
+    `directory` is the place of the page in the file, the first one where it is None.
+    """
     try:
         with path.open("rb") as handle:
             layout = read_layout(handle)
-            tree = read_tree(handle, layout, layout.first)
+            tree = read_tree(handle, layout, directory or layout.first)
     except (*BROKEN, OSError):
         return None
     kept = {tag: value for tag, value in tree.items() if tag in _DESCRIPTIVE}
@@ -75,12 +78,12 @@ def from_tiff(path: Path) -> bytes | None:
     return handle_out.getvalue()
 
 
-def iptc_of_tiff(path: Path) -> bytes | None:
+def iptc_of_tiff(path: Path, directory: int | None = None) -> bytes | None:
     """The IPTC record of a TIFF file as it is stored."""
     try:
         with path.open("rb") as handle:
             layout = read_layout(handle)
-            row = raw_entries(handle, layout, layout.first)[0].get(IPTC)
+            row = raw_entries(handle, layout, directory or layout.first)[0].get(IPTC)
             value = None if row is None else read_value(handle, layout, row)
     except (*BROKEN, OSError):
         return None

@@ -77,21 +77,31 @@ def list_images(folder: PathLike, recursive: bool = False) -> list[Path]:
     return sorted(found)
 
 
-def read_image(path: PathLike, *, max_pixels: int = MAX_PIXELS, color: str = "keep") -> Picture:
+def read_image(
+    path: PathLike,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    color: str = "keep",
+    page: int | None = None,
+    strict: bool = False,
+) -> Picture:
     """Decode a picture file, upright (EXIF orientation applied), with its metadata.
 
     The depth is the file's: 8 or 16 bit, float32 from TIFF, 10 and 12 bit of AVIF and HEIC spread
     over 16. Palettes, 1, 2 and 4-bit samples become 8 bit; CMYK (by its profile), Lab and XYZ
     become sRGB of 8 bit, or of 16 bit where the file has more. With `color` "keep" the pixels
     stay in the encoding of an embedded profile; with "srgb" they are converted and
-    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read.
-    The width and height are held against `max_pixels` before anything is decoded.
+    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read,
+    or the one that `page` counts from 1; smaller copies in a TIFF file do not count.
+    A JPEG or PNG that ends too early is read where at most an eighth of its rows is missing, with a
+    note; with `strict` it is an error. The width and height are held against `max_pixels` before
+    anything is decoded.
 
     Raises ImageError where the file is missing, empty, unreadable, cut short, damaged, too large
     or of another format; UsageError for another `color`. Damage inside JPEG or uncompressed TIFF
     data that still decodes looks like a picture.
     """
-    opened = open_picture(Path(path), max_pixels, color)
+    opened = open_picture(Path(path), max_pixels, color, page=page, strict=strict)
     pixels = upright(opened.decode(0, opened.image.height), opened.orientation)
     return Picture(pixels, opened.format, opened.path, opened.metadata, opened.notes, opened.bits)
 

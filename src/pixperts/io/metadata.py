@@ -46,10 +46,15 @@ class Metadata:
 NO_METADATA = Metadata()
 
 
-def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[str, ...]]:
-    """The metadata of an opened file, and a sentence for each part that had to be left out."""
+def read_metadata(
+    path: Path, kind: str, image: Any, directory: int | None = None
+) -> tuple[Metadata, tuple[str, ...]]:
+    """The metadata of an opened file, and a sentence for each part that had to be left out.
+
+    `directory` is the place of the page in a TIFF file, the first one where it is None.
+    """
     notes = []
-    block = exif.from_tiff(path) if kind == "tiff" else _blob(image, "exif-data")
+    block = exif.from_tiff(path, directory) if kind == "tiff" else _blob(image, "exif-data")
     if block is not None:
         block = block.removeprefix(b"Exif\0\0")
         try:
@@ -57,7 +62,7 @@ def read_metadata(path: Path, kind: str, image: Any) -> tuple[Metadata, tuple[st
         except exif.BROKEN:
             notes.append(f"The EXIF data of {path} is damaged and was left out.")
             block = None
-    stored = exif.iptc_of_tiff(path) if kind == "tiff" else _blob(image, "iptc-data")
+    stored = exif.iptc_of_tiff(path, directory) if kind == "tiff" else _blob(image, "iptc-data")
     texts = read_texts(path) if kind == "png" else {}
     if stored is None and _PNG_IPTC in texts:
         stored = _from_raw_profile(texts[_PNG_IPTC])

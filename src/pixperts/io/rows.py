@@ -28,26 +28,30 @@ from pixperts.ops.pixels import DTYPES, Pixels, for_format, stored_shape, uprigh
 
 _BAND = 256  # rows that are decoded at a time in a pass over all of them
 _IN_MEMORY = 100_000_000  # bytes of a turned picture that need no temporary file
-# Compressed bytes per byte of pixels; lossless results may not shrink at all.
-_LOSSY_SHARE = 0.5
+_LOSSY_SHARE = 0.5  # compressed bytes per byte of pixels; lossless results may not shrink at all
 
 
 class RowReader:
     """The rows of a picture file from the top downwards, upright; a context manager.
 
-    What `read_image` returns is spread over `width`, `height`, `bands` (1 to 4), `dtype`
-    (uint8, uint16 or float32), `format`, `metadata`, `notes` and `bits`. Only the rows in use are
-    in memory, with three exceptions: WebP, AVIF, GIF, interlaced PNG and progressive JPEG are
-    decoded whole by their libraries; a picture whose EXIF orientation turns it or puts it upside
-    down is decoded into a temporary file first, in memory up to 100 MB.
+    What `read_image` returns is spread over `width`, `height`, `bands`, `dtype`, `format`,
+    `metadata`, `notes` and `bits`. Only the rows in use are in memory, with exceptions: WebP, AVIF,
+    GIF, interlaced PNG and progressive JPEG are decoded whole by their libraries; a picture that is
+    turned or upside down is decoded into a temporary file first, in memory up to 100 MB.
 
-    Raises as `read_image` does: for the header at once, for damaged pixels in `rows`.
+    Raises as `read_image`: for the header at once, for damaged pixels in `rows`.
     """
 
     def __init__(
-        self, path: PathLike, *, max_pixels: int = MAX_PIXELS, color: str = "keep"
+        self,
+        path: PathLike,
+        *,
+        max_pixels: int = MAX_PIXELS,
+        color: str = "keep",
+        page: int | None = None,
+        strict: bool = False,
     ) -> None:
-        opened = open_picture(Path(path), max_pixels, color)
+        opened = open_picture(Path(path), max_pixels, color, page=page, strict=strict)
         self.path = opened.path
         self.format = opened.format
         self.width, self.height = opened.size

@@ -26,6 +26,7 @@ class Job:
     root: Path | None = None
     map_root: Path | None = None
     problem: str | None = None
+    page: int | None = None  # counted from 1; None: the first
     in_place: bool = False  # the target is the source, which shall be replaced
 
 

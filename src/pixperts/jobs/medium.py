@@ -167,7 +167,13 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
 def _rows_of(loaded: Loaded) -> FileSource:
     job, options = loaded.job, loaded.options
     return FileSource(
-        lambda: RowReader(job.source, max_pixels=options.max_pixels, color=options.color)
+        lambda: RowReader(
+            job.source,
+            max_pixels=options.max_pixels,
+            color=options.color,
+            page=job.page,
+            strict=options.strict,
+        )
     )
 
 

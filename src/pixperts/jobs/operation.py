@@ -11,7 +11,7 @@ from pixperts import __version__
 from pixperts.defaults import ColorFix
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.io.atomic import copy_file
-from pixperts.io.decode import header_size, page_count
+from pixperts.io.decode import directory_count, header_size
 from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.metadata import NO_METADATA
@@ -70,7 +70,7 @@ class Operation(ABC):
     def expected_pixels(self, job: Job) -> float:
         """Output pixels by the file's header; 0 for a picture that will be refused."""
         try:
-            size = self.new_size(*header_size(job.source))
+            size = self.new_size(*header_size(job.source, job.page))
             check_output(job.target, *size, _kind(job.target) or "png")
         except PixpertsError:
             return 0.0
@@ -84,14 +84,18 @@ class Operation(ABC):
         """
         picture = None
         try:
-            found = header_size(job.source)
+            found = header_size(job.source, job.page)
             new = self.new_size(*found)
             streamed = self.files.streams(found[0] * found[1] + new[0] * new[1])
         except ImageError:
             streamed = False  # reading it says better why it cannot be read
         if not streamed:
             picture = read_image(
-                job.source, max_pixels=self.files.max_pixels, color=self.files.color
+                job.source,
+                max_pixels=self.files.max_pixels,
+                color=self.files.color,
+                page=job.page,
+                strict=self.files.strict,
             )
             found = (picture.width, picture.height)
         size = self.new_size(*found)
@@ -104,7 +108,8 @@ class Operation(ABC):
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))
         if job.expert_map is not None:
             check_output(job.expert_map, *size)
-        return replace(loaded, copied=own == kind and self.keeps(loaded))
+        copied = own == kind and job.page is None and self.keeps(loaded)
+        return replace(loaded, copied=copied)
 
     def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
         """Do it; a result that is too large to be held is also written.
@@ -180,7 +185,7 @@ def _check_in_place(path: Path, kind: str) -> None:
             f"{path} is {NAMES[kind]}, which cannot be written: leave --in-place out, or convert "
             "it first."
         )
-    if (pages := page_count(path)) > 1:
+    if (pages := directory_count(path)) > 1:
         raise UsageError(
             f"{path} holds {pages} pictures, and only one would be left: leave --in-place out."
         )

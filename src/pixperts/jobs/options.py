@@ -11,6 +11,7 @@ from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
 from pixperts.jobs.names import Template
+from pixperts.jobs.page_choice import parse_page
 from pixperts.options import FOLDER, MODEL, OUTPUT, check_options, option
 
 if TYPE_CHECKING:
@@ -48,7 +49,21 @@ class FileOptions:
     strip_metadata: bool = option(
         False, "Leave out EXIF, XMP, IPTC and texts; the profile stays.", panel=OUTPUT
     )
-    # It refuses pictures, and changes none.
+    page: int | str | None = option(
+        None,
+        "Of files with several pages or frames: a number from 1, or all, which makes a file of "
+        "each. The first if unset.",
+        parse=parse_page,
+        metavar="PAGE",
+        panel=OUTPUT,
+    )
+    # These two refuse pictures, and change none.
+    strict: bool = option(
+        False,
+        "Refuse JPEG and PNG files that end too early, also where few rows are missing.",
+        setting=False,
+        panel=OUTPUT,
+    )
     max_pixels: int = option(
         MAX_PIXELS, "Refuse larger inputs, by their header.", low=1, setting=False, panel=OUTPUT
     )
@@ -57,6 +72,8 @@ class FileOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.page is not None:
+            parse_page(str(self.page))
 
     def streams(self, pixels: int) -> bool:
         """Whether so many pixels, of input and output together, are too many to be held."""

@@ -13,6 +13,7 @@ from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
 from pixperts.jobs.options import FolderOptions
+from pixperts.jobs.pages import by_page
 
 NewSize = Callable[[int, int], tuple[int, int]]
 
@@ -35,6 +36,7 @@ def plan(
     new_size: NewSize = lambda width, height: (width, height),
     model: Callable[[], str] = lambda: "model",
     label: str = "result",
+    page: int | str | None = None,
 ) -> Plan:
     """The jobs of a command line; see `inputs.find` for what INPUT may be.
 
@@ -42,7 +44,7 @@ def plan(
     else a folder that receives names by the template; `expert_map` goes by the same rule, and its
     folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
     `output` is None, results lie beside their inputs, with `label` in their names, or replace
-    them (`options.in_place`).
+    them (`options.in_place`). `page` is that of `FileOptions`.
 
     Raises:
         UsageError: no pictures, a file named for several inputs, two outputs of one name, an
@@ -62,7 +64,7 @@ def plan(
         jobs = [Job(one.path, one.path, in_place=True) for one in found]
     elif output is None:
         placed = beside(found, label, options)
-        found, jobs = _without_results(placed, new_size, model)
+        found, jobs = _without_results(placed, new_size, model, page)
         remarks = [*remarks, *_left_out(len(placed) - len(found))]
     elif (folder := _folder(output, listing.several)) is None:
         named = True
@@ -72,6 +74,9 @@ def plan(
         jobs = _in_folder([Placed(one, folder, options.template) for one in found], new_size, model)
     if expert_map is not None:
         jobs = _with_maps(jobs, found, expert_map, listing.several)
+    if page is not None and options.in_place:
+        raise UsageError("--page with --in-place would lose the other pages: leave one out.")
+    jobs = by_page(jobs, page)
     policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
     if policy == "rename":
         jobs = _renamed(jobs)
@@ -125,11 +130,15 @@ def _check_named(job: Job, options: FolderOptions) -> None:
 
 
 def _without_results(
-    placed: Sequence[Placed], new_size: NewSize, model: Callable[[], str]
+    placed: Sequence[Placed],
+    new_size: NewSize,
+    model: Callable[[], str],
+    page: int | str | None,
 ) -> tuple[list[Found], list[Job]]:
     """Inputs and jobs, without those inputs that are results of others from an earlier run."""
     jobs = _in_folder(placed, new_size, model)
-    results = {os.path.abspath(job.target): job.source for job in jobs if job.problem is None}
+    made = [*jobs, *by_page(jobs, page)]
+    results = {os.path.abspath(job.target): job.source for job in made if job.problem is None}
     kept = [
         (place.found, job)
         for place, job in zip(placed, jobs, strict=True)

@@ -108,6 +108,7 @@ def run_folder(
         options,
         new_size=operation.new_size,
         label=operation.label,
+        page=operation.files.page,
         model=lambda: predictor().name,
     )
     operation.check_jobs(planned.jobs)

@@ -1,0 +1,57 @@
+"""Files of several pages or frames: which of them a run takes, and what the results are called."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pixperts.errors import PixpertsError
+from pixperts.io.decode import page_count
+from pixperts.jobs.job import Job
+from pixperts.jobs.page_choice import ALL
+
+
+def by_page(jobs: Sequence[Job], page: int | str | None) -> list[Job]:
+    """The jobs with their pages; for "all", one for each page of a file that has several.
+
+    Results of several pages get the page behind their names: "a_page1.tif".
+    """
+    if page is None:
+        return list(jobs)
+    result: list[Job] = []
+    for job in jobs:
+        if page != ALL:
+            result.append(replace(job, page=int(page)))
+            continue
+        count = _pages(job)
+        result += [_of_page(job, number, count) for number in range(1, count + 1)]
+    return result
+
+
+def _pages(job: Job) -> int:
+    try:
+        return 1 if job.problem is not None else page_count(job.source)
+    except PixpertsError:
+        return 1  # reading it says what is wrong
+
+
+def _of_page(job: Job, number: int, count: int) -> Job:
+    if count == 1:
+        return job
+    label = f"_page{number:0{len(str(count))}}"
+    chart = job.expert_map
+    return replace(
+        job,
+        page=number,
+        target=_labeled(job.target, label),
+        expert_map=None if chart is None else _map_name(chart, label),
+    )
+
+
+def _labeled(path: Path, label: str) -> Path:
+    return path.with_name(f"{path.stem}{label}{path.suffix}")
+
+
+def _map_name(path: Path, label: str) -> Path:
+    """The label before what maps of experts have behind their names."""
+    stem = path.stem.removesuffix("_experts")
+    return path.with_name(f"{stem}{label}{path.stem[len(stem) :]}{path.suffix}")
