@@ -68,6 +68,15 @@ class MissingExtraError(PixpertsError, ImportError):
         super().__init__(f"{feature} needs an extra: pip install 'pixperts[{extra}]'.")
 
 
+class MissingDecoderError(ImageError, MissingExtraError):
+    """A picture is of a format that an optional dependency reads, which is not installed."""
+
+    exit_code = 1
+
+    def __init__(self, path: Path, name: str, extra: str) -> None:
+        MissingExtraError.__init__(self, f"{path} is {name}, which", extra)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was missing, by our own check, by Python or by torch.
 

@@ -81,7 +81,7 @@ def test_a_name_with_brackets_is_a_name_where_it_exists(tree: Path) -> None:
 def test_what_holds_nothing(tree: Path) -> None:
     Path("empty").mkdir()
     for inputs, reason in (
-        (["empty"], "HEIC or GIF: name another folder, or give -r."),
+        (["empty"], "camera raw or GIF: name another folder, or give -r."),
         (["p/*.gif"], "Nothing matches p/*.gif"),
         (["none/**/*.jpg"], "Nothing matches none/**/*.jpg"),
         (["p/*.txt"], "p/*.txt matches no JPEG, PNG, WebP, TIFF"),

@@ -22,6 +22,7 @@ COMMANDS = {
     "restore": "pixperts.cli.pictures",
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
+    "formats": "pixperts.cli.formats",
     "evaluate": "pixperts.cli.evaluate",
     "convert": "pixperts.cli.convert",
     "train": "pixperts.cli.train",

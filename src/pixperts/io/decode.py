@@ -11,6 +11,13 @@ import numpy as np
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.io.avif import bits_of, full_range
 from pixperts.io.cut_short import remains_of
+from pixperts.io.decoders.foreign import (
+    Foreign,
+    decoded,
+    needs_decoder,
+    open_foreign,
+    placeholder,
+)
 from pixperts.io.formats import NAMES
 from pixperts.io.hdr import tags_to_srgb
 from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
@@ -157,12 +164,19 @@ class _Header:
     page: Page | None = None  # of a TIFF file
     pages: int = 1
     directories: int = 1
+    foreign: Foreign | None = None  # where libvips does not read the format
 
 
 def _header(path: Path, page: int | None = None) -> _Header:
     kind = sniff(path)
     if kind == "png":
         refuse_bomb(path)
+    if needs_decoder(kind):
+        found = open_foreign(path, kind)
+        if page is not None:
+            _check_page(path, page, found.pages)
+            found = replace(open_foreign(path, kind, page - 1), notes=())
+        return _Header(kind, placeholder(found), found.notes, pages=found.pages, foreign=found)
     with explained(path, kind):
         if kind == "tiff":
             return _tiff_header(path, page)
@@ -232,6 +246,8 @@ def open_picture(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
                 f"{max_pixels}: raise it (--max-pixels, max_pixels) or reduce the picture first."
             )
+        if header.foreign is not None:
+            image = decoded(path, kind, header.foreign)
         metadata, remarks = read_metadata(
             path, kind, image, None if header.page is None else header.page.at
         )
@@ -258,7 +274,8 @@ def open_picture(
             metadata = metadata.with_profile(profile_of(image))
         elif retouched:
             metadata = replace(metadata, icc=None)
-        orientation = orientation_of(image)
+        # The libraries turn pictures upright, whatever the EXIF data beside them says.
+        orientation = orientation_of(image) if header.foreign is None else 1
     return Opened(
         path=path,
         format=kind,

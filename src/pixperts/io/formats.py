@@ -1,6 +1,7 @@
 """Formats of picture files: their names, endings and limits."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 from pixperts.errors import UsageError
@@ -14,6 +15,10 @@ NAMES = {
     "jxl": "JPEG XL",
     "jp2": "JPEG 2000",
     "heic": "HEIC",
+    "bmp": "BMP",
+    "tga": "TGA",
+    "dds": "DDS",
+    "raw": "camera raw",
     "gif": "GIF",
 }
 WRITABLE = ("jpeg", "png", "webp", "tiff", "avif", "jxl", "jp2")
@@ -36,7 +41,15 @@ SUFFIXES = {
     ".jp2": "jp2",
 }
 # Of files that are read, whatever the installed libvips makes of them.
-READ_SUFFIXES = frozenset([*SUFFIXES, ".gif", ".heic", ".heif", ".jpe", ".jfif", ".j2k"])
+READ_SUFFIXES = frozenset(
+    [*SUFFIXES, ".gif", ".heic", ".heif", ".hif", ".jpe", ".jfif", ".j2k", ".bmp", ".tga", ".dds"]
+)
+# Cameras write these beside JPEG files, and so folders of both shall not fail where no raw file
+# can be read: they count as pictures only where the extra is installed.
+RAW_SUFFIXES = frozenset([
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".kdc", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
+])  # fmt: skip
 
 # libjpeg stops at 65500 (JPEG_MAX_DIMENSION), short of the 65535 of the format's own header, and
 # libvips stops AVIF at 16384.
@@ -57,7 +70,8 @@ def is_image_path(path: PathLike) -> bool:
     >>> is_image_path("a/B.JPG"), is_image_path("notes.txt")
     (True, False)
     """
-    return Path(path).suffix.lower() in READ_SUFFIXES
+    suffix = Path(path).suffix.lower()
+    return suffix in READ_SUFFIXES or (suffix in RAW_SUFFIXES and find_spec("rawpy") is not None)
 
 
 def format_of_name(text: str) -> str:

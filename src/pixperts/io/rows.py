@@ -36,7 +36,7 @@ class RowReader:
 
     What `read_image` returns is spread over `width`, `height`, `bands`, `dtype`, `format`,
     `metadata`, `notes` and `bits`. Only the rows in use are in memory, with exceptions: WebP, AVIF,
-    GIF, interlaced PNG and progressive JPEG are decoded whole by their libraries; a picture that is
+    GIF, what extras read, interlaced PNG and progressive JPEG are decoded whole; a picture that is
     turned or upside down is decoded into a temporary file first, in memory up to 100 MB.
 
     Raises as `read_image`: for the header at once, for damaged pixels in `rows`.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.io.formats import NAMES, WRITABLE
+from pixperts.io.formats import NAMES, RAW_SUFFIXES, WRITABLE
 
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
@@ -23,13 +23,22 @@ _MAGICS: dict[str, tuple[bytes, ...]] = {
     "gif": (b"GIF87a", b"GIF89a"),
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jp2": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "dds": (b"DDS \x7c\0\0\0",),
+    "raw": (
+        b"FUJIFILMCCD-RAW ",
+        b"IIRO",  # Olympus and OM
+        b"IIRS",
+        b"MMOR",
+        b"IIU\0",  # Panasonic and Leica
+        b"\0MRM",  # Minolta
+        b"FOVb",  # Sigma
+        b"II\x1a\0\0\0HEAPCCDR",  # Canon, early ones
+        b"\0\0\0\x18ftypcrx ",  # Canon, late ones
+    ),
 }
+_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})  # bytes of the second header
 _HEIF_BRANDS = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-)
-# These carry a TIFF header whose first page is only the camera's small preview.
-_RAW_SUFFIXES = frozenset(
-    {".dng", ".nef", ".nrw", ".cr2", ".arw", ".sr2", ".pef", ".srw", ".3fr", ".iiq", ".erf", ".kdc"}
 )
 
 
@@ -132,12 +141,16 @@ def format_of_bytes(head: bytes, path: Path) -> str:
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return "webp"
     if head.startswith(_TIFF_MAGICS):
-        if path.suffix.lower() in _RAW_SUFFIXES:
-            raise ImageError(f"{path} is a camera raw file: develop it to TIFF or JPEG first.")
-        return "tiff"
+        # Raw files have a TIFF header whose first page is only the camera's small preview.
+        raw = path.suffix.lower() in RAW_SUFFIXES or head[8:10] == b"CR"
+        return "raw" if raw else "tiff"
     for kind, starts in _MAGICS.items():
         if head.startswith(starts):
             return kind
+    if head.startswith(b"BM") and head[6:10] == bytes(4) and head[14] in _BMP_HEADERS:
+        return "bmp"
+    if path.suffix.lower() == ".tga" and _is_tga(head):
+        return "tga"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         # ISO/IEC 23000-22: the major brand, a version, and the brands that the file fits as well.
         size = int.from_bytes(head[:4], "big")
@@ -147,6 +160,13 @@ def format_of_bytes(head: bytes, path: Path) -> str:
         f"{path} holds no JPEG, PNG, WebP or TIFF picture, nor AVIF, HEIC, JPEG XL, JPEG 2000 or "
         "GIF: check the name, or convert it to one."
     )
+
+
+def _is_tga(head: bytes) -> bool:
+    """Whether a file named .tga may be one; the format has no first bytes of its own."""
+    # Truevision TGA 2.0, C.2: a table of colors or none, the kind of picture, bits of a pixel.
+    plausible = len(head) >= 18 and head[1] in (0, 1) and head[16] in (8, 15, 16, 24, 32)
+    return plausible and head[2] in (1, 2, 3, 9, 10, 11)
 
 
 def open_image(path: Path, kind: str, page: int = 0) -> Any:

@@ -1,0 +1,1 @@
+"""Formats that libvips does not read here, by libraries that are installed as extras."""

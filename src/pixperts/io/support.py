@@ -1,0 +1,57 @@
+"""Which formats of picture files this installation reads and writes."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pixperts.io.decoders.foreign import EXTRAS, has_decoder, needs_decoder
+from pixperts.io.formats import NAMES, RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES
+from pixperts.io.vips import supports, writable_formats
+
+# Of files that are read only; those of the others stand in `SUFFIXES`.
+_ENDINGS = {
+    ".gif": "gif",
+    ".heic": "heic",
+    ".heif": "heic",
+    ".hif": "heic",
+    ".jpe": "jpeg",
+    ".jfif": "jpeg",
+    ".j2k": "jp2",
+    ".bmp": "bmp",
+    ".tga": "tga",
+    ".dds": "dds",
+}
+
+
+@dataclass(frozen=True)
+class FormatSupport:
+    """One format; `extra` is what to install where it is not read, None where nothing helps."""
+
+    name: str
+    endings: tuple[str, ...]
+    reads: bool
+    writes: bool
+    extra: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+def list_formats() -> list[FormatSupport]:
+    """All formats in the order of `formats.NAMES`; no decoder is imported."""
+    able = writable_formats()
+    found = []
+    for kind, name in NAMES.items():
+        needs = needs_decoder(kind)
+        reads = has_decoder(kind) if needs else supports(kind, "load")
+        extra = EXTRAS[kind][0] if needs and not reads else None
+        found.append(FormatSupport(name, _endings(kind), reads, kind in able, extra))
+    return found
+
+
+def _endings(kind: str) -> tuple[str, ...]:
+    if kind == "raw":
+        return tuple(sorted(RAW_SUFFIXES))
+    known = {**SUFFIXES, **_ENDINGS}
+    assert known.keys() == READ_SUFFIXES
+    return tuple(ending for ending, of in known.items() if of == kind)

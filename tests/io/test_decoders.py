@@ -1,0 +1,309 @@
+"""Formats that libvips does not read: HEIC, JPEG XL, JPEG 2000, BMP, TGA and DDS by extras."""
+
+import io
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageCms
+
+from pixperts.errors import ImageError, MissingDecoderError, MissingExtraError
+from pixperts.io import decode
+from pixperts.io.decode import header_size
+from pixperts.io.decoders import foreign
+from pixperts.io.image import Picture, list_images, read_image
+from pixperts.io.rows import RowReader
+from tests.helpers.image_files import assert_one_sentence, noise, smooth
+
+EXACT: dict[str, Any] = {"quality": -1, "chroma": 444, "matrix_coefficients": 0}
+ORIENTED = Image.Exif()
+ORIENTED[0x0112], ORIENTED[0x010F] = 6, "Camera"  # orientation and maker
+BY_PILLOW = [("a.bmp", "BMP"), ("a.tga", "TGA"), ("a.dds", "DDS")]
+
+
+def heic(path: Path, image: Image.Image, **options: Any) -> Path:
+    pillow_heif.from_pillow(image).save(path, **(EXACT | options))
+    return path
+
+
+def rows_of(path: Path) -> np.ndarray:
+    """The same picture, read row by row."""
+    with RowReader(path) as reader:
+        parts = [
+            reader.rows(top, min(top + 7, reader.height)) for top in range(0, reader.height, 7)
+        ]
+    return np.concatenate(parts)
+
+
+def check(path: Path, expected: np.ndarray) -> Picture:
+    """The picture, whose pixels are known, by all ways in."""
+    result = read_image(path)
+    np.testing.assert_array_equal(result.pixels, expected)
+    assert result.pixels.dtype == expected.dtype
+    assert header_size(path) == (result.width, result.height)
+    np.testing.assert_array_equal(rows_of(path), expected)
+    with pytest.raises(ImageError, match="over the limit of 100:") as caught:
+        read_image(path, max_pixels=100)
+    assert_one_sentence(caught, path)
+    return result
+
+
+# HEIC
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_heic(tmp_path: Path, channels: int) -> None:
+    pixels = noise(channels)
+    path = heic(tmp_path / "a.heic", Image.fromarray(pixels))
+    assert check(path, pixels).format == "heic"
+
+
+def test_heic_gray(tmp_path: Path) -> None:
+    pixels = smooth(1)
+    path = heic(tmp_path / "a.heic", Image.fromarray(pixels[..., 0]), matrix_coefficients=6)
+    result = read_image(path).pixels
+    assert result.shape == pixels.shape
+    assert np.abs(result.astype(int) - pixels).max() <= 1
+
+
+def test_heic_of_ten_bits_spans_sixteen(tmp_path: Path) -> None:
+    codes = np.random.default_rng(0).integers(0, 1024, (23, 37, 3)).astype(np.uint16)
+    codes[0, 0], codes[0, 1] = 1023, 0
+    path = tmp_path / "a.heic"
+    pillow_heif.options.SAVE_HDR_TO_12_BIT = False
+    pillow_heif.from_bytes("RGB;16", (37, 23), (codes << 6).tobytes()).save(path, **EXACT)
+    expected = np.rint(codes / 1023 * 65535).astype(np.uint16)
+    result = check(path, expected)
+    assert result.pixels.max() == 65535
+
+
+def test_heic_keeps_profile_and_exif_and_is_turned_once(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    stored = noise(3, height=20, width=30)
+    path = tmp_path / "a.heic"
+    pillow_heif.from_pillow(Image.fromarray(stored)).save(
+        path, exif=ORIENTED.tobytes(), icc_profile=profile, **EXACT
+    )
+    with pillow_heif.open_heif(path).to_pillow() as independent:
+        upright = np.asarray(independent)
+    result = check(path, upright)
+    assert result.metadata.icc == profile
+    assert result.metadata.exif is not None
+    assert b"Camera" in result.metadata.exif
+
+
+def test_a_turned_heic_is_upright_in_the_result(tmp_path: Path) -> None:
+    from pixperts.io.image import write_image
+
+    stored = noise(3, height=20, width=30)
+    plugin = io.BytesIO()
+    pillow_heif.register_heif_opener()
+    Image.fromarray(stored).save(plugin, "HEIF", exif=ORIENTED.tobytes(), **EXACT)
+    path = tmp_path / "a.heic"
+    path.write_bytes(plugin.getvalue())
+    result = read_image(path)
+    write_image(tmp_path / "b.png", result.pixels, metadata=result.metadata)
+    with Image.open(path) as seen, Image.open(tmp_path / "b.png") as written:
+        assert seen.size == written.size
+        np.testing.assert_array_equal(np.asarray(written), np.asarray(seen))
+        assert written.getexif().get(0x0112, 1) == 1
+
+
+def test_heic_of_several_pictures(tmp_path: Path) -> None:
+    several = pillow_heif.from_pillow(Image.fromarray(noise(seed=1)))
+    several.add_from_pillow(Image.fromarray(noise(seed=2)))
+    path = tmp_path / "a.heic"
+    several.save(path, primary_index=1, **EXACT)
+    result = check(path, noise(seed=2))
+    assert result.notes == (f"{path} holds 2 pictures: only the main one was read.",)
+    assert decode.page_count(path) == 2
+
+
+# JPEG XL and JPEG 2000
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_jpeg_xl(tmp_path: Path, channels: int, kind: type) -> None:
+    pixels = noise(channels, kind)
+    path = tmp_path / "a.jxl"
+    path.write_bytes(imagecodecs.jpegxl_encode(pixels.squeeze(), lossless=True))
+    assert check(path, pixels).format == "jxl"
+
+
+def test_jpeg_xl_of_floats_and_of_twelve_bits(tmp_path: Path) -> None:
+    pixels = noise(3, np.float32)
+    (tmp_path / "a.jxl").write_bytes(imagecodecs.jpegxl_encode(pixels, lossless=True))
+    check(tmp_path / "a.jxl", pixels)
+    codes = noise(3, np.uint16) >> 4
+    data = imagecodecs.jpegxl_encode(codes, lossless=True, bitspersample=12)
+    (tmp_path / "b.jxl").write_bytes(data)
+    check(tmp_path / "b.jxl", np.rint(codes / 4095 * 65535).astype(np.uint16))
+
+
+def test_jpeg_xl_in_a_container_with_metadata(tmp_path: Path) -> None:
+    pixels = noise()
+    data = imagecodecs.jpegxl_encode(pixels, lossless=True, usecontainer=True)
+    exif = bytes(4) + ORIENTED.tobytes().removeprefix(b"Exif\0\0")
+    packed = b"xml " + bytes(imagecodecs.brotli_encode(b"<x:xmpmeta/>"))
+    for name, body in ((b"Exif", exif), (b"brob", packed)):
+        data += struct.pack(">I4s", 8 + len(body), name) + body
+    path = tmp_path / "a.jxl"
+    path.write_bytes(data)
+    result = check(path, pixels)  # not turned: a codestream has an orientation of its own
+    assert result.metadata.exif is not None
+    assert b"Camera" in result.metadata.exif
+    assert result.metadata.xmp == b"<x:xmpmeta/>"
+
+
+@pytest.mark.parametrize("codec", ["jp2", "j2k"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_jpeg_2000(tmp_path: Path, codec: str, channels: int, kind: type) -> None:
+    pixels = noise(channels, kind)
+    path = tmp_path / f"a.{codec}"
+    path.write_bytes(
+        imagecodecs.jpeg2k_encode(pixels.squeeze(), level=0, reversible=True, codecformat=codec)
+    )
+    assert check(path, pixels).format == "jp2"
+
+
+def test_jpeg_2000_as_pillow_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.jp2"
+    Image.fromarray(noise()).save(path)
+    check(path, noise())
+
+
+def test_jpeg_2000_with_a_profile_and_of_twelve_bits(tmp_path: Path) -> None:
+    codes = noise(1, np.uint16)[..., 0] >> 4
+    data = imagecodecs.jpeg2k_encode(
+        codes, level=0, reversible=True, codecformat="jp2", bitspersample=12
+    )
+    profile = bytes(16) + b"GRAY" + bytes(108)
+    profile = struct.pack(">I", len(profile)) + profile[4:36] + b"acsp" + profile[40:]
+    colr = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    old = data.index(b"colr") - 4
+    header = data.index(b"jp2h") - 4
+    size = int.from_bytes(data[header : header + 4], "big") - 15 + len(colr)
+    data = (
+        data[:header] + struct.pack(">I", size) + data[header + 4 : old] + colr + data[old + 15 :]
+    )
+    path = tmp_path / "a.jp2"
+    path.write_bytes(data)
+    found = foreign.open_foreign(path, "jp2")
+    assert found.icc == profile
+    expected = np.rint(codes / 4095 * 65535).astype(np.uint16)[..., None]
+    np.testing.assert_array_equal(read_image(path).pixels, expected)
+
+
+# BMP, TGA and DDS
+
+
+@pytest.mark.parametrize(("name", "kind"), BY_PILLOW)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_by_pillow(tmp_path: Path, name: str, kind: str, mode: str) -> None:
+    image = Image.fromarray(noise(4), "RGBA").convert(mode)
+    path = tmp_path / name
+    image.save(path, kind)
+    with Image.open(path) as independent:
+        shown = np.asarray(independent)
+    shown = shown[..., None] if shown.ndim == 2 else shown
+    np.testing.assert_array_equal(shown[..., :3], np.atleast_3d(np.asarray(image))[..., :3])
+    check(path, shown)
+
+
+def test_palettes_and_bits_become_what_they_show(tmp_path: Path) -> None:
+    image = Image.fromarray(noise()).quantize(16)
+    image.save(tmp_path / "a.bmp")
+    check(tmp_path / "a.bmp", np.asarray(image.convert("RGB")))
+    image.save(tmp_path / "a.tga", compression="tga_rle")
+    check(tmp_path / "a.tga", np.asarray(image.convert("RGB")))
+    bits = Image.fromarray(noise(1)[..., 0]).convert("1")
+    bits.save(tmp_path / "b.bmp")
+    check(tmp_path / "b.bmp", np.asarray(bits.convert("L"))[..., None])
+
+
+def test_a_size_over_pillows_own_limit_is_ours_to_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    Image.fromarray(noise()).save(tmp_path / "a.bmp")
+    check(tmp_path / "a.bmp", noise())
+
+
+# Damage, and what is not installed
+
+
+def samples(folder: Path) -> dict[str, Path]:
+    image = Image.fromarray(noise(height=200, width=300))
+    paths = {"heic": heic(folder / "a.heic", image)}
+    for kind, data in (
+        ("jxl", imagecodecs.jpegxl_encode(np.asarray(image), lossless=True)),
+        ("jp2", imagecodecs.jpeg2k_encode(np.asarray(image), level=0)),
+    ):
+        paths[kind] = folder / f"a.{kind}"
+        paths[kind].write_bytes(data)
+    for name, kind in BY_PILLOW:
+        paths[kind.lower()] = folder / name
+        image.save(folder / name, kind)
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["heic", "jxl", "jp2", "bmp", "tga", "dds"])
+def test_files_cut_short(tmp_path: Path, kind: str) -> None:
+    path = samples(tmp_path)[kind]
+    whole = path.read_bytes()
+    for length in (20, 60, len(whole) // 2):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ImageError) as caught:
+            read_image(path)
+        assert_one_sentence(caught, path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "library", "extra"),
+    [
+        ("heic", "pillow_heif", "heic"),
+        ("jxl", "imagecodecs", "jxl"),
+        ("jp2", "imagecodecs", "jxl"),
+        ("bmp", "PIL", "bmp"),
+        ("tga", "PIL", "bmp"),
+        ("dds", "PIL", "bmp"),
+    ],
+)
+def test_the_extra_is_named_where_its_library_is_missing(
+    tmp_path: Path, kind: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = samples(tmp_path)[kind]
+    monkeypatch.setitem(sys.modules, library, None)
+    for read in (read_image, header_size, RowReader):
+        with pytest.raises(MissingDecoderError) as caught:
+            read(path)  # type: ignore[operator]
+        assert_one_sentence(caught, path)
+        assert f"which needs an extra: pip install 'pixperts[{extra}]'" in str(caught.value)
+        assert isinstance(caught.value, ImageError | MissingExtraError)
+
+
+def test_a_libvips_that_reads_the_format_is_preferred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "has_hevc", lambda: True)
+    with pytest.raises(ImageError, match="which the installed libvips cannot decode"):
+        read_image(samples(tmp_path)["heic"])
+
+
+def test_folders_list_them_and_raw_files_where_they_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.bmp", "b.TGA", "c.dds", "d.heif", "e.nef", "f.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == [
+        "a.bmp", "b.TGA", "c.dds", "d.heif", "e.nef",
+    ]  # fmt: skip
+    monkeypatch.setattr("pixperts.io.formats.find_spec", lambda name: None)
+    assert "e.nef" not in [path.name for path in list_images(tmp_path)]
