@@ -31,7 +31,8 @@ def independent(path: Path) -> np.ndarray:
 def test_sixteen_bits_of_srgb(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng", fields())
     result = read_image(path)
-    assert (result.format, result.pixels.dtype) == ("raw", np.uint16)
+    assert result.format == "raw"
+    assert result.pixels.dtype == np.uint16
     np.testing.assert_array_equal(result.pixels, independent(path))
     assert header_size(path) == (96, 64)
     # The colors are those of the light, but for the brightness that LibRaw chooses.

@@ -283,7 +283,7 @@ def test_the_extra_is_named_where_its_library_is_missing(
     monkeypatch.setitem(sys.modules, library, None)
     for read in (read_image, header_size, RowReader):
         with pytest.raises(MissingDecoderError) as caught:
-            read(path)  # type: ignore[operator]
+            read(path)
         assert_one_sentence(caught, path)
         assert f"which needs an extra: pip install 'pixperts[{extra}]'" in str(caught.value)
         assert isinstance(caught.value, ImageError | MissingExtraError)

@@ -1,9 +1,9 @@
 """Pictures in and out of files at the depth that the file has, with what it says besides.
 
 JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; HEIC, JPEG XL, JPEG 2000, BMP,
-TGA, DDS and camera raw are where the installed libvips can or an extra is installed. Pixels are (H, W, C) arrays of uint8, uint16 or float32 with
-C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha is straight (not
-premultiplied) and comes last.
+TGA, DDS and camera raw are where the installed libvips can or an extra is installed. Pixels are
+(H, W, C) arrays of uint8, uint16 or float32 with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4
+(RGB and alpha). Alpha is straight (not premultiplied) and comes last.
 """
 
 import os
