@@ -307,3 +307,17 @@ def test_folders_list_them_and_raw_files_where_they_can_be_read(
     ]  # fmt: skip
     monkeypatch.setattr("pixperts.io.formats.find_spec", lambda name: None)
     assert "e.nef" not in [path.name for path in list_images(tmp_path)]
+
+
+def test_pages_of_heic(tmp_path: Path) -> None:
+    several = pillow_heif.from_pillow(Image.fromarray(noise(seed=1)))
+    several.add_from_pillow(Image.fromarray(noise(seed=2)))
+    path = tmp_path / "a.heic"
+    several.save(path, **EXACT)
+    for page in (1, 2):
+        result = read_image(path, page=page)
+        # Of several pictures, pillow-heif stores some as YCbCr, which rounds.
+        assert np.abs(result.pixels.astype(int) - noise(seed=page)).max() <= 1
+        assert result.notes == ()
+    with pytest.raises(ImageError, match="has no page 3, but 2 pages"):
+        read_image(path, page=3)
