@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from pixperts.io.color_chunks import read_color_tags
-from pixperts.io.encode import losses
 from pixperts.io.image import read_image, write_image
+from pixperts.io.losses import losses
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.ops.pixels import Pixels
 from tests.helpers.photo_files import gradient, wide_profile

@@ -19,7 +19,8 @@ from pixperts.errors import ImageError, ModelError, PixpertsError, printable
 from pixperts.io import exif
 from pixperts.io.decode import header_size
 from pixperts.io.image import read_image, write_image
-from pixperts.io.metadata import Metadata, iptc_record, photoshop_block
+from pixperts.io.metadata import Metadata
+from pixperts.io.photoshop import iptc_record, photoshop_block
 from pixperts.io.png_text import read_texts
 from pixperts.io.rows import RowReader
 from tests.helpers import photo_files as files

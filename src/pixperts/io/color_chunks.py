@@ -64,6 +64,14 @@ def chunks_before_pixels(
             handle.seek(size + 4, os.SEEK_CUR)
 
 
+def animation_frames_of_png(path: Path) -> int:
+    """The number of frames that a PNG says it has; 0 for one without animation (acTL)."""
+    with contextlib.suppress(*BROKEN), path.open("rb") as handle:
+        for _, data in chunks_before_pixels(handle, (b"acTL",)):
+            return int.from_bytes(data[:4], "big")
+    return 0
+
+
 def _of_avif(handle: BinaryIO) -> ColorTags | None:
     found = read_description(handle)
     codes = None

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from pixperts.errors import ImageError, UsageError, printable
+from pixperts.io import exif
 from pixperts.io.avif import bits_of, full_range
+from pixperts.io.color_chunks import animation_frames_of_png
 from pixperts.io.cut_short import remains_of
 from pixperts.io.decoders.foreign import (
     Foreign,
@@ -20,15 +22,18 @@ from pixperts.io.decoders.foreign import (
 )
 from pixperts.io.formats import NAMES
 from pixperts.io.hdr import tags_to_srgb
+from pixperts.io.heif_boxes import animation_frames
 from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
 from pixperts.io.metadata import Metadata, read_metadata
 from pixperts.io.png_text import refuse_bomb
 from pixperts.io.tiff_kinds import open_tiff
 from pixperts.io.tiff_pages import Page, pictures, read_pages
 from pixperts.io.vips import libvips, nothing_passed_over, open_image, reason, sniff
+from pixperts.io.xmp import orientation_in
 from pixperts.ops.pixels import Pixels, is_finite
 
 COLORS = ("keep", "srgb")
+_TURNED_BY_EXIF = ("jpeg", "png", "webp", "tiff")
 _FETCH = 64  # rows
 # What libvips and its decoders say of files that are sound.
 _UNABLE = (
@@ -135,7 +140,9 @@ def header_size(path: Path, page: int | None = None) -> tuple[int, int]:
     header = _header(path, page)
     image = header.image
     width, height = image.width, image.height
-    return (height, width) if orientation_of(image) >= 5 else (width, height)
+    directory = None if header.page is None else header.page.at
+    turned = orientation_of(image, path, directory) >= 5
+    return (height, width) if turned else (width, height)
 
 
 def page_count(path: Path) -> int:
@@ -221,10 +228,29 @@ def _tiff_header(path: Path, number: int | None) -> _Header:
     )
 
 
-def orientation_of(image: Any) -> int:
-    """EXIF orientation from 1 to 8; 1 where an image has none."""
+def orientation_of(image: Any, path: Path | None = None, directory: int | None = None) -> int:
+    """Orientation from 1 to 8 by EXIF or, where that does not say, by XMP; else 1.
+
+    `path` is where a TIFF file lies, whose own tag counts as EXIF, and `directory` the place of
+    the page in it.
+    """
     value = image.get("orientation") if image.get_typeof("orientation") else 1
-    return value if value in range(1, 9) else 1
+    value = value if value in range(1, 9) else 1
+    # AVIF and its kin are turned by boxes of their own, which have been followed already.
+    kind = str(image.get("vips-loader")) if image.get_typeof("vips-loader") else ""
+    if value == 1 and image.get_typeof("xmp-data") and kind.startswith(_TURNED_BY_EXIF):
+        told = orientation_in(bytes(image.get("xmp-data")))
+        if told not in (None, 1) and not _has_own_orientation(image, kind, path, directory):
+            return told or 1
+    return value
+
+
+def _has_own_orientation(image: Any, kind: str, path: Path | None, directory: int | None) -> bool:
+    if kind.startswith("tiff"):
+        return path is None or exif.tag_of_tiff(path, exif.ORIENTATION, directory) is not None
+    if not image.get_typeof("exif-data"):
+        return False
+    return exif.has_orientation(bytes(image.get("exif-data")).removeprefix(b"Exif\0\0"))
 
 
 def open_picture(
@@ -248,9 +274,10 @@ def open_picture(
             )
         if header.foreign is not None:
             image = decoded(path, kind, header.foreign)
-        metadata, remarks = read_metadata(
-            path, kind, image, None if header.page is None else header.page.at
-        )
+        directory = None if header.page is None else header.page.at
+        # The libraries turn pictures upright, whatever the EXIF data beside them says.
+        orientation = 1 if header.foreign else orientation_of(image, path, directory)
+        metadata, remarks = read_metadata(path, kind, image, orientation, directory)
         if not strict and (remains := remains_of(path, kind)) is not None:
             image, source = remains.image, remains.source
             notes = (*notes, remains.note)
@@ -274,8 +301,9 @@ def open_picture(
             metadata = metadata.with_profile(profile_of(image))
         elif retouched:
             metadata = replace(metadata, icc=None)
-        # The libraries turn pictures upright, whatever the EXIF data beside them says.
-        orientation = orientation_of(image) if header.foreign is None else 1
+        if metadata.gain_map is not None and image is not before:
+            metadata = replace(metadata, gain_map=None)
+            remarks += (f"The gain map of {path} fits its own colors alone and was left out.",)
     return Opened(
         path=path,
         format=kind,
@@ -290,7 +318,11 @@ def open_picture(
 
 
 def _page_notes(path: Path, kind: str, pages: int) -> Iterator[str]:
-    if pages > 1 and kind in ("gif", "webp"):
+    animated = kind in ("gif", "webp")
+    if kind == "png" or (kind in ("avif", "heic") and pages < 2):
+        pages = animation_frames_of_png(path) if kind == "png" else animation_frames(path)
+        animated = True
+    if pages > 1 and animated:
         yield f"{path} is an animation of {pages} frames: only the first was read."
     elif pages > 1:
         yield f"{path} holds {pages} pictures: only the main one was read."

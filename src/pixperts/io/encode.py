@@ -9,22 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from pixperts.errors import ImageError
 from pixperts.io import color_chunks, exif
-from pixperts.io.formats import DEFAULT_QUALITY, NAMES
+from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.icc import fits, is_usable, profile_space, with_profile
-from pixperts.io.metadata import NO_METADATA, Metadata, photoshop_block, to_raw_profile, updated_xmp
+from pixperts.io.jpeg_parts import complete_jpeg
+from pixperts.io.losses import effective_profile
+from pixperts.io.metadata import NO_METADATA, Metadata
+from pixperts.io.photoshop import resource_blocks, to_raw_profile
 from pixperts.io.png_text import append_texts
-from pixperts.io.tiff_tags import EXIF_IFD, Value, build
+from pixperts.io.tiff_tags import BYTE, EXIF_IFD, Tree, Value, build
 from pixperts.io.vips import VIPS_FORMATS, libvips
+from pixperts.io.xmp import updated_xmp
 from pixperts.ops.pixels import Pixels
 
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep
 # What libexif, and with it libvips, takes; a segment of a JPEG file ends there as well.
 _LONGEST_EXIF = 64000
-_AVIF_BITS = 12
 _OPTIMIZED_PIXELS = 16_000_000
 _USER_COMMENT = 0x9286
 _UNKNOWN_DPI = (72.0, 72.0)  # what EXIF 2.32, tag 0x011A, says for an unknown resolution
@@ -70,12 +71,16 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
         keep |= _EXIF
     _save(os.fsencode(path), image, recipe, keep)
     if kind == "tiff":
-        if not (block is None and kept.iptc is None and software is None):
+        more = _tiff_tags(kept, image.width, image.height)
+        if more or not (block is None and kept.iptc is None and software is None):
             with path.open("rb+") as handle:
-                exif.into_tiff(handle, block, kept.iptc, software)
+                exif.into_tiff(handle, block, kept.iptc, software, more)
     elif block is not None and kind != "jxl":
         with path.open("rb+") as handle:
             _splice(handle, kind, block, marker)
+    if kind == "jpeg":
+        with path.open("rb+") as handle:
+            complete_jpeg(handle, kept, image.width, image.height)
     if kind == "png" and (texts := _png_texts(kept, software)):
         with path.open("rb+") as handle:
             append_texts(handle, texts)
@@ -89,9 +94,21 @@ def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]
     texts = [text for text in metadata.texts if text[0] != "Software" or software is None]
     if software is not None:
         texts.append(("Software", software))
-    if metadata.iptc is not None:
-        texts.append(to_raw_profile(metadata.iptc))
+    if not any(keyword == "Comment" for keyword, _ in texts):
+        texts += [("Comment", comment.decode("utf-8", "replace")) for comment in metadata.comments]
+    if blocks := resource_blocks(metadata.iptc, metadata.photoshop):
+        texts.append(to_raw_profile(blocks))
     return texts
+
+
+def _tiff_tags(metadata: Metadata, width: int, height: int) -> Tree:
+    """What else goes into the first page of a TIFF file, little-endian."""
+    tags: Tree = {}
+    if metadata.place is not None:
+        tags |= metadata.place.scaled(width, height)
+    if metadata.photoshop is not None:
+        tags[exif.PHOTOSHOP] = Value(BYTE, len(metadata.photoshop), metadata.photoshop)
+    return tags
 
 
 def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
@@ -152,12 +169,9 @@ def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
                 depth = 16 if deep else 8
                 image = image.icc_transform("srgb", embedded=True, depth=depth, intent="relative")
             image = with_profile(image, None)
-    if metadata.xmp is not None:
+    if metadata.xmp is not None and kind != "jpeg":
         packet = updated_xmp(metadata.xmp, image.width, image.height)
         image.set_type(blob, "xmp-data", packet)
-    if metadata.iptc is not None and kind == "jpeg":
-        block = b"Photoshop 3.0\0" + photoshop_block(metadata.iptc)
-        image.set_type(blob, "iptc-data", block)
     return image
 
 
@@ -219,56 +233,3 @@ def _find(handle: BinaryIO, marker: bytes) -> int | None:
         rest = window[-len(marker) :]
         at += len(data)
     return None
-
-
-def effective_profile(kind: str, metadata: Metadata, bands: int) -> bytes | None:
-    """The profile to write: where the format has no other words for its colors, one of them."""
-    tags = metadata.color
-    if metadata.icc is not None or tags is None or kind == "png":
-        return metadata.icc
-    if kind == "avif" and tags.codes is not None:
-        return None
-    return tags.profile(bands < 3)
-
-
-def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
-    tags = metadata.color
-    if tags is None or tags.is_srgb or kind == "png" or (kind == "avif" and tags.codes):
-        return False
-    return effective_profile(kind, metadata, bands) is None
-
-
-def losses(
-    kind: str,
-    dtype: np.dtype[Any],
-    bands: int,
-    metadata: Metadata = NO_METADATA,
-    bits: int | None = None,
-) -> tuple[str, ...]:
-    """Sentences on what of a picture the format cannot hold; () where it holds it all.
-
-    `bits` are those of a sample in the file that the picture came from, all of `dtype` if None.
-
-    >>> losses("jpeg", np.dtype(np.uint16), 3)
-    ('JPEG has 8 bits per channel, so finer steps are rounded.',)
-    """
-    found = []
-    if kind in ("jpeg", "webp") and dtype != np.uint8:
-        found.append("has 8 bits per channel, so finer steps are rounded")
-    if kind == "avif" and (bits or 8 * dtype.itemsize) > _AVIF_BITS:
-        found.append("has 12 bits per channel, so finer steps are rounded")
-    if kind in ("png", "jxl", "jp2") and dtype == np.float32:
-        found.append("gets 16 bits per channel, so floats are rounded")
-    if kind == "jpeg" and bands in (2, 4):
-        found.append("has no transparency, so the picture was put on white")
-    if metadata.icc is not None and not fits(metadata.icc, bands):
-        space = profile_space(metadata.icc)
-        found.append(f"cannot have a profile of {space} for these channels, so it was left out")
-    if _loses_colors(kind, metadata, bands):
-        name = metadata.color.name if metadata.color else ""
-        found.append(f"has no words for the file's colors ({name}), which look different")
-    if kind == "jp2" and metadata.exif is not None:
-        found.append("has no place for EXIF, so it was left out")
-    if kind in ("webp", "avif", "jxl", "jp2") and metadata.iptc is not None:
-        found.append("has no place for IPTC, so it was left out")
-    return tuple(f"{NAMES[kind]} {what}." for what in found)

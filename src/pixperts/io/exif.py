@@ -26,7 +26,7 @@ from pixperts.io.tiff_tags import (
 )
 
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x112, 0x11A, 0x11B, 0x128
-SOFTWARE, IPTC = 0x131, 0x83BB
+SOFTWARE, IPTC, PHOTOSHOP = 0x131, 0x83BB, 0x8649
 _MAKER_NOTE = 0x927C
 _WIDTH, _HEIGHT, _PIXEL_X, _PIXEL_Y = 0x100, 0x101, 0xA002, 0xA003
 _THUMBNAIL, _THUMBNAIL_SIZE = 0x201, 0x202
@@ -78,12 +78,12 @@ def from_tiff(path: Path, directory: int | None = None) -> bytes | None:
     return handle_out.getvalue()
 
 
-def iptc_of_tiff(path: Path, directory: int | None = None) -> bytes | None:
-    """The IPTC record of a TIFF file as it is stored."""
+def tag_of_tiff(path: Path, tag: int, directory: int | None = None) -> bytes | None:
+    """What a tag of a TIFF file's page holds, as it is stored; of the first page where None."""
     try:
         with path.open("rb") as handle:
             layout = read_layout(handle)
-            row = raw_entries(handle, layout, directory or layout.first)[0].get(IPTC)
+            row = raw_entries(handle, layout, directory or layout.first)[0].get(tag)
             value = None if row is None else read_value(handle, layout, row)
     except (*BROKEN, OSError):
         return None
@@ -108,6 +108,19 @@ def dots_per_inch(block: bytes) -> tuple[float, float] | None:
     except BROKEN:
         return None
     return (found[0], found[1]) if all(map(is_resolution, found)) else None
+
+
+def has_orientation(block: bytes) -> bool:
+    """Whether a block says from 1 to 8 how the picture stands."""
+    try:
+        order, tree = parse(block)
+        value = tree.get(ORIENTATION)
+        if not isinstance(value, Value) or value.type != SHORT:
+            return False
+        (number,) = struct.unpack_from(f"{order}H", value.data)
+    except BROKEN:
+        return False
+    return number in range(1, 9)
 
 
 def is_resolution(dpi: float) -> bool:
@@ -169,15 +182,24 @@ def without_maker_note(block: bytes) -> bytes:
 
 
 def into_tiff(
-    handle: BinaryIO, block: bytes | None, iptc: bytes | None, software: str | None
+    handle: BinaryIO,
+    block: bytes | None,
+    iptc: bytes | None,
+    software: str | None,
+    more: Tree | None = None,
 ) -> None:
-    """Add an `updated` block, an IPTC record and the software to the first page of a TIFF file."""
+    """Add an `updated` block, an IPTC record, the software and more to the first page of a TIFF.
+
+    The values of `more` are little-endian.
+    """
     layout = read_layout(handle)
     changes: Tree = {}
     if block is not None:
         order, tree = parse(block)
         tree = tree if order == layout.order else swapped_tree(tree)
         changes |= {tag: value for tag, value in tree.items() if tag not in _STRUCTURE}
+    if more:
+        changes |= more if layout.order == "<" else swapped_tree(more)
     if iptc is not None:
         changes[IPTC] = Value(7, len(iptc), iptc)
     if software is not None:

@@ -88,20 +88,6 @@ def _box(head: bytes, start: int, limit: int) -> Box | None:
     return Box(name, start, body, size) if body <= size <= limit else None
 
 
-def brands(path: Path) -> frozenset[bytes]:
-    """The four-letter kinds that a file says it is of; empty where it is not such a file."""
-    try:
-        with path.open("rb") as handle:
-            first = next(top_level(handle), None)
-            if first is None or first.name != b"ftyp":
-                return frozenset()
-            handle.seek(first.body)
-            data = handle.read(min(first.end - first.body, 4096))
-    except BROKEN:
-        return frozenset()
-    return frozenset(data[i : i + 4] for i in range(0, len(data), 4) if i != 4)
-
-
 def read_description(handle: BinaryIO) -> Description:
     """The `meta` box; one of `BROKEN` where it is missing or damaged."""
     box = next((box for box in top_level(handle) if box.name == b"meta"), None)
@@ -235,3 +221,15 @@ def _sample_counts(data: bytes) -> Iterator[int]:
             part = found
         else:
             yield int(struct.unpack_from(">I", data, part.body + 8)[0])
+
+
+def has_gain_map(path: Path, kind: str) -> bool:
+    """Whether an AVIF or HEIC file has a map for HDR screens (ISO 21496-1, or Apple's)."""
+    if kind not in ("avif", "heic"):
+        return False
+    try:
+        with path.open("rb") as handle:
+            found = read_description(handle)
+    except BROKEN:
+        return False
+    return b"tmap" in found.types.values() or b":aux:hdrgainmap" in found.data

@@ -1,17 +1,22 @@
-"""What a picture file says besides its pixels: profile, EXIF, XMP, IPTC, resolution, PNG texts."""
+"""What a picture file says besides its pixels: profile, EXIF, XMP, IPTC, resolution, and more."""
 
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pixperts.io import exif
+from pixperts.io.behind import Behind, GainMap, read_behind, turned
 from pixperts.io.color_chunks import read_color_tags
 from pixperts.io.color_tags import ColorTags
+from pixperts.io.geotiff import Place, read_place
+from pixperts.io.heif_boxes import has_gain_map
 from pixperts.io.icc import profile_of, whole_profile
+from pixperts.io.jpeg_segments import Jpeg, read_segments
+from pixperts.io.photoshop import Resources, from_raw_profile, read_resources, without_paths
 from pixperts.io.png_text import read_texts
+from pixperts.io.xmp import extension_of, joined, without_elsewhere
 
-_PHOTOSHOP = b"Photoshop 3.0\0"
 _PNG_IPTC = "Raw profile type iptc"
 _PNG_XMP = "XML:com.adobe.xmp"
 
@@ -22,8 +27,9 @@ class Metadata:
 
     `icc` is a profile, `exif` a block that begins with its TIFF header, `xmp` a packet, `iptc` the
     datasets of an IIM record, `dpi` dots per inch (horizontal, vertical), `texts` the keywords and
-    texts of a PNG. `color` is what a file says of its colors without a profile. None and () stand
-    for nothing.
+    texts of a PNG. `color` is what a file says of its colors without a profile, `photoshop` are
+    Photoshop's resources but for IPTC, `comments` those of a JPEG, `gain_map` its map for HDR
+    screens, and `place` is where a GeoTIFF lies on the map. None and () stand for nothing.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -33,6 +39,10 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     texts: tuple[tuple[str, str], ...] = ()
     color: ColorTags | None = None
+    photoshop: bytes | None = field(default=None, repr=False)
+    comments: tuple[bytes, ...] = ()
+    gain_map: GainMap | None = None
+    place: Place | None = None
 
     def stripped(self) -> "Metadata":
         """Profile and color tags alone, without which the colors would change."""
@@ -47,13 +57,14 @@ NO_METADATA = Metadata()
 
 
 def read_metadata(
-    path: Path, kind: str, image: Any, directory: int | None = None
+    path: Path, kind: str, image: Any, orientation: int = 1, directory: int | None = None
 ) -> tuple[Metadata, tuple[str, ...]]:
     """The metadata of an opened file, and a sentence for each part that had to be left out.
 
-    `directory` is the place of the page in a TIFF file, the first one where it is None.
+    They are for the picture that `orientation` (EXIF, 1 to 8) turns upright. `directory` is
+    the place of the page in a TIFF file, the first one where it is None.
     """
-    notes = []
+    notes: list[str] = []
     block = exif.from_tiff(path, directory) if kind == "tiff" else _blob(image, "exif-data")
     if block is not None:
         block = block.removeprefix(b"Exif\0\0")
@@ -62,67 +73,100 @@ def read_metadata(
         except exif.BROKEN:
             notes.append(f"The EXIF data of {path} is damaged and was left out.")
             block = None
-    stored = exif.iptc_of_tiff(path, directory) if kind == "tiff" else _blob(image, "iptc-data")
+    jpeg = _segments(path) if kind == "jpeg" else None
     texts = read_texts(path) if kind == "png" else {}
-    if stored is None and _PNG_IPTC in texts:
-        stored = _from_raw_profile(texts[_PNG_IPTC])
-    iptc = None if stored is None else iptc_record(stored)
-    if stored is not None and iptc is None:
+    resources = _resources(path, kind, jpeg, texts, directory)
+    if resources.damaged:
         notes.append(f"The IPTC data of {path} is damaged and was left out.")
+    others = resources.others
+    if others is not None and resources.paths and orientation != 1:
+        others = without_paths(others)
+        notes.append(f"The clipping paths of {path} were left out, because it was turned upright.")
+    packet = _blob(image, "xmp-data") if jpeg is None else _whole_xmp(path, jpeg, notes)
+    packet, elsewhere = (None, frozenset()) if packet is None else without_elsewhere(packet)
+    behind = Behind() if jpeg is None else read_behind(path, jpeg)
+    gain_map = None if behind.gain_map is None else turned(behind.gain_map, orientation)
+    notes += _of_elsewhere(path, kind, behind, gain_map, elsewhere)
+    place = None
+    if kind == "tiff":
+        place = read_place(path, image.width, image.height, orientation, directory)
     found = Metadata(
         icc=whole_profile(profile_of(image)),
         exif=block,
-        xmp=_blob(image, "xmp-data"),
-        iptc=iptc,
+        xmp=packet,
+        iptc=resources.iptc,
         dpi=_resolution(image, kind, block),
         texts=tuple((k, v) for k, v in texts.items() if k not in (_PNG_IPTC, _PNG_XMP)),
         color=read_color_tags(path, kind),
+        photoshop=others,
+        comments=() if jpeg is None else jpeg.comments(),
+        gain_map=gain_map,
+        place=place,
     )
     return found, tuple(notes)
 
 
-def iptc_record(data: bytes) -> bytes | None:
-    """The bare IIM datasets out of what JPEG, TIFF or PNG store, or None where there are none.
-
-    >>> iptc_record(b"Photoshop 3.0\\0" + photoshop_block(b"\\x1c\\x02\\x78\\0\\x02hi"))
-    b'\\x1c\\x02x\\x00\\x02hi'
-    """
-    data = data.removeprefix(_PHOTOSHOP)
-    start = 0
-    while data.startswith(b"8BIM", start):
-        # Photoshop file formats, "Image Resource Blocks": a Pascal name and data, both even.
-        name_size = (data[start + 6] + 2) // 2 * 2 if len(data) > start + 6 else 0
-        at = start + 6 + name_size + 4
-        size = int.from_bytes(data[at - 4 : at], "big")
-        if data[start + 4 : start + 6] == b"\x04\x04":
-            data, start = data[at : at + size], 0
-            break
-        start = at + size + size % 2
-    data = data[start:]
-    # Some TIFF writers store the record as 32-bit numbers of the wrong byte order.
-    if data[3:4] == b"\x1c" and data[:1] != b"\x1c":
-        data = b"".join(data[i : i + 4][::-1] for i in range(0, len(data), 4))
-    return data if data.startswith(b"\x1c") else None
+def _segments(path: Path) -> Jpeg:
+    with path.open("rb") as handle:
+        return read_segments(handle)
 
 
-def photoshop_block(iptc: bytes) -> bytes:
-    """An image resource block that holds an IIM record."""
-    return b"8BIM\x04\x04\0\0" + len(iptc).to_bytes(4, "big") + iptc + bytes(len(iptc) % 2)
+def _resources(
+    path: Path, kind: str, jpeg: Jpeg | None, texts: dict[str, str], directory: int | None
+) -> Resources:
+    """IPTC and Photoshop's resources from the places that the format has for them."""
+    if jpeg is not None:
+        return read_resources(jpeg.photoshop() or b"")
+    if kind == "png":
+        return read_resources(from_raw_profile(texts[_PNG_IPTC]) if _PNG_IPTC in texts else b"")
+    if kind != "tiff":
+        return Resources()
+    own = read_resources(exif.tag_of_tiff(path, exif.IPTC, directory) or b"")
+    beside = read_resources(exif.tag_of_tiff(path, exif.PHOTOSHOP, directory) or b"")
+    return replace(
+        beside,
+        iptc=own.iptc or beside.iptc,
+        damaged=own.iptc is None and (own.damaged or beside.damaged),
+    )
 
 
-def to_raw_profile(iptc: bytes) -> tuple[str, str]:
-    """Keyword and text under which PNG files carry IPTC, by ImageMagick's custom."""
-    block = photoshop_block(iptc)
-    digits = block.hex()
-    lines = [digits[i : i + 72] for i in range(0, len(digits), 72)]
-    return _PNG_IPTC, "\n".join(["", "iptc", f"{len(block):8d}", *lines, ""])
+def _whole_xmp(path: Path, jpeg: Jpeg, notes: list[str]) -> bytes | None:
+    """The packet with its extension, if it has one."""
+    packet = jpeg.xmp()
+    name = None if packet is None else extension_of(packet)
+    if packet is None or name is None:
+        return packet
+    extended = jpeg.extended_xmp(name)
+    for part in (extended, None):
+        if part is None:
+            notes.append(f"The second part of the XMP of {path} is damaged and was left out.")
+        try:
+            return joined(packet, part)
+        except ValueError:
+            continue
+    return packet
 
 
-def _from_raw_profile(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text.split(maxsplit=2)[2])
-    except (ValueError, IndexError):
-        return b""
+def _of_elsewhere(
+    path: Path, kind: str, behind: Behind, gain_map: GainMap | None, told: frozenset[str]
+) -> Iterator[str]:
+    """Sentences on what lies, or is said to lie, beside the picture and was left out."""
+    if behind.video or "video" in told:
+        yield f"{path} is a motion photo: only the picture was read, its video was left out."
+    lost = behind.gain_map is not None or "gain map" in told or has_gain_map(path, kind)
+    if lost and gain_map is None:
+        yield (
+            f"{path} has a gain map, which makes it brighter on HDR screens: it cannot be read "
+            "and was left out."
+        )
+    if "depth" in told:
+        yield f"{path} has a map of depth beside the picture: it was left out."
+    if behind.pictures:
+        yield f"{path} holds {behind.pictures + 1} pictures: only the main one was read."
+    elif "picture" in told:
+        yield f"{path} holds several pictures: only the main one was read."
+    if behind.unknown:
+        yield f"{path} holds {behind.unknown} bytes behind the picture, which were left out."
 
 
 def _blob(image: Any, name: str) -> bytes | None:
@@ -139,23 +183,3 @@ def _resolution(image: Any, kind: str, block: bytes | None) -> tuple[float, floa
     if silent or kind not in ("jpeg", "png", "tiff") or not all(map(exif.is_resolution, dpi)):
         return None
     return dpi
-
-
-def updated_xmp(packet: bytes, width: int, height: int) -> bytes:
-    """A packet for an upright picture of this size, where it speaks of sizes or orientation.
-
-    >>> updated_xmp(b'<a tiff:Orientation="6" exif:PixelXDimension="40"/>', 80, 60)
-    b'<a tiff:Orientation="1" exif:PixelXDimension="80"/>'
-    """
-    numbers = {
-        b"tiff:Orientation": 1,
-        b"tiff:ImageWidth": width,
-        b"tiff:ImageLength": height,
-        b"exif:PixelXDimension": width,
-        b"exif:PixelYDimension": height,
-    }
-    for name, number in numbers.items():
-        # As an attribute (name="6") or as an element (<name>6</name>).
-        pattern = rb"(" + name + rb"\s*(?:=\s*[\"']|>)\s*)\d+"
-        packet = re.sub(pattern, rb"\g<1>%d" % number, packet)
-    return packet

@@ -20,8 +20,8 @@ from pixperts.inference.streams import (
     PixelSource,
 )
 from pixperts.io.arrays import to_tensor
-from pixperts.io.encode import losses
 from pixperts.io.image import Picture
+from pixperts.io.losses import losses
 from pixperts.io.metadata import Metadata
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.jobs.job import Loaded, lossless_of

@@ -1,0 +1,84 @@
+"""What of a picture an output format cannot hold, in sentences."""
+
+from typing import Any
+
+import numpy as np
+
+from pixperts.io.formats import NAMES
+from pixperts.io.icc import fits, profile_space
+from pixperts.io.jpeg_parts import comments_of, xmp_of_jpeg
+from pixperts.io.metadata import NO_METADATA, Metadata
+
+_AVIF_BITS = 12  # of a sample
+
+
+def _keywords(metadata: Metadata) -> list[str]:
+    """Of the texts that only PNG holds; the software's is written anew."""
+    return [keyword for keyword, _ in metadata.texts if keyword not in ("Comment", "Software")]
+
+
+def effective_profile(kind: str, metadata: Metadata, bands: int) -> bytes | None:
+    """The profile to write: where the format has no other words for its colors, one of them."""
+    tags = metadata.color
+    if metadata.icc is not None or tags is None or kind == "png":
+        return metadata.icc
+    if kind == "avif" and tags.codes is not None:
+        return None
+    return tags.profile(bands < 3)
+
+
+def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
+    tags = metadata.color
+    if tags is None or tags.is_srgb or kind == "png" or (kind == "avif" and tags.codes):
+        return False
+    return effective_profile(kind, metadata, bands) is None
+
+
+def losses(
+    kind: str,
+    dtype: np.dtype[Any],
+    bands: int,
+    metadata: Metadata = NO_METADATA,
+    bits: int | None = None,
+) -> tuple[str, ...]:
+    """Sentences on what of a picture the format cannot hold; () where it holds it all.
+
+    `bits` are those of a sample in the file that the picture came from, all of `dtype` if None.
+
+    >>> losses("jpeg", np.dtype(np.uint16), 3)
+    ('JPEG has 8 bits per channel, so finer steps are rounded.',)
+    """
+    found = []
+    if kind in ("jpeg", "webp") and dtype != np.uint8:
+        found.append("has 8 bits per channel, so finer steps are rounded")
+    if kind == "avif" and (bits or 8 * dtype.itemsize) > _AVIF_BITS:
+        found.append("has 12 bits per channel, so finer steps are rounded")
+    if kind in ("png", "jxl", "jp2") and dtype == np.float32:
+        found.append("gets 16 bits per channel, so floats are rounded")
+    if kind == "jpeg" and bands in (2, 4):
+        found.append("has no transparency, so the picture was put on white")
+    if metadata.icc is not None and not fits(metadata.icc, bands):
+        space = profile_space(metadata.icc)
+        found.append(f"cannot have a profile of {space} for these channels, so it was left out")
+    if _loses_colors(kind, metadata, bands):
+        name = metadata.color.name if metadata.color else ""
+        found.append(f"has no words for the file's colors ({name}), which look different")
+    if kind == "jp2" and metadata.exif is not None:
+        found.append("has no place for EXIF, so it was left out")
+    without_iptc = kind in ("webp", "avif", "jxl", "jp2")
+    if without_iptc and metadata.iptc is not None:
+        found.append("has no place for IPTC, so it was left out")
+    if without_iptc and metadata.photoshop is not None:
+        found.append("has no place for Photoshop's resources, so they were left out")
+    if kind == "jpeg" and metadata.xmp is not None and xmp_of_jpeg(metadata.xmp) is None:
+        found.append(f"has no place for {len(metadata.xmp)} bytes of XMP, so it was left out")
+    if kind != "jpeg" and metadata.gain_map is not None:
+        found.append("is written without a gain map, which made it brighter on HDR screens")
+    if kind != "tiff" and metadata.place is not None:
+        found.append("has no place for the position on the map (GeoTIFF), so it was left out")
+    if kind not in ("jpeg", "png") and comments_of(metadata):
+        found.append("has no place for comments, so they were left out")
+    if kind != "png" and (keywords := _keywords(metadata)):
+        names = ", ".join(keywords)
+        found.append(f"has no place for texts as in PNG, so these were left out: {names}")
+    return tuple(f"{NAMES[kind]} {what}." for what in found)
