@@ -53,6 +53,11 @@ def blurred(clean: Tensor, length: float, angle: float) -> Tensor:
     return (image * 255).round() / 255
 
 
+def shaken(height: int, width: int) -> Tensor:
+    """A scene (3, H, W) that moved as the stage of `moving` believes."""
+    return blurred(scene(height, width), 9, 30)
+
+
 def convinced(length: float, angle: float, none: float = 0.0) -> MotionStage:
     """A stage that believes in one motion whatever it sees."""
     stage = MotionStage().eval()
@@ -105,7 +110,7 @@ def test_the_sums_of_tiles_are_those_of_the_whole() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (63, 400), (95, 1000), (96, 100)])
 def test_small_pictures_count_as_still(size: tuple[int, int]) -> None:
     """Fewer windows than the sixteen that are needed, or none at all."""
-    image = torch.rand(1, 3, *size)
+    image = blurred(torch.rand(3, *size), 9, 30)[None]
     result, motion = convinced(9, 30)(image)
     if size[1] < 1000:
         assert motion.none.tolist() == [1.0]
@@ -192,7 +197,7 @@ def test_a_batch_is_filtered_picture_by_picture() -> None:
 
 @pytest.mark.parametrize(("none", "changed"), [(0.001, True), (0.05, False)])
 def test_only_what_is_surely_blurred_is_touched(none: float, changed: bool) -> None:
-    image = scene(160, 160)[None]
+    image = blurred(scene(160, 160), 9, 0)[None]
     result, motion = convinced(9, 0, none)(image)
     assert float(motion.none) == pytest.approx(none, rel=0.01)
     assert torch.equal(result, image) != changed
@@ -211,7 +216,7 @@ def moving(length: float = 9, angle: float = 30) -> MoCEIR:
 def test_the_network_sees_the_picture_without_the_motion() -> None:
     model, plain = moving(), mini()
     plain.load_state_dict({k: v for k, v in model.state_dict().items() if k[:7] != "motion."})
-    image = scene(160, 192)[None]
+    image = shaken(160, 192)[None]
     with torch.inference_mode():
         motion = moving().motion.estimate(image)  # type: ignore[union-attr]
         length, angle = float(motion.length), float(motion.angle)
@@ -223,7 +228,7 @@ def test_the_network_sees_the_picture_without_the_motion() -> None:
 
 @pytest.mark.slow
 def test_tiles_see_the_motion_of_the_whole() -> None:
-    clean = scene(384, 320)
+    clean = shaken(384, 320)
     card = store.Card("mini", {})
     restorer = Restorer(moving(), card, device="cpu")
     once = restorer.restore(clean)
@@ -291,7 +296,7 @@ def test_half_precision() -> None:
 @pytest.mark.slow
 def test_what_was_undone_is_told() -> None:
     restorer = Restorer(moving(), store.Card("mini", {}), device="cpu")
-    found = analyze(restorer, scene(160, 160))
+    found = analyze(restorer, shaken(160, 160))
     assert found.motion == pytest.approx((8.944, 26.565), abs=0.01)  # (8, 4) pixels
     last = found.to_text().splitlines()[-1]
     assert last == "motion blur of 8.9 pixels at 27 degrees undone first"
@@ -304,7 +309,7 @@ def test_what_was_undone_is_told() -> None:
 
 @pytest.mark.slow
 def test_signatures_tell_of_the_motion_too() -> None:
-    image = scene(160, 160)[None]
+    image = shaken(160, 160)[None]
     seen = [signature(model(image).routings) for model in (moving(), mini(motion=True))]
     assert [len(row) for row in seen] == [32 + 16 + 16 + 8 + 1] * 2
     assert seen[0][-1] == pytest.approx(math.log(1e-5), abs=1e-3)  # bounded
@@ -316,7 +321,7 @@ def test_signatures_tell_of_the_motion_too() -> None:
 def test_a_repair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights, source = tmp_path / "m.safetensors", tmp_path / "a.png"
     store.save(weights, moving(), store.Card("m", {}))
-    pixels = (scene(160, 160) * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels = (shaken(160, 160) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(source)
     line = ["restore", str(source), "-m", str(weights), "-o"]
     assert main([*line, str(tmp_path / "b.png")]) == 0

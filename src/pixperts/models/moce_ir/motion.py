@@ -7,8 +7,8 @@ known: so this stage looks for them and filters, or leaves the picture as it is.
 A line of length L multiplies the spectrum by a sinc, so the logarithm of the spectrum has dark
 stripes, and its transform, the cepstrum, a dip at L along the line (Rom, IEEE Trans. Information
 Theory 1975; Lagendijk and Biemond, Handbook of Image and Video Processing, 2005). A small network
-reads the vector of the motion off the cepstrum, or "none"; a Wiener filter of limited reach
-undoes it.
+reads the vector of the motion off the cepstrum, or "none"; a picture with sharp steps along that
+vector counts as "none" too (`steps.py`); a Wiener filter of limited reach undoes the motion.
 """
 
 import math
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.models.moce_ir.statistics import Census, Sums
+from pixperts.models.moce_ir.steps import can_be_motion, step_sums
 from pixperts.ops.kernels import line_kernel
 from pixperts.ops.windows import Window
 
@@ -56,17 +57,19 @@ def cepstrum_sums(image: Tensor, inner: Window | None = None) -> Sums:
 
     Returns:
         (B, 64, 33) the windows' logarithmic power spectra, weighed by contrast; (B, 1) the weights;
-        (B, 1) the number of windows.
+        (B, 1) the number of windows; and the two of `steps.step_sums`.
     """
     batch, _, height, width = image.shape
     total = image.new_zeros(batch, SIDE, SIDE // 2 + 1, dtype=torch.float32)
     weights, count = (image.new_zeros(batch, 1, dtype=torch.float32) for _ in range(2))
-    top, bottom, left, right = inner if inner is not None else (0, height, 0, width)
+    inner = inner if inner is not None else Window(0, height, 0, width)
+    light = torch.tensor(_LIGHT, device=image.device).view(1, 3, 1, 1)
+    steps = step_sums((image.float().clamp(0, 1) ** 2.2 * light).sum(dim=1), inner)
+    top, bottom, left, right = inner
     left = -(-left // STRIDE) * STRIDE
     columns = max(0, min((right - left - 1) // STRIDE, (width - SIDE - left) // STRIDE) + 1)
     if columns == 0:
-        return total, weights, count
-    light = torch.tensor(_LIGHT, device=image.device).view(1, 3, 1, 1)
+        return total, weights, count, *steps
     taper = torch.hann_window(SIDE, periodic=False, device=image.device)
     taper = taper[:, None] * taper
     for row in range(-(-top // STRIDE) * STRIDE, min(bottom, height - SIDE + 1), STRIDE):
@@ -80,12 +83,12 @@ def cepstrum_sums(image: Tensor, inner: Window | None = None) -> Sums:
         total = total + ((power + _FLOOR).log() * weight).sum(dim=1)
         weights = weights + weight.sum(dim=1).view(batch, 1)
         count = count + columns
-    return total, weights, count
+    return total, weights, count, *steps
 
 
 def cepstrum(sums: Sums) -> Tensor:
     """The mean cepstrum from `cepstrum_sums`: (B, 1, 49, 25), rows -24 to 24, columns 0 to 24."""
-    total, weights, _ = sums
+    total, weights = sums[:2]
     mean = total / weights.clamp_min(1e-9)[:, :, None]
     whole = torch.fft.irfft2(mean.to(torch.complex64), s=(SIDE, SIDE))  # (B, 64, 64)
     rows = torch.arange(-REACH, REACH + 1, device=whole.device) % SIDE
@@ -172,7 +175,9 @@ class MotionStage(nn.Module):
         down = row - LONGEST + (near * steps.repeat_interleave(3)).sum(dim=1)
         across = column + (near * steps.repeat(3)).sum(dim=1)
         length = (down.square() + across.square()).sqrt()
-        return Motion(length, torch.rad2deg(torch.atan2(-down, across)), none)
+        angle = torch.rad2deg(torch.atan2(-down, across))
+        none = torch.where(can_be_motion(sums[3], sums[4], length, angle), none, 1.0)
+        return Motion(length, angle, none)
 
     def multiply_adds(self, size: tuple[int, int]) -> float:
         """Of the estimate for a picture of (H, W): transforms of 2.5 n log2 n flops, and reading.
