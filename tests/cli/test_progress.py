@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,56 @@ def test_lines_in_place_of_a_bar(
         now += 1000
         bar.update(2, 0.5, "c.png")
         assert capsys.readouterr().err == "3 of 3 c.png, 88%, 0.00 MP/s, about 2.4 min left\n"
+
+
+class Listening(io.StringIO):
+    """A pipe that says when a line came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = threading.Event()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self.heard.set()
+        return written
+
+    def next_line(self) -> str:
+        """The last line so far, once another one has come."""
+        assert self.heard.wait(60)
+        self.heard.clear()
+        return self.getvalue().splitlines()[-1]
+
+
+def test_lines_come_while_no_tile_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One large picture: nothing moves for minutes, and there is no terminal."""
+    monkeypatch.setattr(progress, "PAUSE", 0.01)
+    pipe = Listening()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    with ProgressBar([2e6], visible=False, lines=True, pixels=True) as bar:
+        assert pipe.next_line() == "1 of 1, 0%, 0 s so far"
+        bar.update(0, 0.0, "a.png")
+        pipe.heard.clear()
+        while not pipe.next_line().startswith("1 of 1 a.png, 0%, "):
+            pass
+        bar.update(0, 1.0)
+        while not pipe.next_line().endswith(" MP/s, being written"):
+            pass
+    talking = [one for one in threading.enumerate() if one.name.startswith("pixperts-progress")]
+    for thread in talking:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_no_lines_where_none_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PAUSE", 0.0)
+    pipe = Listening()
+    monkeypatch.setattr(sys, "stderr", pipe)
+    before = threading.active_count()
+    with ProgressBar([1.0], visible=False) as bar:
+        bar.update(0, 0.5, "a.png")
+        assert threading.active_count() == before
+    assert pipe.getvalue() == ""
 
 
 class Terminal(io.StringIO):

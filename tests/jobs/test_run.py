@@ -133,6 +133,43 @@ def test_a_file_that_is_named_takes_no_other_name(
     assert call("upscale", "a.jpg", "-o", "b.png", "--format", "PNG", "-q") == 0
 
 
+def test_pictures_that_clash_cost_themselves(
+    here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.jpg", "a.png", "b.png", "c.png"):
+        picture(f"in/{name}")
+    for command in ("upscale", "restore"):
+        assert call(command, "in", "-o", command, "--format", "webp", "--json") == 1
+        captured = capsys.readouterr()
+        assert list(tree(command)) == ["b.webp", "c.webp"]
+        told = (
+            f"in/a.jpg and in/a.png would both be written to {command}/a.webp: put them into "
+            "different folders, or tell them apart by --name, such as --name '{stem}_{ext}'."
+        )
+        assert captured.err.splitlines() == [told, told]
+        lines = [json.loads(line) for line in captured.out.splitlines()]
+        assert [line.get("error") for line in lines] == [told, told, None, None]
+        assert [line["input"] for line in lines[:2]] == ["in/a.jpg", "in/a.png"]
+    options = ("--format", "webp", "--name", "{stem}_{ext}", "-q")
+    assert call("upscale", "in", "-o", "told apart", *options) == 0
+    assert len(tree("told apart")) == 4
+
+
+def test_clashes_of_every_kind_leave_the_others(
+    here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("in/a.png", "other/a.png", "in/b.png", "out/b.png"):
+        picture(name)
+    before = tree("out")
+    inputs = ["in/a.png", "other/a.png", "in/b.png", "out/b.png"]
+    assert call("restore", *inputs, picture("c.png"), "-o", "out/") == 1
+    captured = capsys.readouterr().err
+    assert captured.count("--name '{index}_{stem}'") == 2
+    assert captured.count("out/b.png is an input as well: name another output") == 2
+    assert tree("out").keys() == {"b.png", "c.png"}
+    assert tree("out")["b.png"] == before["b.png"]
+
+
 def test_two_of_one_name_after_a_change_of_format(here: Path, model: Upscaler) -> None:
     picture("in/a.jpg")
     picture("in/a.png")

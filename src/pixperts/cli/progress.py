@@ -16,7 +16,8 @@ class ProgressBar:
     Args:
         weights: of the pieces; output pixels, if `pixels`, and then the speed is shown.
         visible: whether there is a bar.
-        lines: whether, without a bar, a line reports long work now and then.
+        lines: whether, without a bar, a line reports long work every `PAUSE` seconds, also while
+            no update comes.
 
     Attributes:
         value: the share of all weights that is done, from 0 to 1.
@@ -42,6 +43,8 @@ class ProgressBar:
         self._pixels = pixels
         self._lines = lines and not visible
         self._label = ""
+        self._piece = 0
+        self._ended = threading.Event()
         self._started = self._spoken = time.monotonic()
         self._lock = threading.Lock()
         self._shown: Any = None
@@ -53,6 +56,10 @@ class ProgressBar:
         self._started = self._spoken = time.monotonic()
         if self._shown is not None:
             self._shown.start()
+        elif self._lines and len(self._before) > 1:
+            threading.Thread(
+                target=self._keep_talking, name="pixperts-progress", daemon=True
+            ).start()
         return self
 
     def __exit__(
@@ -61,8 +68,22 @@ class ProgressBar:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._ended.set()
         if self._shown is not None:
             self._shown.stop()
+
+    def _keep_talking(self) -> None:
+        """A line whenever there was none for `PAUSE` seconds: a tile may take minutes."""
+        wait = PAUSE
+        while not self._ended.wait(max(wait, 0.01)):
+            with self._lock:
+                self._speak()
+                wait = self._spoken + PAUSE - time.monotonic()
+
+    def _speak(self) -> None:
+        if time.monotonic() - self._spoken >= PAUSE and not self._ended.is_set():
+            self._spoken = time.monotonic()
+            print(self._line(self._piece), file=sys.stderr, flush=True)
 
     def update(self, piece: int, share: float, label: str | None = None) -> None:
         """Say that `share` (0 to 1) of a piece is done, and all of those before it."""
@@ -71,13 +92,13 @@ class ProgressBar:
         with self._lock:
             self.value = max(self.value, min(1.0, reached / total) if total else 0.0)
             self._label = self._label if label is None else label
+            self._piece = max(self._piece, piece)
             if self._shown is not None:
                 self._shown.update(
                     self._task, completed=self.value, description=self._label, speed=self._speed()
                 )
-            elif self._lines and time.monotonic() - self._spoken >= PAUSE:
-                self._spoken = time.monotonic()
-                print(self._line(piece), file=sys.stderr, flush=True)
+            elif self._lines:
+                self._speak()
 
     def say(self, line: str) -> None:
         """One line on stderr, above the bar where there is one."""
@@ -100,7 +121,11 @@ class ProgressBar:
         parts.append(f"{self.value:.0%}")
         if speed := self._speed():
             parts.append(speed)
-        if self.value > 0:
+        if self.value == 0:
+            parts.append(f"{_duration(time.monotonic() - self._started)} so far")
+        elif self.value == 1 and self._pixels:
+            parts.append("being written")
+        else:
             left = (time.monotonic() - self._started) * (1 - self.value) / self.value
             parts.append(f"about {_duration(left)} left")
         return ", ".join(parts)

@@ -9,6 +9,7 @@ from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
 from pixperts.io.formats import SUFFIXES, format_of_name, is_image_path
 from pixperts.jobs.beside import Placed, beside
+from pixperts.jobs.clashes import without_clashes
 from pixperts.jobs.inputs import Found, find
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
@@ -44,11 +45,12 @@ def plan(
     else a folder that receives names by the template; `expert_map` goes by the same rule, and its
     folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
     `output` is None, results lie beside their inputs, with `label` in their names, or replace
-    them (`options.in_place`). `page` is that of `FileOptions`.
+    them (`options.in_place`). `page` is that of `FileOptions`. Jobs whose outputs would share a
+    name, or be an input, get a `problem`; the others run.
 
     Raises:
-        UsageError: no pictures, a file named for several inputs, two outputs of one name, an
-            output that is an input or, if so wished, exists.
+        UsageError: no pictures, a file named for several inputs, no output with a name of its
+            own, an output that, if so wished, exists.
         ImageError: a folder that cannot be listed.
     """
     options = options or FolderOptions()
@@ -80,7 +82,7 @@ def plan(
     policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
     if policy == "rename":
         jobs = _renamed(jobs)
-    _refuse_clashes(jobs, None if options.manifest is None else Path(options.manifest))
+    jobs = without_clashes(jobs, None if options.manifest is None else Path(options.manifest))
     if policy == "error":
         for job in jobs:
             for target in filter(None, (job.target, job.expert_map)):
@@ -157,16 +159,18 @@ def _left_out(count: int) -> list[str]:
 def _in_folder(placed: Sequence[Placed], new_size: NewSize, model: Callable[[], str]) -> list[Job]:
     """Jobs whose targets lie in folders, named by templates."""
     jobs = []
+    nameless: list[UsageError] = []
     for number, (one, folder, template) in enumerate(placed, start=1):
         try:
             name = template.render(one.path, _values(one.path, number, template, new_size, model))
-        except UsageError:
-            raise
-        except PixpertsError as error:  # no readable header: this picture fails, the others run
+        except PixpertsError as error:  # no readable header or no name: the others run
             target = folder / one.below / one.path.name
             jobs.append(Job(one.path, target, root=folder, problem=str(error)))
+            nameless += [error] if isinstance(error, UsageError) else []
             continue
         jobs.append(Job(one.path, folder / one.below / name, root=folder))
+    if nameless and len(nameless) == len(jobs):
+        raise nameless[0]
     return jobs
 
 
@@ -229,40 +233,6 @@ def _map_of(job: Job, target: Path, number: int) -> Path | None:
     if job.expert_map is None or job.root is None or job.map_root is None:
         return job.expert_map and numbered(job.expert_map, number)
     return job.expert_map.with_name(f"{target.stem}_experts.png")
-
-
-def _refuse_clashes(jobs: Sequence[Job], manifest: Path | None) -> None:
-    inputs = {key for job in jobs for key in _identity(job.source)}
-    taken: dict[str, Path] = {}
-    if manifest is not None:
-        if not inputs.isdisjoint(_identity(manifest)):
-            raise UsageError(f"{manifest} is an input as well: name another manifest.")
-        taken[os.path.realpath(manifest)] = manifest
-    for job in jobs:
-        if job.problem is not None:
-            continue
-        for target in filter(None, (job.target, job.expert_map)):
-            replaced = job.in_place and target == job.target
-            if not replaced and not inputs.isdisjoint(_identity(target)):
-                raise UsageError(
-                    f"{target} is an input as well: name another output, or give --in-place."
-                )
-            key = os.path.realpath(target)
-            if key in taken:
-                raise UsageError(
-                    f"{taken[key]} and {job.source} would both be written to {target}: put "
-                    "them into different folders, or tell them apart by --name."
-                )
-            taken[key] = job.source
-
-
-def _identity(path: Path) -> set[object]:
-    """What tells a file from others; where capitals do not count, only its numbers do."""
-    keys: set[object] = {os.path.realpath(path)}
-    if os.path.exists(path):
-        found = os.stat(path)
-        keys.add((found.st_dev, found.st_ino))
-    return keys
 
 
 def check_inside(target: Path, root: Path | None) -> None:
