@@ -46,6 +46,7 @@ class Loaded:
     # Raises where the outputs may not be written any more; a large picture takes hours.
     check: Callable[[], None] | None = None
     copied: bool = False  # the file itself is the result
+    is_lossless: bool = False  # the source is, in the format of the output
 
     @property
     def quality(self) -> int | None:
@@ -65,5 +66,9 @@ class Done:
 
 
 def lossless_of(loaded: Loaded) -> bool | None:
-    """Whether the result is written without loss; None leaves it to the format."""
-    return loaded.options.lossless or None
+    """Whether the result is written without loss; None leaves it to the format.
+
+    What was written without loss stays so, unless a quality is asked for.
+    """
+    kept = loaded.is_lossless and loaded.options.quality is None
+    return loaded.options.lossless or kept or None

@@ -14,6 +14,7 @@ from pixperts.io.atomic import copy_file
 from pixperts.io.decode import directory_count, header_size
 from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
 from pixperts.io.image import check_output, read_image, write_image
+from pixperts.io.lossless import is_lossless
 from pixperts.io.metadata import NO_METADATA
 from pixperts.io.vips import sniff, writable_formats
 from pixperts.jobs.job import Done, Job, Loaded, lossless_of
@@ -104,7 +105,8 @@ class Operation(ABC):
             _check_in_place(job.source, own)
         named = None if job.in_place else _kind(job.target)
         kind = named or (own if own in WRITABLE else "png")
-        loaded = Loaded(job, picture, found, size, kind, self.files)
+        kept = own == kind and is_lossless(job.source, kind)
+        loaded = Loaded(job, picture, found, size, kind, self.files, is_lossless=kept)
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))
         if job.expert_map is not None:
             check_output(job.expert_map, *size)

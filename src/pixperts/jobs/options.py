@@ -39,7 +39,11 @@ class FileOptions:
         high=100,
         panel=OUTPUT,
     )
-    lossless: bool = option(False, "Lossless WebP, AVIF and the like.", panel=OUTPUT)
+    lossless: bool = option(
+        False,
+        "Lossless WebP, AVIF and the like. Lossless inputs stay so unless --quality is given.",
+        panel=OUTPUT,
+    )
     color: str = option(
         "keep",
         "keep: pixels stay in the encoding of their profile, which is kept; srgb: convert.",
