@@ -121,7 +121,7 @@ def test_floats_become_what_the_format_holds(tmp_path: Path) -> None:
     jpeg = read_image(write_image(tmp_path / "a.jpg", pixels, quality=100)).pixels
     assert jpeg[::16, ::16, 0].tolist() == [[0, 0], [64, 255]]
     tiff = read_image(write_image(tmp_path / "a.tif", pixels)).pixels
-    assert tiff[::16, ::16, 0].tolist() == [[0, 0], [0.25, 1]]
+    assert tiff[::16, ::16, 0].tolist() == [[-0.25, 0], [0.25, 1.5]]
 
 
 def test_alpha_goes_onto_white_for_jpeg(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pixperts.errors import ImageError
 from pixperts.io.atomic import Temporary
 from pixperts.io.rows import RowReader, check_space
 from pixperts.ops.color_match import ColorFix, matched_bands
+from pixperts.ops.high_range import RangeCurve
 from pixperts.ops.pixels import Pixels, from_float, to_float
 from pixperts.ops.windows import Window
 
@@ -95,12 +96,17 @@ class NoSink:
 
 
 class FileSource:
-    """A picture file, of which only a band of rows is held; a context manager."""
+    """A picture file, of which only a band of rows is held; a context manager.
+
+    Values outside of [0, 1] go through `curve`.
+    """
 
     batch = 1
 
-    def __init__(self, open_reader: Callable[[], RowReader]) -> None:
-        self._open, self.reader = open_reader, open_reader()
+    def __init__(
+        self, open_reader: Callable[[], RowReader], curve: RangeCurve | None = None
+    ) -> None:
+        self._open, self.reader, self.curve = open_reader, open_reader(), curve
         self.height, self.width = self.reader.height, self.reader.width
         self.channels = self.reader.bands
         # As decoded, joined with what is kept and copied, then as floats, of one band or two.
@@ -115,7 +121,10 @@ class FileSource:
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """(1, C, bottom - top, W)."""
-        band = torch.from_numpy(to_float(self.reader.rows(top, bottom)))  # (rows, W, C)
+        pixels = self.reader.rows(top, bottom)
+        if self.curve is not None:
+            pixels = self.curve.compress(pixels)
+        band = torch.from_numpy(to_float(pixels))  # (rows, W, C)
         return band.permute(2, 0, 1)[None].clamp_(0, 1)
 
     def rewind(self) -> None:
@@ -138,8 +147,8 @@ class Writer(Protocol):
 class FileSink:
     """A picture file in the making, of which only a band of rows is held, at its own depth."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer, self._top = writer, 0
+    def __init__(self, writer: Writer, curve: RangeCurve | None = None) -> None:
+        self._writer, self._top, self._curve = writer, 0, curve
         self._band = np.empty((0, writer.width, writer.bands), writer.dtype)
         self.row_bytes = 3.0 * writer.width * writer.bands * writer.dtype.itemsize
 
@@ -151,6 +160,8 @@ class FileSink:
             self._band = np.concatenate([self._band, more])
         pixels = image[0].permute(1, 2, 0).contiguous().numpy()  # (h, w, C)
         converted = from_float(pixels, self._writer.dtype)
+        if self._curve is not None:
+            converted = self._curve.expand(converted)
         self._band[top:bottom, window.left : window.right] = converted
 
     def finish(self, bottom: int) -> None:

@@ -72,7 +72,7 @@ def _remains_of_png(path: Path) -> Remains | None:
     good = _good_rows("png", data, "error")
     image, source = _load("png", data, "error")
     if good == image.height or not good:
-        return None  # libvips asks for no end mark
+        return None  # libvips needs no end mark
     height = image.height
     filled = image.crop(0, 0, image.width, good).embed(0, 0, image.width, height, extend="black")
     return _with_rows_missing(path, filled, source, good, "black")

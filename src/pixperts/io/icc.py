@@ -175,7 +175,9 @@ def to_srgb(path: Path, image: Any) -> tuple[Any, tuple[str, ...]]:
         codes = (color * 65535.0 + 0.5).cast("ushort")
         codes = codes.copy(interpretation="grey16" if colors == 1 else "rgb16")
         color = (_transformed(codes, icc, 16) / 65535.0).cast("float")
-        note = f"{path} was converted from its own color profile to sRGB, at 16 bit."
+        note = (
+            f"{path} was converted from its own color profile to sRGB, at 16 bit and within 0 to 1."
+        )
     else:
         deep = image.format == "ushort"
         space = {1: ("b-w", "grey16"), 3: ("srgb", "rgb16")}[colors][deep]

@@ -160,9 +160,10 @@ def write_image(
     """Encode (H, W, C) pixels into `path`, whole or not at all, and return the path.
 
     The format comes from the suffix unless given. Integers span their whole range and floats
-    [0, 1]; floats outside are clipped. What a format cannot hold is converted: JPEG and WebP to
-    8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or 12 bit, floats to 16 bit for
-    PNG; TIFF keeps uint8, uint16 and float32. JPEG has no alpha, so it is composited onto white.
+    [0, 1]; floats outside are clipped, but for TIFF, which keeps them. What a format cannot hold
+    is converted: JPEG and WebP to 8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or
+    12 bit, floats to 16 bit for PNG; TIFF keeps uint8, uint16 and float32. JPEG has no alpha, so
+    it is composited onto white.
     WebP and AVIF have no gray, so it becomes RGB. `losses` says all this in sentences.
     `quality` (1 to 100, default 95, AVIF 90) is for JPEG and AVIF, written without chroma
     subsampling, and WebP, always 4:2:0 then; PNG and TIFF are lossless and refuse it. `lossless`

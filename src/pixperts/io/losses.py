@@ -40,10 +40,13 @@ def losses(
     bands: int,
     metadata: Metadata = NO_METADATA,
     bits: int | None = None,
+    *,
+    outside: bool = False,
 ) -> tuple[str, ...]:
     """Sentences on what of a picture the format cannot hold; () where it holds it all.
 
-    `bits` are those of a sample in the file that the picture came from, all of `dtype` if None.
+    `bits` are those of a sample in the file that the picture came from, all of `dtype` if None;
+    `outside` says that there are floats outside of [0, 1].
 
     >>> losses("jpeg", np.dtype(np.uint16), 3)
     ('JPEG has 8 bits per channel, so finer steps are rounded.',)
@@ -55,6 +58,8 @@ def losses(
         found.append("has 12 bits per channel, so finer steps are rounded")
     if kind in ("png", "jxl", "jp2") and dtype == np.float32:
         found.append("gets 16 bits per channel, so floats are rounded")
+    if outside and kind != "tiff":
+        found.append("holds nothing outside of 0 to 1, so values beyond were clipped")
     if kind == "jpeg" and bands in (2, 4):
         found.append("has no transparency, so the picture was put on white")
     if metadata.icc is not None and not fits(metadata.icc, bands):

@@ -68,7 +68,7 @@ class Done:
 def lossless_of(loaded: Loaded) -> bool | None:
     """Whether the result is written without loss; None leaves it to the format.
 
-    What was written without loss stays so, unless a quality is asked for.
+    What was written without loss stays so, unless a quality is given.
     """
     kept = loaded.is_lossless and loaded.options.quality is None
     return loaded.options.lossless or kept or None

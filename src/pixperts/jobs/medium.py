@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
+import numpy as np
+
 from pixperts.defaults import ColorFix
 from pixperts.inference.streams import (
     ArraySink,
@@ -27,7 +29,10 @@ from pixperts.io.rows import RowReader, RowWriter
 from pixperts.jobs.job import Loaded, lossless_of
 from pixperts.memory import check_memory
 from pixperts.ops.color_match import match_picture
+from pixperts.ops.high_range import RangeCurve, color_channels
 from pixperts.ops.pixels import Pixels
+
+_BAND = 256  # rows that are searched for the highest value at a time
 
 
 class Medium(Protocol):
@@ -55,7 +60,8 @@ class InMemory:
     held = True
 
     def __init__(self, loaded: Loaded, picture: Picture, color_fix: ColorFix) -> None:
-        self._pixels, self._back = to_tensor(picture.pixels)  # (1, C, H, W)
+        self._curve = _curve_of(picture.pixels)
+        self._pixels, self._back = to_tensor(_compressed(picture.pixels, self._curve))
         width, height = loaded.size
         check_memory(width, height)
         self.source: PixelSource = ArraySource(self._pixels)
@@ -68,15 +74,16 @@ class InMemory:
             picture.pixels.shape[2],
             _kept(loaded, picture.metadata),
             picture.bits,
+            outside=self._curve is not None,
         )
-        self.notes = [*picture.notes, *lost]
+        self.notes = [*picture.notes, *_range_notes(loaded, self._curve), *lost]
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
         """Pixels (H, W, C) of the input's type."""
         pixels: Pixels = self._back(
             match_picture(self._filled.image, self._pixels, self._color_fix)
         )
-        return pixels
+        return pixels if self._curve is None else self._curve.expand(pixels)
 
 
 class Copied:
@@ -124,16 +131,21 @@ class Streamed:
                     check=loaded.check,
                 )
             )
-            self._filled = FileSink(writer)
+            self._filled = FileSink(writer, file.curve)
             if color_fix != "none":
                 draft = FloatFile(job.target, *loaded.size, reader.bands, writer.space)
                 stack.enter_context(draft)
                 self._filled = MatchedSink(draft, file, self._filled, color_fix)
             self.sink: PixelSink = self._filled
             lost = losses(
-                loaded.kind, reader.dtype, reader.bands, _kept(loaded, reader.metadata), reader.bits
+                loaded.kind,
+                reader.dtype,
+                reader.bands,
+                _kept(loaded, reader.metadata),
+                reader.bits,
+                outside=file.curve is not None,
             )
-            self.notes = [*reader.notes, *lost]
+            self.notes = [*reader.notes, *_range_notes(loaded, file.curve), *lost]
             self.close = stack.pop_all()
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
@@ -150,7 +162,8 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
         UsageError, ImageError: with one sentence.
     """
     if loaded.copied and loaded.picture is not None:
-        yield Copied(ArraySource(to_tensor(loaded.picture.pixels)[0]))
+        pixels = loaded.picture.pixels
+        yield Copied(ArraySource(to_tensor(_compressed(pixels, _curve_of(pixels)))[0]))
         return
     if loaded.copied:
         with _rows_of(loaded) as file:
@@ -166,14 +179,50 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
 
 def _rows_of(loaded: Loaded) -> FileSource:
     job, options = loaded.job, loaded.options
-    return FileSource(
-        lambda: RowReader(
+
+    def open_reader() -> RowReader:
+        return RowReader(
             job.source,
             max_pixels=options.max_pixels,
             color=options.color,
             page=job.page,
             strict=options.strict,
         )
+
+    return FileSource(open_reader, _curve_of_rows(open_reader))
+
+
+def _curve_of(pixels: Pixels) -> RangeCurve | None:
+    """For floats that leave [0, 1]; else None."""
+    if pixels.dtype != np.float32:
+        return None
+    colors = pixels[..., : color_channels(pixels)]
+    return RangeCurve.of(float(colors.min()), float(colors.max()))
+
+
+def _curve_of_rows(open_reader: Callable[[], RowReader]) -> RangeCurve | None:
+    """As `_curve_of`, in a pass over a file of floats."""
+    low, high = 0.0, 1.0
+    with open_reader() as reader:
+        if reader.dtype != np.float32:
+            return None
+        for top in range(0, reader.height, _BAND):
+            rows = reader.rows(top, min(top + _BAND, reader.height))
+            colors = rows[..., : color_channels(rows)]
+            low, high = min(low, float(colors.min())), max(high, float(colors.max()))
+    return RangeCurve.of(low, high)
+
+
+def _compressed(pixels: Pixels, curve: RangeCurve | None) -> Pixels:
+    return pixels if curve is None else curve.compress(pixels)
+
+
+def _range_notes(loaded: Loaded, curve: RangeCurve | None) -> tuple[str, ...]:
+    if curve is None:
+        return ()
+    return (
+        f"{loaded.job.source} holds values from {curve.low:.4g} to {curve.high:.4g}: they were "
+        "brought into 0 to 1 by a logarithmic curve for the network, and back in the result.",
     )
 
 

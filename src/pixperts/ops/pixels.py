@@ -94,7 +94,8 @@ def for_format(pixels: Pixels, kind: str) -> Pixels:
     """The pixels as the format holds them: type, alpha and memory order."""
     if pixels.dtype == np.float32:
         refuse_non_finite(pixels)
-        pixels = np.clip(pixels, 0, 1)
+        if kind != "tiff":
+            pixels = np.clip(pixels, 0, 1)
     if kind == "jpeg" and pixels.shape[2] in (2, 4):
         pixels = onto_white(pixels)
     if kind in ("jpeg", "webp") and pixels.dtype == np.uint16:
