@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pixperts.cli.app import main
 from pixperts.inference.upscaler import Upscaler
+from pixperts.jobs import options
 from tests.helpers.command_line import names, noise, one_sentence, picture
 
 
@@ -230,3 +232,31 @@ def test_in_place_with_a_manifest_is_done_once(
     picture(here / "a.png", 9)  # another picture under the name
     assert upscale(*line) == 0
     assert pixels(here / "a.png").shape == (18, 20, 3)
+
+
+def test_a_format_of_an_extra_becomes_a_png_beside_it(
+    here: Path, upscale: Callable[..., int], weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels_in = noise(8, 10)
+    Image.fromarray(pixels_in).save(here / "a.bmp")
+    assert upscale("a.bmp") == 0
+    expected = Upscaler.load(weights, device="cpu").upscale(pixels_in, scale=2)
+    np.testing.assert_array_equal(pixels(here / "a_x2.png"), expected)
+    monkeypatch.setattr(options, "STREAMED_PIXELS", 10)
+    assert upscale("a.bmp", "-o", "b.png") == 0
+    np.testing.assert_array_equal(pixels(here / "b.png"), expected)
+
+
+def test_a_missing_extra_costs_its_picture_only(
+    here: Path,
+    upscale: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Image.fromarray(noise(8, 10)).save(here / "a.bmp")
+    picture(here / "b.png")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert upscale("a.bmp", "b.png", "-o", "out") == 1
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first == "a.bmp is BMP, which needs an extra: pip install 'pixperts[bmp]'."
+    assert names(here / "out") == ["b.png"]

@@ -131,3 +131,33 @@ def test_large_files_are_copied_and_checked_by_rows(
     capsys.readouterr()
     assert upscale("a.png", "-o", "c.png", "-s", 1) == 1
     assert "cut short" in one_sentence(capsys)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_copy_of_a_picture_that_ends_early_says_so(
+    streamed: bool,
+    here: Path,
+    upscale: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if streamed:
+        monkeypatch.setattr(options, "STREAMED_PIXELS", 100)
+    whole = picture(here / "a.jpg", 200, 200).read_bytes()
+    (here / "a.jpg").write_bytes(whole[:-2])
+    assert upscale("a.jpg", "-o", "b.jpg", "-s", 1) == 0
+    line, note = capsys.readouterr().err.splitlines()
+    assert line.endswith("size kept")
+    assert note.startswith("a.jpg lacks its end mark")
+    assert (here / "b.jpg").read_bytes() == (here / "a.jpg").read_bytes()
+
+
+def test_all_frames_are_copied(
+    here: Path, upscale: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = [Image.fromarray(noise(8, 10 + shift)[:, :10]) for shift in range(2)]
+    frames[0].save(here / "a.webp", save_all=True, append_images=frames[1:])
+    assert upscale("a.webp", "-o", "b.webp", "-s", 1) == 0
+    assert len(capsys.readouterr().err.splitlines()) == 1  # nothing was left out
+    with Image.open(here / "b.webp") as copied:
+        assert getattr(copied, "n_frames", 1) == 2

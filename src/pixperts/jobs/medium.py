@@ -3,7 +3,7 @@
 What is done to them is the same for both: it reads from a `PixelSource` and fills a `PixelSink`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from pixperts.inference.streams import (
     PixelSource,
 )
 from pixperts.io.arrays import to_tensor
+from pixperts.io.decode import directory_count
 from pixperts.io.image import Picture
 from pixperts.io.losses import losses
 from pixperts.io.metadata import Metadata
@@ -87,12 +88,16 @@ class InMemory:
 
 
 class Copied:
-    """A picture that is read, which finds damage, and whose file will be copied as it is."""
+    """A picture that is read, which finds damage, and whose file will be copied as it is.
+
+    What reading says of a single picture is reported; several are all copied.
+    """
 
     held = True
 
-    def __init__(self, source: PixelSource) -> None:
-        self.notes: list[str] = []
+    def __init__(self, loaded: Loaded, source: PixelSource, notes: Sequence[str]) -> None:
+        several = directory_count(loaded.job.source) > 1
+        self.notes: list[str] = [] if several else list(notes)
         self.source = source
         self.sink: PixelSink = NoSink()
 
@@ -163,11 +168,12 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
     """
     if loaded.copied and loaded.picture is not None:
         pixels = loaded.picture.pixels
-        yield Copied(ArraySource(to_tensor(_compressed(pixels, _curve_of(pixels)))[0]))
+        source = ArraySource(to_tensor(_compressed(pixels, _curve_of(pixels)))[0])
+        yield Copied(loaded, source, loaded.picture.notes)
         return
     if loaded.copied:
         with _rows_of(loaded) as file:
-            yield Copied(file)
+            yield Copied(loaded, file, file.reader.notes)
         return
     if loaded.picture is not None:
         yield InMemory(loaded, loaded.picture, color_fix)

@@ -11,7 +11,10 @@ from pixperts.ops.pixels import Pixels
 
 
 def read_header(path: Path, kind: str, page: int | None) -> Foreign:
-    """Of a picture, the main one where `page` is None, which libheif has turned upright already, whatever EXIF says."""
+    """Of a picture, the main one where `page` is None.
+
+    libheif has turned it upright already, whatever the orientation in its EXIF data says.
+    """
     # A copy of the bytes: nothing else of the file is read later, even if it is replaced.
     held = pillow_heif.open_heif(path.read_bytes(), convert_hdr_to_8bit=False)
     found = held[held.primary_index if page is None else page]
