@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -260,3 +261,28 @@ def test_a_missing_extra_costs_its_picture_only(
     first, _ = capsys.readouterr().err.splitlines()
     assert first == "a.bmp is BMP, which needs an extra: pip install 'pixperts[bmp]'."
     assert names(here / "out") == ["b.png"]
+
+
+@pytest.mark.parametrize("name", ["a.jxl", "a.jp2", "a.tga"])
+def test_what_cannot_be_written_becomes_png(
+    name: str, here: Path, upscale: Callable[..., int]
+) -> None:
+    image = noise(16, 20)
+    if name == "a.jxl":
+        (here / name).write_bytes(imagecodecs.jpegxl_encode(image, lossless=True))
+    else:
+        Image.fromarray(image).save(here / name)
+    assert upscale(name, "-s", 1) == 0
+    np.testing.assert_array_equal(pixels(here / "a_x1.png"), image)
+    assert upscale(name, "-s", 1, "-o", "out/") == 0
+    assert names(here / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["b.bmp", "b.gif", "b.heic", "b.jfif", "b.jxl"])
+def test_an_output_of_a_format_that_cannot_be_written_is_refused(
+    name: str, here: Path, upscale: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(here / "a.png")
+    assert upscale("a.png", "-o", name) == 2
+    assert "use one of" in one_sentence(capsys)
+    assert names(here) == ["a.png"]

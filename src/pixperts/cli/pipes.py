@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
-from pixperts.io.formats import WRITABLE, ending_of
-from pixperts.io.vips import reason, sniff
+from pixperts.io.formats import ending_of
+from pixperts.io.vips import reason, sniff, writable_formats
 
 PIPE = "-"
 LIMIT = 1_000_000_000  # bytes of a file from standard input, unless --max-memory says otherwise
@@ -167,4 +167,4 @@ def _ending(source: str, format: str | None) -> str:  # noqa: A002
     if format is not None:
         return ending_of(format)
     kind = sniff(Path(source))
-    return ending_of(kind if kind in WRITABLE else "png")
+    return ending_of(kind if kind in writable_formats() else "png")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pixperts.errors import UsageError
 from pixperts.io.formats import RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES, ending_of, format_of_name
+from pixperts.io.vips import writable_formats
 
 FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
 _NUMBERS = ("width", "height", "index")
@@ -132,8 +133,12 @@ class Template:
         ending = source.suffix
         if self.format is not None and SUFFIXES.get(ending.lower()) != format_of_name(self.format):
             ending = ending_of(self.format)
-        elif ending.lower() in READ_SUFFIXES | RAW_SUFFIXES and ending.lower() not in SUFFIXES:
-            ending = ".jpg" if ending.lower() in (".jpe", ".jfif") else ".png"
+        elif ending.lower() in (".jpe", ".jfif"):
+            ending = ".jpg"
+        elif ending.lower() in READ_SUFFIXES | RAW_SUFFIXES and (
+            SUFFIXES.get(ending.lower()) not in writable_formats()
+        ):
+            ending = ".png"
         literal, field, _ = self._pieces()[-1]
         there = field in {"name", "suffix"} or (field == "ext" and literal.endswith("."))
         return "" if there and ending == source.suffix else ending

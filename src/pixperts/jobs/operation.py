@@ -12,7 +12,7 @@ from pixperts.defaults import ColorFix
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.io.atomic import copy_file
 from pixperts.io.decode import directory_count, header_size
-from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
+from pixperts.io.formats import NAMES, SUFFIXES
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.lossless import is_lossless
 from pixperts.io.metadata import NO_METADATA
@@ -104,7 +104,7 @@ class Operation(ABC):
         if job.in_place:
             _check_in_place(job.source, own)
         named = None if job.in_place else _kind(job.target)
-        kind = named or (own if own in WRITABLE else "png")
+        kind = named or (own if own in writable_formats() else "png")
         kept = own == kind and is_lossless(job.source, kind)
         loaded = Loaded(job, picture, found, size, kind, self.files, is_lossless=kept)
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))

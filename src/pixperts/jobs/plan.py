@@ -8,6 +8,7 @@ from pathlib import Path
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
 from pixperts.io.formats import SUFFIXES, format_of_name, is_image_path
+from pixperts.io.image import format_of
 from pixperts.jobs.beside import Placed, beside
 from pixperts.jobs.clashes import without_clashes
 from pixperts.jobs.inputs import Found, find
@@ -123,6 +124,7 @@ def _folder(output: str, several: bool) -> Path | None:
 def _check_named(job: Job, options: FolderOptions) -> None:
     if options.name is not None:
         raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
+    format_of(job.target, None)
     if options.format is not None:
         kind = SUFFIXES.get(job.target.suffix.lower())
         if format_of_name(options.format) != kind:
