@@ -1,11 +1,14 @@
 """Samples of AVIF and HEIC that libvips leaves as they are stored: depth, range and gray."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pixperts.io.color_chunks import av1_header
+from pixperts.io.heif_boxes import BROKEN, read_description
 from pixperts.io.vips import libvips
 
 _HEAD = 1 << 16  # bytes in which the properties of the pictures stand
@@ -25,7 +28,7 @@ def full_range(path: Path, image: Any) -> Any:
     if image.format != "ushort" or not 8 <= bits < 16:
         bits = 8
     # libvips expands the limited range of color, but not of gray.
-    limited = gray and _is_limited(head)
+    limited = gray and _is_limited(path)
     color = image.extract_band(0) if gray else image
     alpha = image.extract_band(3) if gray and image.bands > 3 else None
     color = _spread(color, bits, limited)
@@ -63,7 +66,13 @@ def _is_monochrome(head: bytes) -> bool:
     return bool(flags) and all(flags)
 
 
-def _is_limited(head: bytes) -> bool:
-    # ISO/IEC 14496-12, 12.1.5: primaries, transfer and matrix of two bytes each, then the flag.
-    found = re.search(rb"colrnclx.{6}(.)", head, re.DOTALL)
-    return found is not None and not found[1][0] & 0x80
+def _is_limited(path: Path) -> bool:
+    """By the property of the main picture, else by the header of its data."""
+    with contextlib.suppress(*BROKEN), path.open("rb") as handle:
+        found = read_description(handle)
+        for data in found.of_primary(b"colr"):
+            # ISO/IEC 14496-12, 12.1.5: three codes of two bytes, then the flag.
+            if data[:4] == b"nclx" and len(data) >= 11:
+                return not data[10] & 0x80
+        return not av1_header(handle, found)[1].full_range
+    return False

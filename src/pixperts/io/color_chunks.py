@@ -80,14 +80,14 @@ def _of_avif(handle: BinaryIO) -> ColorTags | None:
             codes = int.from_bytes(data[4:6], "big"), int.from_bytes(data[6:8], "big")
     if codes is None:
         with contextlib.suppress(*BROKEN):
-            codes = _av1_header(handle, found)[1].codes
+            codes = av1_header(handle, found)[1].codes
     boxes = tuple((n, d) for n in _LIGHT for d in found.of_primary(n) if len(d) <= _LONGEST)
     if codes in (None, (1, 13), (UNSPECIFIED, UNSPECIFIED)):  # sRGB, as it is without a word
         return ColorTags(boxes=boxes) if boxes else None
     return ColorTags(codes, boxes=boxes)
 
 
-def _av1_header(handle: BinaryIO, found: Description) -> tuple[int, av1.SequenceHeader]:
+def av1_header(handle: BinaryIO, found: Description) -> tuple[int, av1.SequenceHeader]:
     """Where the main picture's AV1 data begin, and what their header says of colors."""
     if found.types.get(found.primary) != b"av01":
         raise ValueError("no picture of AV1")
@@ -119,7 +119,7 @@ def into_avif(handle: BinaryIO, tags: ColorTags) -> None:
     found = read_description(handle)
     added = []
     if tags.codes is not None:
-        start, header = _av1_header(handle, found)
+        start, header = av1_header(handle, found)
         handle.seek(start)
         old = handle.read(256)
         handle.seek(start)
