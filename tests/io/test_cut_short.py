@@ -52,10 +52,11 @@ def test_a_jpeg_that_lacks_only_its_end_mark(
 
 
 @pytest.mark.parametrize("share", [0.999, 0.98, 0.95])
+@pytest.mark.parametrize("subsampling", [0, 2])
 def test_the_rows_of_a_jpeg_that_are_there_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: float, subsampling: int
 ) -> None:
-    data, path = encoded("JPEG", quality=90), tmp_path / "a.jpg"
+    data, path = encoded("JPEG", quality=90, subsampling=subsampling), tmp_path / "a.jpg"
     cut = data[: int(len(data) * share)]
     path.write_bytes(cut)
     whole = np.asarray(Image.open(io.BytesIO(data)))
@@ -65,6 +66,7 @@ def test_the_rows_of_a_jpeg_that_are_there_are_read(
     assert 0 < missing <= HEIGHT // 8
     assert f"{missing} of its {HEIGHT} rows are missing" in note
     good = HEIGHT - missing
+    assert (picture.pixels[good] != whole[good]).any()
     assert np.array_equal(picture.pixels[:good], whole[:good])
     assert np.array_equal(picture.pixels[:good], as_viewers_do(cut, monkeypatch)[:good])
     with RowReader(path) as reader:

@@ -8,9 +8,11 @@ from typing import Any
 from pixperts.io.vips import libvips
 
 _MOST_MISSING = 1 / 8  # of the rows
+_BLOCK_ROWS = 17  # that JPEG decodes together: two blocks of 8, and one row that is blended in
 _STEP = 8  # rows, as libvips decodes them
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in compressed data, ITU-T T.81, B.1.1.5
 _END = b"\xff\xd9"
+_FILL = b"\x5a\xc3" * 32768
 _BASELINE = (0xC0, 0xC1)
 _PROGRESSIVE = 0xC2
 
@@ -45,16 +47,15 @@ def _remains_of_jpeg(path: Path) -> Remains | None:
     scans = _scans(data)
     if scans is None:
         return None
-    ended = data + _END
-    image, source = _load("jpeg", ended, "error")
-    if _good_rows("jpeg", ended, "warning") == image.height and scans.complete:
+    image, source = _load("jpeg", data + _END, "error")
+    good = _rows_of_jpeg(data)
+    if good == image.height and scans.complete:
         return Remains(image, source, f"{path} lacks its end mark; all of its rows are there.")
     if scans.frame == _PROGRESSIVE:
         if not scans.refining:
             return None
         note = f"{path} is cut short: the finest details of its lower part may be missing."
         return Remains(image, source, note)
-    good = _good_rows("jpeg", data, "error")
     return _with_rows_missing(path, image, source, good, "gray")
 
 
@@ -69,7 +70,7 @@ def _remains_of_png(path: Path) -> Remains | None:
             at += 12 + int.from_bytes(head[:4], "big")
         handle.seek(0)
         data = handle.read()
-    good = _good_rows("png", data, "error")
+    good = _rows_of_png(data)
     image, source = _load("png", data, "error")
     if good == image.height or not good:
         return None  # libvips needs no end mark
@@ -78,10 +79,31 @@ def _remains_of_png(path: Path) -> Remains | None:
     return _with_rows_missing(path, filled, source, good, "black")
 
 
+def _rows_of_jpeg(data: bytes) -> int:
+    """The rows from the top that do not depend on what would follow the data."""
+    data = data.rstrip(b"\xff")
+    one, memory = _load("jpeg", data + _END, "none")
+    other, more = _load("jpeg", data + _FILL + _END, "none")
+    regions = [libvips().Region.new(image) for image in (one, other)]
+    size = one.width * one.bands
+    try:
+        for top in range(0, one.height, _STEP):
+            depth = min(_STEP, one.height - top)
+            found = [bytes(region.fetch(0, top, one.width, depth)) for region in regions]
+            for row in range(depth):
+                begin = row * size
+                if found[0][begin : begin + size] != found[1][begin : begin + size]:
+                    return int(top + row)
+        return int(one.height)
+    except libvips().Error:
+        return 0
+    finally:
+        del memory, more
+
+
 def _with_rows_missing(path: Path, image: Any, source: Any, good: int, fill: str) -> Remains | None:
     missing = image.height - good
-    # The rows of a block of JPEG are decoded together.
-    if missing > max(_MOST_MISSING * image.height, 16) or not good:
+    if missing > max(_MOST_MISSING * image.height, _BLOCK_ROWS) or not good:
         return None
     note = (
         f"{path} is cut short: up to {missing} of its {image.height} rows are missing at the "
@@ -96,11 +118,11 @@ def _load(kind: str, data: bytes, fail_on: str) -> tuple[Any, Any]:
     return load(source, access="sequential", fail_on=fail_on, revalidate=True), (source, data)
 
 
-def _good_rows(kind: str, data: bytes, fail_on: str) -> int:
-    """The rows from the top before libvips reports something of this level."""
+def _rows_of_png(data: bytes) -> int:
+    """The rows from the top before libvips reports the end."""
     memory = None
     try:
-        image, memory = _load(kind, data, fail_on)
+        image, memory = _load("png", data, "error")
         region = libvips().Region.new(image)
         for top in range(0, image.height, _STEP):
             try:
