@@ -44,6 +44,16 @@ _STRUCTURE = frozenset(
     | {_THUMBNAIL, _THUMBNAIL_SIZE, 0x211, 0x212, 0x213, 0x214, 0x2BC, IPTC, 0x8649, 0x8773}
 )
 
+_PRIVATE = 32768  # tags from here on belong to programs and makers
+_OF_COLOR = (0x12D, 0x13E, 0x13F)  # a transfer function, white and primaries
+# Of the private ones: what is kept, and what only says how samples are stored (SGI, Pixar,
+# prepress, the profile, and layers that the picture itself is made of).
+_KNOWN = frozenset(
+    {*_DESCRIPTIVE, 0x83BB, 0x8649, 0x8773, *range(32932, 33300), 33421, 33422}
+    | {33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, *range(34016, 34034)}
+    | {34925, 37439, 37724, 0xA005, 0xEA1C}
+)
+
 _HIGHEST_DPI = 1e6  # electron microscopes are below
 
 BROKEN = (ValueError, struct.error, KeyError, OverflowError, ZeroDivisionError)
@@ -88,6 +98,17 @@ def tag_of_tiff(path: Path, tag: int, directory: int | None = None) -> bytes | N
     except (*BROKEN, OSError):
         return None
     return None if value is None else value.data
+
+
+def left_out_tags(path: Path, directory: int | None = None) -> list[int]:
+    """The numbers of a TIFF page's tags that say more than how it is stored and are not kept."""
+    try:
+        with path.open("rb") as handle:
+            layout = read_layout(handle)
+            tags = raw_entries(handle, layout, directory or layout.first)[0]
+    except (*BROKEN, OSError):
+        return []
+    return [t for t in sorted(tags) if t in _OF_COLOR or (t >= _PRIVATE and t not in _KNOWN)]
 
 
 def dots_per_inch(block: bytes) -> tuple[float, float] | None:

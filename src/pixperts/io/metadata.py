@@ -13,6 +13,7 @@ from pixperts.io.geotiff import Place, read_place
 from pixperts.io.heif_boxes import has_gain_map
 from pixperts.io.icc import profile_of, whole_profile
 from pixperts.io.jpeg_segments import Jpeg, read_segments
+from pixperts.io.left_out import left_out_by_name
 from pixperts.io.photoshop import Resources, from_raw_profile, read_resources, without_paths
 from pixperts.io.png_text import read_texts
 from pixperts.io.xmp import extension_of, joined, without_elsewhere
@@ -87,6 +88,7 @@ def read_metadata(
     behind = Behind() if jpeg is None else read_behind(path, jpeg)
     gain_map = None if behind.gain_map is None else turned(behind.gain_map, orientation)
     notes += _of_elsewhere(path, kind, behind, gain_map, elsewhere)
+    notes += left_out_by_name(path, kind, jpeg, directory)
     place = None
     if kind == "tiff":
         place = read_place(path, image.width, image.height, orientation, directory)
