@@ -167,7 +167,11 @@ def test_other_formats_get_a_profile_that_says_the_same(tmp_path: Path, suffix: 
     source = png_of(tmp_path / "pq.png", [(b"cICP", bytes([9, 16, 0, 1]))], ramp())
     picture = read_image(source)
     path = write_image(tmp_path / f"out{suffix}", picture.pixels, metadata=picture.metadata)
-    assert not losses(picture.format, picture.pixels.dtype, 3, picture.metadata)
+    kind = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
+    (loss,) = losses(kind, picture.pixels.dtype, 3, picture.metadata)
+    assert "most viewers clip what is brighter: --color srgb compresses it" in loss
+    assert not losses("png", picture.pixels.dtype, 3, picture.metadata)
+    assert not losses("avif", picture.pixels.dtype, 3, picture.metadata)
     with Image.open(path) as image:
         stored = np.asarray(image) / 255
     assert np.abs(stored - ramp() / 255).max() < 0.04

@@ -34,6 +34,11 @@ def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
     return effective_profile(kind, metadata, bands) is None
 
 
+def _clips_light(kind: str, metadata: Metadata) -> bool:
+    tags = metadata.color
+    return tags is not None and tags.is_hdr and metadata.icc is None and kind not in ("png", "avif")
+
+
 def losses(
     kind: str,
     dtype: np.dtype[Any],
@@ -68,6 +73,11 @@ def losses(
     if _loses_colors(kind, metadata, bands):
         name = metadata.color.name if metadata.color else ""
         found.append(f"has no words for the file's colors ({name}), which look different")
+    elif _clips_light(kind, metadata):
+        found.append(
+            "gets a color profile that ends at white, so most viewers clip what is brighter: "
+            "--color srgb compresses it"
+        )
     if kind == "jp2" and metadata.exif is not None:
         found.append("has no place for EXIF, so it was left out")
     without_iptc = kind in ("webp", "avif", "jxl", "jp2")
