@@ -321,3 +321,42 @@ def test_pages_of_heic(tmp_path: Path) -> None:
         assert result.notes == ()
     with pytest.raises(ImageError, match="has no page 3, but 2 pages"):
         read_image(path, page=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "size"),
+    [("a.bmp", 18, b"\1\0\0\0\xec\0\0\xff"), ("a.dds", 12, b"\xff\xff\xff\xff\1\0\0\0")],
+)
+def test_sizes_that_a_header_makes_up(tmp_path: Path, name: str, at: int, size: bytes) -> None:
+    path = tmp_path / name
+    Image.fromarray(noise()).save(path)
+    data = bytearray(path.read_bytes())
+    data[at : at + 8] = size
+    path.write_bytes(data)
+    for read in (read_image, header_size):
+        with pytest.raises(ImageError) as caught:
+            read(path)
+        assert_one_sentence(caught, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["heic", "jxl", "jp2", "bmp", "tga", "dds"])
+def test_damage_is_one_sentence_or_a_picture(tmp_path: Path, kind: str) -> None:
+    path = samples(tmp_path)[kind]
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in generator.integers(0, min(len(data), 400), generator.integers(1, 8)):
+            data[place] = generator.integers(0, 256)
+        path.write_bytes(data)
+        if (error := refusal(path)) is not None:
+            assert str(path) in error
+
+
+def refusal(path: Path) -> str | None:
+    try:
+        assert read_image(path, max_pixels=1_000_000).pixels.size > 0
+    except ImageError as error:
+        return str(error)
+    return None

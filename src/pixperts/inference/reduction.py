@@ -12,7 +12,10 @@ from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.ops.resize import LANCZOS, lanczos_rows, rows_needed
 from pixperts.ops.windows import Window
 
-_BAND_PIXELS = 1 << 18  # of the source, that are reduced at a time
+_BAND_PIXELS = 1 << 18  # of the source, that are reduced at a time, as caches are large
+# A row depends on six of the source, times the factor: rows that are done together share them.
+_SHARING_ROWS = 8
+_MOST_PIXELS = 1 << 23
 _CLEAR = 1e-6  # alpha below which a color means nothing
 
 
@@ -31,7 +34,7 @@ class ReducedSource:
         self._source = source
         self.batch, self.channels = source.batch, source.channels
         self.height, self.width = size
-        self.shrink = source.height / self.height
+        self.source_width, self.shrink = source.width, source.height / self.height
         floats = 4.0 * source.batch * source.channels
         # The rows that one row stands for, premultiplied and reduced to the new width.
         self.row_bytes = self.shrink * (source.row_bytes + floats * (source.width + self.width))
@@ -72,8 +75,10 @@ def reduce_rows(
     source: PixelSource, sink: PixelSink, progress: Callable[[float], None] | None
 ) -> None:
     """Fill a sink with a picture as it is, band by band."""
-    shrink = source.shrink if isinstance(source, ReducedSource) else 1.0
-    band = max(1, int(_BAND_PIXELS / (source.width * shrink * shrink)))
+    row = float(source.width)  # pixels of the source for a row of the result
+    if isinstance(source, ReducedSource):
+        row = source.source_width * source.shrink
+    band = max(1, int(_BAND_PIXELS / row), min(_SHARING_ROWS, int(_MOST_PIXELS / row)))
     for top in range(0, source.height, band):
         bottom = min(top + band, source.height)
         sink.put(source.rows(top, bottom), Window(top, bottom, 0, source.width))

@@ -15,6 +15,7 @@ from pixperts.io.formats import NAMES
 from pixperts.io.vips import VIPS_FORMATS, libvips, reason, supports
 from pixperts.ops.pixels import Pixels
 
+_LONGEST = 10_000_000  # pixels of a side; libvips takes no more
 # By format: the extra of pixperts, what it installs, and our module that uses it.
 EXTRAS = {
     "heic": ("heic", "pillow_heif", "heif"),
@@ -79,8 +80,11 @@ def open_foreign(path: Path, kind: str, page: int | None = None) -> Foreign:
         return found
 
     opened: Foreign = _explained(path, kind, read)
-    if opened.width < 1 or opened.height < 1:
-        raise ImageError(f"{path} has {opened.width} x {opened.height} pixels: it is damaged.")
+    if not (1 <= opened.width <= _LONGEST and 1 <= opened.height <= _LONGEST):
+        raise ImageError(
+            f"{path} is {NAMES[kind]} of {opened.width} x {opened.height} pixels by its header: it "
+            "is damaged, so copy it again from its source."
+        )
     return opened
 
 
