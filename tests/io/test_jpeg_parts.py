@@ -26,6 +26,7 @@ from tests.helpers.jpeg_files import (
     segments_of,
     write_jpeg,
 )
+from tests.helpers.limits import bounded
 from tests.helpers.photo_files import IPTC, gradient, photoshop
 
 UINT8 = np.dtype(np.uint8)
@@ -262,3 +263,37 @@ def test_parts_are_the_same_row_by_row(tmp_path: Path) -> None:
     with Image.open(io.BytesIO((tmp_path / "a.jpg").read_bytes())) as image:
         assert image.getexif()[0x131] == "s"
         assert np.abs(np.asarray(image, int) - whole.pixels).max() < 4
+
+
+@pytest.mark.parametrize("where", ["main", "extended"])
+@pytest.mark.parametrize("harm", ["deep", "definitions", "endless"])
+def test_hostile_packets_do_no_harm(tmp_path: Path, where: str, harm: str) -> None:
+    deep = "<a>" * 20000 + "</a>" * 20000
+    gain = 'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"'
+    bad = packet(gain, "", deep)
+    if harm == "definitions":
+        laughs = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
+        bad = f'<!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]>'.encode() + packet(gain, "", "&l9;")
+    elif harm == "endless":
+        bad = packet(gain)[:-60] + b" " * 50000
+    if where == "main":
+        source = write_jpeg(tmp_path / "in.jpg", *long_segments(bad))
+    else:
+        guid = hashlib.md5(bad).hexdigest()
+        main = packet(
+            'xmlns:xmpNote="http://ns.adobe.com/xmp/note/"', f'xmpNote:HasExtendedXMP="{guid}"'
+        )
+        parts = extended_segments(bad)
+        source = write_jpeg(tmp_path / "in.jpg", segment(0xE1, XMP + main), *parts)
+    with bounded():
+        picture = read_image(source)
+        losses("jpeg", UINT8, 3, picture.metadata)
+        write_image(tmp_path / "out.jpg", picture.pixels, metadata=picture.metadata)
+    assert np.array_equal(picture.pixels, read_image(source).pixels)
+    if where == "extended":
+        assert b"HasExtendedXMP" not in (tmp_path / "out.jpg").read_bytes()
+
+
+def long_segments(data: bytes) -> list[bytes]:
+    """A main packet, if it fits; else one that is cut."""
+    return [segment(0xE1, XMP + data[:65000])]

@@ -127,9 +127,9 @@ def extension_of(packet: bytes) -> bytes | None:
 
 
 def joined(main: bytes, extended: bytes | None) -> bytes:
-    """One packet of both; of the main one alone, without the reference, where None or damaged.
+    """One packet of both; of the main one alone, without the reference, where it is None.
 
-    Raises ValueError where the main one cannot be read.
+    Raises ValueError where one of them cannot be read.
     """
     try:
         document = _parsed(main)
@@ -138,15 +138,12 @@ def joined(main: bytes, extended: bytes | None) -> bytes:
                 if (prop.namespaceURI, prop.localName) == (_NOTE, "HasExtendedXMP"):
                     _remove(node, prop)
         root = document.getElementsByTagNameNS(_RDF, "RDF")[0]
-    except _BROKEN as error:
-        raise ValueError("no XMP") from error
-    if extended is not None:
-        try:
+        if extended is not None:
             for node in list(_descriptions(_parsed(extended))):
                 root.appendChild(document.importNode(_with_spaces(node), True))
-        except _BROKEN as error:
-            raise ValueError("no extension of XMP") from error
-    return _written(document)
+        return _written(document)
+    except _BROKEN as error:
+        raise ValueError("no XMP") from error
 
 
 def split(packet: bytes, room: int) -> tuple[bytes, bytes | None] | None:
