@@ -360,3 +360,30 @@ def refusal(path: Path) -> str | None:
     except ImageError as error:
         return str(error)
     return None
+
+
+@pytest.mark.parametrize("pixel_format", ["DXT1", "DXT5", "BC3", "BC5"])
+def test_compressed_dds_is_what_pillow_reads(tmp_path: Path, pixel_format: str) -> None:
+    image = Image.fromarray(smooth(4 if pixel_format != "BC5" else 3))
+    path = tmp_path / "a.dds"
+    image.save(path, pixel_format=pixel_format)
+    with Image.open(path) as independent:
+        check(path, np.asarray(independent))
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_dds_of_either_order(tmp_path: Path, order: str, channels: int) -> None:
+    pixels = noise(channels)
+    Image.fromarray(pixels).save(tmp_path / "a.dds")
+    data = bytearray((tmp_path / "a.dds").read_bytes())
+    bits, red, green, blue = struct.unpack_from("<4I", data, 88)
+    assert bits == 8 * channels
+    if order == "RGB":  # the masks change places, and so do the channels that they mean
+        struct.pack_into("<3I", data, 92, blue, green, red)
+        pixels = pixels[..., [2, 1, 0, 3][:channels]]
+    path = tmp_path / "b.dds"
+    path.write_bytes(data)
+    with Image.open(path) as independent:
+        np.testing.assert_array_equal(np.asarray(independent), pixels)
+    check(path, pixels)
