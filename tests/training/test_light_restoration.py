@@ -13,7 +13,7 @@ from pixperts.data.scenes import Scene
 from pixperts.errors import UsageError
 from pixperts.training.config import TrainConfig
 from pixperts.training.light_restoration_config import LightRestorationConfig
-from tests.helpers.training_runs import make_photos, train, values_of
+from tests.helpers.training_runs import make_photos, step_of, train, values_of
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
 
@@ -152,6 +152,15 @@ def test_a_short_training_removes_noise(photos: Path, tmp_path: Path) -> None:
         card = store.load(weights)[1]
         found.append(card.notes["training"]["psnr_noise50"])
     assert found[1] > found[0] + 0.5
+
+
+@pytest.mark.slow
+def test_samples_are_compressed_in_processes_of_their_own(photos: Path, tmp_path: Path) -> None:
+    """This process has decoded photos before they start: libvips' threads would not be in them."""
+    changes = {"tasks": {"jpeg": 1}, "workers": 1, "max_steps": 4, "check_every": 2}
+    values = values_of("scenes", photos, **changes) | {"validation": str(photos)}
+    train(TrainConfig.from_dict(values, "x"), tmp_path / "run")
+    assert step_of(tmp_path / "run" / "last.ckpt") == 4
 
 
 @pytest.mark.parametrize(

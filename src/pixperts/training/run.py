@@ -165,6 +165,9 @@ def train(
             batch_size=layout.local,
             sampler=sampler,
             num_workers=config.workers,
+            # Not forked off: libvips, which compresses JPEG in them, would wait for threads that
+            # only this process has.
+            multiprocessing_context="spawn" if config.workers else None,
             persistent_workers=config.workers > 0,
             worker_init_fn=_leave_signals_to_the_parent,
             pin_memory=torch.cuda.is_available(),
