@@ -14,7 +14,6 @@ seconds (the fastest round) and peak memory per megapixel of output. Degradation
 
 import argparse
 import json
-import math
 import resource
 import subprocess
 import sys
@@ -27,29 +26,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from peer_methods import METHODS, SLOW, Pixels
-from pixperts.degradations.camera import jpeg
+from peer_methods import METHODS, SLOW
 from pixperts.evaluation import metrics
-from pixperts.io.image import list_images, read_image
-from pixperts.ops.pixels import to_float
-from pixperts.ops.resize import bicubic
-
-SOFT = 1.6  # factor by which a photo is reduced and enlarged again to be soft
-
-
-def photo_pair(path: Path, scale: float, case: str) -> tuple[Pixels, torch.Tensor]:
-    """The spoiled small picture, 8 bit, and the photo (3, H, W) that belongs to it."""
-    photo = torch.from_numpy(to_float(read_image(path).pixels)).permute(2, 0, 1)[:3]
-    height, width = (math.floor(length / scale) for length in photo.shape[1:])
-    photo = photo[:, : round(height * scale), : round(width * scale)].contiguous()
-    if case.startswith("soft"):
-        small = (round(photo.shape[1] / SOFT), round(photo.shape[2] / SOFT))
-        photo = bicubic(bicubic(photo, small), (photo.shape[1], photo.shape[2])).clamp(0, 1)
-    lr = bicubic(photo, (height, width)).clamp(0, 1)
-    if case not in ("clean", "soft"):
-        lr = jpeg(lr, quality=int(case[4:]))
-    levels = (lr * 255 + 0.5).floor().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).numpy()), photo
+from pixperts.evaluation.photo_cases import photo_pair
+from pixperts.io.image import list_images
+from pixperts.ops.pixels import from_float
 
 
 def run_method(args: argparse.Namespace) -> dict[str, Any]:
@@ -63,7 +44,8 @@ def run_method(args: argparse.Namespace) -> dict[str, Any]:
         for case in args.case:
             rows, seconds, area = [], 0.0, 0.0
             for number, path in enumerate(list_images(args.photos)[: args.pictures]):
-                lr, photo = photo_pair(path, scale, case)
+                small, photo = photo_pair(path, scale, case)
+                lr = from_float(small.permute(1, 2, 0).numpy(), np.uint8)
                 if number == 0:
                     method(lr, scale)  # warm up
                 started = time.process_time()

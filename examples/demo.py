@@ -32,6 +32,7 @@ TASKS = {
     "blur": "blurred",
 }
 SEED = 4
+MIXTURE = "moeisr-tiny"  # the smallest model whose experts share a picture among them
 
 
 def pixperts(*arguments: str | Path) -> None:
@@ -48,12 +49,21 @@ def plain_enlargement(photo: NDArray[np.uint8], width: int, height: int) -> NDAr
     return from_float(large.numpy(), np.uint8)
 
 
+def enlarged(experts: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """A map of experts at another size, without mixing its colors."""
+    rows = np.arange(height) * experts.shape[0] // height
+    columns = np.arange(width) * experts.shape[1] // width
+    return experts[rows][:, columns]
+
+
 def row(name: str, out: Path) -> NDArray[np.uint8]:
     """One photo: the enlargement as a whole, then a detail before, after, and its experts."""
     after = read_image(out / "x2.5" / f"{name}.jpg").pixels
+    mixed = read_image(out / "width_1000" / f"{name}.jpg").pixels
     experts = read_image(out / "experts" / f"{name}_experts.png").pixels
     before = plain_enlargement(read_image(HERE / f"{name}.jpg").pixels, *after.shape[1::-1])
-    experts = experts[: after.shape[0]]  # without the legend
+    experts = experts[: mixed.shape[0]]  # without the legend
+    experts = enlarged(experts, after.shape[1], after.shape[0])
     # The detail with the most structure: where enlarging is hard.
     gradient = np.abs(np.diff(after.mean(axis=2), axis=1))
     width, height = CROP
@@ -69,7 +79,7 @@ def row(name: str, out: Path) -> NDArray[np.uint8]:
         f"{name}, x2.5": whole,
         "detail, bicubic": before[window],
         "detail, pixperts": after[window],
-        "its experts": experts[window],
+        f"experts of {MIXTURE}": experts[window],
     }
     return np.concatenate([label(picture, text) for text, picture in pictures.items()], axis=1)
 
@@ -120,8 +130,9 @@ def main() -> None:
     out = parser.parse_args().out
     photos = [HERE / f"{name}.jpg" for name in PHOTOS]
     start = time.perf_counter()
-    pixperts("upscale", *photos, "-o", out / "x2.5", "-s", "2.5", "--expert-map", out / "experts")
-    pixperts("upscale", *photos, "-o", out / "width_1000", "--width", "1000", "--budget", "0.3")
+    pixperts("upscale", *photos, "-o", out / "x2.5", "-s", "2.5")
+    mixture = ("-m", MIXTURE, "--expert-map", out / "experts", "--budget", "0.3")
+    pixperts("upscale", *photos, "-o", out / "width_1000", "--width", "1000", *mixture)
     spoilt = spoil(out)
     pixperts("restore", *spoilt, "-o", f"{out / 'repaired'}/")
     sheet = [row(name, out) for name in PHOTOS] + [repaired_row(file, out) for file in spoilt]

@@ -58,16 +58,6 @@ TRIAL = (10, 40)  # steps of the two runs whose difference tells the speed
 FIRST_CHUNKS = 48  # of a cache, with which a training begins while the others are being made
 CONTINUES = 3  # exit code where the time was over
 MARGIN = 0.93  # of the time is planned for steps; validation and checkpoints take the rest
-REPAIRS = {  # set: tasks
-    "CBSD68": ("noise15", "noise25", "noise50"),
-    "CID22-val": (
-        "rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "jpeg", "grain", "clean",
-    ),
-}  # fmt: skip
-ENLARGES = ("Set5", "Set14", "B100")
-SCALES = (2, 3, 4)
-
-Figures = dict[str, float]  # what was measured, in dB
 
 
 def pack(args: argparse.Namespace) -> None:
@@ -163,39 +153,6 @@ def train_on(args: argparse.Namespace) -> None:
     train(config, args.run / "state", max_time=timedelta(seconds=max(1, left)), resume=going_on)
 
 
-def figures_of(weights: str, bench: Path, limit: int | None) -> Figures:
-    """PSNR on every benchmark of what the model does, by the package's own evaluation."""
-    from pixperts.data.benchmarks import SuperResolutionSet
-    from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
-    from pixperts.evaluation.upscaling import evaluate_upscaling
-    from pixperts.inference.loading import load
-    from pixperts.inference.restorer import Restorer
-
-    model = load(weights)
-    found: Figures = {}
-    if isinstance(model, Restorer):
-        for folder, tasks in REPAIRS.items():
-            sets = [RestorationSet.synthetic(bench / folder, t, limit=limit) for t in tasks]
-            for score in evaluate_restoration(model, sets):
-                found[f"{folder} {score.task}"] = score.psnr
-        return found
-    for folder in ENLARGES:
-        pictures = SuperResolutionSet.open(bench / folder)
-        for at_scale in evaluate_upscaling(model, pictures, SCALES):
-            found[f"{folder} x{at_scale.scale:g}"] = at_scale.psnr
-    return found
-
-
-def comparison(before: Figures | None, after: Figures) -> list[str]:
-    """Lines of Markdown: before, after, difference."""
-    lines = ["| benchmark | before, dB | after, dB | difference |", "|---|---|---|---|"]
-    for name, value in after.items():
-        old = None if before is None else before[name]
-        cells = ["-", "-"] if old is None else [f"{old:.2f}", f"{value - old:+.2f}"]
-        lines.append(f"| {name} | {cells[0]} | {value:.2f} | {cells[1]} |")
-    return lines
-
-
 def make(args: argparse.Namespace) -> None:
     """A recipe from nothing to the packaged file, as far as the time allows."""
     from pixperts.training.stages import Recipe, train_stages
@@ -263,13 +220,18 @@ def finish_run(args: argparse.Namespace) -> None:
 
 def finish(args: argparse.Namespace, weights: Path) -> None:
     """Measure old and new, package the better."""
+    import yaml
+
     from pixperts.weights.packaged import packaged_models
+    from weight_figures import card_figures, comparison, figures_of
 
     model = args.name.replace("_", "-")
+    recipe = yaml.safe_load((ROOT / f"configs/weights/{args.name}.yaml").read_text())
+    photos = bool(recipe.get("cache", {}).get("degraded"))
     before = None
     if model in packaged_models():
-        before = figures_of(model, args.bench, args.limit)
-    after = figures_of(str(weights), args.bench, args.limit)
+        before = figures_of(model, args.bench, args.limit, photos)
+    after = figures_of(str(weights), args.bench, args.limit, photos)
     text = "\n".join(comparison(before, after))
     (args.run / "figures.md").write_text(text + "\n")
     print(text)
@@ -277,8 +239,11 @@ def finish(args: argparse.Namespace, weights: Path) -> None:
     if before is not None and gain <= 0 and not args.force:
         sys.exit(f"{model}: {gain:+.3f} dB on average, so the packaged weights stay (--force).")
     line = [sys.executable, str(ROOT / "scripts" / "package.py"), str(weights), model]
-    line += ["--quality", json.dumps({name: round(value, 2) for name, value in after.items()})]
-    if "Set5 x2" not in after:
+    shown = {name: round(after[name], 2) for name in card_figures(after)}
+    line += ["--quality", json.dumps(shown)]
+    if photos:
+        line += ["--protocol", "Y channel, border of `scale` pixels cut, JPEG synthetic, dB"]
+    elif "Set5 x2" not in after:
         line += ["--protocol", "RGB, whole pictures, synthetic, seed 0, dB"]
         line += ["--signatures", str(args.bench / "CID22-val")]
     if args.package:

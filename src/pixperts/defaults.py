@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-DEFAULT_MODEL = "moeisr-tiny"
+DEFAULT_MODEL = "moeisr-photo"
 DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
 MAX_PIXELS = 500_000_000  # of an input
 

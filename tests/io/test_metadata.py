@@ -310,7 +310,9 @@ def test_formats_that_cannot_be_written(tmp_path: Path) -> None:
         write_image(tmp_path / "a.gif", files.gradient(), format="gif")
     for start in (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"):
         (tmp_path / "b.jxl").write_bytes(start + bytes(60))
-        with pytest.raises(ImageError, match=r"b\.jxl is JPEG XL, which .* cannot read"):
+        with pytest.raises(
+            ImageError, match=r"b\.jxl (is JPEG XL, which .* cannot read|.*as JPEG XL)"
+        ):
             read_image(tmp_path / "b.jxl")
 
 

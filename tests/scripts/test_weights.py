@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+import weight_figures
 import weights
 from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig
@@ -77,7 +78,7 @@ def test_a_run_in_two_pieces_is_measured_against_nothing(
     call(monkeypatch, "finish", "mini", run, "--bench", bench, "--limit", 1, "--no-package")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| benchmark | before, dB | after, dB | difference |"
-    assert len(lines) == 2 + sum(map(len, weights.REPAIRS.values()))
+    assert len(lines) == 2 + sum(map(len, weight_figures.REPAIRS.values()))
     assert (run / "figures.md").read_text().splitlines() == lines
 
 
@@ -120,7 +121,7 @@ def staged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[
 
     monkeypatch.setattr(weights, "ROOT", tmp_path)
     monkeypatch.setattr(weights, "filling", filling)
-    monkeypatch.setattr(weights, "ENLARGES", ("Set5",))
+    monkeypatch.setattr("weight_figures.ENLARGES", ("Set5",))
     return tmp_path / "run", filled
 
 
@@ -176,7 +177,18 @@ def test_the_speed_is_that_of_the_steps_between_two_runs(
     assert tuple(ran) == weights.TRIAL
 
 
+@pytest.mark.slow
+def test_photos_are_measured_as_they_come(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weight_figures, "PHOTO_CASES", ("clean", "jpeg40"))
+    found = weight_figures.figures_of("moeisr-light", bench, 2, photos=True)
+    assert list(found) == [f"CID22-val x{s} {case}" for s in (2, 4) for case in ("clean", "jpeg40")]
+    for scale in (2, 4):
+        clean, compressed = (found[f"CID22-val x{scale} {case}"] for case in ("clean", "jpeg40"))
+        assert compressed < clean - 1
+    assert found["CID22-val x4 clean"] < found["CID22-val x2 clean"] - 1
+
+
 def test_a_comparison_tells_what_changed() -> None:
-    lines = weights.comparison({"a": 30.0}, {"a": 30.254})
+    lines = weight_figures.comparison({"a": 30.0}, {"a": 30.254})
     assert lines[2:] == ["| a | 30.00 | 30.25 | +0.25 |"]
-    assert weights.comparison(None, {"a": 30.254})[2:] == ["| a | - | 30.25 | - |"]
+    assert weight_figures.comparison(None, {"a": 30.254})[2:] == ["| a | - | 30.25 | - |"]

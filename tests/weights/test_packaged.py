@@ -19,7 +19,7 @@ from pixperts.weights.packaged import packaged_models
 from tests.helpers.moce_models import moce_ir
 from tests.helpers.places import BENCH, EXAMPLES
 
-UPSCALERS = ["liif-edsr", "moeisr-light", "moeisr-liif-edsr", "moeisr-tiny"]
+UPSCALERS = ["liif-edsr", "moeisr-light", "moeisr-liif-edsr", "moeisr-photo", "moeisr-tiny"]
 needs_bench = pytest.mark.skipif(not BENCH.is_dir(), reason="needs ../shared/data/bench")
 
 

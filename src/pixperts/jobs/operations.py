@@ -33,7 +33,10 @@ class Upscale(UpscaleOptions, Operation):
         charts = any(job.expert_map is not None for job in jobs)
         for flag, given in (("--budget", self.budget is not None), ("--expert-map", charts)):
             if given:
-                raise UsageError(f"{upscaler.name} has a single expert: leave {flag} out.")
+                raise UsageError(
+                    f"{upscaler.name} has a single expert: leave {flag} out, or choose a model "
+                    "with several, such as '-m moeisr-tiny'."
+                )
 
     @property
     def label(self) -> str:

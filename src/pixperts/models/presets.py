@@ -95,6 +95,10 @@ def _presets() -> dict[str, Preset]:
     presets["moeisr-light"] = Preset(
         "plain convolutions under a linear field, made for CPUs", MoEISRLightConfig()
     )
+    presets["moeisr-photo"] = Preset(
+        "moeisr-light with one expert, for photos as they come: compressed, noisy, soft",
+        MoEISRLightConfig(depths=(0,), widths=(0,)),
+    )
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(
         "plain convolutions, experts that can be left out; made for CPUs", MoCEIRLightConfig()
