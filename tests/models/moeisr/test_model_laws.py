@@ -135,7 +135,7 @@ def test_a_new_mapper_starts_from_equal_shares() -> None:
 
 
 def test_every_preset_is_known_by_name_and_its_kind() -> None:
-    assert len(PRESETS) == 20
+    assert len(PRESETS) == 19
     for name, preset in PRESETS.items():
         if not isinstance(preset.config, MoEISRConfig):
             assert name.startswith("moce-ir") or name in ("moeisr-light", "moeisr-photo")
