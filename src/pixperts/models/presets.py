@@ -97,7 +97,7 @@ def _presets() -> dict[str, Preset]:
     )
     presets["moeisr-photo"] = Preset(
         "moeisr-light with one expert, for photos as they come: compressed, noisy, soft",
-        MoEISRLightConfig(depths=(0,), widths=(0,)),
+        MoEISRLightConfig(depths=(0,), widths=(0,), bounded_color=True),
     )
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(

@@ -17,6 +17,7 @@ class MoEISRLightConfig:
     depths: tuple[int, ...] = (0, 2, 3, 5)  # layers of each expert; 0 leaves the features
     widths: tuple[int, ...] = (0, 64, 96, 160)  # of their hidden layers
     mapper_width: int = 16  # channels of the mapper; unused with one expert
+    bounded_color: bool = False  # keep to colors of the input nearby, so that gray stays gray
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""

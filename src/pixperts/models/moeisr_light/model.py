@@ -21,6 +21,7 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.moeisr_light.color import RADIUS, bound_color
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
 from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
@@ -118,6 +119,8 @@ class MoEISRLight(UpscalingNetwork):
                 soft = logits.softmax(dim=1)[:, :, rows][:, :, :, columns]
             routings = (Routing(shown, self.costs, soft),)
         image = self.field(features, lr, size, part)
+        if self.config.bounded_color:
+            image = bound_color(image, lr, *self._nearest(lr, size, part))
         if progress is not None:
             progress(1.0)
         return Output(image, routings)
@@ -126,7 +129,7 @@ class MoEISRLight(UpscalingNetwork):
     def context(self) -> int:
         """LR pixels beyond an output's own LR pixel on which it depends, at most."""
         experts = 1 if self.experts is not None else 0
-        return self.encoder.receptive_radius + experts + 1
+        return max(self.encoder.receptive_radius + experts + 1, RADIUS)
 
     @property
     def multiply_adds_of_experts(self) -> tuple[int, ...]:
