@@ -38,11 +38,11 @@ def bound_color(image: Tensor, lr: Tensor, rows: Tensor, columns: Tensor) -> Ten
     luma = _luma(image)
     low, high = (side.index_select(2, rows).index_select(3, columns) for side in (below, above))
     color = torch.minimum(torch.maximum(image - luma, low), high)
-    bounded: Tensor = luma + color - _luma(color)
-    return bounded
+    return luma + color - _luma(color)
 
 
 def _luma(image: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B, 1, H, W)."""
     red, green, blue = image.split(1, dim=1)
-    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    luma: Tensor = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    return luma
