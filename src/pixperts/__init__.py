@@ -1,6 +1,6 @@
 """pixperts: repair and enlarge photographs with mixtures of experts.
 
-`load("moeisr-tiny").upscale(image, scale=2.5)` enlarges; `create_model` gives the bare network.
+`load("moeisr-photo").upscale(image, scale=2.5)` enlarges; `create_model` gives the bare network.
 Names are imported on first use, so that `pixperts --help` need not wait for torch.
 """
 

@@ -108,7 +108,7 @@ def read_segments(handle: BinaryIO, start: int = 0) -> Jpeg:
 
 
 def end_of_picture(path: Path, start: int = 0) -> int | None:
-    """Where the file goes on behind the picture that begins at `start`; None where it has no end.
+    """Where the file continues behind the picture that begins at `start`; None where it has no end.
 
     Pictures within segments, such as a thumbnail, are no ends.
     """
