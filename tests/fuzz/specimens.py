@@ -10,7 +10,7 @@ import pyvips
 from PIL import Image, PngImagePlugin
 
 from pixperts.io.image import write_image
-from pixperts.io.metadata import Metadata
+from pixperts.io.metadata.metadata import Metadata
 from tests.helpers import photo_files as files
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pixperts.io.tiff_tags import Value, build
+from pixperts.io.tiff.tags import Value, build
 
 _D65 = 21  # EXIF 2.32, LightSource
 # XYZ to linear sRGB (IEC 61966-2-1): a camera whose channels are those of sRGB.

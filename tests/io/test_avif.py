@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, features
 
 from pixperts.io.image import read_image
-from pixperts.io.losses import losses
+from pixperts.io.metadata.losses import losses
 
 # 32 x 16 gray, eight steps of four columns from black to white of the limited range.
 _HEAD = (

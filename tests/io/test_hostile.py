@@ -16,12 +16,12 @@ from PIL import Image, ImageOps
 
 from pixperts.data.image_files import picture_size
 from pixperts.errors import ImageError, ModelError, PixpertsError, printable
-from pixperts.io import exif
 from pixperts.io.decode import header_size
 from pixperts.io.image import read_image, write_image
-from pixperts.io.metadata import Metadata
-from pixperts.io.photoshop import iptc_record, photoshop_block
-from pixperts.io.png_text import read_texts
+from pixperts.io.metadata import exif
+from pixperts.io.metadata.metadata import Metadata
+from pixperts.io.metadata.photoshop import iptc_record, photoshop_block
+from pixperts.io.metadata.png_text import read_texts
 from pixperts.io.rows import RowReader
 from tests.helpers import photo_files as files
 from tests.helpers.limits import bounded

@@ -11,7 +11,7 @@ import pyvips
 from pixperts.errors import ImageError, UsageError
 from pixperts.io import rows as rows_module
 from pixperts.io.image import read_image, write_image
-from pixperts.io.metadata import Metadata
+from pixperts.io.metadata.metadata import Metadata
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.ops.pixels import Pixels
 from tests.helpers import photo_files as files

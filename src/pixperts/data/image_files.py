@@ -15,11 +15,11 @@ from torch import Tensor
 
 from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import DataError, ImageError
+from pixperts.io.color.icc import to_rgb
 from pixperts.io.decode import Opened, explained, header_size, open_picture, orientation_of
 from pixperts.io.formats import NAMES
-from pixperts.io.icc import to_rgb
-from pixperts.io.metadata import NO_METADATA
-from pixperts.io.png_text import refuse_bomb_in
+from pixperts.io.metadata.metadata import NO_METADATA
+from pixperts.io.metadata.png_text import refuse_bomb_in
 from pixperts.io.vips import format_of_bytes, libvips, reason, sniff
 from pixperts.ops.pixels import Pixels, from_float, to_float, upright
 

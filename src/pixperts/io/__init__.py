@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pixperts.io.arrays import to_tensor
     from pixperts.io.folders import walk
     from pixperts.io.image import Picture, list_images, read_image, write_image
-    from pixperts.io.metadata import Metadata
+    from pixperts.io.metadata.metadata import Metadata
     from pixperts.io.rows import RowReader, RowWriter
 else:
     __getattr__ = attach(
@@ -17,7 +17,7 @@ else:
             "arrays": ["to_tensor"],
             "folders": ["walk"],
             "image": ["Picture", "list_images", "read_image", "write_image"],
-            "metadata": ["Metadata"],
+            "metadata.metadata": ["Metadata"],
             "rows": ["RowReader", "RowWriter"],
         },
     )

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.io.color_chunks import av1_header
-from pixperts.io.heif_boxes import BROKEN, read_description
+from pixperts.io.color.chunks import av1_header
+from pixperts.io.containers.heif_boxes import BROKEN, read_description
 from pixperts.io.vips import libvips
 
 _HEAD = 1 << 16  # bytes in which the properties of the pictures stand

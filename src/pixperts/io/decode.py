@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from pixperts.errors import ImageError, UsageError, printable
-from pixperts.io import exif
 from pixperts.io.avif import bits_of, full_range
-from pixperts.io.color_chunks import animation_frames_of_png
+from pixperts.io.color.chunks import animation_frames_of_png
+from pixperts.io.color.hdr import tags_to_srgb
+from pixperts.io.color.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
+from pixperts.io.containers.heif_boxes import animation_frames
 from pixperts.io.cut_short import remains_of
 from pixperts.io.decoders.foreign import (
     Foreign,
@@ -21,15 +23,13 @@ from pixperts.io.decoders.foreign import (
     placeholder,
 )
 from pixperts.io.formats import NAMES
-from pixperts.io.hdr import tags_to_srgb
-from pixperts.io.heif_boxes import animation_frames
-from pixperts.io.icc import profile_of, to_rgb, to_srgb, whole_profile, with_profile
-from pixperts.io.metadata import Metadata, read_metadata
-from pixperts.io.png_text import refuse_bomb
-from pixperts.io.tiff_kinds import open_tiff
-from pixperts.io.tiff_pages import Page, pictures, read_pages
+from pixperts.io.metadata import exif
+from pixperts.io.metadata.metadata import Metadata, read_metadata
+from pixperts.io.metadata.png_text import refuse_bomb
+from pixperts.io.metadata.xmp import orientation_in
+from pixperts.io.tiff.kinds import open_tiff
+from pixperts.io.tiff.pages import Page, pictures, read_pages
 from pixperts.io.vips import libvips, nothing_passed_over, open_image, reason, sniff
-from pixperts.io.xmp import orientation_in
 from pixperts.ops.pixels import Pixels, is_finite
 
 COLORS = ("keep", "srgb")

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pixperts.errors import ImageError
-from pixperts.io import color_chunks, exif
+from pixperts.io.color import chunks as color_chunks
+from pixperts.io.color.icc import fits, is_usable, profile_space, with_profile
+from pixperts.io.containers.jpeg_parts import complete_jpeg
 from pixperts.io.formats import DEFAULT_QUALITY
-from pixperts.io.icc import fits, is_usable, profile_space, with_profile
-from pixperts.io.jpeg_parts import complete_jpeg
-from pixperts.io.losses import effective_profile
-from pixperts.io.metadata import NO_METADATA, Metadata
-from pixperts.io.photoshop import resource_blocks, to_raw_profile
-from pixperts.io.png_text import append_texts
-from pixperts.io.tiff_tags import BYTE, EXIF_IFD, Tree, Value, build
+from pixperts.io.metadata import exif
+from pixperts.io.metadata.losses import effective_profile
+from pixperts.io.metadata.metadata import NO_METADATA, Metadata
+from pixperts.io.metadata.photoshop import resource_blocks, to_raw_profile
+from pixperts.io.metadata.png_text import append_texts
+from pixperts.io.metadata.xmp import updated_xmp
+from pixperts.io.tiff.tags import BYTE, EXIF_IFD, Tree, Value, build
 from pixperts.io.vips import VIPS_FORMATS, libvips
-from pixperts.io.xmp import updated_xmp
 from pixperts.ops.pixels import Pixels
 
 _EXIF, _XMP, _IPTC, _ICC, _OTHER = 1, 2, 4, 8, 16  # VipsForeignKeep

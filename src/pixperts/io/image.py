@@ -28,7 +28,7 @@ from pixperts.io.formats import (
     PathLike,
     is_image_path,
 )
-from pixperts.io.metadata import NO_METADATA, Metadata
+from pixperts.io.metadata.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import file_status, writable_formats
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, upright
 

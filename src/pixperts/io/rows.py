@@ -22,7 +22,7 @@ from pixperts.io.decode import Opened, open_picture
 from pixperts.io.encode import Recipe, encode
 from pixperts.io.formats import PathLike
 from pixperts.io.image import check_output, format_of
-from pixperts.io.metadata import NO_METADATA, Metadata
+from pixperts.io.metadata.metadata import NO_METADATA, Metadata
 from pixperts.io.vips import libvips, reason
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, stored_shape, upright
 

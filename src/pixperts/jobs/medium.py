@@ -24,8 +24,8 @@ from pixperts.inference.streams import (
 from pixperts.io.arrays import to_tensor
 from pixperts.io.decode import directory_count
 from pixperts.io.image import Picture
-from pixperts.io.losses import losses
-from pixperts.io.metadata import Metadata
+from pixperts.io.metadata.losses import losses
+from pixperts.io.metadata.metadata import Metadata
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.jobs.job import Loaded, lossless_of
 from pixperts.memory import check_memory

@@ -15,7 +15,7 @@ from pixperts.io.decode import directory_count, header_size
 from pixperts.io.formats import NAMES, SUFFIXES
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.lossless import is_lossless
-from pixperts.io.metadata import NO_METADATA
+from pixperts.io.metadata.metadata import NO_METADATA
 from pixperts.io.vips import sniff, writable_formats
 from pixperts.jobs.job import Done, Job, Loaded, lossless_of
 from pixperts.jobs.options import FileOptions

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import rawpy
 
-from pixperts.io import exif
 from pixperts.io.decoders.foreign import Foreign
+from pixperts.io.metadata import exif
 from pixperts.ops.pixels import Pixels
 
 _SRGB_GAMMA = (2.4, 12.92)  # IEC 61966-2-1

@@ -5,7 +5,7 @@ ISO/IEC 18181-1, annexes D (sizes and image metadata) and E (color encoding).
 
 from dataclasses import dataclass
 
-from pixperts.io.color_tags import ColorTags
+from pixperts.io.color.tags import ColorTags
 
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 _LENGTHS = ((9, 1), (13, 1), (18, 1), (30, 1))  # bits and what is added, by a selector of two bits

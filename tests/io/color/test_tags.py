@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pixperts.io.color_chunks import read_color_tags
+from pixperts.io.color.chunks import read_color_tags
 from pixperts.io.image import read_image, write_image
-from pixperts.io.losses import losses
+from pixperts.io.metadata.losses import losses
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.ops.pixels import Pixels
 from tests.helpers.photo_files import gradient, wide_profile

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pixperts.io.jpeg_segments import (
+from pixperts.io.containers.jpeg_segments import (
     APP1,
     APP2,
     Jpeg,

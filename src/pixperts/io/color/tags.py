@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pixperts.io.icc_build import (
+from pixperts.io.color.icc_build import (
     Matrix,
     Point,
     curve_tag,

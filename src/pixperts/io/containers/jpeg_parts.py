@@ -2,8 +2,8 @@
 
 from typing import BinaryIO
 
-from pixperts.io.behind import append_gain_map
-from pixperts.io.jpeg_segments import (
+from pixperts.io.containers.behind import append_gain_map
+from pixperts.io.containers.jpeg_segments import (
     XMP_ROOM,
     Segment,
     comment_segments,
@@ -13,9 +13,9 @@ from pixperts.io.jpeg_segments import (
     photoshop_segments,
     xmp_segments,
 )
-from pixperts.io.metadata import Metadata
-from pixperts.io.photoshop import resource_blocks
-from pixperts.io.xmp import split, updated_xmp, with_gain_map, with_reference
+from pixperts.io.metadata.metadata import Metadata
+from pixperts.io.metadata.photoshop import resource_blocks
+from pixperts.io.metadata.xmp import split, updated_xmp, with_gain_map, with_reference
 
 
 def complete_jpeg(handle: BinaryIO, metadata: Metadata, width: int, height: int) -> None:

@@ -12,11 +12,11 @@ import pyvips
 from PIL import Image, MpoImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from pixperts.io.behind import read_behind
-from pixperts.io.heif_boxes import has_gain_map
+from pixperts.io.containers.behind import read_behind
+from pixperts.io.containers.heif_boxes import has_gain_map
+from pixperts.io.containers.jpeg_segments import read_segments
 from pixperts.io.image import read_image, write_image
-from pixperts.io.jpeg_segments import read_segments
-from pixperts.io.losses import losses
+from pixperts.io.metadata.losses import losses
 from pixperts.io.rows import RowReader, RowWriter
 from tests.helpers.jpeg_files import XMP, jpeg_bytes, packet, segment, segments_of, write_jpeg
 from tests.helpers.photo_files import gradient, wide_profile

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pixperts.io.tiff_tags import Tree, Value, raw_entries, read_layout, read_value, swapped
+from pixperts.io.tiff.tags import Tree, Value, raw_entries, read_layout, read_value, swapped
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION = 33550, 33922, 34264
 KEYS, DOUBLES, TEXTS = 34735, 34736, 34737

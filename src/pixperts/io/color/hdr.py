@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.io.color_tags import HLG, ColorTags, light_of
-from pixperts.io.icc import srgb_profile, to_srgb, with_profile
-from pixperts.io.icc_build import adapted
+from pixperts.io.color.icc import srgb_profile, to_srgb, with_profile
+from pixperts.io.color.icc_build import adapted
+from pixperts.io.color.tags import HLG, ColorTags, light_of
 from pixperts.io.vips import libvips
 
 _KNEE = 0.8  # of white; what is darker keeps its light

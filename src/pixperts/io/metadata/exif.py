@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from pixperts.io.tiff_tags import (
+from pixperts.io.tiff.tags import (
     ASCII,
     EXIF_IFD,
     GPS_IFD,

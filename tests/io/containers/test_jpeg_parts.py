@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from pixperts.io.image import read_image, write_image
-from pixperts.io.losses import losses
-from pixperts.io.metadata import Metadata
-from pixperts.io.photoshop import read_resources
+from pixperts.io.metadata.losses import losses
+from pixperts.io.metadata.metadata import Metadata
+from pixperts.io.metadata.photoshop import read_resources
 from pixperts.io.rows import RowReader, RowWriter
 from tests.helpers.jpeg_files import (
     EXTENDED,

@@ -10,11 +10,11 @@ import pyvips
 from PIL import Image, ImageFile, IptcImagePlugin
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.io import exif as exif_module
 from pixperts.io.image import read_image, write_image
-from pixperts.io.losses import losses
-from pixperts.io.metadata import Metadata
-from pixperts.io.photoshop import iptc_record
+from pixperts.io.metadata import exif as exif_module
+from pixperts.io.metadata.losses import losses
+from pixperts.io.metadata.metadata import Metadata
+from pixperts.io.metadata.photoshop import iptc_record
 from tests.helpers import photo_files as files
 
 SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".avif")

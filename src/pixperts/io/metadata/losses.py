@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from pixperts.io.color.icc import fits, profile_space
+from pixperts.io.containers.jpeg_parts import comments_of, xmp_of_jpeg
 from pixperts.io.formats import NAMES
-from pixperts.io.icc import fits, profile_space
-from pixperts.io.jpeg_parts import comments_of, xmp_of_jpeg
-from pixperts.io.metadata import NO_METADATA, Metadata
+from pixperts.io.metadata.metadata import NO_METADATA, Metadata
 
 _AVIF_BITS = 12  # of a sample
 

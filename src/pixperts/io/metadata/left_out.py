@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pixperts.io import exif
-from pixperts.io.heif_boxes import BROKEN, top_level
-from pixperts.io.jpeg_segments import Jpeg
+from pixperts.io.containers.heif_boxes import BROKEN, top_level
+from pixperts.io.containers.jpeg_segments import Jpeg
+from pixperts.io.metadata import exif
 
 _MOST = 8  # names in a sentence
 # Segments that are kept, written anew, or say only how the pixels are stored.

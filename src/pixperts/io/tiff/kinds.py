@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pixperts.errors import ImageError
-from pixperts.io import tiff_pages as tags
-from pixperts.io.icc import srgb_profile, with_profile
-from pixperts.io.tiff_pages import Page
-from pixperts.io.tiff_source import open_changed, open_page
+from pixperts.io.color.icc import srgb_profile, with_profile
+from pixperts.io.tiff import pages as tags
+from pixperts.io.tiff.pages import Page
+from pixperts.io.tiff.source import open_changed, open_page
 from pixperts.io.vips import libvips
 
 _LOG_LUV = 32845

@@ -5,18 +5,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pixperts.io import exif
-from pixperts.io.behind import Behind, GainMap, read_behind, turned
-from pixperts.io.color_chunks import read_color_tags
-from pixperts.io.color_tags import ColorTags
-from pixperts.io.geotiff import Place, read_place
-from pixperts.io.heif_boxes import has_gain_map
-from pixperts.io.icc import profile_of, whole_profile
-from pixperts.io.jpeg_segments import Jpeg, read_segments
-from pixperts.io.left_out import left_out_by_name
-from pixperts.io.photoshop import Resources, from_raw_profile, read_resources, without_paths
-from pixperts.io.png_text import read_texts
-from pixperts.io.xmp import extension_of, joined, without_elsewhere
+from pixperts.io.color.chunks import read_color_tags
+from pixperts.io.color.icc import profile_of, whole_profile
+from pixperts.io.color.tags import ColorTags
+from pixperts.io.containers.behind import Behind, GainMap, read_behind, turned
+from pixperts.io.containers.heif_boxes import has_gain_map
+from pixperts.io.containers.jpeg_segments import Jpeg, read_segments
+from pixperts.io.metadata import exif
+from pixperts.io.metadata.geotiff import Place, read_place
+from pixperts.io.metadata.left_out import left_out_by_name
+from pixperts.io.metadata.photoshop import (
+    Resources,
+    from_raw_profile,
+    read_resources,
+    without_paths,
+)
+from pixperts.io.metadata.png_text import read_texts
+from pixperts.io.metadata.xmp import extension_of, joined, without_elsewhere
 
 _PNG_IPTC = "Raw profile type iptc"
 _PNG_XMP = "XML:com.adobe.xmp"

@@ -4,7 +4,7 @@ import mmap
 from pathlib import Path
 from typing import Any
 
-from pixperts.io.tiff_pages import BITS, MAX_SAMPLE, MIN_SAMPLE, SAMPLE_FORMAT, Page
+from pixperts.io.tiff.pages import BITS, MAX_SAMPLE, MIN_SAMPLE, SAMPLE_FORMAT, Page
 from pixperts.io.vips import libvips, open_image
 
 # Tags with a number for each channel; libtiff takes a single one for all.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from pixperts.io.splicing import insert
+from pixperts.io.containers.splicing import insert
 
 APP0, APP1, APP2, APP13, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xFE
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA

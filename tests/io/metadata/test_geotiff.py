@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from pixperts.io.image import read_image, write_image
-from pixperts.io.losses import losses
+from pixperts.io.metadata.losses import losses
 from pixperts.io.rows import RowReader, RowWriter
 from pixperts.ops.pixels import Pixels, upright
 from tests.helpers.photo_files import gradient

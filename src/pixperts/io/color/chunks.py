@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pixperts.io import av1
-from pixperts.io.color_tags import UNSPECIFIED, ColorTags
-from pixperts.io.heif_boxes import (
+from pixperts.io.color.tags import UNSPECIFIED, ColorTags
+from pixperts.io.containers import av1
+from pixperts.io.containers.heif_boxes import (
     BROKEN,
     Description,
     associations,
     extents,
     read_description,
 )
-from pixperts.io.splicing import insert
+from pixperts.io.containers.splicing import insert
 
 _CHUNKS = (b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
 _LIGHT = (b"clli", b"mdcv")

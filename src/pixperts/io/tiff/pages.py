@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pixperts.io.tiff_tags import Layout, Value, raw_entries, read_layout, read_value
+from pixperts.io.tiff.tags import Layout, Value, raw_entries, read_layout, read_value
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
 SAMPLES, ROWS_PER_STRIP, MIN_SAMPLE, MAX_SAMPLE, PLANAR = 277, 278, 280, 281, 284

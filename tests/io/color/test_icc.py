@@ -8,9 +8,9 @@ import pyvips
 from PIL import Image, ImageCms
 
 from pixperts.errors import UsageError
-from pixperts.io.icc import fits, is_srgb, profile_space, srgb_profile
+from pixperts.io.color.icc import fits, is_srgb, profile_space, srgb_profile
 from pixperts.io.image import read_image, write_image
-from pixperts.io.metadata import Metadata
+from pixperts.io.metadata.metadata import Metadata
 from pixperts.ops.pixels import Pixels
 from tests.helpers import photo_files as files
 

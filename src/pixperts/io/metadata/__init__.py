@@ -1,0 +1,1 @@
+"""What picture files say besides their pixels, block by block."""

@@ -1,0 +1,1 @@
+"""TIFF: its directories, its pages, and kinds that libvips takes for something else."""
