@@ -118,6 +118,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "liif-edsr": lambda: ours("liif-edsr"),
     "moeisr-liif-edsr": lambda: ours("moeisr-liif-edsr"),
     "moeisr-tiny": lambda: ours("moeisr-tiny"),
+    "moeisr-photo": lambda: ours("moeisr-photo", precision="float32"),
     "moeisr-light": lambda: ours("moeisr-light", precision="float32"),
     "moeisr-light, bfloat16": lambda: ours("moeisr-light", precision="bfloat16"),
     "realesr-animevideov3": lambda: realesrgan(0, 2),
