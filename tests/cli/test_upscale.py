@@ -71,7 +71,9 @@ def test_a_folder_keeps_names_and_formats(
     picture(source / "deeper" / "e.png")
     assert upscale(source, "-o", target, "-s", 2, "--quality", 80) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == f"{source}: skipped 2 of its entries that are no picture files."
+    remark, cure = lines[0].rsplit(". ", 1)
+    assert remark == f"{source}: skipped 2 of its entries that are no picture files"
+    assert cure == "-r takes the pictures of its subfolders as well."
     assert [Path(line.split(" -> ")[0]).name for line in lines[1:]] == [
         "C.PNG", "a.jpg", "b.webp", "d.tif",
     ]  # fmt: skip

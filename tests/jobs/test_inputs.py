@@ -37,7 +37,10 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
     assert paths("p") == ["p/a.PNG", "p/b.jpg"]
     listing = find(["p"])
     assert listing.several
-    assert listing.remarks == ["p: skipped 3 of its entries that are no picture files."]
+    assert listing.remarks == [
+        "p: skipped 3 of its entries that are no picture files. "
+        "-r takes the pictures of its subfolders as well."
+    ]
     listing = find(["p"], recursive=True)
     p = Path("p")
     assert listing.found == [

@@ -47,6 +47,27 @@ def test_all_pages_become_files_of_their_own(tmp_path: Path) -> None:
     assert again.skipped == 4
 
 
+def test_one_page_is_not_taken_for_another_that_is_there(tmp_path: Path) -> None:
+    source = pages(tmp_path / "a.tif")
+    single = tmp_path / "b.tif"
+    tifffile.imwrite(single, smooth(height=12, width=16), photometric="rgb")
+    for output, names in (
+        (None, ["a_x2_page2.tif", "a_x2_page3.tif"]),
+        (f"{tmp_path}/out/", ["a_page2.tif", "a_page3.tif"]),
+    ):
+        for number in (2, 3):
+            (job,) = plan([source], output, label="x2", page=number).jobs
+            assert (job.target.name, job.page) == (names[number - 2], number)
+            summary = run_folder(source, output, doubled(number), "moeisr-tiny")
+            assert summary.done == 1
+        first, second = (read_image(job.target.with_name(name)).pixels for name in names)
+        assert not np.array_equal(first, second)
+    (job,) = plan([single], None, label="x2", page=1).jobs
+    assert job.target.name == "b_x2.tif"  # there is nothing to tell apart
+    job.target.write_text("mine")
+    assert run_folder(single, None, doubled(2), "moeisr-tiny").failed == 1
+
+
 def test_a_page_that_is_not_there_fails_alone(tmp_path: Path) -> None:
     source = pages(tmp_path / "a.tif")
     target = tmp_path / "out.png"

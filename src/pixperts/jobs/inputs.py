@@ -56,6 +56,7 @@ def find(
     skipped: int | None
     for given in inputs:
         path = Path(given)
+        hint = ""
         if os.path.isdir(path):
             several = True
             found, skipped = _of_folder(path, Path(), recursive, barred)
@@ -63,6 +64,8 @@ def find(
                 cure = "name another folder" if recursive else "name another folder, or give -r"
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
             found = [replace(one, folder=path) for one in found]
+            if not recursive and next(walk(path, barred=barred))[1]:
+                hint = " -r takes the pictures of its subfolders as well."
         elif _MAGIC.isdisjoint(str(given)) or os.path.lexists(path):
             files.append(Found(path))  # a missing one is reported when it is read
             continue
@@ -82,7 +85,9 @@ def find(
                 seen.add(key)
                 files.append(one)
         if skipped:
-            remarks.append(f"{path}: skipped {skipped} of its entries that are no picture files.")
+            remarks.append(
+                f"{path}: skipped {skipped} of its entries that are no picture files.{hint}"
+            )
     return Listing(files, remarks, several)
 
 

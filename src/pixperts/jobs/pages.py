@@ -13,14 +13,16 @@ from pixperts.jobs.page_choice import ALL
 def by_page(jobs: Sequence[Job], page: int | str | None) -> list[Job]:
     """The jobs with their pages; for "all", one for each page of a file that has several.
 
-    Results of several pages get the page behind their names: "a_page1.tif".
+    Results of files with several pages get the page behind their names, "a_page1.tif", so that
+    one page is not taken for another that is there already. A name that was given for a single
+    page is left as it is.
     """
     if page is None:
         return list(jobs)
     result: list[Job] = []
     for job in jobs:
         if page != ALL:
-            result.append(replace(job, page=int(page)))
+            result.append(_chosen(job, int(page)))
             continue
         count = _pages(job)
         result += [_of_page(job, number, count) for number in range(1, count + 1)]
@@ -32,6 +34,17 @@ def _pages(job: Job) -> int:
         return 1 if job.problem is not None else page_count(job.source)
     except PixpertsError:
         return 1  # reading it says what is wrong
+
+
+def _chosen(job: Job, number: int) -> Job:
+    """The job with the page that was chosen, even if the file has no such page."""
+    if job.root is None:  # the output was named as a file
+        return replace(job, page=number)
+    count = _pages(job)
+    if count == 1 and number == 1:
+        return replace(job, page=number)
+    labeled = _of_page(job, number, max(count, number))
+    return labeled if job.map_root else replace(labeled, expert_map=job.expert_map)
 
 
 def _of_page(job: Job, number: int, count: int) -> Job:
