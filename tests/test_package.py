@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import pixperts
+from pixperts.io.decoders import foreign
 
 SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
@@ -30,15 +31,20 @@ def run(code: str) -> str:
 TRAINING = [
     f"pixperts.training.{name}"
     for name in (
-        "callbacks", "checkpoints", "dry_run", "enlarging", "light", "module", "restoration",
-        "run", "upscaling",
+        "callbacks", "checkpoints", "dry_run", "light", "light_restoration", "module",
+        "restoration", "run", "upscaling",
     )
 ]  # fmt: skip
 
 
+# What `pixperts.io.decoders.foreign` imports when a file of such a format is opened.
+DECODERS = {f"pixperts.io.decoders.{module}" for _, _, module in foreign.EXTRAS.values()}
+
+
 def modules() -> list[str]:
     found = pkgutil.walk_packages(pixperts.__path__, "pixperts.")
-    return [m.name for m in found if m.name not in (*TRAINING, "pixperts.__main__")]
+    on_demand = {*TRAINING, *DECODERS, "pixperts.__main__"}
+    return [m.name for m in found if m.name not in on_demand]
 
 
 def test_every_exported_name_is_there_and_documented() -> None:
