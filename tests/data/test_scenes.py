@@ -35,8 +35,10 @@ def test_targets_of_clean_scenes_are_the_patches() -> None:
         sample = data[number]
         assert sample.degraded.shape == (3, 64, 64)
         assert sample.degraded.dtype == torch.uint8
-        for target, (top, left) in zip(sample.targets, sample.places.tolist(), strict=True):
-            assert torch.equal(target, sample.degraded[:, top : top + 32, left : left + 32])
+        assert sample.targets.shape == (3, 3, 3, 32, 32)
+        for targets, (top, left) in zip(sample.targets, sample.places.tolist(), strict=True):
+            patch = sample.degraded[:, top : top + 32, left : left + 32]
+            assert all(torch.equal(target, patch) for target in targets)
         assert not sample.groups.any()
 
 
@@ -53,8 +55,11 @@ def test_a_patch_and_its_target_differ_by_the_noise() -> None:
         sample = data[number]
         top, left = sample.places[0].tolist()
         patch = sample.degraded[:, top : top + 32, left : left + 32].float()
-        assert 12 < float((patch - sample.targets[0].float()).std()) < 28
-        assert sample.groups.tolist() == [1, 0, 0, 0]
+        uncompressed, denoised, target = sample.targets[0].float()
+        assert 12 < float((patch - target).std()) < 28
+        assert torch.equal(uncompressed, patch)
+        assert torch.equal(denoised, target)
+        assert sample.groups.tolist() == [1, 0, 0, 0, 0]
 
 
 def test_haze_shows_a_whole_view_and_tasks_follow_their_weights() -> None:
@@ -62,7 +67,7 @@ def test_haze_shows_a_whole_view_and_tasks_follow_their_weights() -> None:
     tasks = torch.stack([data[number].task for number in range(200)])
     assert 0.15 < float((tasks == 0).float().mean()) < 0.36
     hazy = next(data[number] for number in range(20) if int(tasks[number]) == 0)
-    assert hazy.groups.tolist() == [0, 0, 1, 0]
+    assert hazy.groups.tolist() == [0, 0, 1, 0, 0]
     top, left = hazy.places[0].tolist()
     # Detail's target keeps the haze.
-    assert torch.equal(hazy.targets[0], hazy.degraded[:, top : top + 32, left : left + 32])
+    assert torch.equal(hazy.targets[0, -1], hazy.degraded[:, top : top + 32, left : left + 32])

@@ -19,6 +19,7 @@ from pixperts.degradations.mixture import (
     resized_and_back,
     tone_curve,
 )
+from pixperts.degradations.prints import dust_and_scratches, fade
 from pixperts.degradations.tasks import TASKS, degrade
 from pixperts.errors import UsageError
 from pixperts.io.image import write_image
@@ -42,7 +43,8 @@ def test_a_seed_gives_the_same_picture_and_another_another() -> None:
 def test_pictures_are_of_eight_bits_and_in_range() -> None:
     for seed in range(40):
         found = faulty(photo(), "mixture", seed)
-        for image in (found.degraded, found.target):
+        for image in found[:4]:
+            assert isinstance(image, Tensor)
             assert image.dtype == torch.float32
             assert float(image.min()) >= 0
             assert float(image.max()) <= 1
@@ -53,7 +55,7 @@ def test_every_part_is_there_and_often_absent() -> None:
     mixtures = [draw_mixture(seed) for seed in range(1500)]
     shares = Counter(name for steps in mixtures for name in {step.name for step in steps})
     names = {"haze", "low_light", "rain", "snow", "blur", "defocus", "soft", "resize", "white"}
-    assert set(shares) == names | {"camera", "grain", "tone", "jpeg"}
+    assert set(shares) == names | {"camera", "grain", "tone", "jpeg", "scratches", "fade"}
     assert all(0.01 < count / 1500 < 0.75 for count in shares.values())
     assert 0.02 < sum(not steps for steps in mixtures) / 1500 < 0.2
     twice = sum([step.name for step in steps].count("jpeg") == 2 for steps in mixtures)
@@ -88,6 +90,47 @@ def test_light_is_in_the_target_and_noise_is_not() -> None:
     curve = Step("tone", {"gamma": 2.0, "bend": 0.0})
     bent = apply_steps(photo(), (Step("white", {"sigma": 20.0}), curve), 5)
     assert float((bent.target - photo() ** 2).abs().max()) < 0.5 / 255 + 1e-6
+
+
+def test_each_part_of_the_repair_undoes_its_own_fault() -> None:
+    dark = Step("low_light", {"exposure": 0.3, "gamma": 1.0})
+    rainy, noisy = Step("rain", {"density": 3e-3}), Step("white", {"sigma": 20.0})
+    packed = Step("jpeg", {"quality": 30})
+
+    def version(*steps: Step) -> Tensor:
+        """With the seeds that these steps have among all four."""
+        every = (dark, rainy, noisy, packed)
+        kept = tuple(s if s in steps else Step("tone", {"gamma": 1.0, "bend": 0.0}) for s in every)
+        return apply_steps(photo(), kept, 5).degraded
+
+    found = apply_steps(photo(), (dark, rainy, noisy, packed), 5)
+    assert torch.equal(found.degraded, version(dark, rainy, noisy, packed))
+    assert torch.equal(found.noisy, version(dark, rainy, noisy))
+    assert torch.equal(found.faulty, version(dark, rainy))
+    assert torch.equal(found.target, version(dark))
+    # Noise that comes with the darkness is noise, too.
+    task = faulty(photo(), "low_light", 3)
+    assert torch.equal(task.degraded, task.noisy)
+    assert torch.equal(task.faulty, task.target)
+    assert not torch.equal(task.noisy, task.faulty)
+
+
+def test_marks_are_seldom_and_fading_drains_colors() -> None:
+    clean = photo(120, 160)
+    found = faulty(clean, "scratches", 4)
+    touched = (found.degraded != clean).any(dim=0).float().mean()
+    assert 0.002 < float(touched) < 0.15
+    assert found.groups[GROUPS.index("marks")]
+    gray = fade(clean, amount=1.0, warmth=0.0, contrast=1.0, black=0.0)
+    assert float(gray.std(dim=0).max()) < 1e-6
+    flat = fade(clean, amount=0.0, warmth=0.0, contrast=0.5, black=0.2)
+    torch.testing.assert_close(flat, 0.2 + 0.8 * 0.5 * clean)
+    brown = fade(clean, amount=1.0, warmth=1.0, contrast=1.0, black=0.0).mean(dim=(1, 2))
+    assert float(brown[0]) > float(brown[1]) > float(brown[2])
+    with pytest.raises(UsageError, match="specks is 1"):
+        dust_and_scratches(clean, seed=0, specks=1)
+    with pytest.raises(UsageError, match="warmth is 2"):
+        fade(clean, amount=0, warmth=2, contrast=1, black=0)
 
 
 def test_clean_is_left_alone() -> None:

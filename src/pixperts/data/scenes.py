@@ -30,7 +30,7 @@ class Scene(NamedTuple):
     """One sample; batched by stacking. Pictures are uint8."""
 
     degraded: Tensor  # (3, s, s)
-    targets: Tensor  # (P, 3, p, p) what is to be made of the patches
+    targets: Tensor  # (P, V, 3, p, p) the patches without JPEG, without noise, too, and all right
     places: Tensor  # (P, 2) int64, top and left of each patch in the scene
     groups: Tensor  # (G,) float32, 1 for each of `mixture.GROUPS` that is there
     task: Tensor  # () int64, place in the run's list of tasks
@@ -85,9 +85,9 @@ class DegradedScenes(Dataset[Scene]):
             task = CLEAN if random.random() < 0.5 else MIXTURE
         found = faulty(clean, task, seed, frame)
         places = self._places(random)
+        versions = torch.stack([found.noisy, found.faulty, found.target])  # (V, 3, s, s)
         targets = [
-            found.target[:, top : top + self.patch, left : left + self.patch]
-            for top, left in places
+            versions[:, :, top : top + self.patch, left : left + self.patch] for top, left in places
         ]
         return Scene(
             _levels(found.degraded),

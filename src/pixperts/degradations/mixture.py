@@ -9,7 +9,7 @@ Haze, darkness and tone curves belong to the picture, as far as detail is concer
 them too, without noise. Everything else is to be undone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,27 +22,37 @@ from pixperts.degradations.camera import camera_noise, jpeg, low_light
 from pixperts.degradations.chain import reduced
 from pixperts.degradations.common import random_stream, round_half_up, to_array, to_tensor
 from pixperts.degradations.noise import gaussian_noise, grain
+from pixperts.degradations.prints import dust_and_scratches, fade
 from pixperts.degradations.tasks import RANGES, TASKS, apply_step, draw_parameters
 from pixperts.degradations.weather import Frame, haze, rain, snow
 from pixperts.errors import UsageError
 from pixperts.ops.resize import bicubic
 
 MIXTURE, CLEAN = "mixture", "clean"
-GROUPS = ("noise", "weather", "light", "blur")  # of steps that are undone in a similar way
+GROUPS = ("noise", "weather", "light", "blur", "marks")  # of steps that are undone in a similar way
 _GROUP_OF = {
     "white": 0, "camera": 0, "grain": 0, "jpeg": 0, "noise15": 0, "noise25": 0, "noise50": 0,
     "rain": 1, "snow": 1,
     "haze": 2, "low_light": 2,
     "blur": 3, "defocus": 3, "soft": 3, "resize": 3,
+    "scratches": 4,
 }  # fmt: skip
-_LIGHT = ("haze", "low_light", "tone")  # steps that the target has, too
+_LIGHT = ("haze", "low_light", "tone", "fade")  # steps that the target has, too
+_NOISE = ("white", "camera", "grain", "noise15", "noise25", "noise50")
+PARTS = ("noise", "jpeg", "rest")  # of a repair, each with an amount of its own
 
 
 class Faulty(NamedTuple):
-    """A degraded picture and what a repair of its detail should give, both 8-bit levels."""
+    """A degraded picture and what a repair of its detail should give, all 8-bit levels.
+
+    The repair has three parts: from `degraded` to `noisy` the compression is undone, from there to
+    `faulty` the noise, from there to `target` rain, snow, blur and marks.
+    """
 
     degraded: Tensor  # (3, H, W) in [0, 1]
-    target: Tensor  # (3, H, W) in [0, 1]
+    noisy: Tensor  # (3, H, W), the picture without the compression
+    faulty: Tensor  # (3, H, W), without the compression and the noise
+    target: Tensor  # (3, H, W), without any fault of its detail
     groups: tuple[bool, ...]  # which of `GROUPS` there are
 
 
@@ -62,7 +72,7 @@ def draw_mixture(seed: int) -> tuple[Step, ...]:
 
     Example:
         >>> [step.name for step in draw_mixture(5)]
-        ['low_light', 'snow', 'jpeg', 'jpeg']
+        ['low_light', 'snow']
     """
     random = random_stream(seed, "mixture/parameters")
     scene: list[Step] = []
@@ -78,6 +88,12 @@ def draw_mixture(seed: int) -> tuple[Step, ...]:
     camera = [*_lens(random), *_noise(random)]
     if random.random() < 0.08:
         camera.append(Step("resize", {"factor": random.uniform(1.2, 2.5), **_kernels(random)}))
+    if random.random() < 0.07:  # an old print: the marks are there when it is scanned
+        scene.append(_ranged("scratches", random))
+        if random.random() < 0.6:
+            spans = {"amount": (0, 1), "warmth": (0, 1), "contrast": (0.6, 1), "black": (0, 0.15)}
+            faded = {key: random.uniform(*span) for key, span in spans.items()}
+            scene.insert(0, Step("fade", faded))
     if random.random() < 0.1:
         curve = {"gamma": float(2 ** random.uniform(-0.5, 0.5)), "bend": random.uniform(-0.3, 0.3)}
         camera.append(Step("tone", curve))
@@ -148,23 +164,20 @@ def apply_steps(
     Raises:
         UsageError: an unknown step, a parameter or the picture out of range, or a bad seed.
     """
-    degraded = target = image
+    made = _Versions(image)
     groups = [False] * len(GROUPS)
     for number, step in enumerate(steps):
         if step.name not in _STEPS:
             raise UsageError(f"There is no step {step.name!r}: choose from {', '.join(_STEPS)}.")
-        same = degraded is target
-        degraded = _STEPS[step.name](degraded, step.parameters, seed + number, frame)
-        if step.name in _LIGHT:
-            again = dict(step.parameters)
-            noisy = bool(again.pop("read_noise", 0)) + bool(again.pop("shot_noise", 0))
-            if same and not noisy:
-                target = degraded
-            else:
-                target = _STEPS[step.name](target, again, seed + number, frame)
+
+        def apply(picture: Tensor, given: Parameters, step: Step = step, n: int = number) -> Tensor:
+            result: Tensor = _STEPS[step.name](picture, given, seed + n, frame)
+            return result
+
+        made.take(step.name, step.parameters, apply)
         if step.name in _GROUP_OF:
             groups[_GROUP_OF[step.name]] = True
-    return Faulty(_levels(degraded), _levels(target), tuple(groups))
+    return made.result(groups)
 
 
 def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> Faulty:
@@ -186,16 +199,50 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
         return apply_steps(image, draw_mixture(seed), seed, frame)
     if task not in TASKS:
         raise UsageError(f"There is no degradation {task!r}: choose from {', '.join(TASKS)}.")
-    degraded = target = image
+    made = _Versions(image)
     groups = [False] * len(GROUPS)
     for name, parameters in draw_parameters(task, seed).items():
-        degraded = apply_step(degraded, name, parameters, seed, frame)
-        if name in _LIGHT:
-            calm = {key: 0.0 for key in parameters if key.endswith("_noise")}
-            target = apply_step(target, name, {**parameters, **calm}, seed, frame)
-            groups[0] |= bool(calm)
+
+        def apply(picture: Tensor, given: Parameters, name: str = name) -> Tensor:
+            return apply_step(picture, name, given, seed, frame)
+
+        made.take(name, parameters, apply)
+        groups[0] |= any(key.endswith("_noise") for key in parameters)
         groups[_GROUP_OF[name]] = True
-    return Faulty(_levels(degraded), _levels(target), tuple(groups))
+    return made.result(groups)
+
+
+class _Versions:
+    """A picture with all faults, and as it is without some of them; equal ones are made once."""
+
+    def __init__(self, image: Tensor) -> None:
+        # In the order of `Faulty`.
+        self.images = [image] * 4
+
+    def take(
+        self,
+        name: str,
+        parameters: "Parameters",
+        apply: Callable[[Tensor, "Parameters"], Tensor],
+    ) -> None:
+        """Let a step happen to each version that has it."""
+        first = 1 if name == "jpeg" else 2 if name in _NOISE else 4 if name in _LIGHT else 3
+        calm = {k: 0.0 if k.endswith("_noise") else v for k, v in parameters.items()}
+        given = [parameters, parameters, calm, calm]
+        made: list[Tensor] = []
+        done: dict[tuple[int, bool], Tensor] = {}
+        for place, image in enumerate(self.images[:first]):
+            key = id(image), given[place] == parameters
+            if key not in done:
+                done[key] = apply(image, given[place])
+            made.append(done[key])
+        self.images[:first] = made
+
+    def result(self, groups: list[bool]) -> Faulty:
+        """All as 8-bit levels."""
+        known = {id(image): _levels(image) for image in self.images}
+        degraded, noisy, faulty, target = (known[id(image)] for image in self.images)
+        return Faulty(degraded, noisy, faulty, target, tuple(groups))
 
 
 def tone_curve(image: Tensor, *, gamma: float, bend: float) -> Tensor:
@@ -250,5 +297,7 @@ _STEPS: dict[str, Any] = {
     "camera": lambda image, given, seed, frame: camera_noise(image, **given, seed=seed),
     "grain": lambda image, given, seed, frame: grain(image, **given, seed=seed),
     "tone": lambda image, given, seed, frame: tone_curve(image, **given),
+    "scratches": lambda image, given, seed, frame: dust_and_scratches(image, **given, seed=seed),
+    "fade": lambda image, given, seed, frame: fade(image, **given),
     "jpeg": lambda image, given, seed, frame: jpeg(image, **given),
 }

@@ -19,6 +19,7 @@ from pixperts.degradations.common import (
     to_tensor,
 )
 from pixperts.degradations.noise import gaussian_noise, grain
+from pixperts.degradations.prints import dust_and_scratches
 from pixperts.degradations.weather import Frame, haze, rain, snow
 from pixperts.errors import UsageError
 
@@ -54,6 +55,13 @@ RANGES: Mapping[str, Mapping[str, tuple[float, float]]] = MappingProxyType(
         "defocus": {"radius": (1, 4)},
         "jpeg": {"quality": (10, 50)},
         "grain": {"sigma": (5, 30), "size": (0.4, 1.5), "color": (0, 1)},
+        "scratches": {
+            "specks": (1e-4, 8e-4),
+            "hairs": (0, 2e-5),
+            "scratches": (5e-6, 4e-5),
+            "light": (0.4, 1),
+            "opacity": (0.5, 1),
+        },
     }
 )
 
@@ -173,4 +181,5 @@ _STEPS: dict[str, Callable[..., Tensor]] = {
     "defocus": _blurred(defocus_blur),
     "jpeg": _compressed,
     "grain": _seeded(grain),
+    "scratches": _seeded(dust_and_scratches),
 }

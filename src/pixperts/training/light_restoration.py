@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixperts.data.photos import load_photos
 from pixperts.data.scenes import DegradedScenes, Scene
-from pixperts.degradations.mixture import GROUPS, faulty
+from pixperts.degradations.mixture import GROUPS, PARTS, faulty
 from pixperts.evaluation.metrics import psnr
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moeisr_light.parts import Block
@@ -20,7 +20,7 @@ from pixperts.training.losses import balance_loss, expected_cost, spectral_l1
 from pixperts.training.module import TrainingModule
 from pixperts.training.restoration import middle, validation_photos
 
-_NOISE, _WEATHER, _LIGHT, _BLUR = range(len(GROUPS))
+_NOISE, _WEATHER, _LIGHT, _BLUR, _MARKS = range(len(GROUPS))
 
 
 class LightRestorationModule(TrainingModule):
@@ -69,25 +69,39 @@ class LightRestorationModule(TrainingModule):
         config, model = self.config, self.model
         scenes = batch.degraded.float() / 255  # (B, 3, s, s)
         patches = cut_patches(scenes, batch.places, config.patch)  # (B P, 3, p, p)
-        targets = batch.targets.flatten(0, 1).float() / 255
+        versions = batch.targets.flatten(0, 1).float() / 255  # (B P, V, 3, p, p)
+        targets = versions[:, -1]
         embedding = model.scout(model.count(scenes))  # (B, E)
         noise = self.noise((len(self.blocks), self.counts.shape[2]), normal=True)
         copies = config.patches  # of a scene share its choice
-        output = model.repair(
+        parts, routings = model.changes(
             patches,
             embedding.repeat_interleave(copies, 0),
             noise=noise.transpose(0, 1).repeat_interleave(copies, 1),
         )
-        self._count(output.routings, batch.task)
-        error = picture_error(output.image, targets, config.error, config.floor)
-        terms = {config.error: error, **self._routing_terms(output.routings, batch.groups)}
+        image = model.changed(patches, parts)
+        self._count(routings, batch.task)
+        error = picture_error(image, targets, config.error, config.floor)
+        terms = {config.error: error, **self._routing_terms(routings, batch.groups)}
+        if config.part_weight:
+            terms["parts"] = config.part_weight * self._part_error(patches, versions, parts)
         if config.group_weight:
             found = model.scout.groups(embedding)  # (B, G)
             entropy = F.binary_cross_entropy_with_logits(found, batch.groups)
             terms["groups"] = config.group_weight * entropy
         if config.fourier_weight:
-            terms["fourier"] = config.fourier_weight * spectral_l1(output.image, targets)
+            terms["fourier"] = config.fourier_weight * spectral_l1(image, targets)
         return terms
+
+    def _part_error(self, patches: Tensor, versions: Tensor, parts: Tensor) -> Tensor:
+        """Of what the compression and the noise are taken to have changed."""
+        config = self.config
+        jpeg, noise = versions[:, 0] - patches, versions[:, 1] - versions[:, 0]
+        errors = [
+            picture_error(parts[:, PARTS.index(name)], part, config.error, config.floor)
+            for name, part in (("jpeg", jpeg), ("noise", noise))
+        ]
+        return torch.stack(errors).sum()
 
     def _routing_terms(self, routings: tuple[Routing, ...], groups: Tensor) -> dict[str, Tensor]:
         """Balance, cost and guidance, each a mean over the blocks."""
@@ -144,7 +158,9 @@ class LightRestorationModule(TrainingModule):
         """The first patch of each scene above, its target below."""
         side = self.config.patch
         patches = cut_patches(batch.degraded, batch.places[:, :1], side)
-        columns = torch.cat([patches, batch.targets[:, 0]], dim=2).float() / 255  # (B, 3, 2 p, p)
+        columns = (
+            torch.cat([patches, batch.targets[:, 0, -1]], dim=2).float() / 255
+        )  # (B, 3, 2 p, p)
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
@@ -198,12 +214,12 @@ def meant_expert(groups: Tensor) -> Tensor:
     """The expert that is meant for a picture, by the hardest of its degradations.
 
     None for what needs no repair of detail, a bottleneck for haze and darkness alone, two
-    convolutions for noise and JPEG, those that look far for rain, snow and blur.
+    convolutions for noise and JPEG, those that look far for rain, snow, blur and marks.
 
     Example:
-        >>> meant_expert(torch.tensor([[0.0, 0, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0]]))
-        tensor([0, 1, 2, 3])
+        >>> meant_expert(torch.eye(5)[[2, 0, 1, 3, 4]])
+        tensor([1, 2, 3, 3, 3])
     """
     meant = torch.where(groups[:, _LIGHT] > 0, 1, 0)
     meant = torch.where(groups[:, _NOISE] > 0, 2, meant)
-    return torch.where((groups[:, _WEATHER] > 0) | (groups[:, _BLUR] > 0), 3, meant)
+    return torch.where(groups[:, [_WEATHER, _BLUR, _MARKS]].amax(dim=1) > 0, 3, meant)

@@ -28,7 +28,8 @@ class LightRestorationConfig(TrainConfig):
     floor: float = 3e-6  # added to the squared error within the logarithm; 1e-5 is 50 dB
     fourier_weight: float = 0.0  # of the L1 of the spectrum
     group_weight: float = 0.2  # of the scout's cross-entropy on the groups of degradations
-    guide_weight: float = 0.05  # of the routers' cross-entropy on the experts meant for them
+    part_weight: float = 0.05  # of the errors of the parts that undo the compression and the noise
+    guide_weight: float = 0.5  # of the routers' cross-entropy on the experts meant for them
     balance_weight: float = 0.01  # of the routers' balance
     balance_target: tuple[float, ...] = (0.34, 0.22, 0.22, 0.22)  # share an expert; cheap first
     cost_weight: float = 0.02  # of the expected cost of the experts
@@ -49,7 +50,12 @@ class LightRestorationConfig(TrainConfig):
             raise UsageError(f"error is {self.error!r}, but must be log or l1.")
         self._positive("floor", self.floor)
         self._not_negative(
-            "fourier_weight", "group_weight", "guide_weight", "balance_weight", "cost_weight"
+            "fourier_weight",
+            "part_weight",
+            "group_weight",
+            "guide_weight",
+            "balance_weight",
+            "cost_weight",
         )
         from pixperts.models.moce_ir_light.config import EXPERTS
 

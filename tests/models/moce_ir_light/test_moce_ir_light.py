@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixperts.errors import ModelError, UsageError
 from pixperts.inference.analysis import Analysis
 from pixperts.inference.restorer import Restorer
-from pixperts.models.moce_ir_light.config import GROUPS, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.config import GROUPS, PARTS, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.regions import keep_means, smooth_surface
 from pixperts.models.moce_ir_light.scout import Scout, overview_size
@@ -144,6 +144,23 @@ def test_the_overview_is_the_picture_in_small() -> None:
     torch.testing.assert_close(shown, F.avg_pool2d(exact, 2), rtol=0, atol=1e-6)
 
 
+def test_the_parts_of_a_change_have_amounts_of_their_own() -> None:
+    model, image = small(slack=10.0), pictures(2, 40, 48)
+    with torch.inference_mode():
+        embedding = model.scout(model.count(image))
+        parts, _ = model.changes(image, embedding)
+        assert parts.shape == (2, len(PARTS), 3, 40, 48)
+
+        def change(*amounts: float) -> Tensor:
+            return model.repair(image, embedding, amounts=amounts).image - image
+
+        torch.testing.assert_close(change(1, 1, 1), model(image).image - image, rtol=0, atol=1e-6)
+        assert not change(0, 0, 0).any()
+        assert float(change(0.5, 0, 0).abs().mean()) > 1e-3
+        half = model.changed(image, 0.5 * parts[:, :1]) - image
+        torch.testing.assert_close(change(0.5, 0, 0), half, rtol=0, atol=1e-6)
+
+
 # ---------------------------------------------------------------- means of regions
 
 
@@ -224,12 +241,12 @@ def test_the_preset_is_as_large_as_its_card_says() -> None:
     model = create_model("moce-ir-light")
     assert isinstance(model, MoCEIRLight)
     weights = sum(parameter.numel() for parameter in model.parameters())
-    assert weights < 3_000_000
+    assert weights < 5_000_000
     total, every = (
         model.multiply_adds((1000, 1000), every=every)["total"] / 1e9 for every in (False, True)
     )
     print(f"moce-ir-light: {weights / 1e6:.2f} M weights, {total:.0f} GMAC a megapixel")
-    assert 100 <= total <= 170
+    assert 100 <= total <= 200
     none = [copy.copy(r) for r in _none(model)]
     assert 1 - model.multiply_adds((1000, 1000), none)["total"] / 1e9 / every > 0.3
 

@@ -8,19 +8,20 @@ from pixperts.models.bounds import check_integer
 LEVELS = 3  # at 1/2, 1/4 and 1/8 of the picture's sides
 UNSHUFFLE = 2
 EXPERTS = 4  # none, a bottleneck, two convolutions, two that look far
-GROUPS = ("noise", "weather", "light", "blur")  # of degradations, as the scout tells them apart
+GROUPS = ("noise", "weather", "light", "blur", "marks")  # of faults, as the scout tells them apart
+PARTS = ("noise", "jpeg", "rest")  # of the change of detail, each with an amount of its own
 
 
 @dataclass(frozen=True)
 class MoCEIRLightConfig:
     """Everything that fixes the shape of a model; stored in its weights file."""
 
-    channels: tuple[int, ...] = (64, 96, 128)  # at each level; multiples of 16 are fast on CPUs
+    channels: tuple[int, ...] = (64, 128, 160)  # at each level; multiples of 16 are fast on CPUs
     encoder_blocks: tuple[int, ...] = (1, 1)  # plain residual blocks at 1/2 and 1/4
     latent_mixtures: int = 2  # blocks with experts at 1/8
     decoder_mixtures: int = 2  # blocks with experts at 1/4
     decoder_blocks: int = 2  # plain residual blocks at 1/2
-    expert_widths: tuple[int, ...] = (96, 64)  # between an expert's two layers, at 1/4 and 1/8
+    expert_widths: tuple[int, ...] = (128, 96)  # between an expert's two layers, at 1/4 and 1/8
     bottleneck: int = 32  # channels of the 1x1 expert
     scout_channels: int = 24  # of the scout's first layer; twice as many are averaged
     embedding: int = 64  # numbers by which the scout describes a picture

@@ -22,7 +22,7 @@ from pixperts.errors import UsageError
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
 from pixperts.models.moce_ir.statistics import Statistics
-from pixperts.models.moce_ir_light.config import EXPERTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
@@ -73,7 +73,7 @@ class MoCEIRLight(ScoutedNetwork):
         )
         self.decoder = nn.ModuleList([self._mixture(1) for _ in range(config.decoder_mixtures)])
         self.refinement = nn.ModuleList([Block(half) for _ in range(config.decoder_blocks)])
-        self.output = nn.Conv2d(half, 3 * UNSHUFFLE**2, 3, padding=1)
+        self.output = nn.Conv2d(half, len(PARTS) * 3 * UNSHUFFLE**2, 3, padding=1)
         with torch.no_grad():  # a new network leaves pictures nearly as they are
             self.output.weight.mul_(0.1)
             assert self.output.bias is not None
@@ -149,8 +149,38 @@ class MoCEIRLight(ScoutedNetwork):
         noise: bool | torch.Generator | Tensor = True,
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
+        amounts: Sequence[float] | None = None,
     ) -> Output:
-        """`forward` with what the scout says of each picture, (B, E); without the tone head."""
+        """`forward` with what the scout says of each picture, (B, E); without the tone head.
+
+        `amounts` are those of the `PARTS`; 1 for all when None.
+        """
+        options = {"noise": noise, "pinned": pinned, "masked": masked}
+        parts, routings = self.changes(image, embedding, **options)  # type: ignore[arg-type]
+        return Output(self.changed(image, parts, amounts), routings)
+
+    def changed(
+        self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None
+    ) -> Tensor:
+        """(B, 3, H, W): a picture with its `changes` in some amounts; means of regions stay."""
+        if amounts is None:
+            residual = parts.sum(dim=1)
+        else:
+            shares = torch.tensor(tuple(amounts), dtype=parts.dtype, device=parts.device)
+            residual = (parts * shares[:, None, None, None]).sum(dim=1)
+        residual = keep_means(residual, self.config.cell, self.config.slack)
+        return image + residual.to(image.dtype)
+
+    def changes(
+        self,
+        image: Tensor,
+        embedding: Tensor,
+        *,
+        noise: bool | torch.Generator | Tensor = True,
+        pinned: Sequence[Routing] | None = None,
+        masked: bool = False,
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
+        """What is to be added to a picture, by part (B, P, 3, H, W), and the routings."""
         batch, _, height, width = image.shape
         pins, noises = self._pins(pinned, batch), self._noises(noise, image)
         routings: list[Routing] = []
@@ -158,8 +188,8 @@ class MoCEIRLight(ScoutedNetwork):
         def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
             for block in blocks:
                 number = len(routings)
-                told = (embedding, noises[number], pins[number], masked, self.block_names[number])
-                x, routing = cast(MixtureBlock, block)(x, *told)
+                given = (embedding, noises[number], pins[number], masked, self.block_names[number])
+                x, routing = cast(MixtureBlock, block)(x, *given)
                 routings.append(routing)
             return x
 
@@ -181,8 +211,7 @@ class MoCEIRLight(ScoutedNetwork):
                 for block in part:
                     x = block(x)
         residual = F.pixel_shuffle(self.output(x).float(), UNSHUFFLE)[:, :, :height, :width]
-        residual = keep_means(residual, self.config.cell, self.config.slack)
-        return Output(image + residual.to(image.dtype), tuple(routings))
+        return residual.unflatten(1, (len(PARTS), 3)), tuple(routings)
 
     def prepare(self, device: torch.device) -> None:
         """Lay the kernels out as the features are, or each convolution would do it anew."""
