@@ -124,9 +124,16 @@ def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     matrix = matrix.t() if tall else matrix
     matrix = matrix / (matrix.norm() + 1e-7)
+    # Each iteration multiplies by q = a + b G + c G^2 with G = X X^T, and all q commute with G: so
+    # the short side is enough for all of them, and the long side is multiplied once.
+    gram = matrix @ matrix.t()
+    identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    product = identity
     for _ in range(steps):
-        gram = matrix @ matrix.t()
-        matrix = _A * matrix + (_B * gram + _C * gram @ gram) @ matrix
+        factor = _A * identity + _B * gram + _C * gram @ gram
+        product = factor @ product
+        gram = factor @ gram @ factor
+    matrix = product @ matrix
     matrix = matrix.t() if tall else matrix
     result: Tensor = matrix.reshape(update.shape).to(update.dtype)
     return result
