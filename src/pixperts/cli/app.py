@@ -25,6 +25,7 @@ COMMANDS = {
     "formats": "pixperts.cli.formats",
     "evaluate": "pixperts.cli.evaluate",
     "convert": "pixperts.cli.convert",
+    "export": "pixperts.cli.convert",
     "train": "pixperts.cli.train",
     "pack": "pixperts.cli.data",
     "check-data": "pixperts.cli.data",

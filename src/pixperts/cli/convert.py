@@ -1,9 +1,10 @@
-"""The command for published weights: convert."""
+"""The commands for files of other programs: `convert` reads them, `export` writes them."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+from pixperts.inference.size_request import parse_scale
 from pixperts.options import Option
 
 
@@ -21,3 +22,43 @@ def convert(
 
     preset = convert_file(source, target, name=name, license_name=license_name)
     print(f"{target}: {preset}, license {license_name}", file=sys.stderr)
+
+
+def export(
+    model: Annotated[str, Option("Name from 'pixperts models', or weights file.", positional=True)],
+    *,
+    to: Annotated[
+        Literal["onnx", "openvino"],
+        Option("Format: onnx or openvino.", metavar="FORMAT", choices=("onnx", "openvino")),
+    ],
+    output: Annotated[
+        Path | None,
+        Option(
+            "File to write. If unset, one in the current folder with the name of the model.",
+            also=("-o",),
+        ),
+    ] = None,
+    scale: Annotated[
+        float | None,
+        Option(
+            "Factor of the enlargement, such as 2 or 2.5, for moeisr-light and moeisr-photo. If "
+            "unset, the encoder alone is written, which is possible for all models that enlarge.",
+            also=("-s",),
+            parse=parse_scale,
+            metavar="NUMBER",
+        ),
+    ] = None,
+    expert: Annotated[
+        int | None,
+        Option("Expert that serves all pixels; the most expensive one if unset.", low=0),
+    ] = None,
+) -> None:
+    """Write a model for other programs: one graph for all sizes, checked against torch."""
+    from pixperts.export.run import export_model
+
+    done = export_model(model, to, output, scale=scale, expert=expert)
+    print(
+        f"{done.path}: {model}, {done.summary}; at most {done.difference:.1e} away from torch at "
+        "three sizes",
+        file=sys.stderr,
+    )

@@ -83,6 +83,10 @@ class UpscalingNetwork(Network):
     ) -> Output:
         """Enlarge (B, 3, h, w) in [0, 1] to `size` (H, W); see `MoEISR.forward`."""
 
+    @abstractmethod
+    def encode(self, lr: Tensor) -> Tensor:
+        """The features of LR pixels: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
+
     @property
     @abstractmethod
     def context(self) -> int:

@@ -63,12 +63,13 @@ def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
         [0.0, 1.0, 2.0, 1.0, 0.0, 1.0, 2.0, 1.0]
     """
     for dim in (-2, -1):
-        size = x.shape[dim]
-        if size % multiple:
-            padded = (size + multiple - 1) // multiple * multiple
-            period = max(2 * (size - 1), 1)
-            phase = torch.arange(padded, device=x.device) % period
-            x = x.index_select(dim, torch.minimum(phase, period - phase))
+        last = x.shape[dim] - 1
+        index = torch.arange((last + multiple) // multiple * multiple, device=x.device)
+        # No remainder and no branch on the size, so that an exported graph fits all sizes. Each
+        # turn takes two sides off what lies beyond.
+        for _ in range(multiple // 2):
+            index = (last - (last - index).abs()).abs()
+        x = x.index_select(dim, index.clamp(0, last))
     return x
 
 

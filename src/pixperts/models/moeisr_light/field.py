@@ -97,8 +97,8 @@ class LinearField(nn.Module):
         """The convolution to 3 colors of tall x wide phases: T C, exactly."""
         k, weight, bias = self.basis, self.coefficients.weight, self._bias
         device = weight.device
-        rows = self._cosines(torch.arange(tall, device=device), tall, 1)[1]
-        columns = self._cosines(torch.arange(wide, device=device), wide, 1)[1]
+        rows = self.cosines(torch.arange(tall, device=device), tall, 1)[1]
+        columns = self.cosines(torch.arange(wide, device=device), wide, 1)[1]
         table = torch.einsum("pi,qj->pqij", rows, columns).reshape(tall * wide, k * k)
         kernel = torch.einsum("pk,ckf->cpf", table, weight.reshape(3, k * k, -1))
         kernel = kernel.reshape(3 * tall * wide, *weight.shape[1:])
@@ -117,8 +117,8 @@ class LinearField(nn.Module):
     ) -> Tensor:
         """Any factors: rows of the output from the coefficients, then its columns."""
         k, device = self.basis, lr.device
-        y, tall = self._cosines(torch.arange(out[0], out[1], device=device), size[0], whole[0])
-        x, wide = self._cosines(torch.arange(out[2], out[3], device=device), size[1], whole[1])
+        y, tall = self.cosines(torch.arange(out[0], out[1], device=device), size[0], whole[0])
+        x, wide = self.cosines(torch.arange(out[2], out[3], device=device), size[1], whole[1])
         y, x = y - first[0], x - first[1]
         top, bottom, left, right = int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
         weight, bias = self.coefficients.weight, self._bias
@@ -133,7 +133,7 @@ class LinearField(nn.Module):
             base = base + rows[:, :, j].index_select(3, x) * wide[:, j]
         return base
 
-    def _cosines(self, positions: Tensor, length: int, lr_length: int) -> tuple[Tensor, Tensor]:
+    def cosines(self, positions: Tensor, length: int, lr_length: int) -> tuple[Tensor, Tensor]:
         """LR pixel (N,) and weighted cosines (N, k) of output positions along one axis."""
         scaled = (2 * positions + 1) * lr_length  # in halves of 1 / length, whole numbers
         index = torch.div(scaled, 2 * length, rounding_mode="floor")

@@ -1,0 +1,50 @@
+"""What a written file computes, held against the network itself."""
+
+import torch
+from torch import Tensor
+
+from pixperts.errors import ModelError
+from pixperts.export.engines import Engine
+from pixperts.export.forms import Form
+
+TOLERANCE = 1e-4
+SHAPES = ((1, 23, 41), (2, 32, 24), (1, 7, 5))  # batch, height, width
+
+
+def largest_difference(form: Form, engine: Engine, name: str) -> float:
+    """The largest difference between a file and the network at three sizes.
+
+    Differences are relative to the largest value of the reference, where that is above 1.
+
+    Args:
+        form: that was written.
+        engine: the file in a runtime.
+        name: of the file, for messages.
+
+    Raises:
+        ModelError: the results differ in size, or by more than `TOLERANCE`.
+    """
+    generator = torch.Generator().manual_seed(0)
+    with torch.inference_mode():
+        found = [
+            _difference(form, engine, name, torch.rand(batch, 3, *sides, generator=generator))
+            for batch, *sides in SHAPES
+        ]
+    largest = float(torch.tensor(found).max())  # NaN where one of them is
+    if not largest <= TOLERANCE:
+        raise ModelError(
+            f"{name}: not written, as its results are {largest:.1e} away from torch's, more than "
+            f"{TOLERANCE:.0e}."
+        )
+    return largest
+
+
+def _difference(form: Form, engine: Engine, name: str, image: Tensor) -> float:
+    expected, found = form.reference(image), engine(image)
+    if found.shape != expected.shape:
+        raise ModelError(
+            f"{name}: not written, as the graph makes {tuple(found.shape)} of a picture of "
+            f"{image.shape[3]}x{image.shape[2]}, and torch {tuple(expected.shape)}."
+        )
+    unit = max(1.0, float(expected.abs().max()))
+    return float((found - expected).abs().max()) / unit

@@ -1,0 +1,77 @@
+"""Graphs in files, run by other programs than torch: ONNX Runtime and OpenVINO."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixperts.errors import MissingExtraError
+
+Engine = Callable[[Tensor], Tensor]
+
+
+def onnxruntime_engine(path: Path) -> Engine:
+    """An .onnx file in ONNX Runtime, in float32 on the CPU, on as many threads as torch takes.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("ONNX Runtime", "onnxruntime") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def run(image: Tensor) -> Tensor:
+        pixels = image.float().contiguous().numpy()
+        return torch.from_numpy(session.run(None, {name: pixels})[0])
+
+    return run
+
+
+def openvino_engine(path: Path, precision: str = "float32") -> Engine:
+    """An .onnx or .xml file in OpenVINO on the CPU, on as many threads as torch takes.
+
+    Args:
+        path: the file.
+        precision: float32 or bfloat16.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+    """
+    openvino = import_openvino()
+    settings = {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # or it would leave the cores that it was started on
+    }
+    request = openvino.compile_model(str(path), "CPU", settings).create_infer_request()
+
+    def run(image: Tensor) -> Tensor:
+        pixels = image.float().contiguous().numpy()
+        # The result lies in memory that the next call writes into.
+        return torch.from_numpy(request.infer([pixels], share_inputs=True)[0].copy())
+
+    return run
+
+
+def import_openvino() -> Any:
+    """The package, its reports to its makers turned off.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    os.environ.setdefault("OPENVINO_TELEMETRY", "0")
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingExtraError("OpenVINO", "openvino") from error
+    return openvino

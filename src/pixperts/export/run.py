@@ -1,0 +1,117 @@
+"""From a model's name to a checked file in another format."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from pixperts.errors import ModelError, UsageError
+from pixperts.export.check import largest_difference
+from pixperts.export.engines import Engine, onnxruntime_engine, openvino_engine
+from pixperts.export.forms import Form, form_of
+from pixperts.export.onnx_file import write_onnx
+from pixperts.export.openvino_file import write_openvino
+from pixperts.io.atomic import replacing
+from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
+
+Target = Literal["onnx", "openvino"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: the file; OpenVINO's weights lie beside it.
+        summary: what it holds, such as "x2" or "encoder".
+        difference: the largest one to torch at three sizes.
+    """
+
+    path: Path
+    summary: str
+    difference: float
+
+
+def export_model(
+    model: str | Path,
+    target: Target,
+    path: Path | None = None,
+    *,
+    scale: float | None = None,
+    expert: int | None = None,
+) -> Exported:
+    """Write a model that enlarges as one graph of free height, width and batch.
+
+    The graph takes (B, 3, h, w) in [0, 1]. With a scale it gives the enlarged pictures, without one
+    the features of the encoder. It is compared with torch before the file appears.
+
+    Args:
+        model: a name that `pixperts models` lists, or a .safetensors file of ours.
+        target: "onnx" or "openvino".
+        path: the file; None = NAME_x2.onnx or NAME_encoder.onnx in the current folder.
+        scale: factor; for moeisr-light and moeisr-photo, whose field folds into a convolution.
+        expert: that serves all pixels, where there are several; None = the most expensive one.
+
+    Raises:
+        UsageError: for a model that repairs, a scale or an expert that a graph cannot have, or a
+            path with another ending.
+        ModelError: the model cannot be read, or the results differ from torch's.
+        MissingExtraError: what writes or checks the format is not installed.
+    """
+    if target not in FORMATS:
+        raise UsageError(f"--to is {target!r}, but must be {' or '.join(FORMATS)}.")
+    ending, write = FORMATS[target]
+    source = weights_file(model)
+    network, card = store.load(source)
+    if not isinstance(network, UpscalingNetwork):
+        raise UsageError(f"{source.stem} repairs: only models that enlarge can be written so far.")
+    form = form_of(network, source.stem, scale, expert)
+    path = path or Path(f"{source.stem}_{_label(form)}{ending}")
+    if path.suffix.lower() != ending:
+        raise UsageError(f"{path} must end in {ending}, as OpenVINO and others go by it.")
+    facts = {
+        "name": card.name,
+        "form": form.summary,
+        "license": card.license,
+        "data": card.data,
+        "input": "RGB in [0, 1]",
+        "author": f"pixperts {version('pixperts')}",
+    }
+    with tempfile.TemporaryDirectory(prefix="pixperts-") as folder:
+        made = Path(folder) / f"{path.stem}{ending}"
+        difference = largest_difference(form, write(form, facts, made), str(path))
+        # The weights first, so that no graph lies there without them.
+        for one in sorted(Path(folder).glob(f"{made.stem}.*"), key=lambda one: one == made):
+            with replacing(path.with_suffix(one.suffix), error=ModelError) as temporary:
+                shutil.copyfile(one, temporary)
+    return Exported(path, form.summary, difference)
+
+
+def _label(form: Form) -> str:
+    """What a file's name says of a form."""
+    return form.summary.replace(" with expert ", "_e")
+
+
+def _onnx(form: Form, facts: dict[str, str], path: Path) -> Engine:
+    write_onnx(form, form.output, facts, path, form.step)
+    return onnxruntime_engine(path)
+
+
+def _openvino(form: Form, facts: dict[str, str], path: Path) -> Engine:
+    with tempfile.TemporaryDirectory(prefix="pixperts-") as folder:
+        graph = Path(folder) / "graph.onnx"
+        write_onnx(form, form.output, facts, graph, form.step)
+        write_openvino(graph, facts, path)
+    return openvino_engine(path)
+
+
+# Endings, and what writes a file and opens it for the check.
+FORMATS: dict[str, tuple[str, Callable[[Form, dict[str, str], Path], Engine]]] = {
+    "onnx": (".onnx", _onnx),
+    "openvino": (".xml", _openvino),
+}
