@@ -55,6 +55,12 @@ class ModelError(PixpertsError):
     """A model name, a weights file or a configuration cannot be used."""
 
 
+class UnknownModelError(ModelError, UsageError):
+    """A name that no model has."""
+
+    exit_code = 2
+
+
 class DataError(PixpertsError):
     """Training or evaluation data is missing or does not fit together."""
 

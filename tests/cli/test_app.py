@@ -81,7 +81,7 @@ def test_evaluate_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["bicubic", str(tmp_path), "-s", "2", "--budget", "1"], 2, "leave the budget out"),
         (["moce-ir-tiny", none, "--target", none, "--seed", "3"], 2, "--seed applies to --task"),
         (["bicubic", none, "-s", "2"], 1, "is not a folder"),
-        (["nobody", str(tmp_path), "-s", "2"], 1, "unknown model 'nobody'"),
+        (["nobody", str(tmp_path), "-s", "2"], 2, "unknown model 'nobody'"),
     ]
     for arguments, code, reason in cases:
         assert main(["evaluate", *arguments]) == code

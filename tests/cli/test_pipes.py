@@ -14,15 +14,7 @@ from PIL import Image
 
 import pixperts
 from pixperts.inference.upscaler import Upscaler
-from tests.helpers.command_line import names, noise, picture
-
-
-class Stdin:
-    def __init__(self, data: bytes, terminal: bool = False) -> None:
-        self.buffer, self._terminal = io.BytesIO(data), terminal
-
-    def isatty(self) -> bool:
-        return self._terminal
+from tests.helpers.command_line import Stdin, names, noise, picture
 
 
 @pytest.fixture

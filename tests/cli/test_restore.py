@@ -1,6 +1,7 @@
 """`pixperts restore` and `pixperts analyze`: files in and out, one sentence for each fault."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pixperts.inference.restorer import Restorer
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs.operation import software_tag
 from pixperts.weights import store
+from tests.helpers.command_line import Stdin
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import tiny
 
@@ -325,6 +327,33 @@ def test_analyze_as_json(
     assert {task for task, _ in known["tasks"]} == {"noise25", "clean"}
     assert sum(share for _, share in known["tasks"]) == pytest.approx(1)
     assert [known["task"], known["confidence"]] == known["tasks"][0]
+
+
+@pytest.mark.slow
+def test_analyze_of_standard_input_is_that_of_the_file(
+    tmp_path: Path,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = picture(tmp_path / "a.png")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    entries = []
+    for given in (str(source), "-"):
+        monkeypatch.setattr(sys, "stdin", Stdin(source.read_bytes()))
+        assert main(["analyze", given, "-m", str(weights), "--json"]) == 0
+        entries.append(json.loads(capsys.readouterr().out))
+    assert [entry.pop("input") for entry in entries] == [str(source), "standard input"]
+    assert entries[0] == entries[1]
+    assert names(tmp_path) == ["a.png"]
+    for data, words in (
+        (b"", "Standard input is empty"),
+        (b"\x89PNG\r\n\x1a\n..", "standard input "),
+    ):
+        monkeypatch.setattr(sys, "stdin", Stdin(data))
+        assert main(["analyze", "-", "-m", str(weights)]) == 1
+        assert one_sentence(capsys).startswith(words)
+    assert names(tmp_path) == ["a.png"]
 
 
 def test_analyze_refuses(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Command lines, their pictures and what they say, for the tests of commands."""
 
+import io
 import os
 import subprocess
 import sys
@@ -22,6 +23,16 @@ SMALL: dict[str, Any] = {
 }
 MIXTURE = MoEISRConfig(**SMALL, depths=(0, 1), widths=(8, 8))
 DENSE = MoEISRConfig(**SMALL, depths=(1,), widths=(8,))
+
+
+class Stdin:
+    """Standard input that holds these bytes."""
+
+    def __init__(self, data: bytes, terminal: bool = False) -> None:
+        self.buffer, self._terminal = io.BytesIO(data), terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 def noise(height: int, width: int, channels: int = 3, dtype: Any = np.uint8) -> NDArray[Any]:

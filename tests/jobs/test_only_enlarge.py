@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.upscaler import Upscaler
 from pixperts.jobs import options
 from tests.helpers.command_line import names, noise, one_sentence, picture
@@ -82,6 +83,16 @@ def test_only_enlarge_copies_what_is_large_enough(
         assert (here / "out" / name).read_bytes() == before[name]
     lines = capsys.readouterr().err.splitlines()
     assert [line.endswith("size kept") for line in lines] == [True, True, False]
+
+
+def test_only_enlarge_has_a_name_of_its_own(here: Path, upscale: Callable[..., int]) -> None:
+    picture(here / "a.png", 10, 44)
+    assert upscale("a.png", "--width", 30) == 0
+    assert upscale("a.png", "--width", 30, "--only-enlarge") == 0
+    assert pixels(here / "a_w30.png").shape == (7, 30, 3)
+    assert (here / "a_w30_only_enlarge.png").read_bytes() == (here / "a.png").read_bytes()
+    assert SizeRequest(scale=2, only_enlarge=True).label == "x2"  # nothing gets smaller anyway
+    assert SizeRequest(scale=0.5, only_enlarge=True).label == "x0.5_only_enlarge"
 
 
 def test_only_enlarge_with_two_sides(here: Path, upscale: Callable[..., int]) -> None:

@@ -1,7 +1,6 @@
 """The commands that show models: `models` lists them, `analyze` shows what one sees."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 from pixperts.cli.options import JsonOption, RestoreModel
@@ -11,21 +10,24 @@ from pixperts.options import Option
 
 
 def analyze(
-    photo: Annotated[Path, Option("One picture.", positional=True)],
+    photo: Annotated[str, Option("One picture, or - for standard input.", positional=True)],
     *,
     model: RestoreModel = DEFAULT_REPAIR_MODEL,
     running: DeviceOptions,
     report: JsonOption,
 ) -> None:
     """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
+    from pixperts.cli.pipes import Pipes
     from pixperts.inference.analysis import analyze as analyze_picture
     from pixperts.inference.restorer import Restorer
     from pixperts.io.image import read_image
 
     restorer = Restorer.load(model, device=running.device)
-    found = analyze_picture(restorer, read_image(photo).pixels)
+    with Pipes([photo], results=False) as pipes:
+        found = analyze_picture(restorer, read_image(pipes.inputs[0]).pixels)
+        name = pipes.named(pipes.inputs[0])
     if report.as_json:
-        print(json.dumps({"input": str(photo), **found.to_dict()}, allow_nan=False))
+        print(json.dumps({"input": name, **found.to_dict()}, allow_nan=False))
     else:
         print(found.to_text())
 

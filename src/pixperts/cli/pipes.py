@@ -31,6 +31,8 @@ class Pipes:
         output: as given, `-` for standard output; None is that for a single input of `-`.
         format: of the output; that of the input where None.
         limit: bytes that may be read; None = `LIMIT`.
+        beside: whether results lie beside the inputs, and do not replace them.
+        results: whether there are any.
 
     Attributes:
         inputs: names of files in the place of what was given.
@@ -45,24 +47,26 @@ class Pipes:
     def __init__(
         self,
         inputs: Sequence[str],
-        output: str | None,
+        output: str | None = None,
         format: str | None = None,  # noqa: A002
         *,
         limit: float | None = None,
         beside: bool = True,
+        results: bool = True,
     ) -> None:
         self.inputs, self.output = list(inputs), output
         reads = inputs.count(PIPE)
         if reads and not beside:
             raise UsageError("--in-place replaces files: it does not go with standard input, '-'.")
-        self.writes = output == PIPE or (output is None and self.inputs == [PIPE])
+        unnamed = results and output is None
+        self.writes = output == PIPE or (unnamed and self.inputs == [PIPE])
         self._shown: dict[str, str] = {}
         self._folder: Path | None = None
         if reads > 1:
             raise UsageError("Standard input holds one picture: give '-' once.")
         if self.writes and len(inputs) != 1:
             raise UsageError("Standard output takes one picture: name a folder with -o.")
-        if reads and output is None and not self.writes:
+        if reads and unnamed and not self.writes:
             raise UsageError("The result of standard input has no name: name a folder with -o.")
         if self.writes and sys.stdout.isatty():
             raise UsageError("A picture cannot be shown in a terminal: give -o a file name.")

@@ -125,7 +125,15 @@ class SizeRequest:
 
         >>> SizeRequest().label, SizeRequest(size=(1920, 1080)).label, SizeRequest(width=800).label
         ('x2', '1920x1080', 'w800')
+        >>> SizeRequest(width=800, only_enlarge=True).label
+        'w800_only_enlarge'
         """
+        # A factor of 1 or more makes no picture smaller, so that the results are the same.
+        same = self.scale is not None and self.scale >= 1
+        return self._label + ("_only_enlarge" if self.only_enlarge and not same else "")
+
+    @property
+    def _label(self) -> str:
         if self.size is not None:
             return f"{self.size[0]}x{self.size[1]}"
         if self.megapixels is not None:

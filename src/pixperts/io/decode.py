@@ -1,7 +1,7 @@
 """Open one picture file: what its header says, and a lazily decoded image in gray or RGB."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from pixperts.io.metadata.png_text import refuse_bomb
 from pixperts.io.metadata.xmp import orientation_in
 from pixperts.io.tiff.kinds import open_tiff
 from pixperts.io.tiff.pages import Page, pictures, read_pages
-from pixperts.io.vips import libvips, nothing_passed_over, open_image, reason, sniff
+from pixperts.io.tiff.watch import nothing_passed_over
+from pixperts.io.vips import libvips, open_image, reason, sniff
 from pixperts.ops.pixels import Pixels, is_finite
 
 COLORS = ("keep", "srgb")
@@ -58,7 +59,7 @@ class Opened:
     metadata: Metadata
     notes: tuple[str, ...]
     source: Any = None  # memory that the image needs while it is decoded
-    is_tiled: bool = False
+    reopen: "Callable[[], _Header] | None" = None  # of TIFF in tiles
     stored_bits: int | None = None  # where the samples are spread over more
 
     @property
@@ -85,21 +86,26 @@ class Opened:
         """
         image = self.image
         pixels: Pixels = np.empty((bottom - top, image.width, image.bands), self.dtype)
-        watch = nothing_passed_over() if self.is_tiled else contextlib.nullcontext()
-        with explained(self.path, self.format), watch:
+        with explained(self.path, self.format), self._watch(top, bottom):
             if threads and (top, bottom) == (0, image.height):
                 # All at once runs on several threads.
                 return self._finite(image.numpy().reshape(pixels.shape))  # (H, W[, C])
-            # A pipeline of its own for each window would drop what sequential decoders have read
-            # beyond its end, and they cannot go back.
-            region = libvips().Region.new(image)
-            for start in range(top, bottom, _FETCH):
-                end = min(start + _FETCH, bottom)
-                data = region.fetch(0, start, image.width, end - start)
-                pixels[start - top : end - top] = np.frombuffer(data, self.dtype).reshape(
-                    end - start, image.width, image.bands
-                )
+            for start, data in _fetched(image, top, bottom):
+                rows = np.frombuffer(data, self.dtype).reshape(-1, image.width, image.bands)
+                pixels[start - top : start - top + len(rows)] = rows
         return self._finite(pixels)
+
+    def _watch(self, top: int, bottom: int) -> contextlib.AbstractContextManager[None]:
+        reopen = self.reopen
+        if reopen is None:
+            return contextlib.nullcontext()
+
+        def again() -> None:
+            header = reopen()  # which holds the memory that its image needs
+            for _ in _fetched(header.image, top, bottom):
+                pass
+
+        return nothing_passed_over(again)
 
     def _finite(self, pixels: Pixels) -> Pixels:
         if pixels.dtype == np.float32 and not is_finite(pixels):
@@ -107,6 +113,15 @@ class Opened:
                 f"{self.path} holds NaN or infinite samples: export it again without them."
             )
         return pixels
+
+
+def _fetched(image: Any, top: int, bottom: int) -> Iterator[tuple[int, Any]]:
+    """Rows in parts: the first of each, and its bytes; without libvips' own threads."""
+    # A pipeline of its own for each window would drop what sequential decoders have read beyond
+    # its end, and they cannot go back.
+    region = libvips().Region.new(image)
+    for start in range(top, bottom, _FETCH):
+        yield start, region.fetch(0, start, image.width, min(_FETCH, bottom - start))
 
 
 @contextlib.contextmanager
@@ -265,6 +280,7 @@ def open_picture(
     if color not in COLORS:
         raise UsageError(f"color is {color!r}: use one of {', '.join(COLORS)}.")
     header = _header(path, page)
+
     kind, image, source, notes = header.kind, header.image, header.source, header.notes
     with explained(path, kind):
         if image.width * image.height > max_pixels:
@@ -313,7 +329,7 @@ def open_picture(
         notes=tuple(map(printable, (*notes, *remarks, *converted, *retouched))),
         source=source,
         stored_bits=bits,
-        is_tiled=header.page is not None and header.page.is_tiled,
+        reopen=(lambda: _header(path, page)) if header.page and header.page.is_tiled else None,
     )
 
 

@@ -5,8 +5,6 @@ import contextlib
 import functools
 import os
 import stat
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from pixperts.io.formats import NAMES, RAW_SUFFIXES, WRITABLE
 
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
-_BUFFER_LOCK = threading.Lock()
 _COMPLAINTS = (1 << 3) | (1 << 4)  # G_LOG_LEVEL_CRITICAL and G_LOG_LEVEL_WARNING
 _OPERATIONS = {"avif": "heif", "heic": "heif", "jp2": "jp2k"}
 _TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -80,23 +77,6 @@ def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or getattr(error, "detail", None) or str(error)
     lines = [line.strip(" .:") for line in str(text).splitlines() if line.strip(" .:")]
     return lines[-1] if lines else "no reason given"
-
-
-@contextlib.contextmanager
-def nothing_passed_over() -> Iterator[None]:
-    """Raise libvips' Error at the end for what went wrong inside without failing.
-
-    Where a tile of a TIFF cannot be decoded, libvips leaves the rest black and says so only in its
-    buffer of errors, which all threads share.
-    """
-    with _BUFFER_LOCK:
-        libvips().vips_lib.vips_error_clear()
-        yield
-        buffer = libvips().ffi.string(libvips().vips_lib.vips_error_buffer())
-        found = [line for line in buffer.splitlines() if line.startswith(b"tiff2vips: ")]
-        if found:
-            libvips().vips_lib.vips_error_clear()
-            raise libvips().Error("decoding failed", found[0].decode("utf-8", "replace"))
 
 
 def file_status(path: Path) -> os.stat_result | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import ModelError, UnknownModelError, UsageError
 from pixperts.models.interfaces import (
     Config,
     Network,
@@ -113,7 +113,8 @@ def create_model(name: str, **overrides: Any) -> Network:
     """An untrained network by name; keywords replace fields of its configuration.
 
     Raises:
-        ModelError: for an unknown name or field, naming the known ones.
+        UnknownModelError: for an unknown name, naming the known ones.
+        ModelError: for an unknown field, likewise.
 
     Example:
         >>> create_model("liif-edsr").config.depths
@@ -122,7 +123,7 @@ def create_model(name: str, **overrides: Any) -> Network:
         'MoCEIR'
     """
     if name not in PRESETS:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
+        raise UnknownModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
     preset = PRESETS[name]
     return _build(configure(preset.config, overrides), FAMILIES[preset.family])
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import ModelError, UnknownModelError, UsageError
 from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.config import from_published_keys
 from pixperts.models.moce_ir.model import MoCEIR
@@ -41,10 +41,13 @@ def from_published(name: str, state_dict: dict[str, Any]) -> Network:
         state_dict: keys as in the published code; a whole checkpoint is unwrapped.
 
     Raises:
-        ModelError: for an unknown name, or a tensor that is missing, foreign or misshapen.
+        UnknownModelError: for an unknown name.
+        ModelError: for a tensor that is missing, foreign or misshapen.
     """
     if name not in PUBLISHED:
-        raise ModelError(f"{name!r} was never published; convertible are {', '.join(PUBLISHED)}.")
+        raise UnknownModelError(
+            f"{name!r} was never published; convertible are {', '.join(PUBLISHED)}."
+        )
     model = create_model(name)
     ours: dict[str, Tensor] = {}
     published = unwrap(state_dict)

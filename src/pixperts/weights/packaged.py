@@ -6,7 +6,7 @@ Every command and function that takes a model by name finds its weights here.
 import os
 from pathlib import Path
 
-from pixperts.errors import ModelError
+from pixperts.errors import ModelError, UnknownModelError
 
 WEIGHTS = Path(__file__).parent
 
@@ -23,8 +23,9 @@ def weights_file(name_or_path: str | Path) -> Path:
         name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
 
     Raises:
-        ModelError: for an unknown name, or weights that have to be converted first. Whether
-            there is such a file is left to whoever opens it.
+        UnknownModelError: for an unknown name.
+        ModelError: for weights that have to be converted first. Whether there is such a file is
+            left to whoever opens it.
 
     Example:
         >>> weights_file("moeisr-tiny") == packaged_models()["moeisr-tiny"]
@@ -35,7 +36,7 @@ def weights_file(name_or_path: str | Path) -> Path:
     text, packaged = str(name_or_path), packaged_models()
     path = packaged.get(text, Path(name_or_path))
     if text not in packaged and not path.suffix and not os.path.exists(path):
-        raise ModelError(
+        raise UnknownModelError(
             f"unknown model {text!r}: packaged are {', '.join(packaged) or 'none'}; "
             "a weights file is given by its path."
         )

@@ -1,5 +1,7 @@
 """Kinds of TIFF that are easily taken for something else, held against tifffile and Pillow."""
 
+import contextlib
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from PIL import Image, ImageCms
 from pixperts.errors import ImageError
 from pixperts.io.image import read_image
 from pixperts.io.rows import RowReader
+from pixperts.io.tiff import watch
+from pixperts.io.vips import libvips
 from pixperts.ops.pixels import Pixels
 from tests.helpers.image_files import assert_one_sentence, noise, smooth
 from tests.helpers.tiff_files import RATIONAL, SHORT, build, in_tiles, subsampled, tags
@@ -206,6 +210,51 @@ def test_a_damaged_tile_is_an_error(tmp_path: Path, kind: str, position: int) ->
     assert_one_sentence(caught, path)
     with RowReader(path) as reader, pytest.raises(ImageError, match="damaged"):
         reader.rows(0, 96)
+
+
+@pytest.mark.parametrize("interference", ["errors", "emptied"])
+def test_tiles_are_judged_by_themselves_while_other_threads_fail(
+    tmp_path: Path, interference: str
+) -> None:
+    """Errors of other threads neither hide a damaged tile nor make a sound one look damaged."""
+    photo = noise(height=96, width=128)
+    entries = tags(128, 96, 2) | {259: (SHORT, [8]), 322: (SHORT, [32]), 323: (SHORT, [32])}
+    tiles = in_tiles(photo, 32, 32)
+    sound = build(tmp_path / "sound.tif", entries, tiles)
+    broken = build(tmp_path / "broken.tif", entries, [*tiles[:5], tiles[5][:90], *tiles[6:]])
+    ended = threading.Event()
+
+    def interfere() -> None:
+        while not ended.wait(0.002):
+            if interference == "emptied":
+                libvips().vips_lib.vips_error_clear()
+                continue
+            with contextlib.suppress(libvips().Error):
+                libvips().Image.tiffload(str(tmp_path / "none.tif"))
+
+    other = threading.Thread(target=interfere)
+    other.start()
+    try:
+        for _ in range(5):
+            np.testing.assert_array_equal(read_image(sound).pixels, photo)
+            with pytest.raises(ImageError, match="damaged"):
+                read_image(broken)
+    finally:
+        ended.set()
+        other.join()
+
+
+def test_what_another_thread_says_meanwhile_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = noise(height=96, width=128)
+    entries = tags(128, 96, 2) | {259: (SHORT, [8]), 322: (SHORT, [32]), 323: (SHORT, [32])}
+    tiles = in_tiles(photo, 32, 32)
+    path = build(tmp_path / "a.tif", entries, tiles)
+    said = iter(["tiff2vips: of another file", None, ""])
+    monkeypatch.setattr(watch, "_said_since", lambda mark: next(said))
+    np.testing.assert_array_equal(read_image(path).pixels, photo)
+    assert next(said, "used up") == "used up"
 
 
 @pytest.mark.parametrize("tiled", [False, True])

@@ -1,0 +1,58 @@
+"""Damage in tiles of a TIFF file, which libvips passes over: the rest of a tile stays black.
+
+It says so only in its buffer of errors, which belongs to the whole process: other threads write
+into it as well, and empty it.
+"""
+
+import contextlib
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+
+from pixperts.io.vips import libvips
+
+_ONE_AT_A_TIME = threading.Lock()
+_TRIES = 8
+_FULL = 8000  # bytes after which the buffer, of 10240, may leave out what is said
+
+
+@contextlib.contextmanager
+def nothing_passed_over(again: Callable[[], object]) -> Iterator[None]:
+    """Raise libvips' Error at the end where something inside went wrong without failing.
+
+    What another thread said is told from damage by `again`, which decodes the same once more from a
+    file that is opened anew: damage stays.
+    """
+    with _ONE_AT_A_TIME:
+        mark = _set_mark()
+        yield
+        found = _said_since(mark)
+        for _ in range(_TRIES):
+            if found == "":
+                return
+            mark = _set_mark()
+            again()
+            found = _said_since(mark)
+        raise libvips().Error("decoding failed", found or "the tiles could not be checked")
+
+
+def _set_mark() -> bytes:
+    """A line in the buffer by which it is seen whether the buffer was emptied since."""
+    library = libvips()
+    mark = f"pixperts-{secrets.token_hex(8)}"
+    library.vips_lib.vips_error_clear()
+    # The library has no plainer way in: a file that is missing becomes a line with its name.
+    library.vips_lib.vips_foreign_find_load(os.fsencode(mark))
+    return mark.encode()
+
+
+def _said_since(mark: bytes) -> str | None:
+    """What libtiff said, "" for nothing; None where that is not known."""
+    library = libvips()
+    buffer = library.ffi.string(library.vips_lib.vips_error_buffer())
+    _, seen, after = buffer.partition(mark)
+    lines = [line for line in after.splitlines() if line.startswith(b"tiff2vips: ")]
+    if lines:
+        return lines[0].decode("utf-8", "replace")
+    return "" if seen and len(buffer) < _FULL else None
