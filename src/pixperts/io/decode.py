@@ -320,6 +320,9 @@ def open_picture(
         if metadata.gain_map is not None and image is not before:
             metadata = replace(metadata, gain_map=None)
             remarks += (f"The gain map of {path} fits its own colors alone and was left out.",)
+        if metadata.background is not None and image is not before:
+            metadata = replace(metadata, background=None)
+            remarks += (f"The background color of {path} was left out, as colors changed.",)
     return Opened(
         path=path,
         format=kind,

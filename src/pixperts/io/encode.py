@@ -15,6 +15,7 @@ from pixperts.io.color.icc import fits, is_usable, profile_space, with_profile
 from pixperts.io.containers.jpeg_parts import complete_jpeg
 from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.metadata import exif
+from pixperts.io.metadata.background import put_background
 from pixperts.io.metadata.losses import effective_profile
 from pixperts.io.metadata.metadata import NO_METADATA, Metadata
 from pixperts.io.metadata.photoshop import resource_blocks, to_raw_profile
@@ -85,6 +86,9 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     if kind == "png" and (texts := _png_texts(kept, software)):
         with path.open("rb+") as handle:
             append_texts(handle, texts)
+    if kept.background is not None and kind == "png":
+        with path.open("rb+") as handle:
+            put_background(handle, kept.background)
     if kept.color is not None and kind in ("png", "avif"):
         with path.open("rb+") as handle:
             put = color_chunks.into_png if kind == "png" else color_chunks.into_avif

@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import pyvips
 from PIL import Image, ImageFile, IptcImagePlugin
+from PIL.PngImagePlugin import PngInfo
 
 from pixperts.errors import ImageError, UsageError
 from pixperts.io.image import read_image, write_image
@@ -16,6 +18,7 @@ from pixperts.io.metadata.losses import losses
 from pixperts.io.metadata.metadata import Metadata
 from pixperts.io.metadata.photoshop import iptc_record
 from tests.helpers import photo_files as files
+from tests.helpers.image_files import noise
 
 SUFFIXES = (".jpg", ".png", ".webp", ".tif", ".avif")
 WITH_IPTC = (".jpg", ".png", ".tif")
@@ -274,6 +277,46 @@ def test_png_texts_survive_between_pngs(tmp_path: Path) -> None:
     assert dict(read_image(out).metadata.texts) == expected | {"Software": "After"}
     write_image(out, picture.pixels, metadata=picture.metadata)
     assert opened(out).info["Software"] == "Before"
+
+
+@pytest.mark.parametrize(
+    ("mode", "color"),
+    [("L", 40), ("RGB", (9, 200, 31)), ("P", 3), ("RGBA", (1, 2, 3)), ("I;16", 40000)],
+)
+def test_the_background_of_png_survives_between_pngs(tmp_path: Path, mode: str, color: Any) -> None:
+    size = (12, 8)
+    if mode == "I;16":
+        image = Image.fromarray(np.arange(96, dtype=np.uint16).reshape(8, 12))
+    else:
+        image = Image.fromarray(noise(4, height=8, width=12), "RGBA").convert(mode)
+    chunks = PngInfo()
+    packed = bytes([color]) if mode == "P" else np.atleast_1d(color).astype(">u2").tobytes()
+    chunks.add(b"tIME", bytes([7, 232, 1, 2, 3, 4, 5]))
+    image.save(tmp_path / "a.png", pnginfo=chunks)
+    data = (tmp_path / "a.png").read_bytes()
+    at = data.index(b"IDAT") - 4
+    chunk = b"bKGD" + packed
+    chunk = struct.pack(">I", len(packed)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(data[:at] + chunk + data[at:])
+    source = read_image(tmp_path / "a.png")
+    assert source.notes == ()
+    path = write_image(tmp_path / "b.png", source.pixels, metadata=source.metadata)
+    expected = packed
+    if mode == "P":
+        shown = np.reshape(image.getpalette() or [], (-1, 3))[color]
+        expected = shown.astype(">u2").tobytes()
+    written = path.read_bytes()
+    start = written.index(b"bKGD")
+    assert written[start + 4 : start + 4 + len(expected)] == expected
+    assert opened(path).size == size
+    opened(path).load()  # Pillow checks the checksums
+    assert b"tIME" not in written
+    assert read_image(path).metadata.background == source.metadata.background
+    assert losses("webp", np.dtype(np.uint8), 3, source.metadata) == (
+        "WebP has no place for a background color, so it was left out.",
+    )
+    write_image(path, source.pixels, metadata=source.metadata, strip_metadata=True)
+    assert b"bKGD" not in path.read_bytes()
 
 
 def test_metadata_is_a_value() -> None:

@@ -48,7 +48,7 @@ def _of_png(handle: BinaryIO) -> ColorTags | None:
 
 
 def chunks_before_pixels(
-    handle: BinaryIO, names: tuple[bytes, ...]
+    handle: BinaryIO, names: tuple[bytes, ...], longest: int = _LONGEST
 ) -> Iterator[tuple[bytes, bytes]]:
     """The short chunks of these names between a PNG's header and its pixels, sound ones only."""
     handle.seek(8)
@@ -56,7 +56,7 @@ def chunks_before_pixels(
         size, name = struct.unpack(">I4s", head)
         if name == b"IDAT":
             return
-        if name in names and size <= _LONGEST:
+        if name in names and size <= longest:
             data = handle.read(size)
             if handle.read(4) == struct.pack(">I", zlib.crc32(name + data)):
                 yield name, data

@@ -91,6 +91,8 @@ def losses(
         found.append("is written without a gain map, which made it brighter on HDR screens")
     if kind != "tiff" and metadata.place is not None:
         found.append("has no place for the position on the map (GeoTIFF), so it was left out")
+    if kind != "png" and metadata.background is not None:
+        found.append("has no place for a background color, so it was left out")
     if kind not in ("jpeg", "png") and comments_of(metadata):
         found.append("has no place for comments, so they were left out")
     if kind != "png" and (keywords := _keywords(metadata)):

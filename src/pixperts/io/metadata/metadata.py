@@ -12,6 +12,7 @@ from pixperts.io.containers.behind import Behind, GainMap, read_behind, turned
 from pixperts.io.containers.heif_boxes import has_gain_map
 from pixperts.io.containers.jpeg_segments import Jpeg, read_segments
 from pixperts.io.metadata import exif
+from pixperts.io.metadata.background import read_background
 from pixperts.io.metadata.geotiff import Place, read_place
 from pixperts.io.metadata.left_out import left_out_by_name
 from pixperts.io.metadata.photoshop import (
@@ -35,7 +36,8 @@ class Metadata:
     datasets of an IIM record, `dpi` dots per inch (horizontal, vertical), `texts` the keywords and
     texts of a PNG. `color` is what a file says of its colors without a profile, `photoshop` are
     Photoshop's resources but for IPTC, `comments` those of a JPEG, `gain_map` its map for HDR
-    screens, and `place` is where a GeoTIFF lies on the map. None and () stand for nothing.
+    screens, `place` is where a GeoTIFF lies on the map, `background` the color behind a PNG, from 0
+    to 1. None and () stand for nothing.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -49,6 +51,7 @@ class Metadata:
     comments: tuple[bytes, ...] = ()
     gain_map: GainMap | None = None
     place: Place | None = None
+    background: tuple[float, ...] | None = None
 
     def stripped(self) -> "Metadata":
         """Profile and color tags alone, without which the colors would change."""
@@ -109,6 +112,7 @@ def read_metadata(
         comments=() if jpeg is None else jpeg.comments(),
         gain_map=gain_map,
         place=place,
+        background=read_background(path) if kind == "png" else None,
     )
     return found, tuple(notes)
 

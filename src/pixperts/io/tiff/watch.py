@@ -21,8 +21,8 @@ _FULL = 8000  # bytes after which the buffer, of 10240, may leave out what is sa
 def nothing_passed_over(again: Callable[[], object]) -> Iterator[None]:
     """Raise libvips' Error at the end where something inside went wrong without failing.
 
-    What another thread said is told from damage by `again`, which decodes the same once more from a
-    file that is opened anew: damage stays.
+    `again` decodes the same once more, from a file that is opened anew: damage stays, and what
+    another thread said does not come again.
     """
     with _ONE_AT_A_TIME:
         mark = _set_mark()
@@ -54,5 +54,5 @@ def _said_since(mark: bytes) -> str | None:
     _, seen, after = buffer.partition(mark)
     lines = [line for line in after.splitlines() if line.startswith(b"tiff2vips: ")]
     if lines:
-        return lines[0].decode("utf-8", "replace")
+        return str(lines[0], "utf-8", "replace")
     return "" if seen and len(buffer) < _FULL else None
