@@ -117,7 +117,7 @@ def test_a_last_stage_starts_from_the_one_before(photos: Path, tmp_path: Path) -
         ({"optimizer": "sgd"}, UsageError, "optimizer is 'sgd', but must be one of adam"),
         ({"betas": [0.9, 1]}, UsageError, "betas is"),
         ({"matrix_rate": 0}, UsageError, "matrix_rate is 0"),
-        ({"frozen": ["encoder"]}, UsageError, "names no hidden convolutions that are trained"),
+        ({"frozen": ["encoder"]}, UsageError, "names no hidden layers that are trained"),
         ({"cache": "absent"}, DataError, "absent: this cache has no chunk of scale 2 yet"),
         ({"patch": 40}, DataError, "patch is 40, but must be a multiple of 16"),
     ],
@@ -132,7 +132,7 @@ def test_what_cannot_be_trained_is_refused(
 
 def test_muon_is_for_networks_that_name_hidden_layers(photos: Path, tmp_path: Path) -> None:
     values = values_of("enlarging", photos, optimizer="muon")
-    with pytest.raises(UsageError, match="this model names no hidden convolutions"):
+    with pytest.raises(UsageError, match="this model names no hidden layers"):
         train(TrainConfig.from_dict(values, "test"), tmp_path / "run")
 
 

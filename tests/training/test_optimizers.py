@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
-from pixperts.training.optimizers import Muon, hidden_convolutions, optimizer_of, orthogonalized
+from pixperts.training.optimizers import Muon, hidden_matrices, optimizer_of, orthogonalized
 
 
 class Network(nn.Module):
@@ -111,12 +111,12 @@ def test_without_gradients_nothing_moves() -> None:
 def test_kernels_are_those_that_the_network_names_and_that_are_trained() -> None:
     model = Network()
     model.blocks[0].requires_grad_(False)
-    assert [p.shape for p in hidden_convolutions(model)] == [(4, 4, 3, 3)]
+    assert [p.shape for p in hidden_matrices(model)] == [(4, 4, 3, 3)]
     model.requires_grad_(False)
-    with pytest.raises(UsageError, match="names no hidden convolutions"):
-        hidden_convolutions(model)
+    with pytest.raises(UsageError, match="names no hidden layers"):
+        hidden_matrices(model)
     with pytest.raises(UsageError, match="use adam or adamw"):
-        hidden_convolutions(nn.Conv2d(3, 3, 3))
+        hidden_matrices(nn.Conv2d(3, 3, 3))
 
 
 def test_weight_decay_shrinks_the_matrices_alone() -> None:

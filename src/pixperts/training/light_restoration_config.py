@@ -11,6 +11,7 @@ from pixperts.training.config import TrainConfig
 class LightRestorationConfig(TrainConfig):
     """A run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
 
+    head: str = "detail"  # what is trained: detail, or tone, on whole views (`data.tone_scenes`)
     batch: int = 6  # scenes a step
     patches: int = 2  # of each scene
     patch: int = 128
@@ -26,6 +27,7 @@ class LightRestorationConfig(TrainConfig):
     validation_images: int = 4  # photos a task
     error: str = "log"  # of each patch's squared error, which PSNR measures; or l1
     floor: float = 3e-6  # added to the squared error within the logarithm; 1e-5 is 50 dB
+    spare_weight: float = 3.0  # of good pictures that the tone head takes for dark or hazy
     fourier_weight: float = 0.0  # of the L1 of the spectrum
     group_weight: float = 0.2  # of the scout's cross-entropy on the groups of degradations
     part_weight: float = 0.05  # of the errors of the parts that undo the compression and the noise
@@ -46,6 +48,8 @@ class LightRestorationConfig(TrainConfig):
             )
         if not 1 <= self.reduction < math.inf:
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
+        if self.head not in ("detail", "tone"):
+            raise UsageError(f"head is {self.head!r}, but must be detail or tone.")
         if self.error not in ("log", "l1"):
             raise UsageError(f"error is {self.error!r}, but must be log or l1.")
         self._positive("floor", self.floor)
@@ -70,7 +74,7 @@ class LightRestorationConfig(TrainConfig):
     def _check_tasks(self) -> None:
         from pixperts.data.scenes import DRAWN, SCENE_TASKS
 
-        if not self.tasks:
+        if not self.tasks and self.head == "detail":
             raise UsageError("tasks is missing: name degradations and the weights of their draw.")
         for name, weight in self.tasks.items():
             number = isinstance(weight, int | float) and not isinstance(weight, bool)

@@ -139,8 +139,8 @@ def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
     return result
 
 
-def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
-    """The trained kernels that Muon takes: those below the parts that `hidden_layers` names.
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The trained kernels and matrices that Muon takes: those of the network's `hidden_layers`.
 
     Raises:
         UsageError: where the network names none.
@@ -149,11 +149,11 @@ def hidden_convolutions(model: nn.Module) -> list[nn.Parameter]:
     found = [
         parameter
         for name, parameter in model.named_parameters()
-        if parameter.dim() == 4 and parameter.requires_grad and name.startswith(tuple(prefixes))
+        if parameter.dim() > 1 and parameter.requires_grad and name.startswith(tuple(prefixes))
     ]
     if not prefixes or not found:
         raise UsageError(
-            "optimizer is 'muon', but this model names no hidden convolutions that are trained: "
+            "optimizer is 'muon', but this model names no hidden layers that are trained: "
             "use adam or adamw."
         )
     return found
@@ -173,20 +173,20 @@ def optimizer_of(
     Args:
         name: one of `config.OPTIMIZERS`.
         model: whose parameters that require a gradient are trained.
-        rate: of Adam and AdamW, and with Muon of all that is no hidden convolution.
+        rate: of Adam and AdamW, and with Muon of all that is no hidden layer.
         matrix_rate: of Muon's matrices.
         betas: of Adam in all three.
         weight_decay: of AdamW and Muon's matrices; Adam knows none.
 
     Raises:
-        UsageError: for muon with a model that names no hidden convolutions.
+        UsageError: for muon with a model that names no hidden layers.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     if name == "adam":
         return torch.optim.Adam(trained, lr=rate, betas=betas)
     if name == "adamw":
         return torch.optim.AdamW(trained, lr=rate, betas=betas, weight_decay=weight_decay)
-    matrices = hidden_convolutions(model)
+    matrices = hidden_matrices(model)
     own = {id(parameter) for parameter in matrices}
     others = [p for p in trained if id(p) not in own]
     return Muon(

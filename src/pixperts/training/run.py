@@ -39,6 +39,7 @@ from pixperts.training.light_restoration import LightRestorationModule
 from pixperts.training.light_restoration_config import LightRestorationConfig
 from pixperts.training.module import TrainingModule
 from pixperts.training.restoration import RestorationModule
+from pixperts.training.tone import ToneModule
 from pixperts.training.upscaling import UpscalingModule
 
 
@@ -49,7 +50,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
     if isinstance(config, LightConfig):
         return LightModule(config, layout)
     if isinstance(config, LightRestorationConfig):
-        return LightRestorationModule(config, layout)
+        module = ToneModule if config.head == "tone" else LightRestorationModule
+        return module(config, layout)
     assert isinstance(config, UpscalingConfig)
     return UpscalingModule(config, layout)
 

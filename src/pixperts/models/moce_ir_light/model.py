@@ -26,7 +26,7 @@ from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCE
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
-from pixperts.models.moce_ir_light.tone import ToneHead
+from pixperts.models.moce_ir_light.tone import Tone, ToneHead, ToneMode, count_levels
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.models.output import Output
 from pixperts.ops.windows import Window
@@ -50,7 +50,9 @@ class MoCEIRLight(ScoutedNetwork):
 
     config: MoCEIRLightConfig
     fast_in_bfloat16: ClassVar[bool] = True
-    hidden_layers: ClassVar[tuple[str, ...]] = ("encoder.", "latent.", "decoder.", "refinement.")
+    hidden_layers: ClassVar[tuple[str, ...]] = (
+        "scout.", "encoder.", "down.", "latent.", "up.", "decoder.", "refinement."
+    )  # fmt: skip
     scout_context: ClassVar[int] = CONTEXT
 
     def __init__(self, config: MoCEIRLightConfig) -> None:
@@ -99,7 +101,10 @@ class MoCEIRLight(ScoutedNetwork):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
-        tone: bool = False,
+        amounts: Sequence[float] | None = None,
+        tone: ToneMode = "off",
+        place: tuple[int, int] = (0, 0),
+        whole: tuple[int, int] | None = None,
     ) -> Output:
         """Restore.
 
@@ -113,7 +118,11 @@ class MoCEIRLight(ScoutedNetwork):
             masked: run every expert on every picture and mask (slow; the oracle of the tests).
             statistics: see `count`, of the whole pictures of which the images are tiles; of the
                 images themselves when None.
-            tone: let the tone head map the colors; images must be whole pictures then.
+            amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
+            tone: undo darkness and haze: never, where the tone head is sure of them, or in any
+                case.
+            place: (top, left) of the images in the whole pictures.
+            whole: (height, width) of those; None = the images are whole.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each block with experts.
@@ -125,11 +134,17 @@ class MoCEIRLight(ScoutedNetwork):
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         statistics = statistics or self.count(image)
         embedding = self.scout(statistics).expand(len(image), -1)
-        output = self.repair(image, embedding, noise=noise, pinned=pinned, masked=masked)
-        if not tone:
+        options = {"noise": noise, "pinned": pinned, "masked": masked, "amounts": amounts}
+        output = self.repair(image, embedding, **options)  # type: ignore[arg-type]
+        if tone == "off":
             return output
-        grid = self.tone(self.scout.overview(statistics))
-        return output._replace(image=self.tone.apply_to(output.image, grid))
+        found = self.judge(statistics)
+        toned = self.tone.apply_to(output.image, found, found.amounts(tone), place, whole)
+        return output._replace(image=toned)
+
+    def judge(self, statistics: Statistics) -> Tone:
+        """What the tone head says of the light and haze of whole pictures."""
+        return cast(Tone, self.tone(self.scout.overview(statistics), statistics.places[2][0]))
 
     def count(
         self,
@@ -138,8 +153,11 @@ class MoCEIRLight(ScoutedNetwork):
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
     ) -> Statistics:
-        """The scout's sums over a picture or a tile of it; see `Scout.count`."""
-        return self.scout.count(image, inner, place, whole)
+        """The sums over a picture or a tile of it: the scout's (see `Scout.count`), and levels."""
+        sums = self.scout.count(image, inner, place, whole)
+        top, bottom, left, right = inner or Window(0, image.shape[2], 0, image.shape[3])
+        levels = count_levels(image[:, :, top:bottom, left:right].float())
+        return Statistics((*sums.places, (levels,)))
 
     def repair(
         self,

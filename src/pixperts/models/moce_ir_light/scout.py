@@ -80,7 +80,7 @@ class Scout(nn.Module):
 
     def forward(self, statistics: Statistics) -> Tensor:
         """(B, E) float32: what the blocks and routers know of each picture."""
-        (total, squares, number), _ = statistics.places
+        total, squares, number = statistics.places[0]
         with torch.autocast(total.device.type, enabled=False):
             mean = total / number
             spread = (squares / number - mean.square()).clamp_min(0)

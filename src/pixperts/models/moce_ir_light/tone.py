@@ -1,9 +1,13 @@
-"""The tone head: light and color of a whole picture, judged by its overview alone.
+"""The tone head: light and haze of a whole picture, judged by its overview and its histogram.
 
-A coarse bilateral grid (Chen et al., SIGGRAPH 2007) of affine maps of colors, predicted from the
-overview as in HDRNet (Gharbi et al., SIGGRAPH 2017) and sliced at full resolution. It starts as the
-exact identity, and no layer that repairs detail reads or feeds it.
+It says how sure it is that a picture is too dark, or hazy, and how to undo each by the law that
+made it so: an exposure in linear light, and Koschmieder's law of scattering with a transmission
+that varies over the picture (a coarse bilateral grid; Chen et al., SIGGRAPH 2007). No layer that
+repairs detail reads or feeds it. A repair that misjudges a good picture is worse than none: what
+it is not sure of stays as it is, to the bit.
 """
+
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,74 +15,191 @@ from torch import Tensor, nn
 
 from pixperts.ops.windows import Window
 
-CELLS = 8  # of the grid along each side of the picture, and in lightness
+ToneMode = Literal["auto", "off", "on"]
+FAULTS = ("dark", "hazy")
+CELLS = 8  # of the grid along each side of the picture
+SHADES = 4  # and in lightness
+QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+LEVELS = 256  # of the histograms
 _SEEN = 32  # side to which the overview is brought
 _BAND = 256  # rows that are mapped at a time
+_BINS = 16  # shares of the histogram that the head sees
+_FEATURES = 2 * (2 * len(QUANTILES) + _BINS)
+_DOUBTFUL, _SURE = 0.7, 0.9  # probabilities from which a fault is undone in part, and wholly
+_THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
+
+
+class Tone(NamedTuple):
+    """What the head says of each picture."""
+
+    logits: Tensor  # (B, 2) of the probabilities of `FAULTS`
+    stops: Tensor  # (B,) by which the exposure was too short
+    gamma: Tensor  # (B,) the power that deepened the shadows
+    airlight: Tensor  # (B, 3) color of the haze
+    haze: Tensor  # (B, 1, SHADES, CELLS, CELLS) minus the logarithm of the transmission
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(B, 2) of `FAULTS`."""
+        return self.logits.sigmoid()
+
+    def amounts(self, mode: ToneMode) -> Tensor:
+        """(B, 2) how much of each fault is undone, 0 to 1."""
+        if mode == "off":
+            return torch.zeros_like(self.logits)
+        if mode == "on":
+            return torch.ones_like(self.logits)
+        return ((self.probabilities - _DOUBTFUL) / (_SURE - _DOUBTFUL)).clamp(0, 1)
 
 
 class ToneHead(nn.Module):
-    """Overview in, grid of affine maps out."""
+    """Overview and histograms in, a `Tone` out.
+
+    Args:
+        width: channels of its layers.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             [
-                nn.Conv2d(3, width // 2 or 1, 3, padding=1),
-                nn.Conv2d(width // 2 or 1, width, 3, stride=2, padding=1),
+                nn.Conv2d(4, width, 3, padding=1),
+                nn.Conv2d(width, width, 3, stride=2, padding=1),
                 nn.Conv2d(width, width, 3, stride=2, padding=1),
             ]
         )
-        self.whole = nn.Linear(width, width)
-        self.grid = nn.Conv2d(width, 12 * CELLS, 1)
-        nn.init.zeros_(self.grid.weight)
-        assert self.grid.bias is not None
-        nn.init.zeros_(self.grid.bias)
+        self.mix = nn.Linear(2 * width + _FEATURES, 4 * width)
+        self.embed = nn.Linear(4 * width, width)
+        self.faults = nn.Linear(width, len(FAULTS))
+        self.curve = nn.Linear(width, 2)
+        self.airlight = nn.Linear(width, 3)
+        self.local = nn.Conv2d(width, width, 3, padding=1)
+        self.haze = nn.Conv2d(width, SHADES, 1)
+        for layer in (self.faults, self.curve, self.airlight, self.haze):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        nn.init.constant_(self.faults.bias, -5)  # a new head is sure that nothing is wrong
 
-    def forward(self, overview: Tensor) -> Tensor:
-        """(B, 3, h, w) in [0, 1] -> (B, 12, lightness, rows, columns), of what is added."""
-        x = F.adaptive_avg_pool2d(overview, _SEEN) - 0.5
-        for layer in self.layers:
-            x = F.relu(layer(x))
-        x = F.relu(x + self.whole(x.mean(dim=(2, 3)))[:, :, None, None])
-        grid: Tensor = self.grid(x)
-        maps: Tensor = grid.unflatten(1, (12, CELLS))
-        return maps
+    def forward(self, overview: Tensor, histograms: Tensor) -> Tone:
+        """Judge.
+
+        Args:
+            overview: (B, 3, h, w) in [0, 1].
+            histograms: (B, 2, LEVELS), of `count_levels`.
+        """
+        with torch.autocast(overview.device.type, enabled=False):
+            seen = F.adaptive_avg_pool2d(overview.float(), _SEEN)
+            x = torch.cat([seen - 0.5, _stops(seen.amax(dim=1, keepdim=True))], dim=1)
+            for layer in self.layers:
+                x = F.relu(layer(x))
+            pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), _features(histograms)], 1)
+            whole = F.relu(self.embed(F.relu(self.mix(pooled))))  # (B, W)
+            curve = self.curve(whole)
+            local = F.relu(self.local(x) + whole[:, :, None, None])
+            return Tone(
+                logits=self.faults(whole),
+                stops=F.softplus(4 * curve[:, 0] + 1),
+                gamma=(0.5 * torch.tanh(curve[:, 1])).exp(),
+                airlight=0.5 + 0.5 * torch.sigmoid(4 * self.airlight(whole) + 1),
+                haze=F.softplus(4 * self.haze(local) - 1)[:, None],
+            )
 
     def apply_to(
         self,
         image: Tensor,
-        grid: Tensor,
+        tone: Tone,
+        amounts: Tensor,
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
     ) -> Tensor:
-        """Map the colors of a picture or a tile of it.
+        """Undo the haze, then the darkness, of a picture or a tile of it.
 
         Args:
             image: (B, 3, H, W).
-            grid: of `forward`.
+            tone: of `forward`.
+            amounts: (B, 2) how much of each of `FAULTS`.
             place: (top, left) of the tile in the whole picture.
             whole: (height, width) of that; None = the image is all of it.
         """
+        if not bool(amounts.any()):
+            return image
         height, width = image.shape[2:]
         tall, wide = whole or (height, width)
         bands = []
         for top in range(0, height, _BAND):
             window = Window(top, min(top + _BAND, height), 0, width)
-            colors = image[:, :, window.top : window.bottom]
-            y = (torch.arange(*window[:2], device=image.device) + place[0] + 0.5) / tall
-            x = (torch.arange(width, device=image.device) + place[1] + 0.5) / wide
-            light = colors.detach().mean(dim=1).clamp(0, 1)  # (B, h, W)
-            where = torch.stack(
-                [
-                    (2 * x - 1)[None, None, :].expand_as(light),
-                    (2 * y - 1)[None, :, None].expand_as(light),
-                    2 * light - 1,
-                ],
-                dim=-1,
+            colors = image[:, :, window.top : window.bottom].float()
+            rows = (torch.arange(*window[:2], device=image.device) + place[0] + 0.5) / tall
+            columns = (torch.arange(width, device=image.device) + place[1] + 0.5) / wide
+            mapped = _brightened(
+                _cleared(colors, tone, amounts[:, 1], rows, columns), tone, amounts
             )
-            maps = F.grid_sample(
-                grid.float(), where[:, None].float(), padding_mode="border", align_corners=False
-            )[:, :, 0].unflatten(1, (3, 4))  # (B, 3, 4, h, W)
-            change = (maps[:, :, :3] * colors[:, None]).sum(dim=2) + maps[:, :, 3]
-            bands.append(colors + change.to(colors.dtype))
+            bands.append(mapped.to(image.dtype))
         return torch.cat(bands, dim=2)
+
+
+def _cleared(colors: Tensor, tone: Tone, amount: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """J = (I - A) / t + A, the haze's law solved for the scene."""
+    light = colors.detach().mean(dim=1).clamp(0, 1)  # (B, h, W)
+    where = torch.stack(
+        [
+            (2 * columns - 1)[None, None, :].expand_as(light),
+            (2 * rows - 1)[None, :, None].expand_as(light),
+            2 * light - 1,
+        ],
+        dim=-1,
+    )
+    depth = F.grid_sample(tone.haze, where[:, None], padding_mode="border", align_corners=False)[
+        :, :, 0
+    ]  # (B, 1, h, W)
+    through = (-depth * amount[:, None, None, None]).exp().clamp_min(_THINNEST)
+    airlight = tone.airlight[:, :, None, None]
+    return (colors - airlight) / through + airlight
+
+
+def _brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
+    """x = (L 2^s)^(1/g) in linear light, the short exposure's law solved for the scene."""
+    amount = amounts[:, 0]
+    factor = (tone.stops * amount).exp2()[:, None, None, None]
+    power = (1 / tone.gamma) ** amount
+    light = (_to_light(colors) * factor).clamp_min(1e-6) ** power[:, None, None, None]
+    result = _to_srgb(light)
+    # Colors of a picture that is light enough do not go through the curves and back.
+    return torch.where(amount[:, None, None, None] > 0, result, colors)
+
+
+def count_levels(pixels: Tensor) -> Tensor:
+    """(B, 2, LEVELS) how often each level is the largest and the smallest of a pixel's colors."""
+    levels = (pixels.clamp(0, 1) * (LEVELS - 1)).round().long()
+    batch = len(pixels)
+    both = torch.stack([levels.amax(dim=1), levels.amin(dim=1)], dim=1).flatten(2)  # (B, 2, N)
+    places = both + LEVELS * torch.arange(2 * batch, device=pixels.device).view(batch, 2, 1)
+    counts = torch.bincount(places.flatten(), minlength=2 * batch * LEVELS)
+    return counts.view(batch, 2, LEVELS).to(pixels.dtype)
+
+
+def _features(histograms: Tensor) -> Tensor:
+    """(B, F): quantiles, as they are and in stops, and how the levels are spread."""
+    shares = histograms / histograms.sum(dim=2, keepdim=True).clamp_min(1)
+    reached = shares.cumsum(dim=2)
+    wanted = torch.tensor(QUANTILES, device=shares.device).expand(*shares.shape[:2], -1)
+    levels = torch.searchsorted(reached, wanted.contiguous()).clamp_max(LEVELS - 1)
+    values = levels / (LEVELS - 1)  # (B, 2, Q)
+    spread = shares.unflatten(2, (_BINS, LEVELS // _BINS)).sum(dim=3).sqrt()
+    return torch.cat([values - 0.5, _stops(values), spread], dim=2).flatten(1)
+
+
+def _stops(values: Tensor) -> Tensor:
+    """Light below white in stops, scaled to about 1."""
+    return (_to_light(values) + 2**-10).log2() / 5 + 1
+
+
+def _to_light(values: Tensor) -> Tensor:
+    """The sRGB curve undone (IEC 61966-2-1), on beyond white."""
+    curve = ((values.clamp_min(0) + 0.055) / 1.055) ** 2.4
+    return torch.where(values <= 0.04045, values / 12.92, curve)
+
+
+def _to_srgb(light: Tensor) -> Tensor:
+    curve = 1.055 * light.clamp_min(1e-6) ** (1 / 2.4) - 0.055
+    return torch.where(light <= 0.0031308, light * 12.92, curve)

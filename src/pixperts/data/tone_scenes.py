@@ -1,0 +1,105 @@
+"""Training samples of the tone head of moce-ir-light: whole views, dark, hazy or neither.
+
+The head judges a picture as it comes, with its noise and its compression, and maps it after its
+detail was repaired. So a sample holds the view with all its faults, with darkness and haze alone,
+and as it was. Nearly half of them have neither and must stay; some of these were made pale or dark
+by programs, or are faded prints. Sample number i depends on (seed, i) alone.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.data.photos import describe_photos
+from pixperts.data.restoration import cut_and_turn
+from pixperts.degradations.mixture import Step, apply_steps, draw_mixture
+from pixperts.degradations.tasks import RANGES
+from pixperts.ops.resize import bicubic, quantize
+
+_LIGHT = ("haze", "low_light")
+_DARK = (0.025, 0.5)  # exposures, drawn by their logarithm
+_KINDS = (0.15, 0.3, 0.1, 0.45)  # shares of the hazy, the dark, those that are both, and neither
+
+
+class ToneScene(NamedTuple):
+    """One sample; batched by stacking. Pictures are uint8 (3, s, s)."""
+
+    degraded: Tensor  # as it comes
+    plain: Tensor  # its detail repaired
+    target: Tensor  # its light, too
+    faults: Tensor  # (2,) float32, 1 where it is dark, where it is hazy
+
+
+class ToneScenes(Dataset[ToneScene]):
+    """Large squares of photos, reduced to a small side and degraded.
+
+    Args:
+        photos: uint8 (3, H, W), no side below `side`.
+        side: of a sample, pixels.
+        seed: 0 or more.
+    """
+
+    def __init__(self, photos: Sequence[Tensor], *, side: int, seed: int = 0) -> None:
+        self.photos, self.side, self.seed = photos, side, seed
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
+
+    def __getitem__(self, number: int) -> ToneScene:
+        """Sample `number`, the same on every call."""
+        random = np.random.Generator(np.random.PCG64([self.seed, 1, number]))
+        photo = self.photos[int(random.integers(len(self.photos)))]
+        shortest = min(photo.shape[1:])
+        side = max(self.side, round(shortest * random.uniform(0.6, 1)))
+        (clean,), _ = cut_and_turn([photo], min(side, shortest), random)
+        if clean.shape[1] > self.side:
+            clean = quantize(bicubic(clean, (self.side, self.side)))
+        seed = int(random.integers(2**31))
+        before, light, after = _draw_steps(random)
+        # Each step's noise depends on its place, so that all three share theirs.
+        start = apply_steps(clean, before, seed).degraded
+        plain = apply_steps(start, light, seed + 10).target
+        degraded = apply_steps(start, (*light, *after), seed + 10).degraded
+        names = {step.name for step in light}
+        faults = torch.tensor([float("low_light" in names), float("haze" in names)])
+        return ToneScene(_levels(degraded), _levels(plain), _levels(start), faults)
+
+
+def _draw_steps(
+    random: np.random.Generator,
+) -> tuple[tuple[Step, ...], tuple[Step, ...], tuple[Step, ...]]:
+    """What was made of the view on purpose, what is wrong with its light, all other faults."""
+    before: list[Step] = []
+    chance = random.random()
+    if chance < 0.3:
+        curve = {"gamma": float(2 ** random.uniform(-1, 1)), "bend": random.uniform(-0.6, 0.4)}
+        before.append(Step("tone", curve))
+    elif chance < 0.45:
+        spans = {"amount": (0, 1), "warmth": (0, 1), "contrast": (0.6, 1), "black": (0, 0.15)}
+        before.append(Step("fade", {key: random.uniform(*span) for key, span in spans.items()}))
+    light: list[Step] = []
+    kind = str(random.choice(["hazy", "dark", "both", "neither"], p=_KINDS))
+    if kind in ("hazy", "both"):
+        ranges = RANGES["haze"]
+        light.append(Step("haze", {key: random.uniform(*span) for key, span in ranges.items()}))
+    if kind in ("dark", "both"):
+        exposure = float(np.exp(random.uniform(*np.log(_DARK))))
+        given = {"exposure": exposure, "gamma": random.uniform(0.9, 1.3)}
+        # The scene is dark and haze lies before it, as in CDD-11, or all of it is exposed short.
+        place = len(light) if random.random() < 0.5 else 0
+        light.insert(place, Step("low_light", given))
+    after = tuple(step for step in draw_mixture(int(random.integers(2**31))) if _is_other(step))
+    return tuple(before), tuple(light), after if random.random() < 0.7 else ()
+
+
+def _is_other(step: Step) -> bool:
+    return step.name not in (*_LIGHT, "tone", "fade")
+
+
+def _levels(image: Tensor) -> Tensor:
+    return (image * 255).round().to(torch.uint8)

@@ -1,0 +1,100 @@
+"""Training of moce-ir-light's tone head: whole views, judged and mapped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pixperts.data.photos import load_photos
+from pixperts.data.tone_scenes import ToneScene, ToneScenes
+from pixperts.degradations.mixture import faulty
+from pixperts.evaluation.metrics import psnr
+from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.training.distributed import Layout, processes, rank
+from pixperts.training.light_restoration import picture_error
+from pixperts.training.light_restoration_config import LightRestorationConfig
+from pixperts.training.module import TrainingModule
+from pixperts.training.restoration import validation_photos
+
+
+class ToneModule(TrainingModule):
+    """The training step: judge the view as it comes, map the view whose detail was repaired."""
+
+    config: LightRestorationConfig
+    model: MoCEIRLight
+
+    def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
+        super().__init__(config, layout)
+        self.counts = torch.zeros(0, 0, 0, dtype=torch.int64)
+        self.photos = validation_photos(config.validation, config.validation_images)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """No task has experts of its own here."""
+        return ()
+
+    @property
+    def blocks(self) -> list[str]:
+        """No block chooses."""
+        return []
+
+    def samples(self) -> ToneScenes:
+        """Views of photos, degraded on the fly."""
+        config = self.config
+        photos = load_photos(
+            [Path(p) for p in config.photos], config.exclude, min_side=config.scene
+        )
+        return ToneScenes(photos, side=config.scene, seed=config.seed)
+
+    def loss(self, batch: ToneScene) -> dict[str, Tensor]:
+        """How sure the head is of each fault, and the error of what it makes of those there are."""
+        config, model = self.config, self.model
+        degraded, plain, target = (image.float() / 255 for image in batch[:3])
+        with torch.autocast(degraded.device.type, enabled=False):
+            tone = model.judge(model.count(degraded))
+            # A good picture that is changed is worse than a bad one that stays.
+            weight = torch.where(batch.faults > 0, 1.0, config.spare_weight)
+            entropy = F.binary_cross_entropy_with_logits(tone.logits, batch.faults, weight)
+            image = model.tone.apply_to(plain, tone, batch.faults)
+            wrong = batch.faults.amax(dim=1) > 0
+            terms = {"faults": entropy}
+            if bool(wrong.any()):
+                own = picture_error(image[wrong], target[wrong], config.error, config.floor)
+                terms[config.error] = own * wrong.float().mean()
+        return terms
+
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """PSNR of each validation task against the photo, all but the light being repaired."""
+        cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
+        for task, number in cases[rank() :: processes()]:
+            clean = self.photos[number].float() / 255
+            found = faulty(clean, task, number)
+            image = self._mapped(found.degraded, found.target)
+            yield f"psnr_{task}", min(psnr(image, clean, "rgb"), 100)
+
+    def pictures(self) -> dict[str, Tensor]:
+        """For each validation task a photo: degraded, mapped, as it was, side by side."""
+        shown = {}
+        for task in self.config.validation_tasks if self.photos else ():
+            clean = self.photos[0].float() / 255
+            found = faulty(clean, task, 0)
+            parts = [found.degraded, self._mapped(found.degraded, found.target), clean]
+            shown[task] = torch.cat(parts, dim=2)
+        return shown
+
+    def _mapped(self, degraded: Tensor, plain: Tensor) -> Tensor:
+        model = self.model
+        with torch.inference_mode():
+            tone = model.judge(model.count(degraded[None].to(self.device)))
+            image = model.tone.apply_to(plain[None].to(self.device), tone, tone.amounts("auto"))
+        return image[0].clamp(0, 1).cpu()
+
+    def sheet(self, batch: ToneScene) -> Tensor:
+        """Each view as it comes, with its light alone, and as it was."""
+        columns = torch.cat(batch[:3], dim=2).float() / 255  # (B, 3, 3 s, s)
+        return torch.cat(list(columns), dim=2)
+
+    def compile_parts(self) -> None:
+        """Nothing here takes long."""
