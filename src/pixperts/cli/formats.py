@@ -17,18 +17,22 @@ def formats(report: JsonOption) -> None:
     from pixperts.cli.tables import Column, print_table
 
     columns = [Column("format"), Column("endings"), Column("reads"), Column("writes")]
-    rows = []
-    for entry in listed:
-        cure = f"with pixperts[{entry.extra}]" if entry.extra else "no"
-        rows.append(
-            [
-                entry.name,
-                " ".join(entry.endings),
-                "yes" if entry.reads else cure,
-                "yes" if entry.writes else "no",
-            ]
-        )
+    rows = [
+        [
+            entry.name,
+            " ".join(entry.endings),
+            _answer(entry.reads, entry.extra),
+            _answer(entry.writes, entry.write_extra),
+        ]
+        for entry in listed
+    ]
     print_table(columns, rows)
-    missing = [entry.name for entry in listed if not entry.reads]
+    missing = [entry.name for entry in listed if entry.extra or entry.write_extra]
     if missing:
         print(f"pip install 'pixperts[formats]' adds {', '.join(missing)}.")
+
+
+def _answer(able: bool, extra: str | None) -> str:
+    if able:
+        return "yes"
+    return f"with pixperts[{extra}]" if extra else "no"

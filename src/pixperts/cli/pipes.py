@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
-from pixperts.io.formats import ending_of
-from pixperts.io.vips import reason, sniff, writable_formats
+from pixperts.io.vips import reason, sniff
+from pixperts.io.writable import ending_of, writable_formats
 
 PIPE = "-"
 LIMIT = 1_000_000_000  # bytes of a file from standard input, unless --max-memory says otherwise

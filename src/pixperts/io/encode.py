@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from pixperts.errors import ImageError
 from pixperts.io.color import chunks as color_chunks
-from pixperts.io.color.icc import fits, is_usable, profile_space, with_profile
+from pixperts.io.color.icc import fits, is_usable, profile_of, profile_space, with_profile
 from pixperts.io.containers.jpeg_parts import complete_jpeg
+from pixperts.io.encoders.foreign import ENCODERS, Content, encode_foreign
 from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.metadata import exif
 from pixperts.io.metadata.background import put_background
@@ -65,11 +68,12 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     block = _exif_block(kept, image.width, image.height, kind, software)
     image = _tagged(image, kind, kept)
     keep = _XMP | _IPTC | _ICC | _OTHER
+    if kind in ENCODERS:
+        encode_foreign(path, kind, _content(image, recipe, kept, block))
+        return
     marker = secrets.token_hex(16).encode()
     if block is not None and kind != "tiff":
-        # Where libvips puts EXIF into JPEG XL has not been seen, so that it has the block itself.
-        shown = b"Exif\0\0" + block if kind == "jxl" else _placeholder(block, marker)
-        image.set_type(libvips().GValue.blob_type, "exif-data", shown)
+        image.set_type(libvips().GValue.blob_type, "exif-data", _placeholder(block, marker))
         keep |= _EXIF
     _save(os.fsencode(path), image, recipe, keep)
     if kind == "tiff":
@@ -77,7 +81,7 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
         if more or not (block is None and kept.iptc is None and software is None):
             with path.open("rb+") as handle:
                 exif.into_tiff(handle, block, kept.iptc, software, more)
-    elif block is not None and kind != "jxl":
+    elif block is not None:
         with path.open("rb+") as handle:
             _splice(handle, kind, block, marker)
     if kind == "jpeg":
@@ -93,6 +97,21 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
         with path.open("rb+") as handle:
             put = color_chunks.into_png if kind == "png" else color_chunks.into_avif
             put(handle, kept.color)
+
+
+def _content(image: Any, recipe: Recipe, metadata: Metadata, block: bytes | None) -> Content:
+    """What an encoder of another library gets; `image` has its profile and XMP already."""
+    pixels = image.numpy().reshape(image.height, image.width, image.bands)
+    xmp = image.get("xmp-data") if image.get_typeof("xmp-data") else None
+    return Content(
+        np.ascontiguousarray(pixels),
+        recipe.grade,
+        recipe.lossless,
+        icc=profile_of(image),
+        exif=block,
+        xmp=None if xmp is None else bytes(xmp),
+        color=metadata.color,
+    )
 
 
 def _png_texts(metadata: Metadata, software: str | None) -> list[tuple[str, str]]:
@@ -135,12 +154,6 @@ def _save(name: bytes, image: Any, recipe: Recipe, keep: int) -> None:
         options |= {"compression": "av1", "subsample_mode": "off", "bitdepth": 12 if deep else 8}
         # Effort 4, the default, takes six times as long for files smaller by 2 percent.
         image.heifsave(name, effort=3, keep=keep, **options)
-    elif kind == "jxl":
-        options = {"lossless": True} if recipe.lossless else {"Q": grade}
-        image.jxlsave(name, keep=keep, **options)
-    elif kind == "jp2":
-        options = {"lossless": True} if recipe.lossless else {"Q": grade}
-        image.jp2ksave(name, subsample_mode="off", keep=keep, **options)
     else:
         samples = image.width * image.height * image.bands
         size = samples * {"uchar": 1, "ushort": 2, "float": 4}[image.format]
@@ -168,7 +181,8 @@ def _tagged(image: Any, kind: str, metadata: Metadata) -> Any:
     icc = effective_profile(kind, metadata, image.bands)
     if icc is not None and fits(icc, image.bands):
         image = with_profile(image, icc)
-        if kind in ("webp", "avif") and profile_space(icc) == "GRAY":
+        as_rgb = kind in ("webp", "avif") or (kind in ("heic", "jxl") and image.bands == 2)
+        if as_rgb and profile_space(icc) == "GRAY":
             # They store gray as RGB, where a profile of gray has no meaning.
             if is_usable(icc):
                 depth = 16 if deep else 8
@@ -184,8 +198,8 @@ def _exif_block(
     metadata: Metadata, width: int, height: int, kind: str, software: str | None
 ) -> bytes | None:
     """The EXIF to write; it also carries what the format has no other place for."""
-    alone = kind in ("jpeg", "webp", "avif", "jxl") and (software or metadata.dpi)
-    if kind == "jp2" or (metadata.exif is None and not alone):
+    alone = kind in ("jpeg", "webp", "avif", *ENCODERS) and (software or metadata.dpi)
+    if metadata.exif is None and not alone:
         return None
     block = exif.updated(metadata.exif, width, height, software, metadata.dpi)
     if kind != "tiff" and len(block) > _LONGEST_EXIF:

@@ -29,7 +29,8 @@ from pixperts.io.formats import (
     is_image_path,
 )
 from pixperts.io.metadata.metadata import NO_METADATA, Metadata
-from pixperts.io.vips import file_status, writable_formats
+from pixperts.io.vips import file_status
+from pixperts.io.writable import check_writable, writable_endings, writable_formats
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, upright
 
 
@@ -201,20 +202,16 @@ def format_of(path: Path, given: str | None) -> str:
     """The format to write by the name, or the given one; UsageError where it cannot be written."""
     suffix = path.suffix if given is None else f".{given}"
     kind = SUFFIXES.get(suffix.lower())
-    able = writable_formats()
-    if kind is None:
-        if given is None:
-            known = ", ".join(ending for ending, name in SUFFIXES.items() if name in able)
-            raise UsageError(f"{path} does not end in a supported suffix: use one of {known}.")
-        if given in NAMES:
-            known = ", ".join(able)
-            raise UsageError(f"{path}: {NAMES[given]} cannot be written: use one of {known}.")
-        raise UsageError(f"The format {given!r} is unknown: use one of {', '.join(able)}.")
-    if kind not in able:
+    if kind is None and given in NAMES:
+        kind = given
+    if kind is None and given is None:
         raise UsageError(
-            f"{path}: the installed libvips cannot write {NAMES[kind]}: use one of "
-            f"{', '.join(able)}."
+            f"{path} does not end in a supported suffix: use one of {writable_endings()}."
         )
+    if kind is None:
+        known = ", ".join(writable_formats())
+        raise UsageError(f"The format {given!r} is unknown: use one of {known}.")
+    check_writable(str(path), kind)
     return kind
 
 

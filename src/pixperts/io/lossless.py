@@ -1,19 +1,30 @@
 """Whether a file of a format that has a lossy and a lossless mode was written without loss."""
 
+import contextlib
 import re
+import struct
 from pathlib import Path
 
-_HEAD = 1 << 16  # bytes of an AVIF in which its properties stand
+from pixperts.io.containers.jpeg_boxes import boxes, jxl_codestream
+from pixperts.io.decoders.jxl_header import read_codestream
+
+_COD = b"\xff\x52"  # ISO/IEC 15444-1, A.6.1
+_HEAD = 1 << 16  # bytes in which the properties of a picture stand
 
 
 def is_lossless(path: Path, kind: str) -> bool:
-    """True for WebP of the lossless kind and AVIF that stores RGB as it is; else False.
+    """True for WebP of the lossless kind, AVIF and HEIC that store RGB as it is, JPEG XL without
+    XYB, and JPEG 2000 with the reversible wavelet; else False.
 
     The file is one of this format, by its first bytes.
     """
     if kind == "webp":
         return _is_lossless_webp(path)
-    return kind == "avif" and _stores_rgb(path)
+    if kind == "jxl":
+        return _is_lossless_jxl(path)
+    if kind == "jp2":
+        return _is_reversible(path)
+    return kind in ("avif", "heic") and _stores_rgb(path)
 
 
 def _is_lossless_webp(path: Path) -> bool:
@@ -37,3 +48,22 @@ def _stores_rgb(path: Path) -> bool:
         head = handle.read(_HEAD)
     found = re.search(rb"colrnclx.{4}(.{2})", head, re.DOTALL)
     return found is not None and found[1] == b"\0\0"
+
+
+def _is_lossless_jxl(path: Path) -> bool:
+    data = path.read_bytes()
+    with contextlib.suppress(ValueError):
+        # A box of that name restores a JPEG, which was lossy before.
+        jpeg = not data.startswith(b"\xff\x0a") and any(n == b"jbrd" for n, _ in boxes(data))
+        return not (jpeg or read_codestream(jxl_codestream(data)).xyb)
+    return False
+
+
+def _is_reversible(path: Path) -> bool:
+    # The last byte of the parameters of the wavelet is 1 for that of whole numbers.
+    data = path.read_bytes()[:_HEAD]
+    at = data.find(_COD)
+    with contextlib.suppress(struct.error):
+        (size,) = struct.unpack_from(">H", data, at + 2)
+        return at > 0 and size >= 12 and data[at + 13] == 1
+    return False

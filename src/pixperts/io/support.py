@@ -4,15 +4,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pixperts.io.decoders.foreign import EXTRAS, has_decoder, needs_decoder
+from pixperts.io.encoders.foreign import ENCODERS
 from pixperts.io.formats import NAMES, RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES
-from pixperts.io.vips import supports, writable_formats
+from pixperts.io.vips import supports
+from pixperts.io.writable import writable_formats
 
 # Of files that are read only; those of the others stand in `SUFFIXES`.
 _ENDINGS = {
     ".gif": "gif",
-    ".heic": "heic",
-    ".heif": "heic",
-    ".hif": "heic",
     ".jpe": "jpeg",
     ".jfif": "jpeg",
     ".j2k": "jp2",
@@ -24,13 +23,17 @@ _ENDINGS = {
 
 @dataclass(frozen=True)
 class FormatSupport:
-    """One format; `extra` is what to install where it is not read, None where nothing helps."""
+    """One format; the extras are what to install where it is not read or not written.
+
+    They are None where nothing helps.
+    """
 
     name: str
     endings: tuple[str, ...]
     reads: bool
     writes: bool
     extra: str | None
+    write_extra: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -45,7 +48,9 @@ def list_formats() -> list[FormatSupport]:
         needs = needs_decoder(kind)
         reads = has_decoder(kind) if needs else supports(kind, "load")
         extra = EXTRAS[kind][0] if needs and not reads else None
-        found.append(FormatSupport(name, _endings(kind), reads, kind in able, extra))
+        writes = kind in able
+        to_write = ENCODERS[kind][0] if kind in ENCODERS and not writes else None
+        found.append(FormatSupport(name, _endings(kind), reads, writes, extra, to_write))
     return found
 
 

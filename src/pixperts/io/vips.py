@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixperts.errors import ImageError, UsageError
-from pixperts.io.formats import NAMES, RAW_SUFFIXES, WRITABLE
+from pixperts.io.formats import NAMES, RAW_SUFFIXES
 
 VIPS_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
 
@@ -61,11 +61,6 @@ def libvips() -> Any:
 def supports(kind: str, action: str) -> bool:
     """Whether the installed libvips can "load" or "save" the format."""
     return bool(libvips().type_find("VipsOperation", _OPERATIONS.get(kind, kind) + action))
-
-
-def writable_formats() -> list[str]:
-    """The formats that the installed libvips can write."""
-    return [kind for kind in WRITABLE if supports(kind, "save")]
 
 
 def reason(error: BaseException) -> str:

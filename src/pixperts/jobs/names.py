@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixperts.errors import UsageError
-from pixperts.io.formats import RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES, ending_of, format_of_name
-from pixperts.io.vips import writable_formats
+from pixperts.io.formats import RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES
+from pixperts.io.writable import ending_of, format_of_name, writable_formats
 
 FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
 _NUMBERS = ("width", "height", "index")
@@ -135,6 +135,8 @@ class Template:
             ending = ending_of(self.format)
         elif ending.lower() in (".jpe", ".jfif"):
             ending = ".jpg"
+        elif ending.lower() == ".j2k" and "jp2" in writable_formats():
+            ending = ".jp2"
         elif ending.lower() in READ_SUFFIXES | RAW_SUFFIXES and (
             SUFFIXES.get(ending.lower()) not in writable_formats()
         ):

@@ -16,7 +16,8 @@ from pixperts.io.formats import NAMES, SUFFIXES
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.lossless import is_lossless
 from pixperts.io.metadata.metadata import NO_METADATA
-from pixperts.io.vips import sniff, writable_formats
+from pixperts.io.vips import sniff
+from pixperts.io.writable import writable_formats
 from pixperts.jobs.job import Done, Job, Loaded, lossless_of
 from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report

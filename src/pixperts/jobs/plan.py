@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
-from pixperts.io.formats import SUFFIXES, format_of_name, is_image_path
+from pixperts.io.formats import SUFFIXES, is_image_path
 from pixperts.io.image import format_of
+from pixperts.io.writable import format_of_name, writable_endings
 from pixperts.jobs.beside import Placed, beside
 from pixperts.jobs.clashes import without_clashes
 from pixperts.jobs.inputs import Found, find
@@ -115,7 +116,7 @@ def _folder(output: str, several: bool) -> Path | None:
         return folder
     if not is_image_path(folder):
         raise UsageError(
-            f"{output} is no existing folder and does not end in {', '.join(SUFFIXES)}: give it "
+            f"{output} is no existing folder and does not end in {writable_endings()}: give it "
             "one of these endings, or a slash at the end for a new folder."
         )
     return None

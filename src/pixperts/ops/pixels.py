@@ -10,6 +10,8 @@ from pixperts.errors import ImageError, UsageError
 Pixels = NDArray[Any]
 
 SLACK = 0.5 / 255  # how far floats may lie outside of [0, 1] and are clipped: half an 8-bit code
+# The most bits of AV1, and of HEVC as its decoders have them.
+_BITS = {"avif": 12, "heic": 10}
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 
@@ -103,9 +105,10 @@ def for_format(pixels: Pixels, kind: str) -> Pixels:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     elif kind != "tiff" and pixels.dtype == np.float32:
         pixels = from_float(pixels, np.uint8 if kind in ("jpeg", "webp") else np.uint16)
-    if kind == "avif" and pixels.dtype == np.uint16:
-        # 12 bit is the most that AV1 has; libvips drops the last four bits without rounding.
-        pixels = ((pixels.astype(np.uint32) * 4095 + 32767) // 65535 << 4).astype(np.uint16)
+    if kind in _BITS and pixels.dtype == np.uint16:
+        # The libraries drop the bits at the end without rounding.
+        top, shift = (1 << _BITS[kind]) - 1, 16 - _BITS[kind]
+        pixels = ((pixels.astype(np.uint32) * top + 32767) // 65535 << shift).astype(np.uint16)
     return np.ascontiguousarray(pixels)
 
 

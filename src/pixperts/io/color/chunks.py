@@ -137,6 +137,11 @@ def into_avif(handle: BinaryIO, tags: ColorTags) -> None:
         _add_properties(handle, found, added)
 
 
+def add_light(handle: BinaryIO, tags: ColorTags) -> None:
+    """Have a file of the family of AVIF say what `tags.boxes` say of light, and nothing else."""
+    _add_properties(handle, read_description(handle), list(tags.boxes))
+
+
 def _stored_nclx(found: Description) -> int | None:
     for number in found.associations.get(found.primary, []):
         box = found.properties[number - 1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pixperts.errors import ImageError, MissingDecoderError, PixpertsError
+from pixperts.io.color.tags import ColorTags
 from pixperts.io.decoders.hevc import has_hevc
 from pixperts.io.formats import NAMES
 from pixperts.io.vips import VIPS_FORMATS, libvips, reason, supports
@@ -33,16 +34,19 @@ class Foreign:
     """What a header says; width and height are of the upright picture.
 
     `decode` gives (H, W, C) pixels, upright, uint8, uint16 or float32 with C from 1 to 4. `icc`,
-    `exif` and `xmp` are as in `Metadata`; `bits` of a sample where it is shifted up into 16, and
-    `pages` are how many pictures the file holds.
+    `exif`, `xmp` and `color` are as in `Metadata`; `icc_later` gives the profile where only
+    decoding finds it. `bits` of a sample where it is shifted up into 16, and `pages` are how many
+    pictures the file holds.
     """
 
     width: int
     height: int
     decode: Callable[[], Pixels]
     icc: bytes | None = None
+    icc_later: Callable[[], bytes | None] | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    color: ColorTags | None = None
     bits: int | None = None
     pages: int = 1
     notes: tuple[str, ...] = ()
@@ -118,11 +122,12 @@ def decoded(path: Path, kind: str, opened: Foreign) -> Any:
     )
     deep = pixels.dtype == np.uint16
     space = ("grey16" if deep else "b-w") if bands < 3 else ("rgb16" if deep else "srgb")
-    if opened.icc is not None and opened.icc[16:20] == b"CMYK" and bands == 4:
+    icc = opened.icc if opened.icc_later is None else opened.icc_later()
+    if icc is not None and icc[16:20] == b"CMYK" and bands == 4:
         space = "cmyk"
     image = image.copy(interpretation=space)
     value = libvips().GValue
-    for name, data in (("icc-profile", opened.icc), ("exif", opened.exif), ("xmp", opened.xmp)):
+    for name, data in (("icc-profile", icc), ("exif", opened.exif), ("xmp", opened.xmp)):
         if data is not None:
             image.set_type(value.blob_type, f"{name}-data", data)
     if opened.bits is not None:

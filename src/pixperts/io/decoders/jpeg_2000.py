@@ -1,20 +1,18 @@
 """JPEG 2000 by imagecodecs (OpenJPEG)."""
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 
 from pixperts.errors import ImageError
+from pixperts.io.containers.jpeg_boxes import JP2_EXIF, JP2_XMP, box, boxes
 from pixperts.io.decoders.foreign import Foreign
 from pixperts.io.decoders.samples import spread
 from pixperts.ops.pixels import Pixels
 
 _CODESTREAM = b"\xff\x4f\xff\x51"
-_EXIF = b"JpgTiffExif->JP2"
-_XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _SRGB, _GRAY, _SYCC = 16, 17, 18  # ISO/IEC 15444-1, table I.10
 
 
@@ -30,9 +28,9 @@ def read_header(path: Path, kind: str, page: int | None) -> Foreign:
                 stream = body[:1024]
             elif name == b"jp2h":
                 icc = _profile(path, body) or icc
-            elif name == b"uuid" and body[:16] == _EXIF:
+            elif name == b"uuid" and body[:16] == JP2_EXIF:
                 exif = body[16:]
-            elif name == b"uuid" and body[:16] == _XMP:
+            elif name == b"uuid" and body[:16] == JP2_XMP:
                 xmp = body[16:]
     # ISO/IEC 15444-1, A.5.1: the end of the image area, its begin, and a byte per component.
     right, bottom, left, top = struct.unpack_from(">4I", stream, 8)
@@ -48,24 +46,23 @@ def read_header(path: Path, kind: str, page: int | None) -> Foreign:
         )
 
     def decode() -> Pixels:
-        return spread(np.asarray(imagecodecs.jpeg2k_decode(data)), bits)
+        # It would convert colors by a profile, which is kept beside the pixels instead.
+        plain = data if icc is None else _without_profile(data, len(depths))
+        return spread(np.asarray(imagecodecs.jpeg2k_decode(plain)), bits)
 
     return Foreign(right - left, bottom - top, decode, icc=icc, exif=exif, xmp=xmp)
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Names and contents of the boxes that lie in some bytes (ISO/IEC 15444-1, I.4)."""
-    at = 0
-    while at + 8 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        head = 8
-        if size == 1:
-            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
-        end = len(data) if size == 0 else at + size
-        if end < at + head:
-            raise ValueError("a box shorter than its head")
-        yield name, data[at + head : end]
-        at = end
+def _without_profile(data: bytes, channels: int) -> bytes:
+    space = struct.pack(">3BI", 1, 0, 0, _GRAY if channels < 3 else _SRGB)
+
+    def header(body: bytes) -> bytes:
+        parts = [(name, part) for name, part in boxes(body) if name != b"colr"]
+        return b"".join(box(*one) for one in [*parts[:1], (b"colr", space), *parts[1:]])
+
+    return b"".join(
+        box(name, header(body) if name == b"jp2h" else body) for name, body in boxes(data)
+    )
 
 
 def _profile(path: Path, header: bytes) -> bytes | None:

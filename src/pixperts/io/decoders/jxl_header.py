@@ -19,7 +19,8 @@ _P3, _P3_D65 = 11, 12  # primaries there, and with that white in ITU-T H.273
 class Codestream:
     """What a decoder does not tell: upright (width, height), bits of a sample, colors.
 
-    `color` is None where a profile says it.
+    `color` is None where a profile says it; `xyb` is whether the pixels are stored as XYB, as all
+    but lossless files are.
     """
 
     size: tuple[int, int]
@@ -27,6 +28,7 @@ class Codestream:
     gray: bool
     animated: bool
     color: ColorTags | None
+    xyb: bool
 
 
 class _Bits:
@@ -61,7 +63,7 @@ def read_codestream(data: bytes) -> Codestream:
     bits = _Bits(data[2:4098])
     width, height = _size(bits)
     if bits.flag():  # everything as usual
-        return Codestream((width, height), 8, False, False, ColorTags((1, 13)))
+        return Codestream((width, height), 8, False, False, ColorTags((1, 13)), True)
     orientation, animated = 1, False
     if bits.flag():
         orientation = 1 + bits.take(3)
@@ -76,10 +78,10 @@ def read_codestream(data: bytes) -> Codestream:
     bits.flag()  # whether 16 bits suffice inside
     for _ in range(bits.choice((0, 0), (0, 1), (4, 2), (12, 1))):
         _extra_channel(bits)
-    bits.flag()  # whether pixels are stored as XYB
+    xyb = bits.flag()
     color, gray = _color(bits)
     size = (height, width) if orientation >= 5 else (width, height)
-    return Codestream(size, depth, gray, animated, color)
+    return Codestream(size, depth, gray, animated, color, xyb)
 
 
 def _size(bits: _Bits) -> tuple[int, int]:

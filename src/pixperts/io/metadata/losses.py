@@ -5,11 +5,14 @@ from typing import Any
 import numpy as np
 
 from pixperts.io.color.icc import fits, profile_space
+from pixperts.io.color.tags import ColorTags
 from pixperts.io.containers.jpeg_parts import comments_of, xmp_of_jpeg
 from pixperts.io.formats import NAMES
 from pixperts.io.metadata.metadata import NO_METADATA, Metadata
 
-_AVIF_BITS = 12  # of a sample
+_BITS = {"avif": 12, "heic": 10}  # of a sample
+# Numbers of ITU-T H.273 that JPEG XL has (ISO/IEC 18181-1, E.2).
+_JXL_PRIMARIES, _JXL_TRANSFERS = {1, 9, 12}, {1, 8, 13, 16, 18}
 
 
 def _keywords(metadata: Metadata) -> list[str]:
@@ -22,21 +25,31 @@ def effective_profile(kind: str, metadata: Metadata, bands: int) -> bytes | None
     tags = metadata.color
     if metadata.icc is not None or tags is None or kind == "png":
         return metadata.icc
-    if kind == "avif" and tags.codes is not None:
+    if _holds_codes(kind, tags):
         return None
     return tags.profile(bands < 3)
 
 
+def _holds_codes(kind: str, tags: ColorTags) -> bool:
+    """Whether the format has a place for these numbers."""
+    if tags.codes is None:
+        return False
+    known = tags.codes[0] in _JXL_PRIMARIES and tags.codes[1] in _JXL_TRANSFERS
+    return kind in ("avif", "heic") or (kind == "jxl" and known)
+
+
 def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
     tags = metadata.color
-    if tags is None or tags.is_srgb or kind == "png" or (kind == "avif" and tags.codes):
+    if tags is None or tags.is_srgb or kind == "png" or _holds_codes(kind, tags):
         return False
     return effective_profile(kind, metadata, bands) is None
 
 
 def _clips_light(kind: str, metadata: Metadata) -> bool:
     tags = metadata.color
-    return tags is not None and tags.is_hdr and metadata.icc is None and kind not in ("png", "avif")
+    if tags is None or not tags.is_hdr or metadata.icc is not None:
+        return False
+    return kind != "png" and not _holds_codes(kind, tags)
 
 
 def losses(
@@ -59,9 +72,9 @@ def losses(
     found = []
     if kind in ("jpeg", "webp") and dtype != np.uint8:
         found.append("has 8 bits per channel, so finer steps are rounded")
-    if kind == "avif" and (bits or 8 * dtype.itemsize) > _AVIF_BITS:
-        found.append("has 12 bits per channel, so finer steps are rounded")
-    if kind in ("png", "jxl", "jp2") and dtype == np.float32:
+    if kind in _BITS and (bits or 8 * dtype.itemsize) > _BITS[kind]:
+        found.append(f"has {_BITS[kind]} bits per channel, so finer steps are rounded")
+    if kind in ("png", "heic", "jxl", "jp2") and dtype == np.float32:
         found.append("gets 16 bits per channel, so floats are rounded")
     if outside and kind != "tiff":
         found.append("holds nothing outside of 0 to 1, so values beyond were clipped")
@@ -78,9 +91,7 @@ def losses(
             "gets a color profile that ends at white, so most viewers clip what is brighter: "
             "--color srgb compresses it"
         )
-    if kind == "jp2" and metadata.exif is not None:
-        found.append("has no place for EXIF, so it was left out")
-    without_iptc = kind in ("webp", "avif", "jxl", "jp2")
+    without_iptc = kind in ("webp", "avif", "heic", "jxl", "jp2")
     if without_iptc and metadata.iptc is not None:
         found.append("has no place for IPTC, so it was left out")
     if without_iptc and metadata.photoshop is not None:

@@ -1,0 +1,1 @@
+"""Formats that other libraries than libvips write, each installed as an extra."""
