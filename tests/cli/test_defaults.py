@@ -14,6 +14,9 @@ from PIL import Image
 
 from pixperts.cli.app import main
 from pixperts.inference.upscaler import Upscaler
+from pixperts.io.encoders import foreign
+from pixperts.io.image import read_image, write_image
+from pixperts.io.lossless import is_lossless
 from pixperts.jobs import options
 from tests.helpers.command_line import names, noise, one_sentence, picture
 
@@ -263,26 +266,81 @@ def test_a_missing_extra_costs_its_picture_only(
     assert names(here / "out") == ["b.png"]
 
 
-@pytest.mark.parametrize("name", ["a.jxl", "a.jp2", "a.tga"])
-def test_what_cannot_be_written_becomes_png(
-    name: str, here: Path, upscale: Callable[..., int]
+def test_what_cannot_be_written_becomes_png(here: Path, upscale: Callable[..., int]) -> None:
+    image = noise(16, 20)
+    Image.fromarray(image).save(here / "a.tga")
+    assert upscale("a.tga", "-s", 1) == 0
+    np.testing.assert_array_equal(pixels(here / "a_x1.png"), image)
+    assert upscale("a.tga", "-s", 1, "-o", "out/") == 0
+    assert names(here / "out") == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("a.heic", ".heic"),
+        ("a.hif", ".hif"),
+        ("a.jxl", ".jxl"),
+        ("a.j2k", ".jp2"),
+    ],
+)
+def test_formats_of_extras_stay_where_they_can_be_written(
+    name: str,
+    ending: str,
+    here: Path,
+    upscale: Callable[..., int],
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     image = noise(16, 20)
-    if name == "a.jxl":
-        (here / name).write_bytes(imagecodecs.jpegxl_encode(image, lossless=True))
-    else:
-        Image.fromarray(image).save(here / name)
-    assert upscale(name, "-s", 1) == 0
-    np.testing.assert_array_equal(pixels(here / "a_x1.png"), image)
+    kind = {".hif": "heic", ".j2k": "jp2"}.get(Path(name).suffix, Path(name).suffix[1:])
+    write_image(here / name, image, format=kind, lossless=True)
+    if name == "a.j2k":
+        (here / name).write_bytes(imagecodecs.jpeg2k_encode(image, level=0, reversible=True))
+    assert upscale(name) == 0
+    expected = Upscaler.load(weights, device="cpu").upscale(image, scale=2)
+    result = read_image(here / f"a_x2{ending}")
+    assert result.format == kind
+    np.testing.assert_array_equal(result.pixels, expected)  # lossless, as the input is
+    assert upscale(name, "--quality", 50, "-o", "lossy/") == 0
+    assert not is_lossless(here / "lossy" / f"a{ending}", kind)
+    assert upscale(name, "--in-place") == 0
+    if ending == Path(name).suffix:
+        np.testing.assert_array_equal(read_image(here / name).pixels, expected)
+    # Where the libraries read but do not write, the result is a PNG.
+    monkeypatch.setattr(foreign, "find_spec", lambda name: None)
     assert upscale(name, "-s", 1, "-o", "out/") == 0
     assert names(here / "out") == ["a.png"]
 
 
-@pytest.mark.parametrize("name", ["b.bmp", "b.gif", "b.heic", "b.jfif", "b.jxl"])
+@pytest.mark.parametrize("name", ["b.bmp", "b.gif", "b.jfif", "b.xyz"])
 def test_an_output_of_a_format_that_cannot_be_written_is_refused(
     name: str, here: Path, upscale: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture(here / "a.png")
     assert upscale("a.png", "-o", name) == 2
-    assert "use one of" in one_sentence(capsys)
+    told = one_sentence(capsys)
+    assert "use one of" in told or "give it one of these endings" in told
+    assert ".heic, .heif, .hif, .jxl, .jp2" in told or "heic, jxl, jp2" in told
+    assert names(here) == ["a.png"]
+
+
+def test_only_what_can_be_written_is_listed(
+    here: Path,
+    upscale: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(foreign, "find_spec", lambda name: None)
+    picture(here / "a.png")
+    for line in (["-o", "b.xyz"], ["-o", "b.bmp"], ["--format", "gif"], ["--format", "xyz"]):
+        assert upscale("a.png", *line) == 2
+        told = one_sentence(capsys)
+        assert "jxl" not in told
+        assert "jp2" not in told
+        assert "webp" in told
+    for name in ("jxl", "heic"):
+        for line in (["-o", f"b.{name}"], ["--format", name]):
+            assert upscale("a.png", *line) == 2
+            assert f"needs an extra: pip install 'pixperts[{name}]'" in one_sentence(capsys)
     assert names(here) == ["a.png"]

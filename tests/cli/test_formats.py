@@ -7,6 +7,7 @@ import pytest
 
 from pixperts.cli.app import main
 from pixperts.io.decoders import foreign
+from pixperts.io.encoders import foreign as encoders
 from pixperts.io.formats import NAMES, READ_SUFFIXES
 from pixperts.io.vips import supports
 
@@ -17,13 +18,14 @@ def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 1 + len(NAMES)  # all extras are there, so that nothing is to be added
     assert lines[1].split() == ["JPEG", ".jpg", ".jpeg", ".jpe", ".jfif", "yes", "yes"]
     heic = next(line.split() for line in lines if line.startswith("HEIC"))
-    assert heic == ["HEIC", ".heic", ".heif", ".hif", "yes", "no"]
+    assert heic == ["HEIC", ".heic", ".heif", ".hif", "yes", "yes"]
 
 
 def test_formats_without_extras(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(foreign, "find_spec", lambda name: None)
+    monkeypatch.setattr(encoders, "find_spec", lambda name: None)
     assert main(["formats"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for start, cure in (
@@ -45,6 +47,7 @@ def test_formats_without_extras(
         "reads": False,
         "writes": False,
         "extra": "heic",
+        "write_extra": "heic",
     }
     assert found["PNG"]["reads"]
     assert found["AVIF"]["writes"] == supports("avif", "save")
@@ -55,7 +58,7 @@ def test_the_extras_are_declared() -> None:
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    used = {extra for extra, _, _ in foreign.EXTRAS.values()}
+    used = {extra for extra, _, _ in [*foreign.EXTRAS.values(), *encoders.ENCODERS.values()]}
     assert used <= extras.keys()
     (everything,) = extras["formats"]
     assert set(everything.removeprefix("pixperts[").removesuffix("]").split(",")) == used

@@ -1,7 +1,7 @@
 """Pictures in and out of files at the depth that the file has, with what it says besides.
 
-JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; HEIC, JPEG XL, JPEG 2000, BMP,
-TGA, DDS and camera raw are where the installed libvips can or an extra is installed. Pixels are
+JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; with extras, HEIC, JPEG XL and
+JPEG 2000 are read and written, and BMP, TGA, DDS and camera raw are read. Pixels are
 (H, W, C) arrays of uint8, uint16 or float32 with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4
 (RGB and alpha). Alpha is straight (not premultiplied) and comes last.
 """
@@ -117,7 +117,7 @@ def check_output(
 ) -> None:
     """Raise now what `write_image` would raise later for a picture of this size; write nothing.
 
-    UsageError: unknown suffix or format, or one that the installed libvips cannot write, a side
+    UsageError: unknown suffix or format, or one that the installed libraries cannot write, a side
     over `FORMAT_LIMITS`, a quality or `lossless` that does not apply, a target that is a folder
     or a device. ImageError: a target or its nearest existing parent that is not writable.
     """
@@ -163,12 +163,13 @@ def write_image(
     The format comes from the suffix unless given. Integers span their whole range and floats
     [0, 1]; floats outside are clipped, but for TIFF, which keeps them. What a format cannot hold
     is converted: JPEG and WebP to 8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or
-    12 bit, floats to 16 bit for PNG; TIFF keeps uint8, uint16 and float32. JPEG has no alpha, so
-    it is composited onto white.
-    WebP and AVIF have no gray, so it becomes RGB. `losses` says all this in sentences.
-    `quality` (1 to 100, default 95, AVIF 90) is for JPEG and AVIF, written without chroma
-    subsampling, and WebP, always 4:2:0 then; PNG and TIFF are lossless and refuse it. `lossless`
-    makes WebP and AVIF so. TIFF grows into BigTIFF near 4 GB.
+    12 bit, HEIC to 8 or 10, floats to 16 bit for PNG, JPEG XL and JPEG 2000; TIFF keeps uint8,
+    uint16 and float32. JPEG has no alpha, so it is composited onto white.
+    WebP and AVIF have no gray, HEIC and JPEG XL none with alpha, so it becomes RGB. `losses` says
+    what is lost in sentences.
+    `quality` (1 to 100, default 95, AVIF and HEIC 90) is for JPEG, AVIF, HEIC, JPEG XL and
+    JPEG 2000, written without chroma subsampling, and WebP, always 4:2:0 then; PNG and TIFF are
+    lossless and refuse it. `lossless` makes all but JPEG so. TIFF grows into BigTIFF near 4 GB.
 
     `metadata` goes into the file as far as the format has a place for it, with sizes brought up
     to date, orientation 1 and no thumbnail; `software` becomes the software tag of EXIF, TIFF or

@@ -16,12 +16,12 @@ _RESTRICTED_PROFILE = b"\2\0\0"  # how a profile is announced (ISO/IEC 15444-1, 
 def write(path: Path, content: Content) -> None:
     """A JP2 file; quality 1 is a signal-to-noise ratio of 24 dB, and each 4 more are 1 dB."""
     pixels = content.pixels
-    options = {"level": 24 + content.quality / 4}
-    if content.lossless:
-        options = {"level": 0, "reversible": True}
-    gray = pixels.shape[2] == 1
     data = imagecodecs.jpeg2k_encode(
-        pixels[..., 0] if gray else pixels, codecformat="jp2", numthreads=1, **options
+        pixels[..., 0] if pixels.shape[2] == 1 else pixels,
+        codecformat="jp2",
+        level=0 if content.lossless else round(24 + content.quality / 4),
+        reversible=content.lossless,
+        numthreads=1,
     )
     path.write_bytes(b"".join(_with_metadata(bytes(data), content)))
 
