@@ -41,8 +41,7 @@ class FileOptions:
     )
     lossless: bool = option(
         False,
-        "Lossless WebP, AVIF, HEIC, JPEG XL and JPEG 2000. Lossless inputs stay so unless "
-        "--quality is given.",
+        "Lossless WebP, AVIF and the like. Lossless inputs stay so unless --quality is given.",
         panel=OUTPUT,
     )
     color: str = option(
