@@ -18,6 +18,7 @@ from torch import Tensor
 from pixperts.data.restoration import degraded_or_clean
 from pixperts.inference import tiled_restore
 from pixperts.inference.device import DeviceRunner
+from pixperts.inference.findings import RepairSettings
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.streams import ArraySink, ArraySource
 from pixperts.inference.tiled_restore import TiledRestore
@@ -26,6 +27,8 @@ from pixperts.memory import keep_freed_memory
 from pixperts.models.interfaces import SurveyedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.resize import bicubic
+from pixperts.ops.windows import Window
+from pixperts.routing import Routing
 
 TILES = (128, 256, 512, 1024)
 
@@ -39,8 +42,10 @@ class Alone(TiledRestore):
     def _grid(self, statistics: Statistics | None) -> int:
         return 32
 
-    def _repaired(self, pixels: Tensor, statistics: Statistics | None):  # type: ignore[no-untyped-def]
-        return super()._repaired(pixels, None)
+    def _repaired(
+        self, pixels: Tensor, statistics: Statistics | None, window: Window
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
+        return super()._repaired(pixels, None, window)
 
 
 class FromReduced(TiledRestore):
@@ -70,7 +75,9 @@ def repaired(kind: type[TiledRestore], restorer: Restorer, image: Tensor, side: 
     canvas = ArraySink(*image.shape)
     runner = DeviceRunner(restorer.name, restorer.device)
     with torch.inference_mode():
-        kind(restorer.model, runner, ArraySource(image), 1.0, None).run(canvas, side, 0)
+        kind(restorer.model, runner, ArraySource(image), RepairSettings(), None).run(
+            canvas, side, 0
+        )
     return canvas.image
 
 

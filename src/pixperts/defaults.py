@@ -7,3 +7,4 @@ DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
 MAX_PIXELS = 500_000_000  # of an input
 
 ColorFix = Literal["none", "mean", "wavelet"]
+ToneMode = Literal["auto", "off", "on"]  # undo darkness and haze: if sure, never, always

@@ -137,6 +137,8 @@ def test_json_lines_of_several_files_with_a_bad_one_among_them(
         "output": str(out / "a.png"),
         "width": 10,
         "height": 8,
+        "findings": None,
+        "found": None,
         "model": "mini",
         "strength": 1.0,
         "experts": [routing.experts[0].tolist() for routing in routings],

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pixperts.inference import tiled_restore
+from pixperts.inference.findings import RepairSettings
 from pixperts.inference.streams import ArraySource
 from pixperts.inference.tiled_restore import TiledRestore
 from tests.helpers.moce_models import mini, pictures
@@ -140,7 +141,7 @@ def test_a_batch_takes_the_memory_of_all_its_pictures() -> None:
     one, three = (ArraySource(torch.rand(n, 3, 8, 8)) for n in (1, 3))
     mine = restorer(mini())
     bytes_of = [
-        TiledRestore(mine.model, mine._runner, source, 1.0, None).pixel_bytes()
+        TiledRestore(mine.model, mine._runner, source, RepairSettings(), None).pixel_bytes()
         for source in (one, three)
     ]
     assert bytes_of[1] == 3 * bytes_of[0]

@@ -6,6 +6,7 @@ and as it was. Nearly half of them have neither and must stay; some of these wer
 by programs, or are faded prints. Sample number i depends on (seed, i) alone.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from pixperts.ops.resize import bicubic, quantize
 
 _LIGHT = ("haze", "low_light")
 _DARK = (0.025, 0.5)  # exposures, drawn by their logarithm
+_LEAST = 0.6  # of a photo's shorter side, that of the square that is cut out of it
 _KINDS = (0.15, 0.3, 0.1, 0.45)  # shares of the hazy, the dark, those that are both, and neither
 
 
@@ -44,7 +46,9 @@ class ToneScenes(Dataset[ToneScene]):
     """
 
     def __init__(self, photos: Sequence[Tensor], *, side: int, seed: int = 0) -> None:
-        self.photos, self.side, self.seed = photos, side, seed
+        # Reduced once, as small as the smallest square that is cut out allows.
+        self.photos = [_reduced(photo, math.ceil(side / _LEAST)) for photo in photos]
+        self.side, self.seed = side, seed
 
     def describe(self) -> str:
         """One line on what there is to learn from."""
@@ -55,7 +59,7 @@ class ToneScenes(Dataset[ToneScene]):
         random = np.random.Generator(np.random.PCG64([self.seed, 1, number]))
         photo = self.photos[int(random.integers(len(self.photos)))]
         shortest = min(photo.shape[1:])
-        side = max(self.side, round(shortest * random.uniform(0.6, 1)))
+        side = max(self.side, round(shortest * random.uniform(_LEAST, 1)))
         (clean,), _ = cut_and_turn([photo], min(side, shortest), random)
         if clean.shape[1] > self.side:
             clean = quantize(bicubic(clean, (self.side, self.side)))
@@ -95,6 +99,17 @@ def _draw_steps(
         light.insert(place, Step("low_light", given))
     after = tuple(step for step in draw_mixture(int(random.integers(2**31))) if _is_other(step))
     return tuple(before), tuple(light), after if random.random() < 0.7 else ()
+
+
+def _reduced(photo: Tensor, shortest: int) -> Tensor:
+    factor = shortest / min(photo.shape[1:])
+    if factor >= 1:
+        return photo
+    size = (
+        max(shortest, round(photo.shape[1] * factor)),
+        max(shortest, round(photo.shape[2] * factor)),
+    )
+    return _levels(quantize(bicubic(photo[None].float() / 255, size)[0]))
 
 
 def _is_other(step: Step) -> bool:

@@ -10,23 +10,29 @@ import numpy as np
 from torch import Tensor
 
 from pixperts.degradations.common import random_stream, to_array, to_tensor
+from pixperts.errors import UsageError
 from pixperts.ops.kernels import Array, capsule
 
 Random = np.random.Generator
 
 
-def draw_over(photo: Tensor, seed: int) -> Tensor:
+def draw_over(photo: Tensor, seed: int, kind: str | None = None) -> Tensor:
     """A drawing of the size of a photo, in 8-bit levels; some are drawn upon the photo.
 
     Args:
         photo: (3, H, W) in [0, 1].
-        seed: 0 or more; it picks the kind, too.
+        seed: 0 or more.
+        kind: hatching, lines, page, screen or dots; the seed picks one when None.
 
     Raises:
-        UsageError: a bad seed or picture.
+        UsageError: an unknown kind, a bad seed or picture.
     """
     random = random_stream(seed, "drawings")
-    values = _KINDS[int(random.integers(len(_KINDS)))](to_array(photo), random)
+    names = list(_KINDS)
+    drawn = names[int(random.choice(len(names), p=_SHARES))] if kind is None else kind
+    if drawn not in _KINDS:
+        raise UsageError(f"There is no drawing {drawn!r}: choose from {', '.join(names)}.")
+    values = _KINDS[drawn](to_array(photo), random)
     return to_tensor(np.floor(np.clip(values, 0, 1) * 255 + 0.5) / 255, photo)
 
 
@@ -199,6 +205,7 @@ def _dots(photo: Array, random: Random) -> Array:
     return canvas
 
 
-_KINDS: tuple[Callable[[Array, Random], Array], ...] = (
-    _hatching, _hatching, _lines, _page, _page, _screen, _dots, _dots,
-)  # fmt: skip
+_KINDS: dict[str, Callable[[Array, Random], Array]] = {
+    "hatching": _hatching, "lines": _lines, "page": _page, "screen": _screen, "dots": _dots,
+}  # fmt: skip
+_SHARES = (0.25, 0.125, 0.25, 0.125, 0.25)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixperts.errors import ModelError, UsageError
+from pixperts.inference.findings import Findings
 from pixperts.models.moce_ir.motion import TOLD
 from pixperts.routing import Routing
 
@@ -46,6 +47,7 @@ class Analysis:
     skipped: float  # share of the multiply-adds of all experts that was not spent
     tasks: tuple[tuple[str, float], ...]  # each task's probability, the likeliest first
     motion: tuple[float, float] | None = None  # pixels and degrees of the blur that was undone
+    findings: Findings | None = None  # of a network that tells faults apart
 
     @property
     def task(self) -> str | None:
@@ -59,9 +61,13 @@ class Analysis:
 
     @classmethod
     def of(
-        cls, restorer: "Restorer", routings: Sequence[Routing], size: tuple[int, int]
+        cls,
+        restorer: "Restorer",
+        routings: Sequence[Routing],
+        size: tuple[int, int],
+        findings: Findings | None = None,
     ) -> "Analysis":
-        """From the routings of one picture of (height, width)."""
+        """From the routings of one picture of (height, width), and what was found in it."""
         model = restorer.model
         spent = model.multiply_adds(size, routings)["total"]
         every = model.multiply_adds(size, every=True)["total"]
@@ -86,11 +92,13 @@ class Analysis:
         if routings[0].motion is not None:
             length, angle, none = _row(routings[0].motion)
             motion = (length, angle) if none < TOLD else None
-        return cls(blocks, spent, 1 - spent / every, tasks, motion)
+        return cls(blocks, spent, 1 - spent / every, tasks, motion, findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"task": self.task, "confidence": self.confidence}
+        findings = None if self.findings is None else self.findings.to_dict()
+        own = {"task": self.task, "confidence": self.confidence, "findings": findings}
+        return asdict(self) | own
 
     def to_text(self) -> str:
         """Lines for a person."""
@@ -112,6 +120,8 @@ class Analysis:
         if self.tasks:
             ranked = ", ".join(f"{task} {share:.1%}" for task, share in self.tasks[:4])
             lines.append(f"nearest by routing signature: {ranked}")
+        if self.findings is not None:
+            lines.append(self.findings.to_text())
         return "\n".join(lines)
 
 
@@ -218,14 +228,14 @@ def analyze(restorer: "Restorer", image: Any) -> Analysis:
     """
     if isinstance(image, Tensor) and image.dim() == 4 and len(image) > 1:
         raise UsageError(f"one picture is analyzed at a time, not a batch of {len(image)}.")
-    result, routings = restorer.restore_with_routing(image)
+    result, repair = restorer.repair(image)
     if isinstance(result, Tensor):
         size = (result.shape[-2], result.shape[-1])
     elif isinstance(result, np.ndarray):
         size = result.shape[:2]
     else:
         size = (result.height, result.width)
-    return Analysis.of(restorer, routings, size)
+    return Analysis.of(restorer, repair.routings, size, repair.findings)
 
 
 def _row(values: Tensor | None) -> list[float]:

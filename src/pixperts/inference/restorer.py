@@ -1,11 +1,12 @@
 """Repairing: one image of any kind in, the same kind out."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from pixperts.errors import UsageError
+from pixperts.defaults import ToneMode
+from pixperts.inference.findings import Findings, RepairSettings
 from pixperts.inference.predictor import Predictor
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
 from pixperts.inference.tiled_restore import LEAST, TiledRestore
@@ -18,6 +19,13 @@ from pixperts.routing import Routing
 from pixperts.weights import store
 
 Progress = Callable[[float], None]
+
+
+class Repair(NamedTuple):
+    """How a picture was repaired: the routing of each block, and what was found."""
+
+    routings: tuple[Routing, ...]
+    findings: Findings | None  # None where the network does not tell faults apart
 
 
 class Restorer(Predictor):
@@ -43,13 +51,35 @@ class Restorer(Predictor):
         image: Any,
         *,
         strength: float = 1.0,
+        denoise: float = 1.0,
+        jpeg: float = 1.0,
+        tone: ToneMode = "auto",
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Repair one image; see `restore_with_routing`, which also says how."""
-        return self.restore_with_routing(
-            image, strength=strength, color_fix=color_fix, progress=progress
-        )[0]
+        """Repair one image.
+
+        Args:
+            image: of any kind that `Upscaler.upscale_with_routing` takes. Gray is repaired as
+                gray; alpha stays as it is.
+            strength: 1 = what the network says, 0 = the input; between them a blend.
+            denoise: 1 = all noise is removed, 0 = none; for networks that tell it apart.
+            jpeg: of the traces of compression, likewise.
+            tone: darkness and haze are undone where the network is sure of them (auto), or never
+                (off), or always (on); for networks with a tone head.
+            color_fix: as in `Upscaler.upscale_with_routing`.
+            progress: called with the share that is done, rising to 1.
+
+        Returns:
+            The result, of the kind, depth, size and channels of the input.
+
+        Raises:
+            UsageError: for an amount outside 0..1, one that the network does not offer, or too
+                little memory.
+            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+        """
+        settings = RepairSettings(strength, denoise, jpeg, tone)
+        return self.repair(image, settings, color_fix=color_fix, progress=progress)[0]
 
     def restore_with_routing(
         self,
@@ -59,57 +89,49 @@ class Restorer(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> tuple[Any, tuple[Routing, ...]]:
-        """Repair one image and say which expert served in each decoder block.
+        """`restore`, and the routing of each decoder block in the order of execution."""
+        settings = RepairSettings(strength)
+        result, repair = self.repair(image, settings, color_fix=color_fix, progress=progress)
+        return result, repair.routings
 
-        Args:
-            image: of any kind that `Upscaler.upscale_with_routing` takes. Gray is repaired as
-                gray; alpha stays as it is.
-            strength: 1 = what the network says, 0 = the input; between them a blend.
-            color_fix: as in `Upscaler.upscale_with_routing`.
-            progress: called with the share that is done, rising to 1.
-
-        Returns:
-            The result, of the kind, depth, size and channels of the input, and the routing of
-            each decoder block in the order of execution.
-
-        Raises:
-            UsageError: for a strength outside 0..1, or too little memory.
-            ImageError: for an image of an unknown kind, shape or type, or values not finite.
-        """
+    def repair(
+        self,
+        image: Any,
+        settings: RepairSettings | None = None,
+        *,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
+    ) -> tuple[Any, Repair]:
+        """`restore` by its settings in one, and what was found and done."""
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         batch, channels, height, width = pixels.shape
         check_memory(width, height * batch)
         sink = ArraySink(batch, channels, height, width)
-        routings = self.restore_rows(
-            ArraySource(pixels), sink, strength=strength, progress=progress
-        )
-        return restore_kind(match_picture(sink.image, pixels, color_fix)), routings
+        repair = self.repair_rows(ArraySource(pixels), sink, settings, progress=progress)
+        return restore_kind(match_picture(sink.image, pixels, color_fix)), repair
 
-    def restore_rows(
+    def repair_rows(
         self,
         source: PixelSource,
         sink: PixelSink,
+        settings: RepairSettings | None = None,
         *,
-        strength: float = 1.0,
         progress: Progress | None = None,
-    ) -> tuple[Routing, ...]:
+    ) -> Repair:
         """Repair a picture that need not be in memory; what every repair comes down to.
 
         Args:
             source: the picture.
             sink: receives the result.
-            strength: as in `restore_with_routing`.
+            settings: how much of each fault is undone; all of it when None.
             progress: called with the share that is done, rising to 1.
 
-        Returns:
-            The routing of each decoder block.
-
         Raises:
-            UsageError: a strength outside 0..1.
+            UsageError: settings that the network does not offer.
             ImageError: values that are not finite.
         """
-        if not 0.0 <= strength <= 1.0:
-            raise UsageError(f"strength is {strength:g}, but must lie between 0 and 1.")
+        settings = settings or RepairSettings()
+        settings.check_model(self.model, self.name)
         with torch.inference_mode():
-            work = TiledRestore(self.model, self._runner, source, strength, progress)
-            return work.run(sink, self.tile, self._memory())
+            work = TiledRestore(self.model, self._runner, source, settings, progress)
+            return Repair(work.run(sink, self.tile, self._memory()), work.findings)

@@ -8,16 +8,19 @@ pixels once, before its first layer: its sums are counted in one go, and its til
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixperts.errors import is_out_of_memory
 from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
+from pixperts.inference.findings import Findings, RepairSettings
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
 from pixperts.models.interfaces import RestoringNetwork, ScoutedNetwork, SurveyedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.models.output import Output
 from pixperts.ops.transparency import fill_transparent
 from pixperts.ops.windows import Window
 from pixperts.routing import Routing
@@ -42,7 +45,7 @@ class TiledRestore:
         model: the network, on the runner's device.
         runner: device and precision.
         source: the pictures.
-        strength: 1 = what the network says, 0 = the input; between them a blend.
+        settings: how much of each fault is undone.
         progress: called with the share that is done, rising to 1.
     """
 
@@ -51,16 +54,19 @@ class TiledRestore:
         model: RestoringNetwork,
         runner: DeviceRunner,
         source: PixelSource,
-        strength: float,
+        settings: RepairSettings,
         progress: Progress | None,
     ) -> None:
         self.model, self.runner, self.source = model, runner, source
-        self.strength, self.progress = strength, progress
+        self.settings, self.progress = settings, progress
+        self.findings: Findings | None = None
         self.size = source.height, source.width
         self.context = CONTEXT
         if isinstance(model, ScoutedNetwork):
             self.context = model.context + FADE
         self._done = 0.0
+        self._area = 0
+        self._changes = torch.zeros((), dtype=torch.float64)
 
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
@@ -125,7 +131,7 @@ class TiledRestore:
     def _at_once(self, sink: PixelSink) -> tuple[Routing, ...]:
         window = Window(0, self.size[0], 0, self.size[1])
         rows = self.source.rows(0, self.size[0])
-        image, routings = self._repaired(rows, None)
+        image, routings = self._repaired(rows, None, window)
         sink.put(self._mixed(image, rows), window)
         sink.finish(self.size[0])
         self._tell(1.0)
@@ -240,7 +246,7 @@ class TiledRestore:
     ) -> tuple[Routing, ...]:
         source, window = tile.source, blend.widened(tile.out)
         pixels = rows[:, :, :, source.left : source.right]
-        image, routings = self._repaired(pixels, statistics)
+        image, routings = self._repaired(pixels, statistics, source)
         image = image[
             :,
             :,
@@ -251,18 +257,42 @@ class TiledRestore:
         return routings
 
     def _repaired(
-        self, pixels: Tensor, statistics: Statistics | None
+        self, pixels: Tensor, statistics: Statistics | None, window: Window
     ) -> tuple[Tensor, tuple[Routing, ...]]:
-        """Three colors (B, 3, H, W) on the CPU as the network says."""
+        """Three colors (B, 3, H, W) of a window, on the CPU as the network says."""
         filled = self._filled(*colors_and_alpha(pixels))
-        output = self.runner.output(lambda: self.model(filled, statistics=statistics))
+        options: dict[str, Any] = {"statistics": statistics}
+        if isinstance(self.model, ScoutedNetwork):
+            options |= {
+                "amounts": self.settings.amounts(self.model.parts),
+                "tone": self.settings.tone,
+                "place": (window.top, window.left),
+                "whole": self.size,
+            }
+        output = self.runner.output(lambda: self.model(filled, **options))
+        self._note(output, filled.shape[2] * filled.shape[3])
         return output.image, output.routings
+
+    def _note(self, output: Output, area: int) -> None:
+        """Add a tile's changes to those of the picture; of a batch, the first picture's."""
+        if output.changes is None:
+            return
+        self._area += area
+        self._changes = self._changes + area * output.changes[0].double().cpu()
+        light = [] if output.light is None else output.light[0].tolist()
+        faults = self.model.light_faults[: len(light)]
+        sizes = 255 * (self._changes / self._area).sqrt()
+        self.findings = Findings(
+            changes=dict(zip(self.model.parts, sizes.tolist(), strict=True)),
+            light={name: values[0] for name, values in zip(faults, light, strict=True)},
+            undone={name: values[1] for name, values in zip(faults, light, strict=True)},
+        )
 
     def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
         """Repaired colors (B, 3, H, W) as much as is wanted, with what the source has beside."""
         image = joined(image, None, self.source.channels)  # first, so that gray stays to the bit
-        if self.strength < 1:
-            image = torch.lerp(pixels[:, : image.shape[1]], image, self.strength)
+        if self.settings.strength < 1:
+            image = torch.lerp(pixels[:, : image.shape[1]], image, self.settings.strength)
         return torch.cat([image, pixels[:, image.shape[1] :]], dim=1)
 
     def _filled(self, rgb: Tensor, alpha: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
+    from pixperts.inference.findings import RepairSettings
     from pixperts.inference.predictor import Predictor
     from pixperts.jobs.medium import Medium
 
@@ -120,10 +121,18 @@ class Restore(RestoreOptions, Operation):
             raise UsageError("--expert-map applies to enlarging: leave it out.")
 
     def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
-        """Raise UsageError for a model that enlarges."""
+        """Raise UsageError for a model that enlarges, or has no such controls."""
         from pixperts.inference.restorer import Restorer
 
-        Restorer.of(predictor)
+        restorer = Restorer.of(predictor)
+        self.settings.check_model(restorer.model, restorer.name)
+
+    @property
+    def settings(self) -> "RepairSettings":
+        """How much of each fault is undone."""
+        from pixperts.inference.findings import RepairSettings
+
+        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
 
     def apply(
         self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
@@ -134,10 +143,8 @@ class Restore(RestoreOptions, Operation):
 
         restorer = Restorer.of(predictor)
         (width, height), job = loaded.source_size, loaded.job
-        routings = restorer.restore_rows(
-            medium.source, medium.sink, strength=self.strength, progress=progress
-        )
-        found = Analysis.of(restorer, routings, (height, width))
+        repair = restorer.repair_rows(medium.source, medium.sink, self.settings, progress=progress)
+        found = Analysis.of(restorer, repair.routings, (height, width), repair.findings)
         report = RestoreReport(
             input=str(job.source),
             output=str(job.target),
@@ -151,6 +158,8 @@ class Restore(RestoreOptions, Operation):
             skipped=round(found.skipped, 4),
             task=found.task,
             confidence=None if found.confidence is None else round(found.confidence, 4),
+            findings=None if found.findings is None else found.findings.to_dict(),
+            found=None if found.findings is None else found.findings.to_text(),
             motion=None if found.motion is None else [round(value, 2) for value in found.motion],
             multiply_adds=found.multiply_adds,
             megapixels=width * height / 1e6,

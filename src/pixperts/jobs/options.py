@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pixperts.defaults import MAX_PIXELS, ColorFix
+from pixperts.defaults import MAX_PIXELS, ColorFix, ToneMode
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
@@ -138,6 +138,27 @@ class RestoreOptions:
         "1 = the network's result, 0 = the input, between: a blend.",
         low=0,
         high=1,
+        panel=MODEL,
+    )
+    denoise: float = option(
+        1.0,
+        "1 = remove all noise, 0 = leave it, between: a part (moce-ir-light).",
+        low=0,
+        high=1,
+        panel=MODEL,
+    )
+    jpeg: float = option(
+        1.0,
+        "1 = remove all traces of compression, 0 = leave them (moce-ir-light).",
+        low=0,
+        high=1,
+        panel=MODEL,
+    )
+    tone: ToneMode = option(
+        "auto",
+        "Darkness and haze: undo them where the network is sure (auto), never (off), or always "
+        "(on) (moce-ir-light).",
+        choices=get_args(ToneMode),
         panel=MODEL,
     )
     files: FileOptions = FILE_OPTIONS

@@ -71,6 +71,8 @@ class RestoreReport:
     skipped: float  # share of the multiply-adds of all experts that was not spent
     task: str | None  # nearest by the routing, None where the weights hold no signatures
     confidence: float | None  # of that, 0 to 1
+    findings: dict[str, Any] | None  # what was found, where the network tells faults apart
+    found: str | None  # the same in words
     motion: list[float] | None  # length in pixels and angle in degrees of the blur that was undone
     multiply_adds: float
     megapixels: float
@@ -81,7 +83,9 @@ class RestoreReport:
         chosen = " ".join("+".join(map(str, block)) for block in self.experts)
         line = f"{self.input} -> {self.output}: {self.width} x {self.height}, {self.seconds:.1f} s"
         line += f", experts {chosen}"
-        if self.task is not None and self.confidence is not None:
+        if self.found is not None:
+            line += f", {self.found}"
+        elif self.task is not None and self.confidence is not None:
             line += f", looks like {self.task} ({self.confidence:.0%})"
         if self.motion is not None:
             line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)

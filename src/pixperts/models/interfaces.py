@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from pixperts.defaults import ToneMode
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part, Window
@@ -113,9 +114,16 @@ class UpscalingNetwork(Network):
 
 
 class RestoringNetwork(Network):
-    """Repair at the picture's own size, with experts that each block chooses for the picture."""
+    """Repair at the picture's own size, with experts that each block chooses for the picture.
+
+    Attributes:
+        parts: names of the parts of a repair that have amounts of their own.
+        light_faults: names of the faults of light that are undone where the network is sure.
+    """
 
     does = "restore"
+    parts: ClassVar[tuple[str, ...]] = ()
+    light_faults: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(
@@ -184,6 +192,22 @@ class ScoutedNetwork(RestoringNetwork):
     Attributes:
         scout_context: pixels around a tile that `count` needs.
     """
+
+    @abstractmethod
+    def forward(
+        self,
+        image: Tensor,
+        *,
+        noise: bool | torch.Generator | Tensor = True,
+        pinned: Sequence[Routing] | None = None,
+        masked: bool = False,
+        statistics: Statistics | None = None,
+        amounts: Sequence[float] | None = None,
+        tone: ToneMode = "off",
+        place: tuple[int, int] = (0, 0),
+        whole: tuple[int, int] | None = None,
+    ) -> Output:
+        """Restore (B, 3, H, W) in [0, 1]; see `MoCEIRLight.forward`."""
 
     scout_context: ClassVar[int]
 

@@ -12,3 +12,5 @@ class Output(NamedTuple):
 
     image: Tensor
     routings: tuple[Routing, ...]
+    changes: Tensor | None = None  # (B, P) mean squares of the parts of a repair, where it has some
+    light: Tensor | None = None  # (B, F, 2) probability and amount of each fault of light

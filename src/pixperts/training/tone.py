@@ -12,6 +12,8 @@ from pixperts.data.tone_scenes import ToneScene, ToneScenes
 from pixperts.degradations.mixture import faulty
 from pixperts.evaluation.metrics import psnr
 from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.models.moce_ir_light.scout import count_overview
+from pixperts.models.moce_ir_light.tone import count_levels
 from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.light_restoration import picture_error
 from pixperts.training.light_restoration_config import LightRestorationConfig
@@ -53,7 +55,8 @@ class ToneModule(TrainingModule):
         config, model = self.config, self.model
         degraded, plain, target = (image.float() / 255 for image in batch[:3])
         with torch.autocast(degraded.device.type, enabled=False):
-            tone = model.judge(model.count(degraded))
+            total, area = count_overview(degraded, (0, 0), (config.scene, config.scene))
+            tone = model.tone(total / area, count_levels(degraded))
             # A good picture that is changed is worse than a bad one that stays.
             weight = torch.where(batch.faults > 0, 1.0, config.spare_weight)
             entropy = F.binary_cross_entropy_with_logits(tone.logits, batch.faults, weight)

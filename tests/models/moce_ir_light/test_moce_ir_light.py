@@ -1,7 +1,8 @@
 """moce-ir-light: routed equals masked, tiles equal the whole, means of regions stay."""
 
 import copy
-from typing import Any, cast
+import math
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from pixperts.degradations.camera import low_light
+from pixperts.degradations.weather import haze
 from pixperts.errors import ModelError, UsageError
 from pixperts.inference.analysis import Analysis
 from pixperts.inference.restorer import Restorer
@@ -16,6 +19,7 @@ from pixperts.models.moce_ir_light.config import GROUPS, PARTS, MoCEIRLightConfi
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.regions import keep_means, smooth_surface
 from pixperts.models.moce_ir_light.scout import Scout, overview_size
+from pixperts.models.moce_ir_light.tone import CELLS, SHADES, Tone, count_levels
 from pixperts.models.presets import create_model
 from pixperts.ops.windows import Window
 from pixperts.weights import store
@@ -282,19 +286,67 @@ def test_no_routing_without_the_scout() -> None:
         torch.testing.assert_close(one.gates, other.gates)
 
 
-def test_a_new_tone_head_changes_nothing_and_a_trained_one_does() -> None:
-    model, image = small(), pictures(1, 50, 70)
-    assert torch.equal(restored(model, image), restored(model, image, tone=True))
+# ---------------------------------------------------------------- light
+
+
+def dark_and_hazy(model: MoCEIRLight, logits: tuple[float, float] = (9.0, 9.0)) -> None:
+    """A tone head that is as sure as it is told to be, whatever the picture."""
     with torch.no_grad():
-        cast(Tensor, model.tone.grid.bias).normal_(std=0.2)
-    plain, toned = restored(model, image), restored(model, image, tone=True)
-    assert float((plain - toned).abs().mean()) > 0.01
-    # By the whole's grid, a tile at its place is mapped as the whole is.
-    with torch.inference_mode():
-        grid = model.tone(Scout.overview(model.count(image)))
-        whole = model.tone.apply_to(image, grid)
-        part = model.tone.apply_to(image[:, :, 20:, 30:], grid, (20, 30), (50, 70))
-    torch.testing.assert_close(part, whole[:, :, 20:, 30:], rtol=0, atol=1e-5)
+        model.tone.faults.weight.zero_()
+        model.tone.faults.bias.copy_(torch.tensor(logits))
+
+
+def test_a_new_tone_head_changes_nothing_and_a_sure_one_does() -> None:
+    model, image = small(), pictures(1, 50, 70)
+    plain = restored(model, image)
+    assert torch.equal(plain, restored(model, image, tone="auto"))
+    assert float((plain - restored(model, image, tone="on")).abs().mean()) > 0.01
+    dark_and_hazy(model)
+    assert torch.equal(plain, restored(model, image, tone="off"))
+    assert float((plain - restored(model, image, tone="auto")).abs().mean()) > 0.01
+    dark_and_hazy(model, (0.5, 0.5))  # more likely than not is not sure
+    assert torch.equal(plain, restored(model, image, tone="auto"))
+
+
+def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
+    clean = pictures(2, 40, 56).double().mul(0.6).add(0.2)
+    dark = low_light(clean[0], exposure=0.1, gamma=1.2, read_noise=0, shot_noise=0, seed=0)
+    depth = torch.full((40, 56), 0.7)
+    hazy = haze(clean[0], beta=1.0, airlight=0.9, depth=depth)
+    both = haze(dark, beta=1.0, airlight=0.9, depth=depth)
+    tone = Tone(
+        torch.zeros(1, 2), torch.tensor([math.log2(10)]), torch.tensor([1.2]),
+        torch.full((1, 3), 0.9), torch.full((1, 1, SHADES, CELLS, CELLS), 0.7),
+    )  # fmt: skip
+    head = small().tone
+    for image, amounts in ((dark, (1, 0)), (hazy, (0, 1)), (both, (1, 1))):
+        found = head.apply_to(image[None], tone, torch.tensor([amounts]).float())
+        torch.testing.assert_close(found[0].double(), clean[0], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("tile", [128])
+def test_tiles_are_mapped_as_the_whole(tile: int) -> None:
+    model, image = small(), pictures(1, 270, 333)
+    dark_and_hazy(model, (1.5, 1.2))
+    card, options = store.Card("small", {}), {"device": "cpu", "precision": "float32"}
+    whole, one = Restorer(model, card, **options).repair(image)
+    tiled, other = Restorer(model, card, **options, tile=tile).repair(image)
+    assert one.findings is not None
+    assert other.findings is not None
+    assert 0 < one.findings.undone["dark"] < 1
+    assert one.findings.light == pytest.approx(other.findings.light, abs=1e-5)
+    for name, size in one.findings.changes.items():
+        assert other.findings.changes[name] == pytest.approx(size, rel=0.3)
+    assert float((whole - tiled).abs().max()) < 2e-5
+
+
+def test_levels_are_counted_by_their_largest_and_smallest_color() -> None:
+    image = torch.tensor([0, 51, 255, 10, 10, 10]).view(1, 2, 3).permute(0, 2, 1)[..., None] / 255
+    counts = count_levels(image.contiguous())
+    assert counts.shape == (1, 2, 256)
+    assert counts[0, 0].nonzero().flatten().tolist() == [10, 255]
+    assert counts[0, 1].nonzero().flatten().tolist() == [0, 10]
+    assert counts.sum() == 4
 
 
 def test_pinned_routings_are_used_again() -> None:

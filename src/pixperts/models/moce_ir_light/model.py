@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
@@ -26,7 +27,7 @@ from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCE
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
-from pixperts.models.moce_ir_light.tone import Tone, ToneHead, ToneMode, count_levels
+from pixperts.models.moce_ir_light.tone import FAULTS, Tone, ToneHead, count_levels
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.models.output import Output
 from pixperts.ops.windows import Window
@@ -54,6 +55,8 @@ class MoCEIRLight(ScoutedNetwork):
         "scout.", "encoder.", "down.", "latent.", "up.", "decoder.", "refinement."
     )  # fmt: skip
     scout_context: ClassVar[int] = CONTEXT
+    parts: ClassVar[tuple[str, ...]] = PARTS
+    light_faults: ClassVar[tuple[str, ...]] = FAULTS
 
     def __init__(self, config: MoCEIRLightConfig) -> None:
         super().__init__()
@@ -139,8 +142,10 @@ class MoCEIRLight(ScoutedNetwork):
         if tone == "off":
             return output
         found = self.judge(statistics)
-        toned = self.tone.apply_to(output.image, found, found.amounts(tone), place, whole)
-        return output._replace(image=toned)
+        shares = found.amounts(tone)
+        toned = self.tone.apply_to(output.image, found, shares, place, whole)
+        light = torch.stack([found.probabilities, shares], dim=2)
+        return output._replace(image=toned, light=light)
 
     def judge(self, statistics: Statistics) -> Tone:
         """What the tone head says of the light and haze of whole pictures."""
@@ -175,7 +180,8 @@ class MoCEIRLight(ScoutedNetwork):
         """
         options = {"noise": noise, "pinned": pinned, "masked": masked}
         parts, routings = self.changes(image, embedding, **options)  # type: ignore[arg-type]
-        return Output(self.changed(image, parts, amounts), routings)
+        sizes = None if self.training else parts.square().mean(dim=(2, 3, 4))  # (B, P)
+        return Output(self.changed(image, parts, amounts), routings, sizes)
 
     def changed(
         self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None

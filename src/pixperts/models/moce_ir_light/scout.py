@@ -62,14 +62,10 @@ class Scout(nn.Module):
             counted = features[:, :, top:bottom, left:right]
             number = counted.new_full((len(image), 1), counted.shape[2] * counted.shape[3])
             sums = (counted.sum(dim=(2, 3)), counted.square().sum(dim=(2, 3)), number)
-            size = overview_size(whole)
             top, bottom, left, right = inner
-            rows = _membership(place[0] + top, place[0] + bottom, whole[0], size[0], pixels)
-            columns = _membership(place[1] + left, place[1] + right, whole[1], size[1], pixels)
             shown = pixels[:, :, top:bottom, left:right]
-            overview = rows @ shown @ columns.t()  # (B, 3, h, w)
-            area = (rows.sum(1)[:, None] * columns.sum(1)).expand(len(image), 1, *size)
-        return Statistics((sums, (overview, area.contiguous())))
+            overview = count_overview(shown, (place[0] + top, place[1] + left), whole)
+        return Statistics((sums, overview))
 
     def _features(self, pixels: Tensor) -> Tensor:
         padded = pad_to_multiple(pixels, 2 * STEP)
@@ -121,6 +117,23 @@ def overview_size(size: tuple[int, int]) -> tuple[int, int]:
     """
     factor = min(1.0, OVERVIEW / max(size))
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def count_overview(
+    image: Tensor, place: tuple[int, int], whole: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Sums of colors (B, 3, h, w) and numbers of pixels (B, 1, h, w) in each cell of the overview.
+
+    Args:
+        image: (B, 3, H, W).
+        place: (top, left) in the whole picture.
+        whole: (height, width) of that.
+    """
+    size = overview_size(whole)
+    rows = _membership(place[0], place[0] + image.shape[2], whole[0], size[0], image)
+    columns = _membership(place[1], place[1] + image.shape[3], whole[1], size[1], image)
+    area = (rows.sum(1)[:, None] * columns.sum(1)).expand(len(image), 1, *size)
+    return rows @ image @ columns.t(), area.contiguous()
 
 
 def _membership(first: int, last: int, length: int, cells: int, like: Tensor) -> Tensor:

@@ -7,15 +7,15 @@ repairs detail reads or feeds it. A repair that misjudges a good picture is wors
 it is not sure of stays as it is, to the bit.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.defaults import ToneMode
 from pixperts.ops.windows import Window
 
-ToneMode = Literal["auto", "off", "on"]
 FAULTS = ("dark", "hazy")
 CELLS = 8  # of the grid along each side of the picture
 SHADES = 4  # and in lightness
@@ -170,9 +170,12 @@ def _brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
 
 def count_levels(pixels: Tensor) -> Tensor:
     """(B, 2, LEVELS) how often each level is the largest and the smallest of a pixel's colors."""
-    levels = (pixels.clamp(0, 1) * (LEVELS - 1)).round().long()
     batch = len(pixels)
-    both = torch.stack([levels.amax(dim=1), levels.amin(dim=1)], dim=1).flatten(2)  # (B, 2, N)
+    red, green, blue = pixels.unbind(dim=1)  # three times as fast as reducing over a short axis
+    most = torch.maximum(torch.maximum(red, green), blue)
+    least = torch.minimum(torch.minimum(red, green), blue)
+    both = torch.stack([most, least], dim=1).flatten(2)  # (B, 2, N)
+    both = (both.clamp(0, 1) * (LEVELS - 1)).round().long()
     places = both + LEVELS * torch.arange(2 * batch, device=pixels.device).view(batch, 2, 1)
     counts = torch.bincount(places.flatten(), minlength=2 * batch * LEVELS)
     return counts.view(batch, 2, LEVELS).to(pixels.dtype)

@@ -1,0 +1,90 @@
+"""Pairs for measuring how pictures are repaired as people have them, and whether good ones stay.
+
+Beside the tasks of `degradations.tasks`: compressed noise, darkness of every level, and pictures
+that are not degraded at all but look as if they were. All faults are synthetic.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from pixperts.degradations.drawings import draw_over
+from pixperts.degradations.mixture import Step, apply_steps, faulty
+from pixperts.errors import UsageError
+
+DRAWINGS = ("hatching", "lines", "page", "screen", "dots")
+EXPOSURES = (0.3, 0.12, 0.05)
+_CHAINS: Mapping[str, tuple[Step, ...]] = MappingProxyType(
+    {
+        "noise5": (Step("white", {"sigma": 5.0}),),
+        "noise25_jpeg90": (
+            Step("white", {"sigma": 25.0}),
+            Step("jpeg", {"quality": 90, "chroma": "4:2:0"}),
+        ),
+        "phone": (
+            Step("camera", {"shot_noise": 4e-3, "read_noise": 8e-3, "size": 0.7}),
+            Step("jpeg", {"quality": 85, "chroma": "4:2:0"}),
+        ),
+    }
+)
+_NOISE = Step("camera", {"shot_noise": 2e-3, "read_noise": 2e-3, "size": 0.6})
+_FILE = Step("jpeg", {"quality": 85, "chroma": "4:2:0"})
+_DARK = re.compile(r"dark(0?\.\d+)((?:_noise)?)((?:_jpeg)?)")
+_HATCHED = re.compile(r"hatched(\d+)_(\d+)")
+
+DARK_CASES = tuple(
+    f"dark{exposure:g}{noise}{file}"
+    for exposure in EXPOSURES
+    for noise in ("", "_noise")
+    for file in ("", "_jpeg")
+)
+UNTOUCHED = ("clean", *DRAWINGS, "hatched45_6", "hatched60_4")
+FAULTS = ("noise5", "noise25_jpeg90", "phone")
+
+
+def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
+    """A picture with faults, and the picture that belongs to it.
+
+    Args:
+        photo: (3, H, W) in [0, 1], in 8-bit levels.
+        case: a task of `degradations.tasks`; one of `FAULTS`; "darkE", "darkE_noise", "darkE_jpeg"
+            and "darkE_noise_jpeg", a share E of the light with the noise of a camera and with JPEG;
+            or, of `UNTOUCHED`, "clean", a kind of drawing, or "hatchedA_P", black lines at A
+            degrees every P pixels.
+        seed: 0 or more.
+
+    Raises:
+        UsageError: an unknown case.
+    """
+    dark, hatched = _DARK.fullmatch(case), _HATCHED.fullmatch(case)
+    if case in DRAWINGS:
+        target = draw_over(photo, seed, case)
+        return target, target
+    if hatched is not None:
+        target = _hatched(photo, *map(int, hatched.groups()))
+        return target, target
+    if dark is not None:
+        level, noise, file = dark.groups()
+        steps = [Step("low_light", {"exposure": float(level), "gamma": 1.0})]
+        steps += [_NOISE] if noise else []
+        steps += [_FILE] if file else []
+        return apply_steps(photo, tuple(steps), seed).degraded, photo
+    if case in _CHAINS:
+        return apply_steps(photo, _CHAINS[case], seed).degraded, photo
+    try:
+        return faulty(photo, case, seed).degraded, photo
+    except UsageError as error:
+        raise UsageError(f"case is {case!r}, which is none of those that are known.") from error
+
+
+def _hatched(photo: Tensor, angle: int, period: int) -> Tensor:
+    """Black lines 1.2 pixels wide on white, without smooth edges."""
+    rows = torch.arange(photo.shape[1], dtype=torch.float64)[:, None]
+    columns = torch.arange(photo.shape[2], dtype=torch.float64)
+    turn = math.radians(angle)
+    place = (columns * math.sin(turn) + rows * math.cos(turn)) % period
+    return (place >= 1.2).float().expand(3, -1, -1).to(photo.device)

@@ -1,0 +1,77 @@
+"""What was found wrong with a picture, by how much each part of its repair changed it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pixperts.defaults import ToneMode
+from pixperts.errors import UsageError
+from pixperts.models.interfaces import RestoringNetwork
+
+NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
+_WORDS = {"noise": "noise", "jpeg": "compression", "rest": "rain, snow, blur or marks"}
+_LIGHT = {"dark": "darkness", "hazy": "haze"}
+
+
+@dataclass(frozen=True)
+class RepairSettings:
+    """How much of each fault is undone.
+
+    Raises:
+        UsageError: naming the field.
+    """
+
+    strength: float = 1.0  # 1 = the network's result, 0 = the input, between: a blend
+    denoise: float = 1.0  # of the noise
+    jpeg: float = 1.0  # of the traces of compression
+    tone: ToneMode = "auto"  # darkness and haze: where the network is sure, never, or always
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "denoise", "jpeg"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise UsageError(f"{name} is {value:g}, but must lie between 0 and 1.")
+        if self.tone not in ("auto", "off", "on"):
+            raise UsageError(f"tone is {self.tone!r}, but must be auto, off or on.")
+
+    def check_model(self, model: RestoringNetwork, name: str) -> None:
+        """Raise UsageError where the network has no such control."""
+        if model.parts:
+            return
+        for field, noun in (("denoise", "noise"), ("jpeg", "compression"), ("tone", "tone")):
+            if getattr(self, field) != getattr(RepairSettings, field):
+                raise UsageError(
+                    f"{name} cannot control {noun} by itself: leave --{field} out, or choose a "
+                    "model that can, such as '-m moce-ir-light'."
+                )
+
+    def amounts(self, parts: tuple[str, ...]) -> tuple[float, ...]:
+        """Of a network's parts, in their order."""
+        given = {"noise": self.denoise, "jpeg": self.jpeg}
+        return tuple(given.get(part, 1.0) for part in parts)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in one picture, before any amounts were taken of it."""
+
+    changes: dict[str, float]  # of each part of the repair, root mean square in 255 levels
+    light: dict[str, float]  # probability of each fault of its light
+    undone: dict[str, float]  # how much of each of these was undone, 0 to 1
+
+    @property
+    def noticed(self) -> list[str]:
+        """The faults, in words: the largest change first, then those of the light."""
+        ranked = sorted(self.changes.items(), key=lambda item: -item[1])
+        found = [f"{_WORDS[k]} ({v:.1f} levels)" for k, v in ranked if v >= NOTICED]
+        return found + [f"{_LIGHT[k]} ({self.light[k]:.0%})" for k, v in self.undone.items() if v]
+
+    def to_text(self) -> str:
+        """One phrase for a person."""
+        return "found " + ", ".join(self.noticed) if self.noticed else "nothing found to repair"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, rounded."""
+        return {
+            name: {key: round(value, 3) for key, value in values.items()}
+            for name, values in asdict(self).items()
+        }

@@ -1,0 +1,91 @@
+"""Amounts of a repair, and what is said of it: refused by name, in words that are true."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from pixperts.errors import UsageError
+from pixperts.inference.findings import Findings, RepairSettings
+from pixperts.inference.restorer import Restorer
+from pixperts.models.moce_ir_light.config import PARTS, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.weights import store
+from tests.helpers.moce_models import mini
+from tests.helpers.tiny_models import restorer
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"strength": 1.5}, "strength is 1.5"),
+        ({"denoise": -0.1}, "denoise is -0.1"),
+        ({"jpeg": 2}, "jpeg is 2"),
+        ({"jpeg": float("nan")}, "jpeg is nan"),
+        ({"tone": "maybe"}, "tone is 'maybe'"),
+    ],
+)
+def test_amounts_out_of_range_are_refused_by_name(given: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        RepairSettings(**given)
+
+
+def test_a_network_without_parts_refuses_their_amounts() -> None:
+    model = restorer(mini())
+    image = torch.rand(3, 16, 16)
+    assert model.restore(image, strength=0.5).shape == image.shape
+    for given, named in (
+        ({"denoise": 0.5}, "cannot control noise by itself: leave --denoise out"),
+        ({"jpeg": 0.5}, "--jpeg"),
+        ({"tone": "off"}, "--tone"),
+    ):
+        with pytest.raises(UsageError, match=named):
+            model.restore(image, **given)
+    assert model.repair(image)[1].findings is None
+
+
+def test_amounts_go_by_the_names_of_the_parts() -> None:
+    settings = RepairSettings(denoise=0.25, jpeg=0.5)
+    assert settings.amounts(PARTS) == (0.25, 0.5, 1.0)
+
+
+def light_restorer() -> Restorer:
+    torch.manual_seed(0)
+    small = MoCEIRLightConfig(
+        channels=(8, 8, 8), expert_widths=(8, 8), bottleneck=4, scout_channels=4, embedding=8
+    )
+    model = MoCEIRLight(small).eval()
+    with torch.no_grad():
+        model.output.weight.mul_(20)
+    return Restorer(model, store.Card("small", {}), device="cpu", precision="float32")
+
+
+def test_what_is_found_is_what_the_parts_change() -> None:
+    model, image = light_restorer(), torch.rand(3, 40, 56)
+    network = model.model
+    assert isinstance(network, MoCEIRLight)
+    repaired, repair = model.repair(image)
+    assert repair.findings is not None
+    assert set(repair.findings.changes) == set(PARTS)
+    assert set(repair.findings.light) == {"dark", "hazy"}
+    with torch.inference_mode():
+        embedding = network.scout(network.count(image[None]))
+        parts, _ = network.changes(image[None], embedding)
+    for number, name in enumerate(PARTS):
+        size = 255 * float(parts[0, number].square().mean().sqrt())
+        assert repair.findings.changes[name] == pytest.approx(size, rel=1e-4)
+    without, _ = model.repair(image, RepairSettings(denoise=0, jpeg=0))
+    assert float((without - repaired).abs().max()) > 0.01
+    # What was found does not depend on how much of it is undone.
+    other = model.repair(image, RepairSettings(denoise=0, tone="off"))[1].findings
+    assert other is not None
+    assert other.changes == pytest.approx(repair.findings.changes)
+    assert other.light == {}
+
+
+def test_small_changes_are_not_called_faults() -> None:
+    calm = Findings({"noise": 0.3, "jpeg": 0.1, "rest": 0.2}, {"dark": 0.2}, {"dark": 0.0})
+    assert calm.to_text() == "nothing found to repair"
+    loud = Findings({"noise": 3.0, "jpeg": 9.1, "rest": 0.2}, {"dark": 0.97}, {"dark": 1.0})
+    assert loud.to_text() == "found compression (9.1 levels), noise (3.0 levels), darkness (97%)"
+    assert loud.to_dict()["undone"] == {"dark": 1.0}
