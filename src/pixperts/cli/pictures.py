@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pixperts.cli.options import Inputs, Output, ReportOptions, RestoreModel, UpscaleModel
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
-from pixperts.inference.options import ModelOptions
+from pixperts.inference.options import ModelOptions, UpscaleModelOptions
 from pixperts.jobs.options import FolderOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import OUTPUT, Option
 
@@ -21,7 +21,7 @@ def upscale(
     output: Output = None,
     model: UpscaleModel = DEFAULT_MODEL,
     options: UpscaleOptions,
-    loading: ModelOptions,
+    loading: UpscaleModelOptions,
     folder: FolderOptions,
     report: ReportOptions,
     expert_map: Annotated[

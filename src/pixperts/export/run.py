@@ -1,23 +1,26 @@
 """From a model's name to a checked file in another format."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import MissingExtraError, ModelError, UsageError
 from pixperts.export.check import largest_difference
 from pixperts.export.engines import Engine, onnxruntime_engine, openvino_engine
-from pixperts.export.forms import Form, form_of
+from pixperts.export.forms import EncoderForm, Form, form_of
 from pixperts.export.onnx_file import write_onnx
 from pixperts.export.openvino_file import write_openvino
 from pixperts.io.atomic import replacing
 from pixperts.models.interfaces import UpscalingNetwork
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
+from pixperts.weights.store import network_sha256
+
+_GRAPHS = 1  # raised whenever the graph of the same encoder changes
 
 Target = Literal["onnx", "openvino"]
 
@@ -65,6 +68,8 @@ def export_model(
     """
     if target not in FORMATS:
         raise UsageError(f"--to is {target!r}, but must be {' or '.join(FORMATS)}.")
+    from importlib.metadata import version  # slow to import, and this module is not
+
     ending, write = FORMATS[target]
     source = weights_file(model)
     network, card = store.load(source)
@@ -90,6 +95,33 @@ def export_model(
             with replacing(path.with_suffix(one.suffix), error=ModelError) as temporary:
                 shutil.copyfile(one, temporary)
     return Exported(path, form.summary, difference)
+
+
+def encoder_file(model: UpscalingNetwork, name: str) -> Path:
+    """The encoder of a network as an .onnx file of the user's cache, made where it is not there.
+
+    Args:
+        model: the network, on the CPU.
+        name: of it, for messages.
+
+    Raises:
+        ModelError: it cannot be written, or the results differ from torch's.
+        MissingExtraError: what writes or checks it is not installed.
+    """
+    try:
+        from platformdirs import user_cache_path
+    except ImportError as error:
+        raise MissingExtraError("Another runtime", "export") from error
+    folder = Path(os.environ.get("PIXPERTS_CACHE") or user_cache_path("pixperts")) / "graphs"
+    path = folder / f"{network_sha256(model)}-{_GRAPHS}.onnx"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(prefix="pixperts-") as made:
+            graph = Path(made) / path.name
+            form = EncoderForm(model)
+            largest_difference(form, _onnx(form, {"name": name}, graph), str(path))
+            with replacing(path, error=ModelError) as temporary:
+                shutil.copyfile(graph, temporary)
+    return path
 
 
 def _label(form: Form) -> str:

@@ -16,6 +16,7 @@ def load(
     tile: int | None = None,
     max_memory: float | None = None,
     precision: str = "auto",
+    runtime: str = "torch",
 ) -> Upscaler | Restorer:
     """A packaged model by its name, or that of a weights file, ready for use.
 
@@ -32,15 +33,25 @@ def load(
         max_memory: bytes that the process may take on a CPU, and the tiles on another device;
             None = half of what is free.
         precision: auto, float32, bfloat16 or (on a GPU) float16, see `Predictor`.
+        runtime: torch, or onnxruntime or openvino for the encoder, see `runtimes`; on the CPU,
+            for models that enlarge.
 
     Returns:
         An `Upscaler` for a model that enlarges, a `Restorer` for one that repairs.
 
     Raises:
         ModelError: for an unknown name or a file that is missing, damaged or foreign.
-        UsageError: for a device that this machine lacks, or a tile, memory or precision that
-            is not possible.
+        UsageError: for a device that this machine lacks, or a tile, memory, precision or
+            runtime that is not possible.
     """
     model, card = store.load(weights_file(name_or_path))
     kind = Upscaler if model.does == "upscale" else Restorer
-    return kind(model, card, device=device, tile=tile, max_memory=max_memory, precision=precision)
+    return kind(
+        model,
+        card,
+        device=device,
+        tile=tile,
+        max_memory=max_memory,
+        precision=precision,
+        runtime=runtime,
+    )

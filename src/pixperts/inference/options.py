@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pixperts.defaults import RUNTIMES
 from pixperts.errors import UsageError
 from pixperts.options import MODEL, check_options, option, parse_bytes
 
@@ -61,3 +62,17 @@ class ModelOptions(DeviceOptions):
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+@dataclass(frozen=True)
+class UpscaleModelOptions(ModelOptions):
+    """Those of models that enlarge."""
+
+    runtime: str = option(
+        "torch",
+        "What computes the encoder, which is most of the work: torch, openvino or onnxruntime "
+        "(extras of these names, on the CPU).",
+        choices=RUNTIMES,
+        metavar="NAME",
+        panel=MODEL,
+    )

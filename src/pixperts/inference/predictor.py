@@ -9,8 +9,9 @@ from pixperts.defaults import DEFAULT_MODEL
 from pixperts.errors import UsageError
 from pixperts.hardware import fastest_precision
 from pixperts.inference.device import DeviceRunner, choose_device
+from pixperts.inference.runtimes import RuntimeEncoder, check_runtime
 from pixperts.memory import available_memory, resident_memory
-from pixperts.models.interfaces import Network
+from pixperts.models.interfaces import Network, UpscalingNetwork
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
@@ -34,14 +35,16 @@ class Predictor:
             None = half of what is free.
         precision: auto, float32, bfloat16 or (on a GPU) float16; auto is bfloat16 for networks and
             processors that are faster in it, and float32 for all others.
+        runtime: torch, or onnxruntime or openvino for the encoder of a model that enlarges.
 
     Attributes:
         device: where the network runs.
         precision: float32, bfloat16 or float16, what auto came to.
+        runtime: what computes the encoder.
 
     Raises:
         UsageError: for a network of the other kind, a device that this machine lacks, or a tile,
-            memory or precision that is not possible.
+            memory, precision or runtime that is not possible.
     """
 
     smallest_tile: ClassVar[int]  # pixels
@@ -58,20 +61,24 @@ class Predictor:
         tile: int | None = None,
         max_memory: float | None = None,
         precision: str = "auto",
+        runtime: str = "torch",
     ) -> None:
         self.card = card
-        self.device = choose_device(device)
+        self.runtime = check_runtime(runtime, model, card.name, device, precision)
+        self.device = choose_device(device if runtime == "torch" else "cpu")
         if tile is not None and tile < self.smallest_tile:
             raise UsageError(f"tile is {tile}, but must be at least {self.smallest_tile} pixels.")
         if max_memory is not None and not max_memory > 0:
             raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
         if precision == "auto":
-            fast = model.fast_in_bfloat16
+            fast = model.fast_in_bfloat16 and runtime != "onnxruntime"
             precision = fastest_precision(self.device.type) if fast else "float32"
         self.tile, self.precision, self.max_memory = tile, precision, max_memory
         self._runner = DeviceRunner(card.name, self.device, precision)
         model.eval().to(self.device)
         model.prepare(self.device)
+        if isinstance(model, UpscalingNetwork):
+            model.engine = None if runtime == "torch" else RuntimeEncoder(model, runtime)
 
     @classmethod
     def load(
@@ -82,6 +89,7 @@ class Predictor:
         tile: int | None = None,
         max_memory: float | None = None,
         precision: str = "auto",
+        runtime: str = "torch",
     ) -> Self:
         """As `inference.load`, where the kind of the model is known.
 
@@ -91,7 +99,13 @@ class Predictor:
         """
         model, card = store.load(weights_file(name_or_path))
         return cls(
-            model, card, device=device, tile=tile, max_memory=max_memory, precision=precision
+            model,
+            card,
+            device=device,
+            tile=tile,
+            max_memory=max_memory,
+            precision=precision,
+            runtime=runtime,
         )
 
     @classmethod

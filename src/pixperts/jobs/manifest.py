@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ def new_entry(
 def settings_of(operation: Any, predictor: "Predictor | None" = None) -> dict[str, Any]:
     """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
 
-    With a predictor, its precision and its tiles likewise: they change pixels, too.
+    With a predictor, its precision, runtime and tiles likewise: they change pixels, too.
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
@@ -172,6 +172,8 @@ def settings_of(operation: Any, predictor: "Predictor | None" = None) -> dict[st
     settings: dict[str, Any] = json.loads(json.dumps(_changed(operation), default=str))
     if predictor is not None and predictor.precision != "float32":
         settings["precision"] = predictor.precision
+    if predictor is not None and predictor.runtime != "torch":
+        settings["runtime"] = predictor.runtime
     if predictor is not None and predictor.tile is not None:
         settings["tile"] = predictor.tile
     return {"does": operation.does, **settings}
@@ -207,10 +209,6 @@ def weights_sha256(predictor: "Predictor") -> str:
 
     License and notes do not count, nor the file that it came from.
     """
-    model = predictor.model
-    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())
-    for key, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{key} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    from pixperts.weights.store import network_sha256
+
+    return network_sha256(predictor.model)

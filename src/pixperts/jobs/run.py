@@ -44,6 +44,7 @@ def run_folder(
     tile: int | None = None,
     max_memory: float | None = None,
     precision: str = "auto",
+    runtime: str = "torch",
     listener: Listener | None = None,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
@@ -66,6 +67,7 @@ def run_folder(
         tile: see `inference.load`, for such a model.
         max_memory: likewise, bytes.
         precision: likewise.
+        runtime: likewise.
         listener: hears of progress and outcomes.
 
     Raises:
@@ -98,7 +100,12 @@ def run_folder(
         from pixperts.inference.loading import load
 
         return load(
-            os.fspath(model), device=device, tile=tile, max_memory=max_memory, precision=precision
+            os.fspath(model),
+            device=device,
+            tile=tile,
+            max_memory=max_memory,
+            precision=precision,
+            runtime=runtime,
         )
 
     planned = plan(

@@ -4,6 +4,7 @@ The header's `pixperts` entry is JSON: format version, architecture name, full c
 license, training data, and free notes such as measured quality. Loading is strict.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -66,6 +67,16 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
     with replacing(path, error=ModelError) as temporary:
         # Written here and not by `save_file`, which lets nobody but the owner read the file.
         temporary.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
+
+
+def network_sha256(model: Network) -> str:
+    """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal."""
+    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{key} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def read_card(path: Path) -> Card:

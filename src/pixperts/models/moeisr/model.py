@@ -176,7 +176,7 @@ class MoEISR(ExpertPool):
         logits = self.mapper(features, cells_of(lr, size, part.whole)).float()
         return rows_of(resample(logits, rows, columns)).view(len(lr), -1, len(self.experts))
 
-    def encode(self, lr: Tensor) -> Tensor:
+    def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features; the models' own [-1, 1] is inside."""
         features: Tensor = self.encoder(lr * 2 - 1)
         return features

@@ -140,7 +140,7 @@ class MoEISRLight(UpscalingNetwork):
         """Lay the kernels out as the features are, or each convolution would do it anew."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
+    def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w) features, z."""
         lr = lr.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.encoder.head(lr - 0.5)
