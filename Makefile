@@ -42,6 +42,8 @@ benchmark: .venv/ready
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install $(PIP_FLAGS) torch==2.13.0
 	.venv/bin/pip install $(PIP_FLAGS) -e '.[dev]'
+# Without what it requires: torchvision, which the CPU build of torch has only on its own index.
+	.venv/bin/pip install $(PIP_FLAGS) --no-deps spandrel einops
 	touch $@
 
 clean:

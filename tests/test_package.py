@@ -13,7 +13,7 @@ from pixperts.io.decoders import foreign
 SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
 EXTRAS = ["lightning", "torchvision", "torchmetrics", "PIL", "yaml", "tensorboard", "matplotlib"]
-EXTRAS += ["onnx", "onnxscript", "onnxruntime", "openvino", "platformdirs"]
+EXTRAS += ["onnx", "onnxscript", "onnxruntime", "openvino", "platformdirs", "huggingface_hub"]
 
 
 def run(code: str) -> str:

@@ -49,7 +49,8 @@ def test_pictures_equal_those_of_torch(own: Path, cache: Path, runtime: str) -> 
         expected, expected_routing = plain.upscale_with_routing(image, **options)
         found, routing = other.upscale_with_routing(image, **options)
         same(found, expected)
-        assert routing is not None and expected_routing is not None
+        assert routing is not None
+        assert expected_routing is not None
         assert (routing.experts == expected_routing.experts).float().mean() > 0.999
     tiled = load(own, tile=32, precision="float32", runtime=runtime)
     assert isinstance(tiled, Upscaler)

@@ -16,11 +16,12 @@ from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io import atomic
 from pixperts.io.image import read_image
-from pixperts.jobs.manifest import Manifest, weights_sha256
+from pixperts.jobs.manifest import Manifest
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.operations import Upscale
 from pixperts.jobs.options import FileOptions, FolderOptions
 from pixperts.jobs.run import run_folder
+from pixperts.weights.checksums import network_sha256
 from tests.helpers.folder_jobs import TWICE, Recorder, picture, tree
 from tests.helpers.tiny_models import tiny
 
@@ -45,7 +46,7 @@ def test_what_the_manifest_tells(
     assert made["output"] == str(here / "out/a.jpg")
     assert made["input_sha256"] == sha256("in/a.jpg")
     assert made["output_sha256"] == sha256("out/a.jpg")
-    assert (made["model"], made["weights_sha256"]) == ("tiny", weights_sha256(model))
+    assert (made["model"], made["weights_sha256"]) == ("tiny", network_sha256(model.model))
     assert made["settings"] == {
         "does": "Enlargement", "size": {"scale": 2.0}, "budget": 1.0, "files": {"quality": 80},
     }  # fmt: skip
@@ -60,7 +61,7 @@ def test_what_the_manifest_tells(
     assert call("restore", "in/a.jpg", "-o", "r.png", "--strength", 0.5, *record) == 0
     repaired = lines()[2]
     assert repaired["settings"] == {"does": "Repair", "strength": 0.5}
-    assert repaired["weights_sha256"] == weights_sha256(repairer) != made["weights_sha256"]
+    assert repaired["weights_sha256"] == network_sha256(repairer.model) != made["weights_sha256"]
     assert len(repaired["experts"]) == 4
 
 

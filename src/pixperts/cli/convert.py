@@ -28,8 +28,12 @@ def export(
     model: Annotated[str, Option("Name from 'pixperts models', or weights file.", positional=True)],
     *,
     to: Annotated[
-        Literal["onnx", "openvino"],
-        Option("Format: onnx or openvino.", metavar="FORMAT", choices=("onnx", "openvino")),
+        Literal["onnx", "openvino", "spandrel"],
+        Option(
+            "Format: onnx, openvino, or spandrel for ComfyUI and what else loads models by it.",
+            metavar="FORMAT",
+            choices=("onnx", "openvino", "spandrel"),
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -41,8 +45,9 @@ def export(
     scale: Annotated[
         float | None,
         Option(
-            "Factor of the enlargement, such as 2 or 2.5, for moeisr-light and moeisr-photo. If "
-            "unset, the encoder alone is written, which is possible for all models that enlarge.",
+            "Factor of the enlargement, such as 2 or 2.5, for moeisr-light and moeisr-photo, and "
+            "for spandrel. If unset, the graph is that of the encoder alone, which is possible "
+            "for all models that enlarge.",
             also=("-s",),
             parse=parse_scale,
             metavar="NUMBER",
@@ -53,12 +58,12 @@ def export(
         Option("Expert that serves all pixels; the most expensive one if unset.", low=0),
     ] = None,
 ) -> None:
-    """Write a model for other programs: one graph for all sizes, checked against torch."""
+    """Write a model for other programs: a graph, checked against torch, or weights."""
     from pixperts.export.run import export_model
 
     done = export_model(model, to, output, scale=scale, expert=expert)
+    checked = f"; at most {done.difference:.1e} away from torch at three sizes"
     print(
-        f"{done.path}: {model}, {done.summary}; at most {done.difference:.1e} away from torch at "
-        "three sizes",
+        f"{done.path}: {model}, {done.summary}{'' if to == 'spandrel' else checked}",
         file=sys.stderr,
     )

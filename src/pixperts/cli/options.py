@@ -26,11 +26,19 @@ Output = Annotated[
 ]
 UpscaleModel = Annotated[
     str,
-    Option("Name from 'pixperts models', or weights file.", also=("-m",), panel=MODEL),
+    Option(
+        "Name from 'pixperts models', weights file, or org/name on the hub.",
+        also=("-m",),
+        panel=MODEL,
+    ),
 ]
 RestoreModel = Annotated[
     str,
-    Option("Name of a model that repairs, or weights file.", also=("-m",), panel=MODEL),
+    Option(
+        "Name of a model that repairs, weights file, or org/name on the hub.",
+        also=("-m",),
+        panel=MODEL,
+    ),
 ]
 Exclude = Annotated[
     list[str] | None,

@@ -14,15 +14,16 @@ from pixperts.export.engines import Engine, onnxruntime_engine, openvino_engine
 from pixperts.export.forms import EncoderForm, Form, form_of
 from pixperts.export.onnx_file import write_onnx
 from pixperts.export.openvino_file import write_openvino
+from pixperts.export.spandrel_file import scale_for_spandrel, write_spandrel
 from pixperts.io.atomic import replacing
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.interfaces import Network, UpscalingNetwork
 from pixperts.weights import store
+from pixperts.weights.checksums import network_sha256
 from pixperts.weights.packaged import weights_file
-from pixperts.weights.store import network_sha256
 
 _GRAPHS = 1  # raised whenever the graph of the same encoder changes
 
-Target = Literal["onnx", "openvino"]
+Target = Literal["onnx", "openvino", "spandrel"]
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,18 @@ def export_model(
     scale: float | None = None,
     expert: int | None = None,
 ) -> Exported:
-    """Write a model that enlarges as one graph of free height, width and batch.
+    """Write a model for other programs; as a graph, of free height, width and batch.
 
-    The graph takes (B, 3, h, w) in [0, 1]. With a scale it gives the enlarged pictures, without one
+    A graph takes (B, 3, h, w) in [0, 1]. With a scale it gives the enlarged pictures, without one
     the features of the encoder. It is compared with torch before the file appears.
 
     Args:
         model: a name that `pixperts models` lists, or a .safetensors file of ours.
-        target: "onnx" or "openvino".
+        target: "onnx" or "openvino", or "spandrel" for weights that its loader takes once
+            `integrations.spandrel.register` was called.
         path: the file; None = NAME_x2.onnx or NAME_encoder.onnx in the current folder.
-        scale: factor; for moeisr-light and moeisr-photo, whose field folds into a convolution.
+        scale: factor; for moeisr-light and moeisr-photo, whose field folds into a convolution, and
+            for spandrel.
         expert: that serves all pixels, where there are several; None = the most expensive one.
 
     Raises:
@@ -66,13 +69,17 @@ def export_model(
         ModelError: the model cannot be read, or the results differ from torch's.
         MissingExtraError: what writes or checks the format is not installed.
     """
-    if target not in FORMATS:
-        raise UsageError(f"--to is {target!r}, but must be {' or '.join(FORMATS)}.")
+    if target not in TARGETS:
+        raise UsageError(f"--to is {target!r}, but must be one of {', '.join(TARGETS)}.")
     from importlib.metadata import version  # slow to import, and this module is not
 
-    ending, write = FORMATS[target]
     source = weights_file(model)
     network, card = store.load(source)
+    if target == "spandrel":
+        if expert is not None:
+            raise UsageError("--expert is for graphs: in spandrel, experts are chosen as here.")
+        return _for_spandrel(network, card, source.stem, path, scale)
+    ending, write = FORMATS[target]
     if not isinstance(network, UpscalingNetwork):
         raise UsageError(f"{source.stem} repairs: only models that enlarge can be written so far.")
     form = form_of(network, source.stem, scale, expert)
@@ -95,6 +102,19 @@ def export_model(
             with replacing(path.with_suffix(one.suffix), error=ModelError) as temporary:
                 shutil.copyfile(one, temporary)
     return Exported(path, form.summary, difference)
+
+
+def _for_spandrel(
+    network: Network, card: store.Card, name: str, path: Path | None, scale: float | None
+) -> Exported:
+    """Weights with what spandrel's loader has to know."""
+    factor = scale_for_spandrel(network, name, scale)
+    label = f"x{factor}" if network.does == "upscale" else "spandrel"
+    path = path or Path(f"{name}_{label}.safetensors")
+    if path.suffix.lower() != ".safetensors":
+        raise UsageError(f"{path} must end in .safetensors.")
+    write_spandrel(network, card, factor, path)
+    return Exported(path, f"for spandrel, x{factor}", 0.0)
 
 
 def encoder_file(model: UpscalingNetwork, name: str) -> Path:
@@ -147,3 +167,4 @@ FORMATS: dict[str, tuple[str, Callable[[Form, dict[str, str], Path], Engine]]] =
     "onnx": (".onnx", _onnx),
     "openvino": (".xml", _openvino),
 }
+TARGETS = (*FORMATS, "spandrel")

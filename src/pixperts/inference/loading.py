@@ -17,6 +17,7 @@ def load(
     max_memory: float | None = None,
     precision: str = "auto",
     runtime: str = "torch",
+    offline: bool = False,
 ) -> Upscaler | Restorer:
     """A packaged model by its name, or that of a weights file, ready for use.
 
@@ -26,7 +27,8 @@ def load(
     For type checkers, `Upscaler.load` and `Restorer.load` return the one or the other.
 
     Args:
-        name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
+        name_or_path: a name that `pixperts models` lists, a .safetensors file of ours or a folder
+            with one, or "org/name" or "org/name@revision" on the Hugging Face hub.
         device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
         tile: side of the tiles that large pictures are worked on in, input pixels; None = as
             large as the memory allows, the whole picture where it does.
@@ -35,6 +37,7 @@ def load(
         precision: auto, float32, bfloat16 or (on a GPU) float16, see `Predictor`.
         runtime: torch, or onnxruntime or openvino for the encoder, see `runtimes`; on the CPU,
             for models that enlarge.
+        offline: only look for models of the hub in its cache.
 
     Returns:
         An `Upscaler` for a model that enlarges, a `Restorer` for one that repairs.
@@ -44,7 +47,7 @@ def load(
         UsageError: for a device that this machine lacks, or a tile, memory, precision or
             runtime that is not possible.
     """
-    model, card = store.load(weights_file(name_or_path))
+    model, card = store.load(weights_file(name_or_path, offline=offline))
     kind = Upscaler if model.does == "upscale" else Restorer
     return kind(
         model,

@@ -60,6 +60,13 @@ class ModelOptions(DeviceOptions):
         panel=MODEL,
     )
 
+    offline: bool = option(
+        False,
+        "Take models of the hub from its cache only.",
+        setting=False,
+        panel=MODEL,
+    )
+
     def __post_init__(self) -> None:
         check_options(self)
 

@@ -13,6 +13,7 @@ from pixperts.inference.runtimes import RuntimeEncoder, check_runtime
 from pixperts.memory import available_memory, resident_memory
 from pixperts.models.interfaces import Network, UpscalingNetwork
 from pixperts.weights import store
+from pixperts.weights.hub import push_to_hub, save_pretrained
 from pixperts.weights.packaged import weights_file
 
 
@@ -90,6 +91,7 @@ class Predictor:
         max_memory: float | None = None,
         precision: str = "auto",
         runtime: str = "torch",
+        offline: bool = False,
     ) -> Self:
         """As `inference.load`, where the kind of the model is known.
 
@@ -97,7 +99,7 @@ class Predictor:
             ModelError: for an unknown name or a file that is missing, damaged or foreign.
             UsageError: as for the class.
         """
-        model, card = store.load(weights_file(name_or_path))
+        model, card = store.load(weights_file(name_or_path, offline=offline))
         return cls(
             model,
             card,
@@ -107,6 +109,14 @@ class Predictor:
             precision=precision,
             runtime=runtime,
         )
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write weights, config.json and a card, as the hub wants them; see `weights.hub`."""
+        save_pretrained(folder, self.model, self.card, half=half)
+
+    def push_to_hub(self, repo: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload the model as "org/name" and return the commit's address; see `weights.hub`."""
+        return push_to_hub(repo, self.model, self.card, private=private, token=token)
 
     @classmethod
     def of(cls, predictor: "Predictor") -> Self:

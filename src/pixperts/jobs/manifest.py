@@ -9,7 +9,6 @@ None.
 """
 
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -192,23 +191,3 @@ def _changed(value: Any) -> Any:
         if changed != {}:  # a dataclass of which nothing counts as a setting
             result[field.name] = changed
     return result
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal.
-
-    Raises:
-        OSError: where it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def weights_sha256(predictor: "Predictor") -> str:
-    """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal.
-
-    License and notes do not count, nor the file that it came from.
-    """
-    from pixperts.weights.store import network_sha256
-
-    return network_sha256(predictor.model)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pixperts.errors import ImageError
 from pixperts.jobs.job import Job
-from pixperts.jobs.manifest import Manifest, file_sha256, new_entry, settings_of, weights_sha256
+from pixperts.jobs.manifest import Manifest, new_entry, settings_of
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.outcomes import Outcome
 from pixperts.jobs.plan import Plan, check_inside
+from pixperts.weights.checksums import file_sha256, network_sha256
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import Predictor
@@ -38,7 +39,7 @@ class Policy:
         self._manifest = manifest
         self._model = predictor.name
         self._settings = settings_of(operation, predictor)
-        self._weights = None if manifest is None else weights_sha256(predictor)
+        self._weights = None if manifest is None else network_sha256(predictor.model)
         jobs = planned.jobs
         roots = {root for job in jobs for root in (job.root, job.map_root) if root is not None}
         self._roots = set(filter(os.path.isdir, roots))  # those that are there

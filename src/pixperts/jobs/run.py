@@ -45,6 +45,7 @@ def run_folder(
     max_memory: float | None = None,
     precision: str = "auto",
     runtime: str = "torch",
+    offline: bool = False,
     listener: Listener | None = None,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
@@ -68,6 +69,7 @@ def run_folder(
         max_memory: likewise, bytes.
         precision: likewise.
         runtime: likewise.
+        offline: likewise.
         listener: hears of progress and outcomes.
 
     Raises:
@@ -106,6 +108,7 @@ def run_folder(
             max_memory=max_memory,
             precision=precision,
             runtime=runtime,
+            offline=offline,
         )
 
     planned = plan(

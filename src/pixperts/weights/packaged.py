@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from pixperts.errors import ModelError, UnknownModelError
+from pixperts.weights.hub import FILE, fetch, hub_name
 
 WEIGHTS = Path(__file__).parent
 
@@ -16,16 +17,21 @@ def packaged_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
-def weights_file(name_or_path: str | Path) -> Path:
-    """The file of a packaged model's name, or the path itself.
+def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
+    """The file of a packaged model's name or of a repository of the hub, or the path itself.
+
+    What exists as a path is one; a folder is one that `save_pretrained` wrote.
 
     Args:
-        name_or_path: a name that `pixperts models` lists, or a .safetensors file of ours.
+        name_or_path: a name that `pixperts models` lists, a .safetensors file of ours or a folder
+            with one, or "org/name" or "org/name@revision" on the hub.
+        offline: only look into the cache of the hub's files.
 
     Raises:
         UnknownModelError: for an unknown name.
-        ModelError: for weights that have to be converted first. Whether there is such a file is
-            left to whoever opens it.
+        ModelError: for weights that have to be converted first, or that the hub does not give.
+            Whether there is a file of a path is left to whoever opens it.
+        MissingExtraError: for a repository, where huggingface_hub is not installed.
 
     Example:
         >>> weights_file("moeisr-tiny") == packaged_models()["moeisr-tiny"]
@@ -35,10 +41,15 @@ def weights_file(name_or_path: str | Path) -> Path:
     """
     text, packaged = str(name_or_path), packaged_models()
     path = packaged.get(text, Path(name_or_path))
-    if text not in packaged and not path.suffix and not os.path.exists(path):
+    there = text in packaged or os.path.exists(path)
+    if not there and (repository := hub_name(text)) is not None:
+        return fetch(repository, offline=offline)
+    if os.path.isdir(path) and (path / FILE).is_file():
+        return path / FILE
+    if not there and not path.suffix:
         raise UnknownModelError(
             f"unknown model {text!r}: packaged are {', '.join(packaged) or 'none'}; "
-            "a weights file is given by its path."
+            "a weights file is given by its path, a model of the hub as 'org/name'."
         )
     if path.suffix.lower() in {".pth", ".pt", ".ckpt"}:
         raise ModelError(

@@ -4,7 +4,6 @@ The header's `pixperts` entry is JSON: format version, architecture name, full c
 license, training data, and free notes such as measured quality. Loading is strict.
 """
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,8 +52,7 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
         ModelError: where the folder cannot be written, or a weight is not finite (any more, in
             float16).
     """
-    own = {"family": family_of(model), "config": asdict(model.config), "format": FORMAT}
-    config = {**asdict(card), **own}
+    text = card_text(model, card)
     tensors: dict[str, Tensor] = {}
     for key, value in model.state_dict().items():
         value = value.detach().cpu().contiguous()
@@ -66,17 +64,13 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
             )
     with replacing(path, error=ModelError) as temporary:
         # Written here and not by `save_file`, which lets nobody but the owner read the file.
-        temporary.write_bytes(to_bytes(tensors, metadata={"pixperts": json.dumps(config)}))
+        temporary.write_bytes(to_bytes(tensors, metadata={"pixperts": text}))
 
 
-def network_sha256(model: Network) -> str:
-    """SHA-256 of a network: its configuration, and its tensors by name, in hexadecimal."""
-    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True, default=str).encode())
-    for key, tensor in sorted(model.state_dict().items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{key} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+def card_text(model: Network, card: Card) -> str:
+    """The header's text; the network's family and configuration replace the card's."""
+    own = {"family": family_of(model), "config": asdict(model.config), "format": FORMAT}
+    return json.dumps({**asdict(card), **own})
 
 
 def read_card(path: Path) -> Card:
@@ -91,6 +85,19 @@ def read_card(path: Path) -> Card:
             f"{path}: this safetensors file holds no pixperts model; published weights are "
             "turned into one by 'pixperts convert'."
         )
+    return parse_card(text, str(path))
+
+
+def parse_card(text: str, path: str) -> Card:
+    """The facts in a header's text.
+
+    Args:
+        text: JSON.
+        path: where it stands, for messages.
+
+    Raises:
+        ModelError: it is damaged, or newer than this package.
+    """
     try:
         values = json.loads(text)
         if values.pop("format") not in _READ:

@@ -1,0 +1,74 @@
+"""Our networks in spandrel's registry, and so in ComfyUI and whatever else loads models by it.
+
+    from pixperts.integrations import spandrel
+    spandrel.register()
+    model = ModelLoader().load_from_file("moeisr-photo_x2.safetensors")
+
+The files are those of `pixperts export MODEL --to spandrel --scale 2`.
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from pixperts.errors import MissingExtraError
+from pixperts.export.spandrel_file import CARD, read_spandrel
+from pixperts.models.interfaces import Network, SurveyedNetwork
+from pixperts.models.presets import build
+
+ID = "pixperts"
+
+
+def register() -> None:
+    """Add our networks to `spandrel.MAIN_REGISTRY`; calling it again does nothing.
+
+    Raises:
+        MissingExtraError: spandrel, or torchvision, which it needs, is not installed.
+    """
+    try:
+        import spandrel
+    except ImportError as error:
+        raise MissingExtraError("Loading by spandrel", "spandrel") from error
+    support = spandrel.ArchSupport.from_architecture(_architecture(spandrel))
+    spandrel.MAIN_REGISTRY.add(support, ignore_duplicates=True)
+
+
+def _architecture(spandrel: Any) -> Any:
+    """The entry of the registry: files that hold our card, of whatever family."""
+
+    class PixpertsArch(spandrel.Architecture):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(id=ID, name=ID, detect=lambda state: CARD in state)
+
+        def load(self, state_dict: dict[str, Tensor]) -> Any:
+            state = dict(state_dict)
+            card, scale = read_spandrel(state)
+            network = build(card.config, card.family)
+            enlarges = network.does == "upscale"
+            # What looks at all pixels is not the same in tiles.
+            tiling = "DISCOURAGED" if isinstance(network, SurveyedNetwork) else "SUPPORTED"
+            return spandrel.ImageModelDescriptor(
+                network,
+                {key: value.float() for key, value in state.items()},
+                architecture=self,
+                purpose="SR" if enlarges else "Restoration",
+                tags=[card.name],
+                supports_half=False,
+                supports_bfloat16=False,  # as a type of the weights; autocast is fine
+                scale=scale,
+                input_channels=3,
+                output_channels=3,
+                tiling=spandrel.ModelTiling[tiling],
+                call_fn=lambda model, image: _called(model, image, scale),
+            )
+
+    return PixpertsArch()
+
+
+def _called(model: Network, image: Tensor, scale: int) -> Tensor:
+    """(1, 3, h, w) in [0, 1] -> (1, 3, scale * h, scale * w)."""
+    if model.does == "restore":
+        found: Tensor = model(image).image
+    else:
+        found = model(image, (image.shape[2] * scale, image.shape[3] * scale)).image
+    return found.to(image.dtype)
