@@ -112,6 +112,6 @@ def test_refusals(
 
 def test_unknown_formats_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "moeisr-photo", "--to", "tflite"]) == 2
-    assert one_sentence(capsys) == "--to is 'tflite', but must be onnx or openvino."
-    with pytest.raises(ValueError, match="must be onnx or openvino"):
+    assert one_sentence(capsys) == "--to is 'tflite', but must be onnx, openvino or spandrel."
+    with pytest.raises(ValueError, match="must be one of onnx, openvino"):
         export_model("moeisr-photo", "tflite")  # type: ignore[arg-type]
