@@ -6,7 +6,5 @@ DEFAULT_MODEL = "moeisr-photo"
 DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
 MAX_PIXELS = 500_000_000  # of an input
 
-RUNTIMES = ("torch", "openvino", "onnxruntime")
-
 ColorFix = Literal["none", "mean", "wavelet"]
 ToneMode = Literal["auto", "off", "on"]  # undo darkness and haze: if sure, never, always

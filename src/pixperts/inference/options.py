@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from pixperts.defaults import RUNTIMES
 from pixperts.errors import UsageError
 from pixperts.options import MODEL, check_options, option, parse_bytes
+
+RUNTIMES = ("torch", "openvino", "onnxruntime")
 
 
 def parse_tile(text: str) -> int | None:

@@ -11,7 +11,8 @@ from pixperts.hardware import fastest_precision
 from pixperts.inference.device import DeviceRunner, choose_device
 from pixperts.inference.runtimes import RuntimeEncoder, check_runtime
 from pixperts.memory import available_memory, resident_memory
-from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.models.engine import EngineNetwork
+from pixperts.models.interfaces import Network
 from pixperts.weights import store
 from pixperts.weights.hub import push_to_hub, save_pretrained
 from pixperts.weights.packaged import weights_file
@@ -78,7 +79,7 @@ class Predictor:
         self._runner = DeviceRunner(card.name, self.device, precision)
         model.eval().to(self.device)
         model.prepare(self.device)
-        if isinstance(model, UpscalingNetwork):
+        if isinstance(model, EngineNetwork):
             model.engine = None if runtime == "torch" else RuntimeEncoder(model, runtime)
 
     @classmethod

@@ -7,15 +7,16 @@ so is one graph for all of them. Cutting tiles, choosing experts and decoding st
 import torch
 from torch import Tensor
 
-from pixperts.defaults import RUNTIMES
 from pixperts.errors import UsageError
 from pixperts.export.engines import Engine, import_openvino, onnxruntime_engine, openvino_engine
 from pixperts.export.run import encoder_file
-from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.inference.options import RUNTIMES
+from pixperts.models.engine import EngineNetwork
+from pixperts.models.interfaces import Network
 
 
 class RuntimeEncoder:
-    """`UpscalingNetwork.encode` in another program.
+    """`EngineNetwork.encode` in another program.
 
     The graph is written to the user's cache at the first use of a model, which takes ten seconds
     or more, and read from there later.
@@ -28,7 +29,7 @@ class RuntimeEncoder:
         MissingExtraError: the program, or what writes the graph, is not installed.
     """
 
-    def __init__(self, model: UpscalingNetwork, runtime: str) -> None:
+    def __init__(self, model: EngineNetwork, runtime: str) -> None:
         if runtime == "openvino":
             import_openvino()  # its own sentence where it is missing, before the graph is made
         self._path, self._runtime = encoder_file(model, type(model).__name__), runtime
@@ -49,7 +50,7 @@ class RuntimeEncoder:
 
 
 def check_runtime(runtime: str, model: Network, name: str, device: str, precision: str) -> str:
-    """The runtime, if it can be had for a network on a device in a precision.
+    """The runtime, if it is there for a network on a device in a precision.
 
     Raises:
         UsageError: if not.
@@ -58,7 +59,7 @@ def check_runtime(runtime: str, model: Network, name: str, device: str, precisio
         raise UsageError(f"runtime is {runtime!r}, but must be one of {', '.join(RUNTIMES)}.")
     if runtime == "torch":
         return runtime
-    if not isinstance(model, UpscalingNetwork):
+    if not isinstance(model, EngineNetwork):
         raise UsageError(f"{name} repairs, and {runtime} is for models that enlarge: use torch.")
     if device not in ("auto", "cpu"):
         raise UsageError(f"{runtime} works on the CPU: leave the device {device} out.")

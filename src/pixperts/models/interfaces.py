@@ -63,11 +63,9 @@ class UpscalingNetwork(Network):
         costs: multiply-adds of a pixel by each expert relative to the most expensive one's; a
             single number for a network without a choice.
         encoder: see `Encoder`.
-        engine: what computes `encode` in place of torch, see `inference.runtimes`.
     """
 
     does = "upscale"
-    engine: Callable[[Tensor], Tensor] | None = None
     costs: tuple[float, ...]
     encoder: Encoder
 
@@ -86,13 +84,9 @@ class UpscalingNetwork(Network):
     ) -> Output:
         """Enlarge (B, 3, h, w) in [0, 1] to `size` (H, W); see `MoEISR.forward`."""
 
-    def encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
-        """Features, by the engine where one is set: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
-        return self._encode(lr, progress) if self.engine is None else self.engine(lr)
-
     @abstractmethod
-    def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
-        """`encode` in torch; `progress` may be called with the share that is done."""
+    def encode(self, lr: Tensor) -> Tensor:
+        """The features of LR pixels: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
 
     @property
     @abstractmethod

@@ -9,14 +9,14 @@ from typing import cast
 from torch import Tensor, nn
 
 from pixperts.models.encoders.edsr import ResidualBlock
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.engine import EngineNetwork
 from pixperts.models.moeisr.config import Encoder, MoEISRConfig, build_encoder
 from pixperts.models.moeisr.decoders import EMBEDDINGS, Embedding, Expert, Tables
 from pixperts.models.moeisr.mapper import Mapper
 from pixperts.models.moeisr.queries import Queries
 
 
-class ExpertPool(UpscalingNetwork):
+class ExpertPool(EngineNetwork):
     """Encoder, embeddings and experts, made from a configuration; the base of `MoEISR`.
 
     A base and not a part, so that the names in weights files have no prefix.

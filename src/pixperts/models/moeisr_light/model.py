@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.engine import EngineNetwork
 from pixperts.models.moeisr_light.color import RADIUS, bound_color
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
 from pixperts.models.moeisr_light.field import LinearField
@@ -32,7 +32,7 @@ from pixperts.routing import Routing, at_price, choose, prices_for
 _ROWS = 4096  # rows are padded to a multiple: for each new number oneDNN builds a new primitive
 
 
-class MoEISRLight(UpscalingNetwork):
+class MoEISRLight(EngineNetwork):
     """Arbitrary-scale super-resolution with experts at LR resolution.
 
     Attributes:
