@@ -21,10 +21,11 @@ def analyze(
     from pixperts.inference.analysis import analyze as analyze_picture
     from pixperts.inference.restorer import Restorer
     from pixperts.io.image import read_image
+    from pixperts.jobs.curves import for_network
 
     restorer = Restorer.load(model, device=running.device)
     with Pipes([photo], results=False) as pipes:
-        found = analyze_picture(restorer, read_image(pipes.inputs[0]).pixels)
+        found = analyze_picture(restorer, for_network(read_image(pipes.inputs[0])))
         name = pipes.named(pipes.inputs[0])
     if report.as_json:
         print(json.dumps({"input": name, **found.to_dict()}, allow_nan=False))

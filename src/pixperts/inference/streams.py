@@ -14,7 +14,7 @@ from pixperts.errors import ImageError
 from pixperts.io.atomic import Temporary
 from pixperts.io.rows import RowReader, check_space
 from pixperts.ops.color_match import ColorFix, matched_bands
-from pixperts.ops.high_range import RangeCurve
+from pixperts.ops.high_range import Curve
 from pixperts.ops.pixels import Pixels, from_float, to_float
 from pixperts.ops.windows import Window
 
@@ -103,9 +103,7 @@ class FileSource:
 
     batch = 1
 
-    def __init__(
-        self, open_reader: Callable[[], RowReader], curve: RangeCurve | None = None
-    ) -> None:
+    def __init__(self, open_reader: Callable[[], RowReader], curve: Curve | None = None) -> None:
         self._open, self.reader, self.curve = open_reader, open_reader(), curve
         self.height, self.width = self.reader.height, self.reader.width
         self.channels = self.reader.bands
@@ -147,7 +145,7 @@ class Writer(Protocol):
 class FileSink:
     """A picture file in the making, of which only a band of rows is held, at its own depth."""
 
-    def __init__(self, writer: Writer, curve: RangeCurve | None = None) -> None:
+    def __init__(self, writer: Writer, curve: Curve | None = None) -> None:
         self._writer, self._top, self._curve = writer, 0, curve
         self._band = np.empty((0, writer.width, writer.bands), writer.dtype)
         self.row_bytes = 3.0 * writer.width * writer.bands * writer.dtype.itemsize

@@ -294,8 +294,9 @@ def open_picture(
         # The libraries turn pictures upright, whatever the EXIF data beside them says.
         orientation = 1 if header.foreign else orientation_of(image, path, directory)
         metadata, remarks = read_metadata(path, kind, image, orientation, directory)
-        if header.foreign is not None and header.foreign.color is not None:
-            metadata = replace(metadata, color=header.foreign.color)
+        if header.foreign is not None:
+            own = header.foreign
+            metadata = replace(metadata, color=own.color or metadata.color, exr=own.exr)
         if not strict and (remains := remains_of(path, kind)) is not None:
             image, source = remains.image, remains.source
             notes = (*notes, remains.note)

@@ -69,7 +69,7 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
     image = _tagged(image, kind, kept)
     keep = _XMP | _IPTC | _ICC | _OTHER
     if kind in ENCODERS:
-        encode_foreign(path, kind, _content(image, recipe, kept, block))
+        encode_foreign(path, kind, _content(image, recipe, kept, block, software))
         return
     marker = secrets.token_hex(16).encode()
     if block is not None and kind != "tiff":
@@ -99,7 +99,9 @@ def encode(path: Path, image: Any, recipe: Recipe) -> None:
             put(handle, kept.color)
 
 
-def _content(image: Any, recipe: Recipe, metadata: Metadata, block: bytes | None) -> Content:
+def _content(
+    image: Any, recipe: Recipe, metadata: Metadata, block: bytes | None, software: str | None
+) -> Content:
     """What an encoder of another library gets; `image` has its profile and XMP already."""
     pixels = image.numpy().reshape(image.height, image.width, image.bands)
     xmp = image.get("xmp-data") if image.get_typeof("xmp-data") else None
@@ -111,6 +113,8 @@ def _content(image: Any, recipe: Recipe, metadata: Metadata, block: bytes | None
         exif=block,
         xmp=None if xmp is None else bytes(xmp),
         color=metadata.color,
+        exr=metadata.exr,
+        software=software,
     )
 
 
@@ -199,7 +203,7 @@ def _exif_block(
 ) -> bytes | None:
     """The EXIF to write; it also carries what the format has no other place for."""
     alone = kind in ("jpeg", "webp", "avif", *ENCODERS) and (software or metadata.dpi)
-    if metadata.exif is None and not alone:
+    if kind == "exr" or (metadata.exif is None and not alone):
         return None
     block = exif.updated(metadata.exif, width, height, software, metadata.dpi)
     if kind != "tiff" and len(block) > _LONGEST_EXIF:

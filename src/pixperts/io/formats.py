@@ -13,15 +13,16 @@ NAMES = {
     "jxl": "JPEG XL",
     "jp2": "JPEG 2000",
     "heic": "HEIC",
+    "exr": "OpenEXR",
     "bmp": "BMP",
     "tga": "TGA",
     "dds": "DDS",
     "raw": "camera raw",
     "gif": "GIF",
 }
-WRITABLE = ("jpeg", "png", "webp", "tiff", "avif", "heic", "jxl", "jp2")
+WRITABLE = ("jpeg", "png", "webp", "tiff", "avif", "heic", "jxl", "jp2", "exr")
 DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90, "heic": 90, "jxl": 95, "jp2": 95}
-# The formats that have a lossy and a lossless mode; PNG and TIFF have the second alone.
+# The formats that have a lossy and a lossless mode; PNG, TIFF and OpenEXR have the second alone.
 LOSSLESS = frozenset({"webp", "avif", "heic", "jxl", "jp2"})
 
 PathLike = str | os.PathLike[str]
@@ -40,6 +41,7 @@ SUFFIXES = {
     ".hif": "heic",
     ".jxl": "jxl",
     ".jp2": "jp2",
+    ".exr": "exr",
 }
 # Of files that are read, whatever the installed libvips makes of them.
 READ_SUFFIXES = frozenset([*SUFFIXES, ".gif", ".jpe", ".jfif", ".j2k", ".bmp", ".tga", ".dds"])
@@ -61,6 +63,7 @@ FORMAT_LIMITS = {
     "heic": 16384,
     "jxl": 2**30 - 1,
     "jp2": 2**31 - 1,
+    "exr": 2**30,
 }
 
 

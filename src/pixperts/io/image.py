@@ -16,6 +16,7 @@ import numpy as np
 from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import ImageError, UsageError
 from pixperts.io.atomic import replacing
+from pixperts.io.color.light import check_light, encoded, is_encoded
 from pixperts.io.decode import open_picture
 from pixperts.io.encode import Recipe, encode, image_of
 from pixperts.io.folders import walk
@@ -186,10 +187,11 @@ def write_image(
     kind = format_of(target, format)
     _check_pixels(pixels)
     check_output(target, pixels.shape[1], pixels.shape[0], kind, quality, lossless)
-    ready = for_format(pixels, kind)
-    recipe = Recipe(
-        kind, quality, bool(lossless), metadata or NO_METADATA, software, strip_metadata
-    )
+    known = metadata or NO_METADATA
+    check_light(target, kind, pixels.dtype, known, silent=True)
+    ready = for_format(pixels, kind, encode=is_encoded(kind, pixels.dtype, known))
+    known = encoded(kind, pixels.dtype, known)
+    recipe = Recipe(kind, quality, bool(lossless), known, software, strip_metadata)
     with replacing(target) as temporary:
         encode(temporary, image_of(ready), recipe)
     return target
@@ -217,7 +219,7 @@ def format_of(path: Path, given: str | None) -> str:
 
 
 def _check_quality(kind: str, quality: int | None, lossless: bool | None) -> None:
-    if lossless and kind not in {"png", "tiff", *LOSSLESS}:
+    if lossless and kind not in {"png", "tiff", "exr", *LOSSLESS}:
         raise UsageError(f"{NAMES[kind]} has no lossless mode: write .png, .tif or .webp.")
     if quality is None:
         return

@@ -5,12 +5,11 @@ files as `image.read_image` and `image.write_image` give at once.
 import contextlib
 import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,11 +17,13 @@ from numpy.typing import DTypeLike
 from pixperts.defaults import MAX_PIXELS
 from pixperts.errors import ImageError, UsageError
 from pixperts.io.atomic import Temporary, replacing
+from pixperts.io.color.light import check_light, encoded, is_encoded
 from pixperts.io.decode import Opened, open_picture
 from pixperts.io.encode import Recipe, encode
 from pixperts.io.formats import PathLike
 from pixperts.io.image import check_output, format_of
 from pixperts.io.metadata.metadata import NO_METADATA, Metadata
+from pixperts.io.tiff.plain import plain_header
 from pixperts.io.vips import libvips, reason
 from pixperts.ops.pixels import DTYPES, Pixels, for_format, stored_shape, upright
 
@@ -218,14 +219,16 @@ class RowWriter:
             )
         kind = format_of(self.path, format)
         check_output(self.path, width, height, kind, quality, lossless)
-        self._recipe = Recipe(
-            kind, quality, bool(lossless), metadata or NO_METADATA, software, strip_metadata
-        )
+        known = metadata or NO_METADATA
+        check_light(self.path, kind, self.dtype, known, silent=True)
+        self._encode = is_encoded(kind, self.dtype, known)
+        known = encoded(kind, self.dtype, known)
+        self._recipe = Recipe(kind, quality, bool(lossless), known, software, strip_metadata)
         self._stored = stored_shape(self.dtype, bands, kind)
         self._written = 0
         final = Path(os.path.realpath(self.path))
         size = width * height * self._stored[1] * self._stored[0].itemsize
-        share = 1.0 if lossless or kind in ("png", "tiff") else _LOSSY_SHARE
+        share = 1.0 if lossless or kind in ("png", "tiff", "exr") else _LOSSY_SHARE
         self._raw: Temporary | None = None
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +236,7 @@ class RowWriter:
             check_space(final.parent, self.space, self.path, "written")
             self._raw = Temporary(final)
             self._file = self._raw.path.open("rb+")
-            self._file.write(_raw_header(width, height, *self._stored))
+            self._file.write(plain_header(width, height, *self._stored))
         except OSError as error:
             self.close()
             raise self._failed(error) from error
@@ -270,7 +273,8 @@ class RowWriter:
                 f"{self._written + len(rows)} rows are more than the {self.height} of {self.path}."
             )
         try:
-            self._file.write(for_format(rows, self._recipe.kind).data)
+            ready = for_format(rows, self._recipe.kind, encode=self._encode)
+            self._file.write(ready.data)
         except OSError as error:
             raise self._failed(error) from error
         self._written += len(rows)
@@ -312,39 +316,3 @@ def check_space(folder: Path, needed: int, path: Path, what: str) -> None:
             f"{path} needs up to {needed / 1e9:.2f} GB in {folder} to be {what}, where "
             f"{free / 1e9:.2f} GB are free: make room or choose another folder."
         )
-
-
-def _raw_header(width: int, height: int, dtype: np.dtype[Any], bands: int) -> bytes:
-    """The head of an uncompressed BigTIFF file behind which rows follow one another."""
-    row = width * bands * dtype.itemsize
-    depth = max(1, min(height, (1 << 18) // row))  # rows per strip
-    strips = -(-height // depth)
-    extra = 1 if bands in (2, 4) else 0
-    entries = {
-        256: (4, [width]),
-        257: (4, [height]),
-        258: (3, [8 * dtype.itemsize] * bands),
-        259: (3, [1]),  # not compressed
-        262: (3, [2 if bands >= 3 else 1]),  # RGB, or gray with black as 0
-        277: (3, [bands]),
-        278: (4, [depth]),
-        284: (3, [1]),  # channels beside one another
-        338: (3, [2] * extra),  # straight alpha
-        339: (3, [3 if dtype == np.float32 else 1] * bands),
-    }
-    entries = {tag: entry for tag, entry in entries.items() if entry[1]}
-    pixels = 16 + 8 + 20 * (len(entries) + 2) + 8 + 16 * strips
-    starts = [pixels + number * depth * row for number in range(strips)]
-    sizes = [min(depth, height - number * depth) * row for number in range(strips)]
-    entries |= {273: (16, starts), 279: (16, sizes)}
-    table, values = b"", b""
-    at = pixels - 16 * strips
-    for tag, (kind, numbers) in sorted(entries.items()):
-        data = struct.pack(f"<{len(numbers)}{ {3: 'H', 4: 'I', 16: 'Q'}[kind] }", *numbers)
-        field = data
-        if len(data) > 8:
-            field = struct.pack("<Q", at + len(values))
-            values += data
-        table += struct.pack("<HHQ", tag, kind, len(numbers)) + field.ljust(8, b"\0")
-    head = b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, len(entries)) + table + bytes(8)
-    return (head + values).ljust(pixels, b"\0")

@@ -21,6 +21,7 @@ _MAGICS: dict[str, tuple[bytes, ...]] = {
     "jxl": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
     "jp2": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
     "dds": (b"DDS \x7c\0\0\0",),
+    "exr": (b"v/1\x01",),
     "raw": (
         b"FUJIFILMCCD-RAW ",
         b"IIRO",  # Olympus and OM

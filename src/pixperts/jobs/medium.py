@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
-import numpy as np
-
 from pixperts.defaults import ColorFix
 from pixperts.inference.streams import (
     ArraySink,
@@ -22,18 +20,24 @@ from pixperts.inference.streams import (
     PixelSource,
 )
 from pixperts.io.arrays import to_tensor
+from pixperts.io.color.light import check_light
 from pixperts.io.decode import directory_count
 from pixperts.io.image import Picture
 from pixperts.io.metadata.losses import losses
 from pixperts.io.metadata.metadata import Metadata
 from pixperts.io.rows import RowReader, RowWriter
+from pixperts.jobs.curves import (
+    compressed,
+    curve_of,
+    curve_of_rows,
+    for_network,
+    is_outside,
+    notes_of,
+)
 from pixperts.jobs.job import Loaded, lossless_of
 from pixperts.memory import check_memory
 from pixperts.ops.color_match import match_picture
-from pixperts.ops.high_range import RangeCurve, color_channels
 from pixperts.ops.pixels import Pixels
-
-_BAND = 256  # rows that are searched for the highest value at a time
 
 
 class Medium(Protocol):
@@ -61,8 +65,10 @@ class InMemory:
     held = True
 
     def __init__(self, loaded: Loaded, picture: Picture, color_fix: ColorFix) -> None:
-        self._curve = _curve_of(picture.pixels)
-        self._pixels, self._back = to_tensor(_compressed(picture.pixels, self._curve))
+        own = picture.metadata
+        check_light(loaded.job.target, loaded.kind, picture.pixels.dtype, own, silent=False)
+        self._curve = curve_of(picture.pixels, own)
+        self._pixels, self._back = to_tensor(compressed(picture.pixels, self._curve))
         width, height = loaded.size
         check_memory(width, height)
         self.source: PixelSource = ArraySource(self._pixels)
@@ -75,9 +81,9 @@ class InMemory:
             picture.pixels.shape[2],
             _kept(loaded, picture.metadata),
             picture.bits,
-            outside=self._curve is not None,
+            outside=is_outside(self._curve),
         )
-        self.notes = [*picture.notes, *_range_notes(loaded, self._curve), *lost]
+        self.notes = [*picture.notes, *notes_of(loaded.job.source, self._curve), *lost]
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
         """Pixels (H, W, C) of the input's type."""
@@ -121,6 +127,7 @@ class Streamed:
             file = stack.enter_context(_rows_of(loaded))
             self.source: PixelSource = file
             reader = file.reader
+            check_light(job.target, loaded.kind, reader.dtype, reader.metadata, silent=False)
             writer = stack.enter_context(
                 RowWriter(
                     job.target,
@@ -148,9 +155,9 @@ class Streamed:
                 reader.bands,
                 _kept(loaded, reader.metadata),
                 reader.bits,
-                outside=file.curve is not None,
+                outside=is_outside(file.curve),
             )
-            self.notes = [*reader.notes, *_range_notes(loaded, file.curve), *lost]
+            self.notes = [*reader.notes, *notes_of(job.source, file.curve), *lost]
             self.close = stack.pop_all()
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
@@ -167,8 +174,7 @@ def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[
         UsageError, ImageError: with one sentence.
     """
     if loaded.copied and loaded.picture is not None:
-        pixels = loaded.picture.pixels
-        source = ArraySource(to_tensor(_compressed(pixels, _curve_of(pixels)))[0])
+        source = ArraySource(to_tensor(for_network(loaded.picture))[0])
         yield Copied(loaded, source, loaded.picture.notes)
         return
     if loaded.copied:
@@ -195,41 +201,7 @@ def _rows_of(loaded: Loaded) -> FileSource:
             strict=options.strict,
         )
 
-    return FileSource(open_reader, _curve_of_rows(open_reader))
-
-
-def _curve_of(pixels: Pixels) -> RangeCurve | None:
-    """For floats that leave [0, 1]; else None."""
-    if pixels.dtype != np.float32:
-        return None
-    colors = pixels[..., : color_channels(pixels)]
-    return RangeCurve.of(float(colors.min()), float(colors.max()))
-
-
-def _curve_of_rows(open_reader: Callable[[], RowReader]) -> RangeCurve | None:
-    """As `_curve_of`, in a pass over a file of floats."""
-    low, high = 0.0, 1.0
-    with open_reader() as reader:
-        if reader.dtype != np.float32:
-            return None
-        for top in range(0, reader.height, _BAND):
-            rows = reader.rows(top, min(top + _BAND, reader.height))
-            colors = rows[..., : color_channels(rows)]
-            low, high = min(low, float(colors.min())), max(high, float(colors.max()))
-    return RangeCurve.of(low, high)
-
-
-def _compressed(pixels: Pixels, curve: RangeCurve | None) -> Pixels:
-    return pixels if curve is None else curve.compress(pixels)
-
-
-def _range_notes(loaded: Loaded, curve: RangeCurve | None) -> tuple[str, ...]:
-    if curve is None:
-        return ()
-    return (
-        f"{loaded.job.source} holds values from {curve.low:.4g} to {curve.high:.4g}: they were "
-        "brought into 0 to 1 by a logarithmic curve for the network, and back in the result.",
-    )
+    return FileSource(open_reader, curve_of_rows(open_reader))
 
 
 def _kept(loaded: Loaded, metadata: Metadata) -> Metadata:

@@ -92,18 +92,40 @@ def onto_white(pixels: Pixels) -> Pixels:
     return from_float(color * alpha + (1 - alpha), pixels.dtype)
 
 
-def for_format(pixels: Pixels, kind: str) -> Pixels:
-    """The pixels as the format holds them: type, alpha and memory order."""
+def color_channels(pixels: Pixels) -> int:
+    """Channels of (H, W, C) pixels that are no alpha."""
+    return 1 if pixels.shape[-1] < 3 else 3
+
+
+def srgb_encoded(light: Pixels) -> Pixels:
+    """Light from 0 to 1 by the curve of sRGB (IEC 61966-2-1).
+
+    >>> srgb_encoded(np.array([0.0, 0.0031308, 0.18, 1.0])).round(3).tolist()
+    [0.0, 0.04, 0.461, 1.0]
+    """
+    low = light * 12.92
+    return np.where(light <= 0.0031308, low, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
+
+
+def for_format(pixels: Pixels, kind: str, *, encode: bool = False) -> Pixels:
+    """The pixels as the format holds them: type, alpha and memory order.
+
+    With `encode`, colors are linear light in floats and go through the curve of sRGB.
+    """
     if pixels.dtype == np.float32:
         refuse_non_finite(pixels)
-        if kind != "tiff":
+        if kind not in ("tiff", "exr"):
             pixels = np.clip(pixels, 0, 1)
+        if encode:
+            colors = color_channels(pixels)
+            codes = srgb_encoded(pixels[..., :colors]).astype(np.float32)
+            pixels = np.concatenate([codes, pixels[..., colors:]], axis=-1)
     if kind == "jpeg" and pixels.shape[2] in (2, 4):
         pixels = onto_white(pixels)
     if kind in ("jpeg", "webp") and pixels.dtype == np.uint16:
         # 65535 = 255 * 257, and 257 is odd: no code lies halfway between two.
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    elif kind != "tiff" and pixels.dtype == np.float32:
+    elif kind not in ("tiff", "exr") and pixels.dtype == np.float32:
         pixels = from_float(pixels, np.uint8 if kind in ("jpeg", "webp") else np.uint16)
     if kind in _BITS and pixels.dtype == np.uint16:
         # The libraries drop the bits at the end without rounding.

@@ -25,26 +25,30 @@ _D65 = np.array([0.95047, 1.0, 1.08883])
 def tags_to_srgb(path: Path, image: Any, tags: ColorTags) -> tuple[Any, tuple[str, ...]]:
     """Pixels that are encoded as the tags say as sRGB, alpha untouched, and a sentence.
 
-    What is brighter than white, in pictures of PQ and HLG, is compressed below it; hue and
-    everything under four fifths of white stay. A picture whose tags are not known stays as it is.
+    What is brighter than white, in pictures of PQ, HLG and linear light, is compressed below it;
+    hue and everything under four fifths of white stay. A picture whose tags are not known stays as
+    it is.
     """
     if tags.is_srgb:
         return image, ()
     matrix = tags.matrix()
     gray = image.bands < 3
-    if matrix is None or (not tags.is_hdr and tags.profile(gray) is None):
+    bright = tags.is_hdr or (tags.is_linear and image.format == "float")
+    if matrix is None or (not bright and tags.profile(gray) is None):
         note = f"{path} has colors of an unknown kind ({tags.name}), which were not converted."
         return image, (note,)
-    if not tags.is_hdr:
+    if not bright:
         image, _ = to_srgb(path, with_profile(image, tags.profile(gray)))
         image = with_profile(image, None if gray else srgb_profile())
         return image, (f"{path} was converted from {tags.name} to sRGB.",)
-    assert tags.codes is not None
     colors = 1 if gray else 3
     color = image.extract_band(0, n=colors)
     color = color if colors == 3 else color.bandjoin([color, color])
     to_xyz = adapted(matrix, _D65)
-    light = _light(color, tags.codes[1], matrix[1])
+    light = color
+    if not tags.is_linear:
+        assert tags.codes is not None
+        light = _light(color, tags.codes[1], matrix[1])
     light = light.recomb(_matrix(_SRGB @ to_xyz))
     light = (light > 0).ifthenelse(light, 0)
     top = light.extract_band(0)
@@ -55,13 +59,16 @@ def tags_to_srgb(path: Path, image: Any, tags: ColorTags) -> tuple[Any, tuple[st
     bent = _KNEE + (1 - _KNEE) * (over / (over + 1))
     # Never divided by 0, and 1 where the light is below the knee.
     share = (top > _KNEE).ifthenelse(bent / (top > _KNEE).ifthenelse(top, 1), 1)
-    deep = image.format == "ushort"
+    deep = image.format != "uchar"
     scaled = (light * share).cast("float").copy(interpretation="scrgb")
     color = scaled.colourspace("rgb16" if deep else "srgb")
     if gray:
         color = color.extract_band(0).copy(interpretation="grey16" if deep else "b-w")
     if image.bands > colors:
-        color = color.bandjoin(image.extract_band(image.bands - 1))
+        alpha = image.extract_band(image.bands - 1)
+        if image.format == "float":
+            alpha = (alpha * 65535).rint().cast("ushort")
+        color = color.bandjoin(alpha)
     note = f"{path} was converted from {tags.name} to sRGB: light above white was compressed."
     return with_profile(color, None if gray else srgb_profile()), (note,)
 

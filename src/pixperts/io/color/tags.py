@@ -2,7 +2,8 @@
 
 import functools
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,12 @@ PRIMARIES: dict[int, tuple[Point, Point, Point, Point]] = {
 }
 _LIKE_SRGB = frozenset({1, 6, 11, 12, 13, 14, 15})  # transfers that viewers show by the sRGB curve
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
-_NAMES = {PQ: "PQ", HLG: "HLG"}
+_NAMES = {8: "linear", PQ: "PQ", HLG: "HLG"}
+_LINEAR, _SRGB_TRANSFER = 8, 13
+_WITH_NUMBERS = (1, 9, 12)  # primaries of sRGB, BT.2020 and Display P3
 # PNG's numbers are of 1/100000.
 _SRGB_GAMMA = 45455
+_UNIT = (100000).to_bytes(4, "big")
 _SRGB_CORNERS = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 
 
@@ -64,6 +68,33 @@ class ColorTags:
     def is_hdr(self) -> bool:
         """Whether codes stand for light that is brighter than white."""
         return self.codes is not None and self.codes[1] in (PQ, HLG)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether numbers are proportional to light."""
+        if self.codes is not None:
+            return self.codes[1] == _LINEAR
+        return self.gamma == 100000
+
+    def encoded(self) -> "ColorTags":
+        """The same primaries with the curve of sRGB."""
+        if self.codes is not None:
+            return replace(self, codes=(self.codes[0], _SRGB_TRANSFER))
+        chunks = dict(self.chunks) | {b"gAMA": _SRGB_GAMMA.to_bytes(4, "big")}
+        return replace(self, chunks=tuple(chunks.items()))
+
+    @classmethod
+    def linear(cls, corners: Sequence[float]) -> "ColorTags | None":
+        """Linear light with red, green, blue and white at these x and y; None without a way."""
+        for code in _WITH_NUMBERS:
+            known = [number for point in PRIMARIES[code] for number in point]
+            if max(abs(a - b) for a, b in zip(corners, known, strict=True)) < 0.001:
+                return cls((code, _LINEAR))
+        numbers = [round(100000 * value) for value in (*corners[6:], *corners[:6])]
+        if min(numbers) < 0:
+            return None
+        tags = cls(chunks=((b"cHRM", struct.pack(">8I", *numbers)), (b"gAMA", _UNIT)))
+        return None if tags.matrix() is None else tags
 
     @property
     def is_srgb(self) -> bool:

@@ -13,6 +13,7 @@ from pixperts.errors import ImageError, MissingDecoderError, PixpertsError
 from pixperts.io.color.tags import ColorTags
 from pixperts.io.decoders.hevc import has_hevc
 from pixperts.io.formats import NAMES
+from pixperts.io.metadata.exr import ExrHeader
 from pixperts.io.vips import VIPS_FORMATS, libvips, reason, supports
 from pixperts.ops.pixels import Pixels
 
@@ -22,6 +23,7 @@ EXTRAS = {
     "heic": ("heic", "pillow_heif", "heif"),
     "jxl": ("jxl", "imagecodecs", "jpeg_xl"),
     "jp2": ("jxl", "imagecodecs", "jpeg_2000"),
+    "exr": ("exr", "OpenImageIO", "open_exr"),
     "raw": ("raw", "rawpy", "camera_raw"),
     "bmp": ("bmp", "PIL", "simple"),
     "tga": ("bmp", "PIL", "simple"),
@@ -34,7 +36,7 @@ class Foreign:
     """What a header says; width and height are of the upright picture.
 
     `decode` gives (H, W, C) pixels, upright, uint8, uint16 or float32 with C from 1 to 4. `icc`,
-    `exif`, `xmp` and `color` are as in `Metadata`; `icc_later` gives the profile where only
+    `exif`, `xmp`, `color` and `exr` are as in `Metadata`; `icc_later` gives the profile where only
     decoding finds it. `bits` of a sample where it is shifted up into 16, and `pages` are how many
     pictures the file holds.
     """
@@ -47,6 +49,7 @@ class Foreign:
     exif: bytes | None = None
     xmp: bytes | None = None
     color: ColorTags | None = None
+    exr: ExrHeader | None = None
     bits: int | None = None
     pages: int = 1
     notes: tuple[str, ...] = ()

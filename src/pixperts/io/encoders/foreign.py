@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pixperts.io.color.tags import ColorTags
+from pixperts.io.metadata.exr import ExrHeader
 from pixperts.ops.pixels import Pixels
 
 # By format: the extra of pixperts, what it installs, and our module that uses it.
@@ -13,6 +14,7 @@ ENCODERS = {
     "heic": ("heic", "pillow_heif", "heif"),
     "jxl": ("jxl", "OpenImageIO", "jpeg_xl"),
     "jp2": ("jxl", "imagecodecs", "jpeg_2000"),
+    "exr": ("exr", "OpenImageIO", "open_exr"),
 }
 
 
@@ -31,6 +33,8 @@ class Content:
     exif: bytes | None = None
     xmp: bytes | None = None
     color: ColorTags | None = None
+    exr: ExrHeader | None = None
+    software: str | None = None  # where it is not in `exif`
 
     @property
     def size(self) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +24,15 @@ def write(path: Path, content: Content) -> None:
     if pixels.shape[2] == 2:
         pixels = pixels[..., [0, 0, 0, 1]]
     quality = 100 if content.lossless else content.quality
-    attributes = {"compression": f"jpegxl:{quality}", "jpegxl:effort": _EFFORT}
+    attributes: dict[str, Any] = {
+        "compression": f"jpegxl:{quality}",
+        "jpegxl:effort": _EFFORT,
+    }
     if content.icc is not None:
-        attributes["ICCProfile"] = np.frombuffer(content.icc, np.uint8)
+        profile = np.frombuffer(content.icc, np.uint8)
+        attributes["ICCProfile"] = (f"uint8[{len(profile)}]", profile)
     elif content.color is not None and content.color.codes is not None:
-        attributes["CICP"] = np.array([*content.color.codes, 0, 1], np.int32)
+        attributes["CICP"] = ("int[4]", (*content.color.codes, 0, 1))
     write_image(path, "jpegxl", np.ascontiguousarray(pixels), attributes)
     path.write_bytes(b"".join(_with_metadata(path.read_bytes(), content)))
 

@@ -1,10 +1,8 @@
 """Files that OpenImageIO writes, and its errors as exceptions. It is imported on demand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pixperts.io.decoders.open_image_io import said
 from pixperts.ops.pixels import Pixels
@@ -17,10 +15,12 @@ def write_image(
     attributes: Mapping[str, Any],
     *,
     stored: str | None = None,
+    names: Sequence[str] = (),
 ) -> None:
-    """Write (H, W, C) pixels; an array among the attributes keeps its type, as do text and numbers.
+    """Write (H, W, C) pixels with attributes: text, a number, or a type and a value of it.
 
-    `stored` is the type of the samples in the file, that of the pixels where it is None.
+    `stored` is the type of the samples in the file, that of the pixels where it is None, and
+    `names` are those of the channels, the usual ones where it is empty.
 
     Raises ValueError with what OpenImageIO says.
     """
@@ -30,11 +30,13 @@ def write_image(
     kind = stored or pixels.dtype.name.replace("float32", "float")
     spec = OpenImageIO.ImageSpec(width, height, channels, kind)
     for name, value in attributes.items():
-        if isinstance(value, np.ndarray):
-            element = {"uint8": "uint8", "int32": "int"}[value.dtype.name]
-            spec.attribute(name, OpenImageIO.TypeDesc(f"{element}[{len(value)}]"), value)
+        if isinstance(value, tuple):
+            spec.attribute(name, OpenImageIO.TypeDesc(value[0]), value[1])
         else:
             spec.attribute(name, value)
+    if names:
+        spec.channelnames = tuple(names)
+        spec.alpha_channel = names.index("A") if "A" in names else -1
     output = OpenImageIO.ImageOutput.create(plugin)
     if output is None:
         raise ValueError(said(OpenImageIO) or f"OpenImageIO has no {plugin}")

@@ -23,7 +23,7 @@ def _keywords(metadata: Metadata) -> list[str]:
 def effective_profile(kind: str, metadata: Metadata, bands: int) -> bytes | None:
     """The profile to write: where the format has no other words for its colors, one of them."""
     tags = metadata.color
-    if metadata.icc is not None or tags is None or kind == "png":
+    if metadata.icc is not None or tags is None or kind in ("png", "exr"):
         return metadata.icc
     if _holds_codes(kind, tags):
         return None
@@ -40,7 +40,7 @@ def _holds_codes(kind: str, tags: ColorTags) -> bool:
 
 def _loses_colors(kind: str, metadata: Metadata, bands: int) -> bool:
     tags = metadata.color
-    if tags is None or tags.is_srgb or kind == "png" or _holds_codes(kind, tags):
+    if tags is None or tags.is_srgb or kind in ("png", "exr") or _holds_codes(kind, tags):
         return False
     return effective_profile(kind, metadata, bands) is None
 
@@ -76,7 +76,7 @@ def losses(
         found.append(f"has {_BITS[kind]} bits per channel, so finer steps are rounded")
     if kind in ("png", "heic", "jxl", "jp2") and dtype == np.float32:
         found.append("gets 16 bits per channel, so floats are rounded")
-    if outside and kind != "tiff":
+    if outside and kind not in ("tiff", "exr"):
         found.append("holds nothing outside of 0 to 1, so values beyond were clipped")
     if kind == "jpeg" and bands in (2, 4):
         found.append("has no transparency, so the picture was put on white")
@@ -91,7 +91,9 @@ def losses(
             "gets a color profile that ends at white, so most viewers clip what is brighter: "
             "--color srgb compresses it"
         )
-    without_iptc = kind in ("webp", "avif", "heic", "jxl", "jp2")
+    if kind == "exr" and (metadata.exif is not None or metadata.xmp is not None):
+        found.append("has no place for EXIF and XMP, so they were left out")
+    without_iptc = kind in ("webp", "avif", "heic", "jxl", "jp2", "exr")
     if without_iptc and metadata.iptc is not None:
         found.append("has no place for IPTC, so it was left out")
     if without_iptc and metadata.photoshop is not None:
@@ -104,6 +106,8 @@ def losses(
         found.append("has no place for the position on the map (GeoTIFF), so it was left out")
     if kind != "png" and metadata.background is not None:
         found.append("has no place for a background color, so it was left out")
+    if kind != "exr" and metadata.exr is not None and (names := list(metadata.exr.names())):
+        found.append(f"has no place for OpenEXR's attributes: {', '.join(names)} were left out")
     if kind not in ("jpeg", "png") and comments_of(metadata):
         found.append("has no place for comments, so they were left out")
     if kind != "png" and (keywords := _keywords(metadata)):

@@ -13,6 +13,7 @@ from pixperts.io.containers.heif_boxes import has_gain_map
 from pixperts.io.containers.jpeg_segments import Jpeg, read_segments
 from pixperts.io.metadata import exif
 from pixperts.io.metadata.background import read_background
+from pixperts.io.metadata.exr import ExrHeader
 from pixperts.io.metadata.geotiff import Place, read_place
 from pixperts.io.metadata.left_out import left_out_by_name
 from pixperts.io.metadata.photoshop import (
@@ -37,7 +38,7 @@ class Metadata:
     texts of a PNG. `color` is what a file says of its colors without a profile, `photoshop` are
     Photoshop's resources but for IPTC, `comments` those of a JPEG, `gain_map` its map for HDR
     screens, `place` is where a GeoTIFF lies on the map, `background` the color behind a PNG, from 0
-    to 1. None and () stand for nothing.
+    to 1, and `exr` what an OpenEXR file says. None and () stand for nothing.
     """
 
     icc: bytes | None = field(default=None, repr=False)
@@ -52,10 +53,12 @@ class Metadata:
     gain_map: GainMap | None = None
     place: Place | None = None
     background: tuple[float, ...] | None = None
+    exr: ExrHeader | None = None
 
     def stripped(self) -> "Metadata":
-        """Profile and color tags alone, without which the colors would change."""
-        return Metadata(icc=self.icc, color=self.color)
+        """What says how the pixels look alone, without which the colors would change."""
+        exr = None if self.exr is None else self.exr.stripped()
+        return Metadata(icc=self.icc, color=self.color, exr=exr)
 
     def with_profile(self, icc: bytes | None) -> "Metadata":
         """The same for pixels that this profile describes, and no tags."""

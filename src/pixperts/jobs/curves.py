@@ -1,0 +1,72 @@
+"""Values that the network cannot take as they are: linear light, and floats outside of [0, 1]."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pixperts.io.color.light import is_light
+from pixperts.io.image import Picture
+from pixperts.io.metadata.metadata import Metadata
+from pixperts.io.rows import RowReader
+from pixperts.ops.high_range import Curve, LightCurve, RangeCurve, color_channels
+from pixperts.ops.pixels import Pixels
+
+_BAND = 256  # rows that are searched for the highest value at a time
+
+
+def curve_of(pixels: Pixels, metadata: Metadata) -> Curve | None:
+    """The way of a picture's floats into [0, 1]; None where they need none."""
+    if pixels.dtype != np.float32:
+        return None
+    colors = pixels[..., : color_channels(pixels)]
+    return _curve(float(colors.min()), float(colors.max()), is_light(pixels.dtype, metadata))
+
+
+def curve_of_rows(open_reader: Callable[[], RowReader]) -> Curve | None:
+    """As `curve_of`, in a pass over a file of floats."""
+    low, high = np.inf, -np.inf
+    with open_reader() as reader:
+        if reader.dtype != np.float32:
+            return None
+        light = is_light(reader.dtype, reader.metadata)
+        for top in range(0, reader.height, _BAND):
+            rows = reader.rows(top, min(top + _BAND, reader.height))
+            colors = rows[..., : color_channels(rows)]
+            low, high = min(low, float(colors.min())), max(high, float(colors.max()))
+    return _curve(low, high, light)
+
+
+def compressed(pixels: Pixels, curve: Curve | None) -> Pixels:
+    """The pixels as the network gets them."""
+    return pixels if curve is None else curve.compress(pixels)
+
+
+def for_network(picture: Picture) -> Pixels:
+    """The pixels of a decoded picture, likewise."""
+    return compressed(picture.pixels, curve_of(picture.pixels, picture.metadata))
+
+
+def is_outside(curve: Curve | None) -> bool:
+    """Whether there are values outside of [0, 1]."""
+    return curve is not None and RangeCurve.of(curve.low, curve.high) is not None
+
+
+def notes_of(source: Path, curve: Curve | None) -> tuple[str, ...]:
+    """A sentence on the curve, where there is one."""
+    if curve is None:
+        return ()
+    span = f"from {curve.low:.4g} to {curve.high:.4g}"
+    if isinstance(curve, LightCurve):
+        return (
+            f"{source} holds linear light {span}: it was brought into 0 to 1 by the curve of sRGB, "
+            "above white by a logarithm, for the network, and back in the result.",
+        )
+    return (
+        f"{source} holds values {span}: they were brought into 0 to 1 by a logarithmic curve for "
+        "the network, and back in the result.",
+    )
+
+
+def _curve(low: float, high: float, light: bool) -> Curve | None:
+    return LightCurve.of(low, high) if light else RangeCurve.of(low, high)
