@@ -19,6 +19,8 @@ def test_formats(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[1].split() == ["JPEG", ".jpg", ".jpeg", ".jpe", ".jfif", "yes", "yes"]
     heic = next(line.split() for line in lines if line.startswith("HEIC"))
     assert heic == ["HEIC", ".heic", ".heif", ".hif", "yes", "yes"]
+    exr = next(line.split() for line in lines if "EXR" in line)
+    assert exr == ["OpenEXR", ".exr", "yes", "yes"]
 
 
 def test_formats_without_extras(
@@ -31,6 +33,7 @@ def test_formats_without_extras(
     for start, cure in (
         ("HEIC", "heic"),
         ("JPEG XL", "jxl"),
+        ("OpenEXR", "exr"),
         ("camera raw", "raw"),
         ("BMP", "bmp"),
     ):

@@ -1,7 +1,7 @@
 """Pictures in and out of files at the depth that the file has, with what it says besides.
 
-JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; with extras, HEIC, JPEG XL and
-JPEG 2000 are read and written, and BMP, TGA, DDS and camera raw are read. Pixels are
+JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; with extras, HEIC, JPEG XL,
+JPEG 2000 and OpenEXR are read and written, and BMP, TGA, DDS and camera raw are read. Pixels are
 (H, W, C) arrays of uint8, uint16 or float32 with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4
 (RGB and alpha). Alpha is straight (not premultiplied) and comes last.
 """
@@ -89,12 +89,12 @@ def read_image(
 ) -> Picture:
     """Decode a picture file, upright (EXIF orientation applied), with its metadata.
 
-    The depth is the file's: 8 or 16 bit, float32 from TIFF, 10 and 12 bit of AVIF and HEIC spread
-    over 16. Palettes, 1, 2 and 4-bit samples become 8 bit; CMYK (by its profile), Lab and XYZ
-    become sRGB of 8 bit, or of 16 bit where the file has more. With `color` "keep" the pixels
-    stay in the encoding of an embedded profile; with "srgb" they are converted and
-    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read,
-    or the one that `page` counts from 1; smaller copies in a TIFF file do not count.
+    The depth is the file's: 8 or 16 bit, float32 from TIFF and OpenEXR, 10 and 12 bit of AVIF and
+    HEIC spread over 16. Palettes, 1, 2 and 4-bit samples become 8 bit; CMYK (by its profile),
+    Lab and XYZ become sRGB of 8 bit, or of 16 bit where the file has more. With `color` "keep"
+    the pixels stay in the encoding of an embedded profile; with "srgb" they are converted and
+    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read, or
+    the one that `page` counts from 1; smaller copies in a TIFF file do not count.
     A JPEG or PNG that ends too early is read where at most an eighth of its rows is missing, with a
     note; with `strict` it is an error. The width and height are held against `max_pixels` before
     anything is decoded.
@@ -161,16 +161,18 @@ def write_image(
 ) -> Path:
     """Encode (H, W, C) pixels into `path`, whole or not at all, and return the path.
 
-    The format comes from the suffix unless given. Integers span their whole range and floats
-    [0, 1]; floats outside are clipped, but for TIFF, which keeps them. What a format cannot hold
-    is converted: JPEG and WebP to 8 bit (16-bit codes by v * 255 / 65535, rounded), AVIF to 8 or
-    12 bit, HEIC to 8 or 10, floats to 16 bit for PNG, JPEG XL and JPEG 2000; TIFF keeps uint8,
-    uint16 and float32. JPEG has no alpha, so it is composited onto white.
+    The format comes from the suffix unless given. Integers span their whole range and floats [0,
+    1]; floats outside are clipped, but for TIFF and OpenEXR, which keep them. What a format
+    cannot hold is converted: JPEG and WebP to 8 bit (16-bit codes by v * 255 / 65535, rounded),
+    AVIF to 8 or 12 bit, HEIC to 8 or 10, floats to 16 bit for PNG, JPEG XL and JPEG 2000; TIFF
+    keeps uint8, uint16 and float32. JPEG has no alpha, so it is composited onto white.
     WebP and AVIF have no gray, HEIC and JPEG XL none with alpha, so it becomes RGB. `losses` says
     what is lost in sentences.
     `quality` (1 to 100, default 95, AVIF and HEIC 90) is for JPEG, AVIF, HEIC, JPEG XL and
     JPEG 2000, written without chroma subsampling, and WebP, always 4:2:0 then; PNG and TIFF are
     lossless and refuse it. `lossless` makes all but JPEG so. TIFF grows into BigTIFF near 4 GB.
+    Floats that the metadata call linear light (`ColorTags.is_linear`, as `read_image` says of
+    OpenEXR) go through the curve of sRGB, but for TIFF and OpenEXR, which is written of such alone.
 
     `metadata` goes into the file as far as the format has a place for it, with sizes brought up
     to date, orientation 1 and no thumbnail; `software` becomes the software tag of EXIF, TIFF or

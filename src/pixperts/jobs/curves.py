@@ -9,8 +9,8 @@ from pixperts.io.color.light import is_light
 from pixperts.io.image import Picture
 from pixperts.io.metadata.metadata import Metadata
 from pixperts.io.rows import RowReader
-from pixperts.ops.high_range import Curve, LightCurve, RangeCurve, color_channels
-from pixperts.ops.pixels import Pixels
+from pixperts.ops.high_range import Curve, LightCurve, RangeCurve
+from pixperts.ops.pixels import Pixels, color_channels
 
 _BAND = 256  # rows that are searched for the highest value at a time
 

@@ -62,7 +62,7 @@ def read_header(path: Path, kind: str, page: int | None) -> Foreign:
 
 
 def _parts(opened: Any) -> list[Any]:
-    parts = []
+    parts: list[Any] = []
     while len(parts) < _MOST_PARTS and opened.seek_subimage(len(parts), 0):
         parts.append(opened.spec())
     opened.geterror()  # of the end

@@ -1,5 +1,6 @@
 """What of a picture an output format cannot hold, in sentences."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -69,48 +70,63 @@ def losses(
     >>> losses("jpeg", np.dtype(np.uint16), 3)
     ('JPEG has 8 bits per channel, so finer steps are rounded.',)
     """
-    found = []
+    parts = (
+        *_of_samples(kind, dtype, bands, bits, outside),
+        *_of_colors(kind, metadata, bands),
+        *_of_the_rest(kind, metadata),
+    )
+    return tuple(f"{NAMES[kind]} {what}." for what in parts)
+
+
+def _of_samples(
+    kind: str, dtype: np.dtype[Any], bands: int, bits: int | None, outside: bool
+) -> Iterator[str]:
     if kind in ("jpeg", "webp") and dtype != np.uint8:
-        found.append("has 8 bits per channel, so finer steps are rounded")
+        yield "has 8 bits per channel, so finer steps are rounded"
     if kind in _BITS and (bits or 8 * dtype.itemsize) > _BITS[kind]:
-        found.append(f"has {_BITS[kind]} bits per channel, so finer steps are rounded")
-    if kind in ("png", "heic", "jxl", "jp2") and dtype == np.float32:
-        found.append("gets 16 bits per channel, so floats are rounded")
+        yield f"has {_BITS[kind]} bits per channel, so finer steps are rounded"
+    if kind in ("png", "jxl", "jp2") and dtype == np.float32:
+        yield "gets 16 bits per channel, so floats are rounded"
     if outside and kind not in ("tiff", "exr"):
-        found.append("holds nothing outside of 0 to 1, so values beyond were clipped")
+        yield "holds nothing outside of 0 to 1, so values beyond were clipped"
     if kind == "jpeg" and bands in (2, 4):
-        found.append("has no transparency, so the picture was put on white")
+        yield "has no transparency, so the picture was put on white"
+
+
+def _of_colors(kind: str, metadata: Metadata, bands: int) -> Iterator[str]:
     if metadata.icc is not None and not fits(metadata.icc, bands):
         space = profile_space(metadata.icc)
-        found.append(f"cannot have a profile of {space} for these channels, so it was left out")
+        yield f"cannot have a profile of {space} for these channels, so it was left out"
     if _loses_colors(kind, metadata, bands):
         name = metadata.color.name if metadata.color else ""
-        found.append(f"has no words for the file's colors ({name}), which look different")
+        yield f"has no words for the file's colors ({name}), which look different"
     elif _clips_light(kind, metadata):
-        found.append(
+        yield (
             "gets a color profile that ends at white, so most viewers clip what is brighter: "
             "--color srgb compresses it"
         )
+
+
+def _of_the_rest(kind: str, metadata: Metadata) -> Iterator[str]:
     if kind == "exr" and (metadata.exif is not None or metadata.xmp is not None):
-        found.append("has no place for EXIF and XMP, so they were left out")
+        yield "has no place for EXIF and XMP, so they were left out"
     without_iptc = kind in ("webp", "avif", "heic", "jxl", "jp2", "exr")
     if without_iptc and metadata.iptc is not None:
-        found.append("has no place for IPTC, so it was left out")
+        yield "has no place for IPTC, so it was left out"
     if without_iptc and metadata.photoshop is not None:
-        found.append("has no place for Photoshop's resources, so they were left out")
+        yield "has no place for Photoshop's resources, so they were left out"
     if kind == "jpeg" and metadata.xmp is not None and xmp_of_jpeg(metadata.xmp) is None:
-        found.append(f"has no place for {len(metadata.xmp)} bytes of XMP, so it was left out")
+        yield f"has no place for {len(metadata.xmp)} bytes of XMP, so it was left out"
     if kind != "jpeg" and metadata.gain_map is not None:
-        found.append("is written without a gain map, which made it brighter on HDR screens")
+        yield "is written without a gain map, which made it brighter on HDR screens"
     if kind != "tiff" and metadata.place is not None:
-        found.append("has no place for the position on the map (GeoTIFF), so it was left out")
+        yield "has no place for the position on the map (GeoTIFF), so it was left out"
     if kind != "png" and metadata.background is not None:
-        found.append("has no place for a background color, so it was left out")
-    if kind != "exr" and metadata.exr is not None and (names := list(metadata.exr.names())):
-        found.append(f"has no place for OpenEXR's attributes: {', '.join(names)} were left out")
+        yield "has no place for a background color, so it was left out"
+    if kind != "exr" and metadata.exr is not None and (own := list(metadata.exr.names())):
+        yield f"has no place for attributes of OpenEXR, so these were left out: {', '.join(own)}"
     if kind not in ("jpeg", "png") and comments_of(metadata):
-        found.append("has no place for comments, so they were left out")
+        yield "has no place for comments, so they were left out"
     if kind != "png" and (keywords := _keywords(metadata)):
         names = ", ".join(keywords)
-        found.append(f"has no place for texts as in PNG, so these were left out: {names}")
-    return tuple(f"{NAMES[kind]} {what}." for what in found)
+        yield f"has no place for texts as in PNG, so these were left out: {names}"
