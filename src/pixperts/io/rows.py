@@ -180,8 +180,8 @@ class RowWriter:
 
     The options are those of `write_image`, and so is the file. Rows go to a hidden uncompressed
     file beside the target; when the block ends without an error they are encoded from there into
-    a second one, which replaces the target. JPEG, PNG and TIFF are encoded row by row; WebP and
-    AVIF take the whole picture into memory.
+    a second one, which replaces the target. JPEG, PNG and TIFF are encoded row by row; the
+    other formats take the whole picture into memory.
 
     `check` is called before anything is made in the folder, before the encoding, and before the
     target is replaced; what it raises leaves the target as it was.
