@@ -1,4 +1,4 @@
-"""What OpenImageIO is asked for, and its errors as exceptions. It is imported on demand."""
+"""What OpenImageIO reads, and its errors as exceptions. It is imported on demand."""
 
 from pathlib import Path
 from typing import Any
