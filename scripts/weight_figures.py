@@ -9,7 +9,8 @@ if TYPE_CHECKING:
 REPAIRS = {  # set: tasks
     "CBSD68": ("noise15", "noise25", "noise50"),
     "CID22-val": (
-        "rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "jpeg", "grain", "clean",
+        "rain", "haze", "low_light", "blur", "snow", "low_haze_rain", "jpeg", "grain", "grain_jpeg",
+        "scratches", "clean",
     ),
 }  # fmt: skip
 ENLARGES = ("Set5", "Set14", "B100")

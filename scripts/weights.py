@@ -169,7 +169,9 @@ def make(args: argparse.Namespace) -> None:
     if weights is None:
         print("the time is over: the same command continues", flush=True)
         sys.exit(CONTINUES)
-    finish(args, priced(weights, recipe.price) if recipe.price else weights)
+    if recipe.price:
+        weights = priced(weights, recipe.price)
+    finish(args, moving(weights, recipe.motion) if recipe.motion else weights)
 
 
 def priced(weights: Path, price: float) -> Path:
@@ -181,6 +183,27 @@ def priced(weights: Path, price: float) -> Path:
     ask_price(model, price)
     path = weights.with_name("priced.safetensors")
     store.save(path, model, card)
+    return path
+
+
+def moving(weights: Path, source: str) -> Path:
+    """Weights beside these that undo motion blur by the stage of a model that has one."""
+    from dataclasses import asdict, replace
+
+    from pixperts.models.moce_ir_light.model import MoCEIRLight
+    from pixperts.weights import store
+    from pixperts.weights.packaged import weights_file
+
+    model, card = store.load(weights)
+    stage = getattr(store.load(weights_file(source))[0], "motion", None)
+    if not isinstance(model, MoCEIRLight) or stage is None:
+        sys.exit(f"motion: {source} has no stage for motion blur, or {weights.name} takes none.")
+    whole = MoCEIRLight(replace(model.config, motion=True))
+    whole.load_state_dict(model.state_dict(), strict=False)
+    assert whole.motion is not None
+    whole.motion.load_state_dict(stage.state_dict())
+    path = weights.with_name("moving.safetensors")
+    store.save(path, whole, replace(card, config=asdict(whole.config)))
     return path
 
 

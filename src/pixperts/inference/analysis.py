@@ -213,7 +213,12 @@ def signature(routings: Sequence[Routing]) -> Array:
 
     Where motion blur was looked for, the logarithm of the odds that there was none comes last.
     """
-    seen = [np.array(_row(routing.pooled)) for routing in routings]
+    seen: list[Array] = []
+    for routing in routings:
+        own = np.array(_row(routing.pooled))
+        # Where all routers look at the same, once is enough.
+        if not seen or not np.array_equal(own, seen[-1]):
+            seen.append(own)
     if routings[0].motion is not None:
         none = min(max(_row(routings[0].motion)[2], 1e-5), 1 - 1e-5)
         seen.append(np.array([math.log(none / (1 - none))]))

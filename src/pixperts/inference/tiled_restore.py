@@ -146,7 +146,7 @@ class TiledRestore:
     def _counted_once(self, model: ScoutedNetwork) -> Statistics:
         """What a scout takes of the picture, added up over tiles in double precision."""
         found: Statistics | None = None
-        plan = strips(self.size, self.size, _COUNTED, model.scout_context, multiple=8, align=8)
+        plan = strips(self.size, self.size, _COUNTED, model.scout_context, multiple=32, align=32)
         for strip in plan:
             rows = self.source.rows(*strip.source_rows)
             for out, source in strip.tiles:

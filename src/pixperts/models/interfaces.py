@@ -187,11 +187,12 @@ class SurveyedNetwork(RestoringNetwork):
 
 
 class ScoutedNetwork(RestoringNetwork):
-    """A network that looks at all pixels once, before it begins: then its tiles equal the whole.
+    """A network that looks at all pixels once, before it begins: then its tiles equal the whole."""
 
-    Attributes:
-        scout_context: pixels around a tile that `count` needs.
-    """
+    @property
+    @abstractmethod
+    def scout_context(self) -> int:
+        """Pixels around a tile that `count` needs."""
 
     @abstractmethod
     def forward(
@@ -208,8 +209,6 @@ class ScoutedNetwork(RestoringNetwork):
         whole: tuple[int, int] | None = None,
     ) -> Output:
         """Restore (B, 3, H, W) in [0, 1]; see `MoCEIRLight.forward`."""
-
-    scout_context: ClassVar[int]
 
     @property
     @abstractmethod
@@ -228,7 +227,7 @@ class ScoutedNetwork(RestoringNetwork):
 
         Args:
             image: (B, 3, H, W) in [0, 1], the tile and its context.
-            inner: what is counted, in pixels of the image; it begins at multiples of 8. None = all.
-            place: (top, left) of the image in the whole picture, multiples of 8.
+            inner: what is counted, begins at multiples of 32 of the image; None = all of it.
+            place: (top, left) of the image in the whole picture, multiples of 32.
             whole: (height, width) of the whole picture; None = the image is all of it.
         """

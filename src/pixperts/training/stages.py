@@ -39,11 +39,13 @@ class Recipe:
         stages: name and configuration of each, in order.
         cache: of the patches that they read, if any.
         price: of a unit of cost, when the weights are packaged.
+        motion: weights from which the packaged ones take the stage for motion blur.
     """
 
     stages: tuple[tuple[str, TrainConfig], ...]
     cache: CacheRecipe | None = None
     price: float = 0.0
+    motion: str | None = None
 
     @staticmethod
     def from_yaml(path: Path, cache: Path | None = None) -> "Recipe":
@@ -60,7 +62,7 @@ class Recipe:
         values = read_yaml(path)
         if not isinstance(values, dict) or not isinstance(values.get("stages"), list):
             raise UsageError(f"{path}: a recipe needs a list of stages.")
-        known = ("all", "cache", "price", "stages")
+        known = ("all", "cache", "motion", "price", "stages")
         if unknown := sorted(values.keys() - set(known)):
             raise UsageError(f"{path}: unknown field {unknown[0]!r}; known are {', '.join(known)}.")
         common = dict(values.get("all", {}))
@@ -77,7 +79,11 @@ class Recipe:
         made, price = values.get("cache"), values.get("price", 0.0)
         if not isinstance(price, int | float) or not 0 <= price < math.inf:
             raise UsageError(f"{path}: price is {price!r}, but must be a number of 0 or more.")
-        return Recipe(tuple(stages), None if made is None else _cache_of(made, path), float(price))
+        motion = values.get("motion")
+        if motion is not None and not isinstance(motion, str):
+            raise UsageError(f"{path}: motion is {motion!r}, but must be a model's name or file.")
+        read = None if made is None else _cache_of(made, path)
+        return Recipe(tuple(stages), read, float(price), motion)
 
 
 def _cache_of(values: Any, path: Path) -> CacheRecipe:

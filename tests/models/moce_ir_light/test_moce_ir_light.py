@@ -340,6 +340,28 @@ def test_tiles_are_mapped_as_the_whole(tile: int) -> None:
     assert float((whole - tiled).abs().max()) < 2e-5
 
 
+def test_motion_blur_is_seen_once_and_undone_in_every_tile() -> None:
+    model, card = small(motion=True), store.Card("small", {})
+    assert model.motion is not None
+    image = pictures(1, 270, 333)
+    options: dict[str, Any] = {"device": "cpu", "precision": "float32"}
+    still = Restorer(model, card, **options).repair(image)[0]
+    with torch.no_grad():
+        model.motion.whole.weight.zero_()
+        model.motion.whole.bias.zero_()
+        model.motion.local[4].weight.zero_()  # type: ignore[operator]
+        model.motion.local[4].bias.zero_()  # type: ignore[operator]
+        # 9 pixels to the right: the row in the middle, the tenth column.
+        model.motion.whole.bias[1 + 20 * 21 + 9] = 30
+    whole, one = Restorer(model, card, **options).repair(image)
+    tiled, other = Restorer(model, card, **options, tile=128).repair(image)
+    for repair in (one, other):
+        assert repair.routings[0].motion is not None
+        assert repair.routings[0].motion[0].tolist() == pytest.approx([9, 0, 0], abs=1e-3)
+    assert float((whole - still).abs().mean()) > 0.003
+    assert float((whole - tiled).abs().max()) < 1e-4
+
+
 def test_levels_are_counted_by_their_largest_and_smallest_color() -> None:
     image = torch.tensor([0, 51, 255, 10, 10, 10]).view(1, 2, 3).permute(0, 2, 1)[..., None] / 255
     counts = count_levels(image.contiguous())

@@ -159,7 +159,13 @@ class MotionStage(nn.Module):
             sums = cepstrum_sums(image)
         else:
             sums = census.sums(lambda: cepstrum_sums(image, census.window))
-        with torch.autocast(image.device.type, enabled=False):
+        return self.read(sums)
+
+    @torch.no_grad()
+    def read(self, sums: Sums) -> Motion:
+        """How the camera moved, from the sums over whole pictures."""
+        device = sums[0].device
+        with torch.autocast(device.type, enabled=False):
             shares = self.logits(cepstrum(sums).to(self.mean.dtype)).float().softmax(dim=1)
         none = torch.where(sums[2][:, 0] < FEWEST, 1.0, shares[:, 0])
         plane = shares[:, 1:].view(-1, 1, 2 * LONGEST + 1, LONGEST + 1)
@@ -171,7 +177,7 @@ class MotionStage(nn.Module):
         near = F.unfold(F.pad(beside, (0, 1, 1, 1)), 3)  # (B, 9, cells)
         near = near.gather(2, best.view(-1, 1, 1).expand(-1, 9, 1))[:, :, 0]
         near = near / near.sum(dim=1, keepdim=True).clamp_min(1e-12)
-        steps = torch.arange(-1, 2, device=image.device, dtype=near.dtype)
+        steps = torch.arange(-1, 2, device=device, dtype=near.dtype)
         down = row - LONGEST + (near * steps.repeat_interleave(3)).sum(dim=1)
         across = column + (near * steps.repeat(3)).sum(dim=1)
         length = (down.square() + across.square()).sqrt()
@@ -194,13 +200,18 @@ class MotionStage(nn.Module):
     def forward(self, image: Tensor, census: Census | None = None) -> tuple[Tensor, Motion]:
         """(B, 3, H, W) in [0, 1] -> the same without the motion, and the motion."""
         motion = self.estimate(image, census)
-        results = [
-            undone(picture, length, angle) if none < TOLD else picture
-            for picture, length, angle, none in zip(
-                image, *(values.tolist() for values in motion), strict=True
-            )
-        ]
-        return torch.stack(results), motion
+        return without(image, motion), motion
+
+
+def without(image: Tensor, motion: Motion) -> Tensor:
+    """(B, 3, H, W), each picture without its motion where one was seen."""
+    results = [
+        undone(picture, length, angle) if none < TOLD else picture
+        for picture, length, angle, none in zip(
+            image, *(values.tolist() for values in motion), strict=True
+        )
+    ]
+    return torch.stack(results)
 
 
 def inverse_filter(length: float, angle: float) -> Tensor:

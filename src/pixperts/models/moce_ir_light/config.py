@@ -30,6 +30,7 @@ class MoCEIRLightConfig:
     cell: int = 32  # side of such a region in pixels
     router_noise: float = 0.3  # standard deviation in training, in logits
     tone_width: int = 32  # channels of the tone head
+    motion: bool = False  # a stage before all others that undoes straight motion blur
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
@@ -53,5 +54,6 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        if not isinstance(self.modulated, bool):
-            raise ModelError(f"modulated is {self.modulated!r}, but must be true or false.")
+        for name in ("modulated", "motion"):
+            if not isinstance(getattr(self, name), bool):
+                raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")

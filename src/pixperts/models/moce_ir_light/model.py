@@ -12,6 +12,7 @@ of each region (`regions`). And light and color are the matter of a head of its 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar, cast
 
 import torch
@@ -22,6 +23,14 @@ from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
+from pixperts.models.moce_ir.motion import (
+    RADIUS,
+    SIDE,
+    Motion,
+    MotionStage,
+    cepstrum_sums,
+    without,
+)
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
@@ -54,7 +63,6 @@ class MoCEIRLight(ScoutedNetwork):
     hidden_layers: ClassVar[tuple[str, ...]] = (
         "scout.", "encoder.", "down.", "latent.", "up.", "decoder.", "refinement."
     )  # fmt: skip
-    scout_context: ClassVar[int] = CONTEXT
     parts: ClassVar[tuple[str, ...]] = PARTS
     light_faults: ClassVar[tuple[str, ...]] = FAULTS
 
@@ -64,6 +72,7 @@ class MoCEIRLight(ScoutedNetwork):
         half, quarter, eighth = config.channels
         self.scout = Scout(config)
         self.tone = ToneHead(config.tone_width)
+        self.motion = MotionStage() if config.motion else None
         self.head = nn.Conv2d(3 * UNSHUFFLE**2, half, 3, padding=1)
         self.encoder = nn.ModuleList(
             nn.ModuleList([Block(channels) for _ in range(count)])
@@ -138,7 +147,14 @@ class MoCEIRLight(ScoutedNetwork):
         statistics = statistics or self.count(image)
         embedding = self.scout(statistics).expand(len(image), -1)
         options = {"noise": noise, "pinned": pinned, "masked": masked, "amounts": amounts}
+        motion: Motion | None = None
+        if self.motion is not None:
+            motion = self.motion.read(statistics.places[3])
+            image = without(image, Motion(*(value.expand(len(image)) for value in motion)))
         output = self.repair(image, embedding, **options)  # type: ignore[arg-type]
+        if motion is not None:
+            first = replace(output.routings[0], motion=torch.stack(motion, dim=1))
+            output = output._replace(routings=(first, *output.routings[1:]))
         if tone == "off":
             return output
         found = self.judge(statistics)
@@ -162,7 +178,10 @@ class MoCEIRLight(ScoutedNetwork):
         sums = self.scout.count(image, inner, place, whole)
         top, bottom, left, right = inner or Window(0, image.shape[2], 0, image.shape[3])
         levels = count_levels(image[:, :, top:bottom, left:right].float())
-        return Statistics((*sums.places, (levels,)))
+        places = (*sums.places, (levels,))
+        if self.motion is not None:
+            places += (cepstrum_sums(image, inner),)
+        return Statistics(places)
 
     def repair(
         self,
@@ -276,7 +295,12 @@ class MoCEIRLight(ScoutedNetwork):
         for step, block in zip(levels, self.mixtures, strict=True):
             reach += step * block.reach
         # Within a value of 1/8, and then the own region and those around it.
-        return reach + _MULTIPLE + 2 * config.cell
+        return reach + _MULTIPLE + 2 * config.cell + (RADIUS if config.motion else 0)
+
+    @property
+    def scout_context(self) -> int:
+        """Pixels around a tile that `count` needs; a window of the motion may leave it so far."""
+        return SIDE if self.config.motion else CONTEXT
 
     def window_grid(self, routings: Sequence[Routing]) -> int:
         """Pixels from region to region: tiles begin at multiples of it."""
@@ -305,7 +329,8 @@ class MoCEIRLight(ScoutedNetwork):
         first, second = (kernel_weights(blocks) for blocks in self.encoder)
         downs, ups = ([kernel_weights(layer) for layer in part] for part in (self.down, self.up))
         parts = {
-            "scout": self.scout.multiply_adds(size),
+            "scout": self.scout.multiply_adds(size)
+            + (0.0 if self.motion is None else self.motion.multiply_adds(size)),
             "encoder": (kernel_weights(self.head) + first) * half + (second + downs[0]) * quarter,
             "latent": (downs[1] + ups[0]) * eighth,
             "decoder": ups[1] * quarter,
