@@ -23,6 +23,7 @@ COMMANDS = {
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
     "formats": "pixperts.cli.formats",
+    "completion": "pixperts.cli.completion",
     "evaluate": "pixperts.cli.evaluate",
     "convert": "pixperts.cli.convert",
     "export": "pixperts.cli.convert",

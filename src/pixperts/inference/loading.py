@@ -46,6 +46,17 @@ def load(
         ModelError: for an unknown name or a file that is missing, damaged or foreign.
         UsageError: for a device that this machine lacks, or a tile, memory, precision or
             runtime that is not possible.
+
+    Example:
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> model = load("moeisr-photo", device="cpu")
+        >>> pixels = np.full((4, 6, 3), 128, np.uint8)
+        >>> large = model.upscale(pixels, scale=2)
+        >>> large.shape, large.dtype
+        ((8, 12, 3), dtype('uint8'))
+        >>> model.upscale(Image.fromarray(pixels), size=(9, 6)).size
+        (9, 6)
     """
     model, card = store.load(weights_file(name_or_path, offline=offline))
     kind = Upscaler if model.does == "upscale" else Restorer
