@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.4" \
     && rm -rf /build \
     && useradd --create-home --uid 1000 pixperts
 
-USER pixperts
+USER 1000
 WORKDIR /data
 VOLUME /data
 ENTRYPOINT ["pixperts"]

@@ -33,7 +33,7 @@ def test_the_recipe_names_what_the_wheel_requires() -> None:
 def test_the_container_runs_as_nobody_in_particular() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     words = [line.split() for line in lines]
-    assert ["USER", "pixperts"] in words
+    assert ["USER", "1000"] in words
     assert 'ENTRYPOINT ["pixperts"]' in lines
     copied = [word for line in words if line[:1] == ["COPY"] for word in line[1:-1]]
     assert all((ROOT / name).exists() for name in copied)
