@@ -277,8 +277,8 @@ def test_a_window_that_is_not_the_whole(tmp_path: Path) -> None:
 
 def test_light_without_end_is_refused(tmp_path: Path) -> None:
     for value in (np.nan, np.inf):
-        pixels = light(3)
-        pixels[3, 3, 1] = value
+        pixels = light(4)
+        pixels[3, 3, 1:] = value
         path = exr(tmp_path / "a.exr", pixels)
         with pytest.raises(ImageError, match="NaN or infinite samples") as caught:
             read_image(path)

@@ -130,4 +130,5 @@ def straight(pixels: Pixels) -> Pixels:
     """Colors that are multiplied by alpha, as OpenEXR has them, divided by it where it is not 0."""
     alpha = pixels[..., -1:]
     divisor = np.where(alpha > 0, alpha, np.float32(1))
-    return np.concatenate([pixels[..., :-1] / divisor, alpha], axis=-1)
+    with np.errstate(all="ignore"):  # what is not finite is refused later, in a sentence
+        return np.concatenate([pixels[..., :-1] / divisor, alpha], axis=-1)
