@@ -4,10 +4,12 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import weight_figures
@@ -15,6 +17,8 @@ import weights
 from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig
 from pixperts.training.stages import CacheRecipe, Recipe
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
 from tests.helpers.training_runs import make_cache, make_photos, values_of
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
@@ -192,3 +196,22 @@ def test_a_comparison_tells_what_changed() -> None:
     lines = weight_figures.comparison({"a": 30.0}, {"a": 30.254})
     assert lines[2:] == ["| a | 30.00 | 30.25 | +0.25 |"]
     assert weight_figures.comparison(None, {"a": 30.254})[2:] == ["| a | - | 30.25 | - |"]
+
+
+def test_the_stage_for_motion_blur_comes_from_another_model(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "channels": (8, 8, 8), "expert_widths": (8, 8), "bottleneck": 4, "scout_channels": 4,
+        "embedding": 8, "tone_width": 4,
+    }  # fmt: skip
+    plain = create_model("moce-ir-light", **options)
+    card = store.Card("moce-ir-light", {**asdict(plain.config)})
+    store.save(tmp_path / "a.safetensors", plain, card)
+    found, own = store.load(weights.moving(tmp_path / "a.safetensors", "moce-ir-tiny"))
+    assert own.config["motion"] is True
+    tiny = store.load(weights_file("moce-ir-tiny"))[0]
+    stage = {f"motion.{name}": value for name, value in tiny.motion.state_dict().items()}  # type: ignore[union-attr]
+    for name, value in found.state_dict().items():
+        before = stage[name] if name in stage else plain.state_dict()[name]
+        assert torch.equal(value, before), name
+    with pytest.raises(SystemExit, match="has no stage for motion blur"):
+        weights.moving(tmp_path / "a.safetensors", "moeisr-light")
