@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pixperts.errors import UsageError
 
@@ -109,6 +109,42 @@ def check_options(group: object) -> None:
     """Raise UsageError for the first option of a dataclass whose value is not allowed."""
     for name, one in options_of(type(group)).items():
         one.check(name, getattr(group, name))
+
+
+def types_in(kind: Any) -> tuple[Any, ...]:
+    """A type, or the types of a union.
+
+    >>> types_in(int | None)
+    (int | None, <class 'int'>, <class 'NoneType'>)
+    """
+    return (kind,) if get_origin(kind) is list else (kind, *get_args(kind))
+
+
+def parser_of(found: Option, kind: Any) -> Callable[[str], Any] | None:
+    """From the text of a person to a value of an option of this type; None for text and switches.
+
+    >>> parser_of(Option("New width."), int | None)("2.5")
+    Traceback (most recent call last):
+    pixperts.errors.UsageError: '2.5' is not a whole number.
+    """
+    return found.parse or next((_NUMBERS[one] for one in types_in(kind) if one in _NUMBERS), None)
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a whole number.") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is not a number.") from None
+
+
+_NUMBERS: dict[Any, Callable[[str], Any]] = {int: _whole, float: _number}
 
 
 def parse_bytes(text: str) -> int:

@@ -13,33 +13,16 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from cyclopts import App, Group, Parameter
 
 from pixperts.errors import UsageError
-from pixperts.options import Option
+from pixperts.options import Option, parser_of, types_in
 
 REQUIRED = inspect.Parameter.empty
 # Stands for "-" as a value, which the parser takes for an option; no argument of a program has it.
 DASH = "\0-"
-PANELS = ("Arguments", "Options", "Size", "Pairs", "Model", "Output", "Folder jobs")
+PANELS = ("Arguments", "Options", "Size", "Pairs", "Model", "Output", "Folder jobs", "Limits")
 GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
 _METAVARS = {str: "TEXT", int: "INT", float: "NUMBER", Path: "PATH", bool: None}
 
 Function = Callable[..., int | None]
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a whole number.") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a number.") from None
-
-
-_NUMBERS: dict[Any, Callable[[str], Any]] = {int: _whole, float: _number}
 
 
 @dataclass(frozen=True)
@@ -64,12 +47,12 @@ class Entry:
     @property
     def several(self) -> bool:
         """Whether it may be given more than once, for a list."""
-        return any(get_origin(part) is list for part in _parts(self.type))
+        return any(get_origin(part) is list for part in types_in(self.type))
 
     @property
     def metavar(self) -> str | None:
         """What stands for the value in the help; None for a switch."""
-        types = [one for one in _parts(self.type) if one in _METAVARS]
+        types = [one for one in types_in(self.type) if one in _METAVARS]
         return self.option.metavar or (_METAVARS[types[0]] if types else "TEXT")
 
     @property
@@ -126,8 +109,7 @@ class Entry:
     @property
     def _parse(self) -> Callable[[str], Any] | None:
         """From the text of a person; None leaves it to cyclopts, which would round 2.5 to 2."""
-        kinds = _parts(self.type)
-        return self.option.parse or next((_NUMBERS[one] for one in kinds if one in _NUMBERS), None)
+        return parser_of(self.option, self.type)
 
     def _parsed(self, parse: Callable[[str], Any], text: str) -> Any:
         try:
@@ -196,11 +178,6 @@ def _with_dashes(given: Any) -> Any:
     if isinstance(given, list):
         return [_with_dashes(one) for one in given]
     return "-" if given == DASH else given
-
-
-def _parts(kind: Any) -> tuple[Any, ...]:
-    """A type, or the types of a union."""
-    return (kind,) if get_origin(kind) is list else (kind, *get_args(kind))
 
 
 def _members(owner: Any) -> Iterator[tuple[str, Any, Option | None, Any]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pixperts.jobs.medium import Medium
 
 _NO_MAP = "No expert worked on {}, which did not grow, so that it has no map of them."
-_MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
+MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
 
 
 class Upscale(UpscaleOptions, Operation):
@@ -74,7 +74,7 @@ class Upscale(UpscaleOptions, Operation):
             advance = _after(parts["encoder"] / parts["total"], progress)
         sketch: Sketch | None = None
         if job.expert_map is not None and grows:
-            side = max(size) if medium.held else _MAP_SIDE
+            side = max(size) if medium.held else MAP_SIDE
             sketch = Sketch(size, upscaler.model.costs, side)
         tally = upscaler.upscale_rows(
             medium.source,

@@ -23,6 +23,7 @@ class Entry:
     gmac_per_megapixel: float  # 10**9 multiply-adds per megapixel of output, enlarged at scale 2
     quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
     license: str | None  # of the weights; None without weights
+    experts: int  # that a router chooses from, in a block where there are several; 1: no choice
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -31,6 +32,32 @@ class Entry:
 
 def list_models() -> list[Entry]:
     """The packaged models, then the presets that have no weights yet, both by name.
+
+    Raises:
+        ModelError: for a packaged file that is damaged.
+    """
+    found = list_trained_models()
+    packaged = {entry.name for entry in found}
+    for name in sorted(PRESETS.keys() - packaged):
+        model = outline(asdict(PRESETS[name].config), PRESETS[name].family)
+        found.append(
+            Entry(
+                name=name,
+                trained=False,
+                summary=PRESETS[name].summary,
+                parameters=_parameters(model),
+                does=_does(model),
+                gmac_per_megapixel=_gmac(model, None),
+                quality={},
+                license=None,
+                experts=_experts(model),
+            )
+        )
+    return found
+
+
+def list_trained_models() -> list[Entry]:
+    """The packaged models by name.
 
     Raises:
         ModelError: for a packaged file that is damaged.
@@ -50,13 +77,9 @@ def list_models() -> list[Entry]:
                 gmac_per_megapixel=_gmac(model, card.notes.get("shares")),
                 quality=dict(card.notes.get("quality", {})),
                 license=card.license,
+                experts=_experts(model),
             )
         )
-    packaged = {entry.name for entry in found}
-    for name in sorted(PRESETS.keys() - packaged):
-        model = outline(asdict(PRESETS[name].config), PRESETS[name].family)
-        size, cost = _parameters(model), _gmac(model, None)
-        found.append(Entry(name, False, PRESETS[name].summary, size, _does(model), cost, {}, None))
     return found
 
 
@@ -66,6 +89,13 @@ def _does(model: Network) -> str:
 
 def _parameters(model: Network) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _experts(model: Network) -> int:
+    if isinstance(model, RestoringNetwork):
+        return max(map(len, model.expert_parameters))
+    assert isinstance(model, UpscalingNetwork)
+    return len(model.costs)
 
 
 def _gmac(model: Network, shares: Any) -> float:

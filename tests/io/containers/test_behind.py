@@ -101,7 +101,7 @@ def second_of(path: Path) -> bytes:
     assert start + size == len(data)
     assert data[first - 2 : first + 2] == b"\xff\xd9\xff\xd8"
     with MpoImagePlugin.MpoImageFile(path) as image:
-        assert image.n_frames == 2
+        assert getattr(image, "n_frames") == 2  # noqa: B009  # not all versions declare it
         image.seek(1)
         with Image.open(io.BytesIO(data[start:])) as alone:
             assert np.array_equal(np.asarray(image), np.asarray(alone))
