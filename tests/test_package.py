@@ -14,6 +14,7 @@ SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
 EXTRAS = ["lightning", "torchvision", "torchmetrics", "PIL", "yaml", "tensorboard", "matplotlib"]
 EXTRAS += ["onnx", "onnxscript", "onnxruntime", "openvino", "platformdirs", "huggingface_hub"]
+EXTRAS += ["gradio"]
 
 
 def run(code: str) -> str:
@@ -42,9 +43,13 @@ TRAINING = [
 DECODERS = {f"pixperts.io.decoders.{module}" for _, _, module in foreign.EXTRAS.values()}
 
 
+# What `pixperts.app.server` imports when a page is served.
+PAGE = [f"pixperts.app.{name}" for name in ("controls", "interface", "look", "page", "shown")]
+
+
 def modules() -> list[str]:
     found = pkgutil.walk_packages(pixperts.__path__, "pixperts.")
-    on_demand = {*TRAINING, *DECODERS, "pixperts.__main__"}
+    on_demand = {*TRAINING, *DECODERS, *PAGE, "pixperts.__main__"}
     return [m.name for m in found if m.name not in on_demand]
 
 

@@ -20,6 +20,7 @@ from pixperts.memory import keep_freed_memory
 COMMANDS = {
     "upscale": "pixperts.cli.pictures",
     "restore": "pixperts.cli.pictures",
+    "app": "pixperts.cli.page",
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
     "formats": "pixperts.cli.formats",

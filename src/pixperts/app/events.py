@@ -1,0 +1,69 @@
+"""What a working process reports: values that go through a pipe."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Started:
+    """The work has begun; remarks are on files that are left out.
+
+    `megapixels` are those of all pictures together for each step: of the pictures themselves for
+    a repair, of the results for an enlargement.
+    """
+
+    remarks: tuple[str, ...] = ()
+    megapixels: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """`share` (0 to 1) of the whole run is done; `name` is the picture in work."""
+
+    share: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """One picture is over and done with: a result, or `error` in one sentence.
+
+    Paths are those of files in the folder of the run; `views` are pyramids of tiles, by their
+    `.dzi` files, with the keys before, after and map.
+    """
+
+    name: str  # of the upload
+    source: str | None = None
+    output: str | None = None
+    chart: str | None = None  # the map of experts
+    error: str | None = None
+    lines: tuple[str, ...] = ()  # what the command line prints of it
+    reports: tuple[dict[str, Any], ...] = ()  # as `--json` prints them, one for each step
+    views: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """The first look at an upload: its size, and a small picture of it."""
+
+    name: str
+    width: int
+    height: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """All is done; `archive` holds the results of several pictures."""
+
+    archive: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Nothing more will come, for the reason in one sentence."""
+
+    error: str
+
+
+Event = Started | Advanced | Finished | Previewed | Ended | Failed

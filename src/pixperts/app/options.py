@@ -1,0 +1,102 @@
+"""The options of `pixperts app`. Importing this costs nothing."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from pixperts.errors import UsageError
+from pixperts.options import check_options, option, parse_bytes
+
+LIMITS = "Limits"
+LOCAL = "127.0.0.1"
+
+
+def parse_auth(text: str) -> tuple[str, str]:
+    """A name and a password from "name:password".
+
+    Raises:
+        UsageError: for text without the two.
+
+    Example:
+        >>> parse_auth("me:a:b")
+        ('me', 'a:b')
+    """
+    name, _, password = text.partition(":")
+    if not name or not password:
+        raise UsageError("--auth takes a name and a password, such as me:secret.")
+    return name, password
+
+
+@dataclass(frozen=True)
+class AppOptions:
+    """Where the page is served, to whom, and how much it takes on.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    host: str = option(
+        LOCAL,
+        "Address to serve on. Any other than this machine's own requires --auth.",
+        metavar="ADDRESS",
+    )
+    port: int = option(7860, "Port to serve on; 0: one that is free.", low=0, high=65535)
+    auth: tuple[str, str] | None = option(
+        None,
+        "Name and password that a visitor has to give.",
+        parse=parse_auth,
+        metavar="NAME:PASSWORD",
+    )
+    no_browser: bool = option(False, "Leave the browser closed, and print the address only.")
+    static: str | None = option(
+        None,
+        "Serve nothing, but write a page into this folder that enlarges in the browser alone, for "
+        "any web server (needs pixperts[export] and npm).",
+        metavar="DIR",
+    )
+    runtime: str | None = option(
+        None,
+        "For --static: an unpacked npm package of onnxruntime-web, in place of npm.",
+        metavar="DIR",
+    )
+    max_upload: int = option(
+        200_000_000,
+        "Refuse larger files.",
+        parse=parse_bytes,
+        shown="200M",
+        metavar="BYTES",
+        panel=LIMITS,
+    )
+    max_pixels: int = option(
+        100_000_000, "Refuse larger pictures, by their header.", low=1, panel=LIMITS
+    )
+    max_result: int = option(
+        400_000_000, "Refuse to make larger results, in pixels.", low=1, panel=LIMITS
+    )
+    max_files: int = option(100, "Pictures in one run, at most.", low=1, panel=LIMITS)
+    queue: int = option(
+        8, "Runs that may wait for their turn; further ones are refused.", low=1, panel=LIMITS
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.runtime is not None and self.static is None:
+            raise UsageError("--runtime is for --static: leave it out.")
+        if not is_local(self.host) and self.auth is None:
+            raise UsageError(
+                f"--host {self.host} lets others in: give --auth NAME:PASSWORD, or leave --host "
+                "out."
+            )
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine reaches an address.
+
+    >>> is_local("localhost"), is_local("127.0.0.1"), is_local("0.0.0.0"), is_local("example.org")
+    (True, True, False, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

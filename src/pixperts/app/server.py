@@ -1,0 +1,122 @@
+"""Serve the page until it is ended: `serve`."""
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pixperts.app.options import AppOptions
+from pixperts.app.workspace import Workspace
+from pixperts.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from gradio import Blocks
+
+
+def serve(options: AppOptions) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Raises:
+        MissingExtraError: without gradio.
+        UsageError: for a port that is taken or an address that is not this machine's.
+    """
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        with running(options) as address:
+            print(f"pixperts is at {address} until Ctrl-C.", flush=True)
+            if not options.no_browser:
+                import webbrowser
+
+                webbrowser.open(address)
+            try:
+                ended.wait()
+            except KeyboardInterrupt:
+                print("Ended; its temporary files are removed.", flush=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def running(options: AppOptions) -> Iterator[str]:
+    """The page, served from other threads; its address.
+
+    Raises:
+        MissingExtraError, UsageError: as `serve`.
+    """
+    _check_extra()
+    port = _free_port(options.host, options.port)
+    with Workspace() as workspace:
+        # gradio reads these when it is imported, and this one when a component is made.
+        os.environ["GRADIO_TEMP_DIR"] = str(workspace.root)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        from pixperts.app.page import build_page
+        from pixperts.app.service import Service
+        from pixperts.weights.catalogue import list_trained_models
+
+        models = list_trained_models()
+        with Service(options, workspace, models) as service:
+            page = build_page(service).queue(max_size=options.queue)
+            try:
+                _launch(page, options, port)
+                shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
+                yield f"http://{shown}:{port}/"
+            finally:
+                page.close(verbose=False)
+
+
+def _check_extra() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("gradio") is None:
+        raise MissingExtraError("The page", "app")
+
+
+def _launch(page: "Blocks", options: AppOptions, port: int) -> None:
+    from pixperts.app.look import CSS, JS, make_theme
+
+    page.launch(
+        server_name=options.host,
+        server_port=port,
+        auth=options.auth,
+        max_file_size=options.max_upload,
+        share=False,
+        inbrowser=False,
+        prevent_thread_lock=True,
+        show_error=True,
+        quiet=True,
+        footer_links=["api", "settings"],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        theme=make_theme(),
+        css=CSS,
+        js=JS,
+    )
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or a free one for 0.
+
+    Raises:
+        UsageError: where it is taken.
+    """
+    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise UsageError(f"--port {port} needs rights that you lack: choose another.") from None
+        except socket.gaierror:
+            raise UsageError(f"--host {host} is no address: give one such as 0.0.0.0.") from None
+        except OSError as error:
+            raise UsageError(
+                f"--host {host} with --port {port} cannot be served on ({error.strerror}): choose "
+                "others; --port 0 takes a port that is free."
+            ) from None
+        return int(probe.getsockname()[1])

@@ -1,0 +1,118 @@
+"""A page that enlarges in the browser alone, without a server of ours: `write_static`.
+
+It takes the models as ONNX graphs and runs them by onnxruntime-web (WebAssembly), which is put
+beside the page when that is written. Any web server can hand the folder out.
+"""
+
+import json
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pixperts.errors import PixpertsError, UsageError
+from pixperts.export.run import export_model
+from pixperts.inference.upscaler import Upscaler
+from pixperts.io.atomic import replacing_folder
+
+MODELS = ("moeisr-photo", "moeisr-light")
+SCALES = (2, 3, 4)
+RUNTIME = "onnxruntime-web@1.30.0"
+_RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+_ASSETS = Path(__file__).parent / "assets" / "static"
+
+
+def write_static(
+    folder: Path,
+    *,
+    models: Sequence[str] = MODELS,
+    scales: Sequence[int] = SCALES,
+    runtime: Path | None = None,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Write the page, whole or not at all.
+
+    Args:
+        folder: which is missing or empty.
+        models: that enlarge, and fold into one graph.
+        scales: whole factors.
+        runtime: an unpacked npm package of onnxruntime-web; None: npm fetches it.
+        progress: takes lines on what is done.
+
+    Raises:
+        UsageError: a folder that is not empty, or no npm.
+        PixpertsError: onnxruntime-web cannot be fetched, or the folder not be written.
+        MissingExtraError: without the extra `export`.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty: name a new folder.")
+    try:
+        with replacing_folder(folder) as hidden:
+            shutil.copytree(_ASSETS, hidden, dirs_exist_ok=True)
+            progress(f"{RUNTIME.partition('@')[0]} is put beside the page")
+            _add_runtime(hidden / "ort", runtime)
+            for name in models:
+                for scale in scales:
+                    progress(f"{name} at x{scale} becomes a graph")
+                    export_model(name, "onnx", hidden / f"{name}_x{scale}.onnx", scale=scale)
+            facts = _facts(models, scales)
+            (hidden / "models.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    except OSError as error:
+        raise PixpertsError(
+            f"{folder} could not be written ({error.strerror or error}): check the free space and "
+            "the permissions of its folder."
+        ) from None
+    return folder
+
+
+def _facts(models: Sequence[str], scales: Sequence[int]) -> dict[str, object]:
+    """What the script of the page has to know."""
+    from pixperts.weights.catalogue import list_trained_models
+
+    summaries = {entry.name: entry.summary for entry in list_trained_models()}
+    context = max(Upscaler.load(name, device="cpu").model.context for name in models)
+    return {
+        "context": context + 1,  # and the neighbors of an output pixel
+        "scales": list(scales),
+        "models": [{"name": name, "summary": summaries[name]} for name in models],
+    }
+
+
+def _add_runtime(target: Path, unpacked: Path | None) -> None:
+    target.mkdir()
+    if unpacked is not None:
+        _copy_runtime(unpacked, target)
+        return
+    if shutil.which("npm") is None:
+        raise UsageError(
+            "--static needs npm, which fetches onnxruntime-web: install it, or name an unpacked "
+            "package by --runtime."
+        )
+    with tempfile.TemporaryDirectory(prefix="pixperts-") as name:
+        done = subprocess.run(
+            ["npm", "pack", RUNTIME, "--silent", "--pack-destination", name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        packed = sorted(Path(name).glob("*.tgz"))
+        if done.returncode or not packed:
+            reason = " ".join(done.stderr.split())[:300] or "npm says nothing"
+            raise PixpertsError(
+                f"{RUNTIME} could not be fetched ({reason}): check the network, or name an "
+                "unpacked package by --runtime."
+            )
+        with tarfile.open(packed[0]) as archive:
+            archive.extractall(name, filter="data")
+        _copy_runtime(Path(name) / "package", target)
+
+
+def _copy_runtime(package: Path, target: Path) -> None:
+    for name in (*(f"dist/{name}" for name in _RUNTIME_FILES), "package.json"):
+        if not (package / name).is_file():
+            raise UsageError(
+                f"{package} has no {name}: name the unpacked npm package of onnxruntime-web."
+            )
+        shutil.copyfile(package / name, target / Path(name).name)

@@ -1,0 +1,123 @@
+"""A process that works, and can be ended at any moment: `Worker`.
+
+Between two steps of its progress a network may compute for a minute, so that a thread could not
+be stopped within a second. A process can, and gives back all its memory. Damaged files and a
+lack of memory cost the process alone, too.
+"""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+from pixperts.app.events import Ended, Event, Failed
+from pixperts.app.orders import Order
+
+TICK = 0.2  # seconds between two looks at what the process reports
+_DIED = (
+    "The work ended before its time, perhaps for lack of memory: choose a smaller size, or close "
+    "other programs."
+)
+
+
+class Worker:
+    """One process for one order at a time, started when it is needed; a context manager.
+
+    Args:
+        models: names of models that are loaded as soon as the process starts.
+    """
+
+    def __init__(self, models: tuple[str, ...] = ()) -> None:
+        self._models = models
+        self._turn = threading.Lock()
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> "Worker":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None where there is none."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Have a process ready, so that the next order need not wait for it."""
+        if self._process is not None and self._process.is_alive():
+            return
+        # A process that is forked off would share the locks of libvips' and torch's threads.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=serve, args=(theirs, self._models), name="pixperts-worker", daemon=True
+        )
+        process.start()
+        theirs.close()
+        self._process, self._pipe = process, ours
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
+        process, self._process = self._process, None
+        pipe, self._pipe = self._pipe, None
+        if process is not None:
+            process.kill()
+            process.join()
+        if pipe is not None:
+            pipe.close()
+
+    def work(self, order: Order) -> Iterator[Event | None]:
+        """What the process reports of an order, with None in between, every `TICK` seconds.
+
+        The last event is `Ended` or `Failed`. A caller that closes the iterator before ends the
+        work, and the process with it.
+        """
+        with self._turn:
+            self.start()
+            over = False
+            try:
+                for event in self._listen(order):
+                    over = isinstance(event, Ended | Failed)
+                    yield event
+            finally:
+                if not over:
+                    self.kill()
+                    self.start()
+
+    def _listen(self, order: Order) -> Iterator[Event | None]:
+        pipe = self._pipe
+        assert pipe is not None
+        try:
+            pipe.send(order)
+            while True:
+                if not pipe.poll(TICK):
+                    yield None
+                    continue
+                event = pipe.recv()
+                yield event
+                if isinstance(event, Ended | Failed):
+                    return
+        except (EOFError, OSError):
+            self.kill()
+            yield Failed(_DIED)
+
+
+def serve(pipe: Connection, models: tuple[str, ...]) -> None:
+    """What the process runs: orders come in, events go out, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends us
+    from pixperts.app.work import carry_out, predictor_of
+    from pixperts.memory import keep_freed_memory
+
+    keep_freed_memory()
+    for name in models:
+        predictor_of(name)
+    try:
+        while True:
+            carry_out(pipe.recv(), pipe.send)
+    except (EOFError, OSError):  # nobody listens any more
+        return

@@ -1,0 +1,114 @@
+"""The folder of a page's temporary files: uploads, results and what is shown of them.
+
+It lies in the system's folder for temporary files, readable by its owner alone, and goes with the
+page. What a page that was killed left behind is removed by the next one.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from pixperts.io.atomic import lock
+from pixperts.jobs.names import numbered
+
+_PREFIX = "pixperts-app-"
+_LOCK = ".lock"
+KEPT = 3600.0  # seconds after which the files of a visitor who went away are removed
+
+
+class Workspace:
+    """A folder with one folder for each run; a context manager.
+
+    Args:
+        parent: where the folder is made; by default the system's folder for temporary files.
+
+    Attributes:
+        root: the folder.
+        samples: a folder in it for the examples.
+    """
+
+    def __init__(self, parent: Path | None = None) -> None:
+        parent = Path(tempfile.gettempdir()) if parent is None else parent
+        remove_abandoned(parent)
+        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+        self._handle: IO[bytes] = (self.root / _LOCK).open("wb")
+        lock(self._handle)
+        self.samples = self.root / "samples"
+        self.samples.mkdir()
+        self._runs: dict[str, Path] = {}
+        self._guard = threading.Lock()
+
+    def __enter__(self) -> "Workspace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._handle.close()
+
+    def begin(self, run: str, uploads: Sequence[str | Path]) -> tuple[Path, list[Path]]:
+        """A folder for a run, with its uploads inside; the former one of that name is removed.
+
+        Uploads of the same name get numbers. The name is that of the visitor, a slash, and more.
+        """
+        self.forget(run)
+        folder = self.root / "runs" / secrets.token_hex(16)
+        inside = folder / "in"
+        inside.mkdir(parents=True)
+        paths: list[Path] = []
+        for upload in map(Path, uploads):
+            path, number = inside / upload.name, 1
+            while path.exists():
+                number += 1
+                path = numbered(inside / upload.name, number)
+            try:
+                os.link(upload, path)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(upload, path)
+            paths.append(path)
+        with self._guard:
+            self._runs[run] = folder
+        return folder, paths
+
+    def forget(self, name: str) -> None:
+        """Remove the files of a run, or of all runs of a visitor, and those of long ago."""
+        with self._guard:
+            gone = [
+                run
+                for run, folder in self._runs.items()
+                if run == name or run.startswith(f"{name}/") or _age(folder) > KEPT
+            ]
+            folders = [self._runs.pop(run) for run in gone]
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(parent: Path) -> int:
+    """Remove the folders of pages that are not running any more; how many there were.
+
+    A folder belongs to a page for as long as that holds its lock.
+    """
+    removed = 0
+    for folder in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / _LOCK).open("rb+") as handle:
+            if lock(handle, wait=False):
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return KEPT + 1

@@ -1,0 +1,68 @@
+"""A served page, and a browser to look at it."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pixperts
+
+PATIENCE = 120_000  # milliseconds; a machine may be busy with other things
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page that is running."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    temporary: Path  # its folder for temporary files
+
+
+@contextlib.contextmanager
+def served(temporary: Path, *arguments: str) -> Iterator[Served]:
+    """`pixperts app` in a process of its own, on a free port."""
+    temporary.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)}
+    environment["PYTHONPATH"] = str(Path(pixperts.__file__).parents[1])
+    with (temporary / "stderr.txt").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pixperts", "app", "--no-browser", "--port", "0", *arguments],
+            env=environment, stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://\S+", line)
+            assert found is not None, (line, (temporary / "stderr.txt").read_text())
+            yield Served(found[0], process, temporary)
+        finally:
+            process.terminate()
+            process.wait(60)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Chromium; PIXPERTS_CHROMIUM names another program than the one on the path."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    program = os.environ.get("PIXPERTS_CHROMIUM") or shutil.which("chromium")
+    if program is None and not os.environ.get("CI"):
+        pytest.skip("needs Chromium")
+    with api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        yield opened
+        opened.close()
