@@ -9,6 +9,8 @@ ENV PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 
 COPY pyproject.toml README.md LICENSE NOTICE /build/
 COPY src /build/src
+# Its photos go into the package, for the page.
+COPY examples /build/examples
 RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" "torch>=2.4" \
     && pip install --no-cache-dir "/build[formats]" \
     && rm -rf /build \

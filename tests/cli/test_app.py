@@ -43,6 +43,7 @@ def test_models(
         "gmac_per_megapixel": cost,
         "quality": {"Set5 x2": 37.6},
         "license": "Apache-2.0",
+        "experts": 2,
     }
     assert [line["name"] for line in lines[1:]] == sorted(PRESETS.keys() - {"moeisr-tiny"})
     assert not any(line["trained"] for line in lines[1:])
