@@ -24,6 +24,7 @@ COMMANDS = {
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
     "formats": "pixperts.cli.formats",
+    "desktop": "pixperts.cli.desktop",
     "completion": "pixperts.cli.completion",
     "evaluate": "pixperts.cli.evaluate",
     "convert": "pixperts.cli.convert",
