@@ -324,10 +324,23 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
         torch.testing.assert_close(found[0].double(), clean[0], rtol=0, atol=2e-4)
 
 
+def test_what_is_not_sure_is_not_undone() -> None:
+    def amounts(dark: float, hazy: float) -> list[float]:
+        logits = torch.tensor([[dark, hazy]]).logit()
+        nothing = torch.zeros(1)
+        return Tone(logits, nothing, nothing, nothing, nothing).amounts("auto")[0].tolist()
+
+    assert amounts(0.7, 0.6) == [0, 0]
+    assert amounts(0.95, 0.05) == [1, 0]
+    assert amounts(0.05, 0.95) == [0, 1]
+    assert 0 < amounts(0.8, 0.1)[0] < 1
+    assert amounts(0.4, 0.95) == [1, 1]  # a scene behind haze may be dark with less certainty
+
+
 @pytest.mark.parametrize("tile", [128])
 def test_tiles_are_mapped_as_the_whole(tile: int) -> None:
     model, image = small(), pictures(1, 270, 333)
-    dark_and_hazy(model, (1.5, 1.2))
+    dark_and_hazy(model, (1.5, -3.0))
     card, options = store.Card("small", {}), {"device": "cpu", "precision": "float32"}
     whole, one = Restorer(model, card, **options).repair(image)
     tiled, other = Restorer(model, card, **options, tile=tile).repair(image)
