@@ -38,7 +38,9 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture
 def page(chromium: Any, page_server: Served) -> Iterator[Any]:
     """A visitor who looks at the page; no request may go elsewhere, and no script may fail."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 1000}, reduced_motion="reduce"
+    )
     opened = open_page(context, page_server)
     asked: list[str] = []
     failed: list[str] = []
