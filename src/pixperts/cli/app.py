@@ -25,6 +25,7 @@ COMMANDS = {
     "models": "pixperts.cli.models",
     "formats": "pixperts.cli.formats",
     "desktop": "pixperts.cli.desktop",
+    "manifest": "pixperts.cli.manifest",
     "completion": "pixperts.cli.completion",
     "evaluate": "pixperts.cli.evaluate",
     "convert": "pixperts.cli.convert",

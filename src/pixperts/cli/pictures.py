@@ -1,5 +1,6 @@
 """The commands that work on pictures: `upscale` and `restore`."""
 
+import os
 import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,7 @@ from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions, UpscaleModelOptions
 from pixperts.jobs.options import FolderOptions, RestoreOptions, UpscaleOptions
+from pixperts.jobs.scale_out.shard import VARIABLE, parse_shard
 from pixperts.options import OUTPUT, Option
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def _run(
     from pixperts.cli.reporter import ConsoleReporter
     from pixperts.jobs.run import run_folder
 
+    folder = _with_shard(folder)
     with Pipes(
         inputs, output, folder.format, limit=loading.max_memory, beside=not folder.in_place
     ) as pipes:
@@ -81,6 +84,10 @@ def _run(
             raise UsageError("--page all makes several files: name a folder instead of '-'.")
         if folder.manifest is not None and (pipes.writes or pipes.inputs != inputs):
             raise UsageError("--manifest records files: leave it out where '-' is one of them.")
+        if folder.shard is not None and (pipes.writes or pipes.inputs != inputs):
+            raise UsageError(
+                "--shard or PIXPERTS_SHARD divides files: leave it out where '-' is one of them."
+            )
         listener = ConsoleReporter(
             as_json=report.as_json,
             quiet=report.quiet,
@@ -100,3 +107,11 @@ def _run(
             )
         pipes.deliver()
     return 1 if summary.failed else 0
+
+
+def _with_shard(folder: FolderOptions) -> FolderOptions:
+    """With the shard of the environment, where the command line names none."""
+    given = os.environ.get(VARIABLE)
+    if folder.shard is not None or not given:
+        return folder
+    return replace(folder, shard=parse_shard(given, VARIABLE))

@@ -21,6 +21,11 @@ class Found:
     below: Path = Path()
     folder: Path | None = None  # the input that it was found in; None for a file or a pattern
 
+    @property
+    def name(self) -> str:
+        """Below its folder, so that the same on all machines; of a file or a pattern, its path."""
+        return (self.path if self.folder is None else self.below / self.path.name).as_posix()
+
 
 @dataclass(frozen=True)
 class Listing:

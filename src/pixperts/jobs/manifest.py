@@ -8,10 +8,11 @@ before the manifest knew of it gets an entry with "skipped": true, whose model a
 None.
 """
 
+import contextlib
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,19 +42,9 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._last: dict[str, dict[str, Any]] = {}
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise ImageError(f"{path} cannot be read ({reason(error)}).") from None
-        *lines, tail = data.split(b"\n")
-        for line in lines:
-            entry = _parsed(line)
-            if entry is None:
-                raise UsageError(f"{path} is no manifest of pixperts: name another file.")
-            self._note(entry)
-        self._check_torn(tail[: len(_START)])
+        with contextlib.suppress(FileNotFoundError):
+            for _, entry in read_entries(path):
+                self._note(entry)
 
     def made(self, output: Path) -> dict[str, Any] | None:
         """The last entry by which this output was made or found; failures do not count."""
@@ -68,7 +59,18 @@ class Manifest:
             ImageError: where it cannot be written.
             UsageError: where something else has been put into the file.
         """
-        line = (json.dumps(entry, allow_nan=False) + "\n").encode()
+        self._append((json.dumps(entry, allow_nan=False) + "\n").encode())
+        self._note(entry)
+
+    def make(self) -> None:
+        """Make the file where it is missing, for a run that has nothing to note.
+
+        Raises:
+            ImageError: where it cannot be written.
+        """
+        self._append(b"")
+
+    def _append(self, line: bytes) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+", buffering=0) as file:
@@ -76,7 +78,7 @@ class Manifest:
                 size = _end_of_lines(file)
                 file.seek(size)
                 if head := file.read(len(_START)):
-                    self._check_torn(head)
+                    _check_torn(self.path, head)
                     file.truncate(size)
                 try:
                     if file.write(line) != len(line):
@@ -89,12 +91,6 @@ class Manifest:
                 f"The manifest {self.path} could not be written ({reason(error)}): check the "
                 "free space and the permissions of its folder."
             ) from error
-        self._note(entry)
-
-    def _check_torn(self, head: bytes) -> None:
-        """Refuse what is no beginning of a line that a kill or a full disk cut off."""
-        if not _START.startswith(head):
-            raise UsageError(f"{self.path} is no manifest of pixperts: name another file.")
 
     def _note(self, entry: dict[str, Any]) -> None:
         if entry.get("error") is None:
@@ -103,6 +99,49 @@ class Manifest:
 
 _START = b'{"input": '
 _BLOCK = 1 << 16  # bytes
+
+
+def read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The lines of a manifest and what they say, without one that was cut off.
+
+    The file is open only while a block of it is read.
+
+    Raises:
+        UsageError: a file that is something else.
+        ImageError: a file that cannot be read.
+        FileNotFoundError: there is none.
+    """
+    for line in _lines(path):
+        if not line.endswith(b"\n"):
+            _check_torn(path, line[: len(_START)])
+            return
+        entry = _parsed(line)
+        if entry is None:
+            raise UsageError(f"{path} is no manifest of pixperts: name another file.")
+        yield line, entry
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    at = 0
+    while True:
+        try:
+            with path.open("rb") as file:
+                file.seek(at)
+                block = file.readlines(_BLOCK)
+                at = file.tell()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read ({reason(error)}).") from None
+        if not block:
+            return
+        yield from block
+
+
+def _check_torn(path: Path, head: bytes) -> None:
+    """Refuse what is no beginning of a line that a kill or a full disk cut off."""
+    if not _START.startswith(head):
+        raise UsageError(f"{path} is no manifest of pixperts: name another file.")
 
 
 def _end_of_lines(file: IO[bytes]) -> int:

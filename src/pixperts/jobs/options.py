@@ -12,6 +12,7 @@ from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
 from pixperts.jobs.names import Template
 from pixperts.jobs.page_choice import parse_page
+from pixperts.jobs.scale_out.shard import Shard, parse_shard
 from pixperts.options import FOLDER, MODEL, OUTPUT, check_options, option
 
 if TYPE_CHECKING:
@@ -216,6 +217,15 @@ class FolderOptions:
         high=64,
         panel=FOLDER,
     )
+    shard: str | Shard | None = option(
+        None,
+        "Take one of several parts of the inputs, 3/16 for the third of sixteen; auto or auto/16: "
+        "as the index of a Slurm array or a Kubernetes job says. PIXPERTS_SHARD does the same.",
+        parse=parse_shard,
+        metavar="PART",
+        setting=False,
+        panel=FOLDER,
+    )
     manifest: str | Path | None = option(
         None,
         "Append a JSON line per picture: hashes, model, settings, times. Outputs that it records "
@@ -227,6 +237,7 @@ class FolderOptions:
     def __post_init__(self) -> None:
         Template(self.template.text, self.format)
         check_options(self)
+        _ = self.part  # refuses what is none
         if self.in_place:
             for name in ("name", "format", "if_exists"):
                 if getattr(self, name) is not None:
@@ -234,6 +245,11 @@ class FolderOptions:
                         f"--in-place keeps name and format, and replaces: leave "
                         f"--{name.replace('_', '-')} out."
                     )
+
+    @property
+    def part(self) -> Shard | None:
+        """The part of the inputs that is taken; None for all."""
+        return parse_shard(self.shard) if isinstance(self.shard, str) else self.shard
 
     @property
     def template(self) -> Template:

@@ -23,11 +23,15 @@ NewSize = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs in order, remarks such as on entries left out, what happens to what exists."""
+    """The jobs in order, remarks such as on entries left out, what happens to what exists.
+
+    `everything` holds the jobs of all shards; `jobs` those of this run.
+    """
 
     jobs: list[Job]
     remarks: list[str]
     if_exists: str
+    everything: list[Job]
 
 
 def plan(
@@ -48,7 +52,8 @@ def plan(
     folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
     `output` is None, results lie beside their inputs, with `label` in their names, or replace
     them (`options.in_place`). `page` is that of `FileOptions`. Jobs whose outputs would share a
-    name, or be an input, get a `problem`; the others run.
+    name, or be an input, get a `problem`; the others run. All this is settled for all inputs, and
+    only then come those of `options.shard`, so that names are the same on any number of machines.
 
     Raises:
         UsageError: no pictures, a file named for several inputs, no output with a name of its
@@ -85,12 +90,17 @@ def plan(
     if policy == "rename":
         jobs = _renamed(jobs)
     jobs = without_clashes(jobs, None if options.manifest is None else Path(options.manifest))
+    everything, part = jobs, options.part
+    if part is not None:
+        names = {one.path: one.name for one in listing.found}
+        jobs = [job for job in jobs if part.holds(names[job.source])]
+        remarks = [*remarks, f"Shard {part} holds {len(jobs)} of {len(everything)} pictures."]
     if policy == "error":
         for job in jobs:
             for target in filter(None, (job.target, job.expert_map)):
                 if job.problem is None and os.path.lexists(target):
                     raise UsageError(f"{target} exists: move it, or choose another --if-exists.")
-    return Plan(jobs, remarks, policy)
+    return Plan(jobs, remarks, policy, everything)
 
 
 def _is_file_name(goal: str) -> bool:

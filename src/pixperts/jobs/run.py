@@ -121,11 +121,14 @@ def run_folder(
         page=operation.files.page,
         model=lambda: predictor().name,
     )
-    operation.check_jobs(planned.jobs)
+    # All of them, so that every shard refuses what the whole run would refuse.
+    operation.check_jobs(planned.everything)
     record = None if options.manifest is None else Manifest(Path(options.manifest))
-    operation.check_model(predictor(), planned.jobs)
+    operation.check_model(predictor(), planned.everything)
     if predictor().slow_precision:
         planned = replace(planned, remarks=[*planned.remarks, _SLOW])
+    if record is not None and options.part is not None:
+        record.make()  # one without a line says that this shard was run
     policy = Policy(planned, operation, predictor(), record)
     return _Run(planned, operation, predictor(), policy, listener).work(options.workers)
 

@@ -1,0 +1,1 @@
+"""One run on many machines: parts of the inputs, and the manifests that they leave."""

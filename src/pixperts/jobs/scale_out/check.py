@@ -1,0 +1,115 @@
+"""Whether what a manifest says was made is there, whole and as it was made."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixperts.errors import UsageError
+from pixperts.io.vips import reason
+from pixperts.jobs.manifest import read_entries
+from pixperts.weights.checksums import file_sha256
+
+KINDS = ("failed", "duplicate", "missing", "changed", "unreadable")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with an output; `kind` is one of `KINDS`."""
+
+    kind: str
+    input: str
+    output: str
+    detail: str
+
+    @property
+    def sentence(self) -> str:
+        """For a person."""
+        return f"{self.kind}: {self.detail}"
+
+
+def check(
+    manifest: Path, found: Callable[[Problem], None], *, checksums: bool = True
+) -> Counter[str]:
+    """Compare a manifest with the files; each problem goes to `found`.
+
+    Args:
+        manifest: the file.
+        found: called with each problem.
+        checksums: whether outputs are read and compared with what was noted, or only looked for.
+
+    Returns:
+        How many "outputs" there are, and problems by kind.
+
+    Raises:
+        UsageError: it is missing or no manifest.
+        ImageError: it cannot be read.
+    """
+    records = _Records(manifest)
+    counts = Counter({"outputs": len(records.made)} | dict.fromkeys(KINDS, 0))
+    for problem in records.problems(checksums):
+        counts[problem.kind] += 1
+        found(problem)
+    return counts
+
+
+class _Records:
+    """The last word of a manifest on every output.
+
+    Attributes:
+        made: (input, SHA-256, map of experts) by output.
+        failed: error by input and output, where nothing later was right.
+        others: inputs of which an output was made that another input replaced, by output.
+    """
+
+    def __init__(self, manifest: Path) -> None:
+        self.made: dict[str, tuple[str, str | None, str | None]] = {}
+        self.failed: dict[tuple[str, str], str] = {}
+        self.others: dict[str, set[str]] = {}
+        try:
+            for _, entry in read_entries(manifest):
+                self._note(entry)
+        except FileNotFoundError:
+            raise UsageError(f"{manifest} does not exist: name a manifest.") from None
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        source, output = str(entry["input"]), str(entry["output"])
+        if entry["error"] is not None:
+            self.failed[source, output] = str(entry["error"])
+            return
+        self.failed.pop((source, output), None)
+        before = self.made.get(output)
+        if before is not None and before[0] != source:
+            self.others.setdefault(output, set()).add(before[0])
+        chart = None if entry.get("skipped") else entry.get("expert_map")
+        self.made[output] = (source, entry.get("output_sha256"), chart)
+
+    def problems(self, checksums: bool) -> Iterator[Problem]:
+        for (source, output), error in self.failed.items():
+            yield Problem("failed", source, output, error)
+        for output, (source, digest, chart) in self.made.items():
+            for other in sorted(self.others.get(output, set()) - {source}):
+                text = f"{other} and {source} were both written to {output}."
+                yield Problem("duplicate", other, output, text)
+            if chart is not None and not os.path.isfile(chart):
+                text = f"{chart}, the map of experts of {source}, is not there."
+                yield Problem("missing", source, chart, text)
+            yield from _problems_of(source, output, digest if checksums else None)
+
+
+def _problems_of(source: str, output: str, digest: str | None) -> Iterator[Problem]:
+    """Of a file that was made, whose SHA-256 is compared where it is given."""
+    if not os.path.isfile(output):
+        yield Problem("missing", source, output, f"{output}, made of {source}, is not there.")
+        return
+    try:
+        same = digest is None or file_sha256(Path(output)) == digest
+    except OSError as error:
+        text = f"{output} cannot be read ({reason(error)})."
+        yield Problem("unreadable", source, output, text)
+        return
+    if not same:
+        text = f"{output}, made of {source}, is no longer the file that was written."
+        yield Problem("changed", source, output, text)
