@@ -9,6 +9,7 @@ import pytest
 
 import pixperts
 from pixperts.io.decoders import foreign
+from pixperts.io.encoders import foreign as encoders
 
 SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
@@ -34,13 +35,14 @@ TRAINING = [
     f"pixperts.training.{name}"
     for name in (
         "callbacks", "checkpoints", "dry_run", "light", "light_restoration", "module",
-        "restoration", "run", "upscaling",
+        "restoration", "run", "tone", "upscaling",
     )
 ]  # fmt: skip
 
 
-# What `pixperts.io.decoders.foreign` imports when a file of such a format is opened.
+# What `foreign` of each imports when a file of such a format is read or written.
 DECODERS = {f"pixperts.io.decoders.{module}" for _, _, module in foreign.EXTRAS.values()}
+ENCODERS = {f"pixperts.io.encoders.{module}" for _, _, module in encoders.ENCODERS.values()}
 
 
 # What `pixperts.app.server` imports when a page is served.
@@ -49,7 +51,7 @@ PAGE = [f"pixperts.app.{name}" for name in ("controls", "interface", "look", "pa
 
 def modules() -> list[str]:
     found = pkgutil.walk_packages(pixperts.__path__, "pixperts.")
-    on_demand = {*TRAINING, *DECODERS, *PAGE, "pixperts.__main__"}
+    on_demand = {*TRAINING, *DECODERS, *ENCODERS, *PAGE, "pixperts.__main__"}
     return [m.name for m in found if m.name not in on_demand]
 
 

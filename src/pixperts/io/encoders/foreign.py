@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pixperts.io.color.tags import ColorTags
-from pixperts.io.metadata.exr import ExrHeader
-from pixperts.ops.pixels import Pixels
+if TYPE_CHECKING:  # the names of formats are needed where NumPy is not
+    from pixperts.io.color.tags import ColorTags
+    from pixperts.io.metadata.exr import ExrHeader
+    from pixperts.ops.pixels import Pixels
 
 # By format: the extra of pixperts, what it installs, and our module that uses it.
 ENCODERS = {
@@ -26,14 +28,14 @@ class Content:
     nothing where `lossless` is set.
     """
 
-    pixels: Pixels
+    pixels: "Pixels"
     quality: int
     lossless: bool
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    color: ColorTags | None = None
-    exr: ExrHeader | None = None
+    color: "ColorTags | None" = None
+    exr: "ExrHeader | None" = None
     software: str | None = None  # where it is not in `exif`
 
     @property
