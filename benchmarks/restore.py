@@ -198,7 +198,7 @@ def work(form: str, args: argparse.Namespace, folder: Path) -> None:
         keep_freed_memory()
     base = resident_mb("VmRSS")
     with torch.inference_mode():
-        image, routings = run()
+        image, routings = run()[:2]
         torch.save(image.clone(), folder / f"{form}.pt")
         size = (pictures.shape[2], pictures.shape[3])
         # Our masked form runs each expert on a picture once for each of its choices.

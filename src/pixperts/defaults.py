@@ -3,7 +3,7 @@
 from typing import Literal
 
 DEFAULT_MODEL = "moeisr-photo"
-DEFAULT_REPAIR_MODEL = "moce-ir-tiny"
+DEFAULT_REPAIR_MODEL = "moce-ir-light"
 MAX_PIXELS = 500_000_000  # of an input
 
 ColorFix = Literal["none", "mean", "wavelet"]

@@ -50,7 +50,7 @@ def test_what_was_filled_in_becomes_the_operations_of_the_command_line() -> None
     repair, enlarge = steps_of("both", given, LIMIT)
     assert repair.operation == Restore(strength=0.5, files=files)
     assert enlarge.operation == Upscale(size=SizeRequest(scale=2.5), budget=0.25, files=files)
-    assert (repair.model, enlarge.model) == ("moce-ir-tiny", "moeisr-photo")
+    assert (repair.model, enlarge.model) == ("moce-ir-light", "moeisr-photo")
     assert [step.model for step in steps_of("repair", {"repair_model": "mine"}, 1)] == ["mine"]
     assert folder_options_of({"format": "png", "name": ""}) == FolderOptions(format="png")
 

@@ -111,10 +111,11 @@ def ycbcr(photo: Pixels) -> Pixels:
 
 def test_ycbcr_that_pillow_writes(tmp_path: Path) -> None:
     path = tmp_path / "y.tif"
-    Image.fromarray(smooth()).convert("YCbCr").save(path)
+    stored = Image.fromarray(smooth()).convert("YCbCr")
+    stored.save(path)
     got = read_image(path).pixels.astype(int)
-    with Image.open(path) as image:
-        assert np.abs(got - np.asarray(image.convert("RGB"))).max() <= 1
+    # Pillow 12.3 cannot read what it wrote; this is what it converts.
+    assert np.abs(got - np.asarray(stored.convert("RGB"))).max() <= 1
     assert np.abs(got - smooth()).max() <= 3
 
 

@@ -317,6 +317,7 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
     tone = Tone(
         torch.zeros(1, 2), torch.tensor([math.log2(10)]), torch.tensor([1.2]),
         torch.full((1, 3), 0.9), torch.full((1, 1, SHADES, CELLS, CELLS), 0.7),
+        torch.zeros(1),
     )  # fmt: skip
     head = small().tone
     for image, amounts in ((dark, (1, 0)), (hazy, (0, 1)), (both, (1, 1))):
@@ -325,15 +326,16 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
 
 
 def test_what_is_not_sure_is_not_undone() -> None:
-    def amounts(dark: float, hazy: float) -> list[float]:
-        logits = torch.tensor([[dark, hazy]]).logit()
-        nothing = torch.zeros(1)
-        return Tone(logits, nothing, nothing, nothing, nothing).amounts("auto")[0].tolist()
+    def amounts(dark: float, hazy: float, stops: float = 2.0, room: float = 2.0) -> list[float]:
+        logits, nothing = torch.tensor([[dark, hazy]]).logit(), torch.zeros(1)
+        given = torch.tensor([stops]), nothing, nothing, nothing, torch.tensor([room])
+        return Tone(logits, *given).amounts("auto")[0].tolist()
 
     assert amounts(0.7, 0.6) == [0, 0]
     assert amounts(0.95, 0.05) == [1, 0]
     assert amounts(0.05, 0.95) == [0, 1]
     assert 0 < amounts(0.8, 0.1)[0] < 1
+    assert amounts(0.95, 0.05, stops=3, room=1) == [0, 0]  # lights in the night
     assert amounts(0.4, 0.95) == [1, 1]  # a scene behind haze may be dark with less certainty
 
 

@@ -31,6 +31,7 @@ _DARK = (0.75, 0.9)
 _HAZY = (0.66, 0.8)
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
+_OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
 
 
@@ -42,6 +43,7 @@ class Tone(NamedTuple):
     gamma: Tensor  # (B,) the power that deepened the shadows
     airlight: Tensor  # (B, 3) color of the haze
     haze: Tensor  # (B, 1, SHADES, CELLS, CELLS) minus the logarithm of the transmission
+    room: Tensor  # (B,) stops from the brightest pixels, but one in a thousand, to white
 
     @property
     def probabilities(self) -> Tensor:
@@ -58,6 +60,10 @@ class Tone(NamedTuple):
         cleared = ((hazy - _HAZY[0]) / (_HAZY[1] - _HAZY[0])).clamp(0, 1)
         least = _DARK[0] - _LESS_DARK * cleared
         brightened = ((dark - least) / (_DARK[1] - _DARK[0])).clamp(0, 1)
+        # A short exposure leaves nothing white: stars and lamps at night are meant to be bright.
+        # Haze may be white, but what it covers is not.
+        fits = (1 + _OVER + self.room - self.stops).clamp(0, 1)
+        brightened = brightened * torch.maximum(fits, cleared)
         return torch.stack([brightened, cleared], dim=1)
 
 
@@ -111,6 +117,7 @@ class ToneHead(nn.Module):
                 gamma=(0.5 * torch.tanh(curve[:, 1])).exp(),
                 airlight=0.5 + 0.5 * torch.sigmoid(4 * self.airlight(whole) + 1),
                 haze=F.softplus(4 * self.haze(local) - 1)[:, None],
+                room=-(_to_light(_quantiles(histograms)[:, 0, -1]) + 2**-12).log2(),
             )
 
     def apply_to(
@@ -192,13 +199,18 @@ def count_levels(pixels: Tensor) -> Tensor:
 
 def _features(histograms: Tensor) -> Tensor:
     """(B, F): quantiles, as they are and in stops, and how the levels are spread."""
+    values = _quantiles(histograms)
     shares = histograms / histograms.sum(dim=2, keepdim=True).clamp_min(1)
-    reached = shares.cumsum(dim=2)
-    wanted = torch.tensor(QUANTILES, device=shares.device).expand(*shares.shape[:2], -1)
-    levels = torch.searchsorted(reached, wanted.contiguous()).clamp_max(LEVELS - 1)
-    values = levels / (LEVELS - 1)  # (B, 2, Q)
     spread = shares.unflatten(2, (_BINS, LEVELS // _BINS)).sum(dim=3).sqrt()
     return torch.cat([values - 0.5, _stops(values), spread], dim=2).flatten(1)
+
+
+def _quantiles(histograms: Tensor) -> Tensor:
+    """(B, 2, Q) levels in [0, 1] that these shares of the pixels do not pass."""
+    shares = histograms / histograms.sum(dim=2, keepdim=True).clamp_min(1)
+    wanted = torch.tensor(QUANTILES, device=shares.device).expand(*shares.shape[:2], -1)
+    levels = torch.searchsorted(shares.cumsum(dim=2), wanted.contiguous())
+    return levels.clamp_max(LEVELS - 1) / (LEVELS - 1)
 
 
 def _stops(values: Tensor) -> Tensor:
