@@ -15,6 +15,7 @@ from pixperts.app.orders import Look, Run, Step
 from pixperts.app.service import Service, State
 from pixperts.app.worker import Worker
 from pixperts.app.workspace import Workspace
+from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.jobs.operations import Restore
 from pixperts.jobs.options import FolderOptions
@@ -118,12 +119,12 @@ def test_limits_are_said_before_the_work(service: Service, tmp_path: Path) -> No
 
 def test_a_trial_takes_a_part_that_is_done_in_time(service: Service, tmp_path: Path) -> None:
     steps = service._steps("repair", {})
-    before = service.pace.seconds("moce-ir-tiny", 1.0)
-    service.pace.learn({"model": "moce-ir-tiny", "megapixels": 1.0, "seconds": 1.0})
+    before = service.pace.seconds(DEFAULT_REPAIR_MODEL, 1.0)
+    service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": 1.0})
     assert service.trial_side(steps) == 256
-    service.pace.learn({"model": "moce-ir-tiny", "megapixels": 1.0, "seconds": 73.24})
+    service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": 73.24})
     assert service.trial_side(steps) == 128
-    service.pace.learn({"model": "moce-ir-tiny", "megapixels": 1.0, "seconds": before})
+    service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": before})
     photo = str(picture(tmp_path / "a.png", 40, 50))
     (*_, last) = service.attempt("visitor/trial", photo, "repair", {}, (0.5, 0.5))
     assert len(last.results) == 1
