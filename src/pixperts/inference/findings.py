@@ -7,6 +7,7 @@ from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import RestoringNetwork
 
+LIKELY = 0.8  # probability from which a fault of light is named though it is left
 NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
 _WORDS = {"noise": "noise", "jpeg": "compression", "rest": "rain, snow, blur or marks"}
 _LIGHT = {"dark": "darkness", "hazy": "haze"}
@@ -67,7 +68,13 @@ class Findings:
 
     def to_text(self) -> str:
         """One phrase for a person."""
-        return "found " + ", ".join(self.noticed) if self.noticed else "nothing found to repair"
+        left = [
+            f"{_LIGHT[name]} ({share:.0%}) left, as it may be meant: see --tone"
+            for name, share in self.light.items()
+            if share >= LIKELY and not self.undone[name]
+        ]
+        found = ["found " + ", ".join(self.noticed)] if self.noticed else []
+        return "; ".join(found + left) or "nothing found to repair"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, rounded."""
