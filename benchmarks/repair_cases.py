@@ -3,11 +3,11 @@
     python benchmarks/repair_cases.py moce-ir-tiny [MODEL ...] --bench FOLDER [--photos 41]
         [--spared FOLDER NAME ...] [--threads 2]
 
-MODEL is a packaged model or a weights file. FOLDER holds the folders CID22-val and CBSD68 of clean pictures.
-For each case a line of Markdown: PSNR of the input, and of each model's result its mean, and the
-worst difference from the input of any picture, in dB; RGB, whole pictures rounded to 8 bit. Of
-pictures that are good already the lowest PSNR stands in place of the worst difference. Faults are
-synthetic, with the picture's number as seed. Results are those of `pixperts restore`.
+MODEL is a packaged model or a weights file. FOLDER holds folders of clean pictures, CID22-val and
+CBSD68. For each case a line of Markdown: PSNR of the input, and of each model's result its mean,
+and the worst difference from the input of any picture, in dB; RGB, whole pictures rounded to 8
+bit. Of pictures that are good already the lowest PSNR stands in place of the worst difference.
+Faults are synthetic, with the picture's number as seed. Results are those of `pixperts restore`.
 """
 
 import argparse

@@ -25,7 +25,13 @@ from pixperts.degradations.camera import jpeg
 from pixperts.degradations.noise import gaussian_noise
 from pixperts.degradations.tasks import TASKS, degrade, draw_parameters
 from pixperts.models.moce_ir.model import MoCEIR
-from pixperts.models.moce_ir.motion import LONGEST, TOLD, MotionStage, cepstrum, cepstrum_sums
+from pixperts.models.moce_ir.motion import (
+    LONGEST,
+    SURE_OF_MOTION,
+    MotionStage,
+    cepstrum,
+    cepstrum_sums,
+)
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
@@ -108,7 +114,7 @@ def check(stage: MotionStage, photos: Sequence[Tensor]) -> None:
         for number, photo in enumerate(photos):
             image = degraded_or_clean(photo.float() / 255, task, number)
             motion = stage.estimate(image[None])
-            seen += int(motion.none[0] < TOLD)
+            seen += int(motion.none[0] < SURE_OF_MOTION)
             if task == "blur":
                 drawn = draw_parameters(task, number)[task]
                 vectors = [

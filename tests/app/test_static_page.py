@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_what_the_page_needs_lies_in_its_folder(tmp_path: Path) -> None:
 def handed_out(tmp_path: Path) -> Iterator[str]:
     """The address of the real page, by a server of plain files."""
     pytest.importorskip("onnxscript", reason="needs the export extra")
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm, which fetches onnxruntime-web")
     write_static(tmp_path / "page", models=["moeisr-photo"], scales=[2])
     handler = functools.partial(_Silent, directory=str(tmp_path / "page"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

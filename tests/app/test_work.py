@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,10 +194,33 @@ def test_a_lossless_picture_stays_so_on_the_way_through_both(tmp_path: Path, run
 def test_a_trial_works_on_its_part_alone(tmp_path: Path, files: dict[str, Path]) -> None:
     photo = picture(tmp_path / "a.png", 40, 50)
     step = Step(Upscale(size=SizeRequest(scale=2)), str(files["upscale"]))
-    (one,) = finished(carried_out(Trial(str(photo), str(tmp_path), (step,), (0.0, 0.0), 16)))
+    order = Trial(str(photo), str(tmp_path), (step,), (0.0, 0.0), 16, 10_000, 10_000)
+    (one,) = finished(carried_out(order))
     assert one.output is not None
     assert read_image(one.output).pixels.shape == (32, 32, 3)
     assert set(one.views) == {"before", "after", "map"}
+    (refused,) = carried_out(replace(order, max_pixels=100))
+    assert isinstance(refused, Failed)
+    assert refused.error.startswith("a.png has 50 x 40 pixels, over the limit of 100")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [({"long_side": 100}, (32, 32)), ({"size": (25, 80)}, (32, 8)), ({"width": 25}, (8, 8))],
+)
+def test_a_part_grows_as_much_as_the_picture_would(
+    tmp_path: Path, files: dict[str, Path], size: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    photo = picture(tmp_path / "a.png", 40, 50)
+    step = Step(Upscale(size=SizeRequest(**size)), str(files["upscale"]))
+    order = Trial(str(photo), str(tmp_path), (step,), (0.0, 0.0), 16, 10_000, 1_000_000)
+    (one,) = finished(carried_out(order))
+    assert one.output is not None
+    assert read_image(one.output).pixels.shape[:2] == expected
+    huge = replace(step, operation=Upscale(size=SizeRequest(long_side=100_000)))
+    (refused,) = carried_out(replace(order, steps=(huge,)))
+    assert isinstance(refused, Failed)
+    assert "over this page's limit of 1000000" in refused.error
 
 
 def test_a_first_look_tells_the_size_or_the_reason(tmp_path: Path) -> None:

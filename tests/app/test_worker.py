@@ -1,4 +1,4 @@
-"""A process that works, ends when it is told to, and costs nobody else anything when it dies."""
+"""A process that works, ends when it is stopped, and harms no other when it dies."""
 
 import os
 import signal

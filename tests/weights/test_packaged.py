@@ -15,7 +15,7 @@ from pixperts.evaluation.upscaling import evaluate_upscaling
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images
-from pixperts.models.moce_ir.motion import TOLD
+from pixperts.models.moce_ir.motion import SURE_OF_MOTION
 from pixperts.ops.resize import bicubic, quantize
 from pixperts.weights import store
 from pixperts.weights.catalogue import list_models
@@ -127,7 +127,7 @@ def test_motion_is_seen_where_there_is_some() -> None:
         clean = photo.float() / 255
         drawn = draw_parameters("blur", seed)["blur"]
         motion = repairer.motion.estimate(degrade(clean, "blur", seed)[None])
-        seen += int(motion.none < TOLD)
+        seen += int(motion.none < SURE_OF_MOTION)
         found, true = (
             length * np.exp(1j * np.radians(angle))
             for length, angle in (
@@ -137,6 +137,9 @@ def test_motion_is_seen_where_there_is_some() -> None:
         )
         assert min(abs(found - true), abs(found + true)) < 1.0
         for task in ("noise25", "rain", "haze", "low_light", "snow", "jpeg", "defocus"):
-            assert float(repairer.motion.estimate(degrade(clean, task, seed)[None]).none) > TOLD
-        assert float(repairer.motion.estimate(clean[None]).none) > TOLD
+            assert (
+                float(repairer.motion.estimate(degrade(clean, task, seed)[None]).none)
+                > SURE_OF_MOTION
+            )
+        assert float(repairer.motion.estimate(clean[None]).none) > SURE_OF_MOTION
     assert seen >= 2  # of four small photos; of validation photos 39 of 41

@@ -40,6 +40,8 @@ class Trial:
     steps: tuple[Step, ...]
     center: tuple[float, float]
     side: int
+    max_pixels: int
+    max_result_pixels: int
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,8 @@ class Service:
         self._check_upload(upload)
         folder, (path,) = self.workspace.begin(run, [upload])
         side = self.trial_side(steps)
-        order = Trial(str(path), str(folder), steps, center, side)
+        limits = self.options.max_pixels, self.options.max_result
+        order = Trial(str(path), str(folder), steps, center, side, *limits)
         yield from self._follow(self._trials, run, order, steps)
 
     def look(self, run: str, upload: str) -> Iterator[State]:

@@ -154,7 +154,9 @@ def _of_enlargement(report: Mapping[str, Any]) -> str:
 
 def _of_repair(report: Mapping[str, Any]) -> str:
     text = f"<p>Repaired in {duration(report['seconds'])} by {_name(report)}.</p>"
-    if report["task"] is not None:
+    if report["found"] is not None:
+        text += f"<p>{html.escape(report['found'][0].upper() + report['found'][1:])}.</p>"
+    elif report["task"] is not None:
         task = _TASKS.get(report["task"].rstrip("0123456789"), report["task"].replace("_", ", "))
         text += f"<p>It looks {html.escape(task)} ({report['confidence']:.0%} sure).</p>"
     if report["motion"] is not None:

@@ -9,8 +9,8 @@ page:** nothing is sent anywhere else, and nothing is loaded from elsewhere.
 ABOUT = """
 **It can**
 
-- repair noise, rain, haze, even motion blur, darkness, snow and their mixtures, nobody has to say
-  what is wrong;
+- repair noise, grain, compression, rain, snow and straight motion blur, and darkness and haze where
+  it is sure; nobody has to say what is wrong;
 - enlarge to any factor or size, sharper than a viewer would, also photos that were compressed;
 - keep color profile, EXIF, transparency and 16 bits: *download the files*, because what you see
   here is only a preview.
@@ -20,8 +20,8 @@ ABOUT = """
 - invent what the photo does not show: letters that nobody can read stay unreadable, and faces get
   no new features;
 - undo a shake that was not straight, or a focus that missed by much;
-- tell a pattern of white spots from snow in every case. Lower the strength where a repair does too
-  much.
+- know whether a photo that is a little dark is meant so: it stays, unless *Tone* is set to *on*;
+- remove dust and scratches reliably. Lower the strength where a repair does too much.
 
 Repair was trained on faults that were made by a computer. A trial looks at its part alone, so the
 whole picture may be judged a little differently.

@@ -52,7 +52,13 @@ def write_preview(source: Path, target: Path, max_pixels: int) -> tuple[int, int
     return size
 
 
-def write_part(source: Path, target: Path, center: tuple[float, float], side: int) -> Path:
+def write_part(
+    source: Path,
+    target: Path,
+    center: tuple[float, float],
+    side: int,
+    max_pixels: int = MAX_PIXELS,
+) -> Path:
     """A square part of a picture as a file of its own, with profile and metadata.
 
     Args:
@@ -60,8 +66,12 @@ def write_part(source: Path, target: Path, center: tuple[float, float], side: in
         target: without an ending; it becomes .tif for floats and .png for all else.
         center: (x, y) of the part, each from 0 to 1.
         side: in pixels, at most; a part never leaves the picture.
+        max_pixels: of the picture.
+
+    Raises:
+        ImageError: a picture that cannot be read or is larger than `max_pixels`.
     """
-    with RowReader(source) as reader:
+    with RowReader(source, max_pixels=max_pixels) as reader:
         left, width = _span(center[0], side, reader.width)
         top, height = _span(center[1], side, reader.height)
         pixels = reader.rows(top, top + height)[:, left : left + width]

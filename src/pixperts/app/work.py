@@ -14,9 +14,10 @@ from pathlib import Path
 from pixperts.app.events import Advanced, Ended, Event, Failed, Finished, Previewed, Started
 from pixperts.app.orders import Look, Order, Run, Step, Trial
 from pixperts.app.views import write_part, write_preview, write_tiles
-from pixperts.errors import PixpertsError, explain, printable
+from pixperts.errors import PixpertsError, UsageError, explain, printable
 from pixperts.inference.loading import load
 from pixperts.inference.predictor import Predictor
+from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.decode import header_size
 from pixperts.io.formats import LOSSLESS, SUFFIXES
@@ -24,7 +25,7 @@ from pixperts.io.lossless import is_lossless
 from pixperts.io.vips import sniff
 from pixperts.jobs.job import Job
 from pixperts.jobs.names import Template, numbered
-from pixperts.jobs.operations import MAP_SIDE
+from pixperts.jobs.operations import MAP_SIDE, Upscale
 from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.outcomes import Listener, Outcome
 from pixperts.jobs.plan import Plan
@@ -104,11 +105,34 @@ def _pack(paths: Sequence[Path], target: Path) -> Path:
 
 def _try(order: Trial, tell: Tell) -> None:
     folder, path = Path(order.folder), Path(order.input)
-    part = write_part(path, folder / f"{path.stem}_part", order.center, order.side)
+    target = folder / f"{path.stem}_part"
+    part = write_part(path, target, order.center, order.side, order.max_pixels)
+    steps = _steps_of_part(order.steps, header_size(path), header_size(part))
+    sizes = _sizes(part, steps)
+    if sizes and sizes[-1][0] * sizes[-1][1] > order.max_result_pixels:
+        raise UsageError(_TOO_LARGE.format(f"This part of {path.name}", *sizes[-1], order))
     pass_on = _Relay(tell, 0.0, 1.0)
-    for one in _chain([part], order.steps, FolderOptions(), folder, pass_on):
+    for one in _chain([part], steps, FolderOptions(), folder, pass_on):
         tell(_with_views(one, folder))
     tell(Ended())
+
+
+def _steps_of_part(
+    steps: Sequence[Step], whole: tuple[int, int], part: tuple[int, int]
+) -> list[Step]:
+    """The steps with sizes at which a part grows as much as the whole picture would."""
+    found = []
+    for step in steps:
+        size = step.operation.new_size(*whole)
+        if isinstance(step.operation, Upscale) and size != whole:
+            part = (
+                max(1, round(part[0] * size[0] / whole[0])),
+                max(1, round(part[1] * size[1] / whole[1])),
+            )
+            step = replace(step, operation=replace(step.operation, size=SizeRequest(size=part)))
+        whole = size
+        found.append(step)
+    return found
 
 
 def _look(order: Look, tell: Tell) -> None:

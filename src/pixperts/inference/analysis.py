@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.inference.findings import Findings
-from pixperts.models.moce_ir.motion import TOLD
+from pixperts.models.moce_ir.motion import SURE_OF_MOTION
 from pixperts.routing import Routing
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Analysis:
         motion: tuple[float, float] | None = None
         if routings[0].motion is not None:
             length, angle, none = _row(routings[0].motion)
-            motion = (length, angle) if none < TOLD else None
+            motion = (length, angle) if none < SURE_OF_MOTION else None
         return cls(blocks, spent, 1 - spent / every, tasks, motion, findings)
 
     def to_dict(self) -> dict[str, Any]:

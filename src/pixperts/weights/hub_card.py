@@ -56,7 +56,7 @@ def hub_card(card: Card, does: Work, repo: str = "ORG/NAME") -> str:
 
 # {card.name}
 
-A model of [pixperts](https://pypi.org/project/pixperts/), which repairs and enlarges photographs.
+A model of pixperts, which repairs and enlarges photographs.
 
 ```python
 import pixperts

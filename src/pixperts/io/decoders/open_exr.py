@@ -117,12 +117,16 @@ def _decoded(path: Path, number: int, channels: Sequence[int]) -> Pixels:
     opened = open_input(path, "openexr")
     try:
         first, last = min(channels), max(channels) + 1
-        pixels = opened.read_image(number, 0, first, last, "float")
-        if pixels is None:
+        # Those between them only where they are few: their number is not limited.
+        spans = [(first, last)] if last - first <= 8 else [(at, at + 1) for at in channels]
+        found = [opened.read_image(number, 0, *span, "float") for span in spans]
+        if any(part is None for part in found):
             raise ValueError(said(opened) or "it is damaged")
+        size = opened.spec_dimensions(number)
     finally:
         opened.close()
-    picked: Pixels = np.asarray(pixels)[..., [at - first for at in channels]]
+    pixels = np.concatenate([np.asarray(x).reshape(size.height, size.width, -1) for x in found], 2)
+    picked: Pixels = pixels[..., [at - first for at in channels]] if len(spans) == 1 else pixels
     return straight(picked) if picked.shape[2] in (2, 4) else picked
 
 

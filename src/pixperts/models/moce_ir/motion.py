@@ -31,7 +31,7 @@ LONGEST = 20  # pixels, that can be seen
 RADIUS = 32  # of the inverse filter
 # Probability of "none" below which a picture counts as blurred: undoing a motion that was none
 # costs more than leaving one. Clean photos of 512 pixels had 0.65 or more, of 160 0.18 (LAB.md).
-TOLD = 0.005
+SURE_OF_MOTION = 0.005
 _LIGHT = (0.2126, 0.7152, 0.0722)  # of linear RGB (ITU-R BT.709)
 _FLOOR = 1e-7 * SIDE**2  # of a window's power: what rounding to 8 bit leaves
 _CONTRAST = 0.5  # power at which a window counts half
@@ -206,7 +206,7 @@ class MotionStage(nn.Module):
 def without(image: Tensor, motion: Motion) -> Tensor:
     """(B, 3, H, W), each picture without its motion where one was seen."""
     results = [
-        undone(picture, length, angle) if none < TOLD else picture
+        undone(picture, length, angle) if none < SURE_OF_MOTION else picture
         for picture, length, angle, none in zip(
             image, *(values.tolist() for values in motion), strict=True
         )
