@@ -13,15 +13,11 @@ PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --out out
 
-# tests/integrations puts stand-ins in place of modules of other programs. In one process with all
-# other tests, a worker crashed.
 test: .venv/ready
-	$(PYTEST) --ignore tests/integrations
-	.venv/bin/python -m pytest tests/integrations
+	$(PYTEST)
 
 quick: .venv/ready
-	$(PYTEST) -m "not slow" --ignore tests/integrations
-	.venv/bin/python -m pytest tests/integrations -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: .venv/ready
 	.venv/bin/ruff check .

@@ -3,6 +3,7 @@
 An export costs seconds, so one file serves several tests.
 """
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,25 @@ def test_an_encoder_for_openvino(here: Path, capsys: pytest.CaptureFixture[str])
     lr = picture(2, 3, 9, 6)
     with torch.inference_mode():
         same(openvino_engine(here / "tiny_encoder.xml")(lr), tiny().encode(lr))
+
+
+SIGNAL_AFTER_TWO = """
+import signal, sys
+from pathlib import Path
+from pixperts.export.engines import openvino_engine
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+first, second = (openvino_engine(Path(sys.argv[1])) for _ in range(2))
+del first, second
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGUSR1")
+def test_a_signal_after_openvino_is_handled(enlarging: Path) -> None:
+    # Two cores on a processor with AMX: the signal killed the process.
+    code = [sys.executable, "-c", SIGNAL_AFTER_TWO, str(enlarging)]
+    assert subprocess.run(code, check=True, capture_output=True, text=True).stdout == "handled\n"
 
 
 def test_what_is_missing_is_named(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,20 +47,31 @@ def openvino_engine(path: Path, precision: str = "float32") -> Engine:
     Raises:
         MissingExtraError: OpenVINO is not installed.
     """
-    openvino = import_openvino()
+    core = _core(import_openvino())
     settings = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,  # or it would leave the cores that it was started on
     }
-    request = openvino.compile_model(str(path), "CPU", settings).create_infer_request()
+    request = core.compile_model(str(path), "CPU", settings).create_infer_request()
 
     def run(image: Tensor) -> Tensor:
         pixels = image.float().contiguous().numpy()
         return torch.from_numpy(request.infer([pixels], share_inputs=True)[0])
 
     return run
+
+
+@cache
+def _core(openvino: Any) -> Any:
+    """One for the process, never released.
+
+    On processors with AMX each core sets up a stack for signal handlers. Where a second core is
+    released after the first, it leaves a stack behind whose memory is gone, and the next signal
+    (Ctrl-C, the end of a child process) kills the process.
+    """
+    return openvino.Core()
 
 
 def import_openvino() -> Any:
