@@ -237,6 +237,8 @@ def test_no_sentence_names_the_folder_of_the_run(tmp_path: Path, run: Make) -> N
     photo = write_photo(inside / "a.jpg")
     for works in (["upscale"], ["restore", "upscale"]):
         for one in finished(carried_out(run([photo], *works, format="avif"))):
+            assert one.error is None
+            assert one.lines
             assert str(tmp_path) not in " ".join(one.lines)
     strict = replace(run([photo], "restore"), options=FolderOptions(format="png"))
     files = FileOptions(max_pixels=100)

@@ -25,9 +25,7 @@ from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import picture, tiny
 from tests.helpers.torchvision_stub import stub_torchvision
 
-there = pytest.mark.skipif(
-    importlib.util.find_spec("spandrel") is None, reason="needs spandrel, which .ci/run installs"
-)
+there = pytest.mark.skipif(importlib.util.find_spec("spandrel") is None, reason="needs spandrel")
 MODELS: dict[str, tuple[Callable[[], Network], int, str]] = {
     "light": (lambda: light(bounded_color=True), 3, "SUPPORTED"),
     "tiny": (tiny, 2, "SUPPORTED"),

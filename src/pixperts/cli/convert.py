@@ -62,8 +62,7 @@ def export(
     from pixperts.export.run import export_model
 
     done = export_model(model, to, output, scale=scale, expert=expert)
-    checked = f"; at most {done.difference:.1e} away from torch at three sizes"
-    print(
-        f"{done.path}: {model}, {done.summary}{'' if to == 'spandrel' else checked}",
-        file=sys.stderr,
-    )
+    checked = ""
+    if done.difference is not None:
+        checked = f"; at most {done.difference:.1e} away from torch at three sizes"
+    print(f"{done.path}: {model}, {done.summary}{checked}", file=sys.stderr)

@@ -1,6 +1,5 @@
 """Training data examined before a training: every picture is decoded, every bad file is named."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pixperts.data.pairs import Pair, PairingError, fits, match_folders
 from pixperts.data.photos import list_photos
 from pixperts.data.shards import Packed, is_packed, read_shard, shard_files, stored_index
 from pixperts.errors import DataError, PixpertsError
+from pixperts.weights.checksums import file_sha256
 
 _Size = tuple[int, int]  # (width, height)
 
@@ -182,8 +182,7 @@ class DataReport:
         for shard in shard_files(path):
             try:
                 found = read_shard(shard)
-                with shard.open("rb") as handle:
-                    digest = hashlib.file_digest(handle, "sha256").hexdigest()
+                digest = file_sha256(shard)
                 if sums.get(shard.name) not in (None, digest):
                     raise DataError("its bytes are not those that index.json tells the sum of")
                 samples += found

@@ -4,7 +4,6 @@ A pack is built in a hidden folder beside its place and renamed when all of it i
 """
 
 import contextlib
-import hashlib
 import io
 import itertools
 import json
@@ -38,6 +37,7 @@ from pixperts.io.encode import image_of
 from pixperts.io.formats import DEFAULT_QUALITY, NAMES
 from pixperts.io.vips import libvips, reason
 from pixperts.ops.pixels import Pixels
+from pixperts.weights.checksums import file_sha256
 
 _ENDINGS = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
@@ -261,9 +261,8 @@ class _Writer:
         self.archive = None
         shard = self.result.index.shards[-1]
         path = self.hidden / shard["file"]
-        with path.open("rb") as handle:
-            shard["bytes"] = path.stat().st_size
-            shard["sha256"] = hashlib.file_digest(handle, "sha256").hexdigest()
+        shard["bytes"] = path.stat().st_size
+        shard["sha256"] = file_sha256(path)
 
 
 def _samples(

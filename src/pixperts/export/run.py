@@ -33,12 +33,13 @@ class Exported:
     Attributes:
         path: the file; OpenVINO's weights lie beside it.
         summary: what it holds, such as "x2" or "encoder".
-        difference: the largest one to torch at three sizes.
+        difference: the largest one to torch at three sizes; None for weights, which no program
+            was given to run.
     """
 
     path: Path
     summary: str
-    difference: float
+    difference: float | None
 
 
 def export_model(
@@ -114,7 +115,7 @@ def _for_spandrel(
     if path.suffix.lower() != ".safetensors":
         raise UsageError(f"{path} must end in .safetensors.")
     write_spandrel(network, card, factor, path)
-    return Exported(path, f"for spandrel, x{factor}", 0.0)
+    return Exported(path, f"for spandrel, x{factor}", None)
 
 
 def encoder_file(model: UpscalingNetwork, name: str) -> Path:

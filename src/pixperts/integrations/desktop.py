@@ -10,13 +10,25 @@ from pathlib import Path
 
 from pixperts.errors import PixpertsError
 from pixperts.io.atomic import replacing
+from pixperts.io.support import reads
 
-_TYPES = (
-    ("image/jpeg", None), ("image/png", None), ("image/webp", None), ("image/tiff", None),
-    ("image/avif", None), ("image/gif", None), ("image/heic", "pillow_heif"),
-    ("image/heif", "pillow_heif"), ("image/jxl", "imagecodecs"), ("image/jp2", "imagecodecs"),
-    ("image/bmp", "PIL"), ("image/x-tga", "PIL"),
-)  # fmt: skip
+# Media types of the formats that are read, as shared-mime-info names them.
+_TYPES = {
+    "jpeg": ("image/jpeg",),
+    "png": ("image/png",),
+    "webp": ("image/webp",),
+    "tiff": ("image/tiff",),
+    "avif": ("image/avif",),
+    "gif": ("image/gif",),
+    "heic": ("image/heic", "image/heif"),
+    "jxl": ("image/jxl",),
+    "jp2": ("image/jp2",),
+    "exr": ("image/x-exr",),
+    "bmp": ("image/bmp",),
+    "tga": ("image/x-tga",),
+    "dds": ("image/x-dds",),
+    "raw": ("image/x-dcraw",),
+}
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def _text(entry: Entry) -> str:
         "Categories=Graphics;Photography;",
     ]
     if "%F" in entry.arguments:
-        known = [kind for kind, module in _TYPES if module is None or find_spec(module)]
+        known = [name for kind, names in _TYPES.items() if reads(kind) for name in names]
         lines += [f"MimeType={';'.join(known)};", "NoDisplay=true"]
     return "\n".join(lines) + "\n"
 

@@ -40,17 +40,21 @@ class FormatSupport:
         return asdict(self)
 
 
+def reads(kind: str) -> bool:
+    """Whether this installation reads a format, a key of `formats.NAMES`; imports no decoder."""
+    return has_decoder(kind) if needs_decoder(kind) else supports(kind, "load")
+
+
 def list_formats() -> list[FormatSupport]:
     """All formats in the order of `formats.NAMES`; no decoder is imported."""
     able = writable_formats()
     found = []
     for kind, name in NAMES.items():
-        needs = needs_decoder(kind)
-        reads = has_decoder(kind) if needs else supports(kind, "load")
-        extra = EXTRAS[kind][0] if needs and not reads else None
+        able_to_read = reads(kind)
+        extra = EXTRAS[kind][0] if needs_decoder(kind) and not able_to_read else None
         writes = kind in able
         to_write = ENCODERS[kind][0] if kind in ENCODERS and not writes else None
-        found.append(FormatSupport(name, _endings(kind), reads, writes, extra, to_write))
+        found.append(FormatSupport(name, _endings(kind), able_to_read, writes, extra, to_write))
     return found
 
 
