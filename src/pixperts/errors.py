@@ -51,6 +51,14 @@ class ImageError(PixpertsError):
     """A picture cannot be read, written or processed."""
 
 
+class TooLargeError(ImageError):
+    """A picture has more pixels than are allowed, by its header."""
+
+
+class WriteError(ImageError):
+    """A result could not be written: a full disk, or a folder that is write-protected."""
+
+
 class ModelError(PixpertsError):
     """A model name, a weights file or a configuration cannot be used."""
 

@@ -6,11 +6,11 @@ import pytest
 
 from pixperts.app.form import (
     all_fields,
-    fields_of,
     folder_options_of,
     size_of,
     steps_of,
 )
+from pixperts.background.fields import fields_of
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.jobs.operations import Restore, Upscale

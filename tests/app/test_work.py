@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pixperts.app.events import Advanced, Ended, Event, Failed, Finished, Previewed, Started
-from pixperts.app.orders import Look, Order, Run, Step, Trial
+from pixperts.app.orders import Look, Order, Trial
 from pixperts.app.work import carry_out
+from pixperts.background.events import Advanced, Ended, Event, Failed, Finished, Previewed, Started
+from pixperts.background.orders import Run, Step
 from pixperts.cli.app import main
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import read_image

@@ -9,12 +9,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pixperts.app.events import Ended, Failed, Previewed
 from pixperts.app.options import AppOptions
-from pixperts.app.orders import Look, Run, Step
+from pixperts.app.orders import Look, Order, carry_out
 from pixperts.app.service import Service, State
-from pixperts.app.worker import Worker
-from pixperts.app.workspace import Workspace
+from pixperts.background.events import Ended, Failed, Previewed
+from pixperts.background.orders import Run, Step
+from pixperts.background.worker import Worker
+from pixperts.background.workspace import Workspace
 from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.jobs.operations import Restore
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     models = list_trained_models()
-    with Workspace(tmp_path_factory.mktemp("temporary")) as workspace:
+    with Workspace("app", tmp_path_factory.mktemp("temporary")) as workspace:
         made = Service(AppOptions(max_upload=10_000_000, max_files=2), workspace, models)
         with made:
             yield made
@@ -86,7 +87,8 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_works(tmp_path: Path
     step = Step(Restore(), "moce-ir-tiny")
     run = Run((str(picture(tmp_path / "b.png", 900, 1100)),), str(tmp_path), (step,),
               FolderOptions(), 10**9)  # fmt: skip
-    with Worker() as worker:
+    worker: Worker[Order] = Worker(carry_out)
+    with worker:
         events = worker.work(run)
         next(events)
         assert worker.pid is not None

@@ -14,8 +14,8 @@ from pixperts.app.form import (
     REPAIR_FIELDS,
     SIZE_FIELDS,
     WORKS,
-    Field,
 )
+from pixperts.background.fields import Field
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.weights.catalogue import Entry
 

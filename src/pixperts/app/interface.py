@@ -10,10 +10,10 @@ from typing import Any
 import gradio as gr
 
 from pixperts.app.controls import Controls
-from pixperts.app.events import Finished
 from pixperts.app.form import REPAIR
 from pixperts.app.service import Service, State
 from pixperts.app.shown import files_of
+from pixperts.background.events import Finished
 from pixperts.errors import PixpertsError
 
 RUN = "run"  # runs of all visitors, of which one is worked on at a time

@@ -1,13 +1,12 @@
 """The options of `pixperts app`. Importing this costs nothing."""
 
-import ipaddress
 from dataclasses import dataclass
 
+from pixperts.background.address import LOCAL, is_local
 from pixperts.errors import UsageError
 from pixperts.options import check_options, option, parse_bytes
 
 LIMITS = "Limits"
-LOCAL = "127.0.0.1"
 
 
 def parse_auth(text: str) -> tuple[str, str]:
@@ -86,17 +85,3 @@ class AppOptions:
                 f"--host {self.host} lets others in: give --auth NAME:PASSWORD, or leave --host "
                 "out."
             )
-
-
-def is_local(host: str) -> bool:
-    """Whether only this machine reaches an address.
-
-    >>> is_local("localhost"), is_local("127.0.0.1"), is_local("0.0.0.0"), is_local("example.org")
-    (True, True, False, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -1,31 +1,10 @@
-"""What a working process is ordered to do: values that go through a pipe."""
+"""What a working process is ordered to do for the page."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pixperts.jobs.operation import Operation
-from pixperts.jobs.options import FolderOptions
-
-
-@dataclass(frozen=True)
-class Step:
-    """One operation and the name of the model that does it."""
-
-    operation: Operation
-    model: str
-
-
-@dataclass(frozen=True)
-class Run:
-    """Pictures, and what is done to each: one step, or a repair and then an enlargement.
-
-    `folder` belongs to this run alone; what it makes lies there.
-    """
-
-    inputs: tuple[str, ...]
-    folder: str
-    steps: tuple[Step, ...]
-    options: FolderOptions
-    max_result_pixels: int
+from pixperts.background.events import Event
+from pixperts.background.orders import Prepare, Run, Step
 
 
 @dataclass(frozen=True)
@@ -53,4 +32,11 @@ class Look:
     max_pixels: int
 
 
-Order = Run | Trial | Look
+Order = Run | Trial | Look | Prepare
+
+
+def carry_out(order: Order, tell: Callable[[Event], None]) -> None:
+    """Do what is ordered, in the working process, which imports what that needs only then."""
+    from pixperts.app.work import carry_out as work
+
+    work(order, tell)

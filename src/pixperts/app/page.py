@@ -9,13 +9,13 @@ import gradio as gr
 
 from pixperts.app import summary
 from pixperts.app.controls import Controls, build_controls, shown_for
-from pixperts.app.events import Finished, Previewed
 from pixperts.app.interface import RUN, add_interface, paced, visitor_of
 from pixperts.app.samples import SAMPLES, write_sample
 from pixperts.app.service import TRIAL_SIDE, Service, State
 from pixperts.app.shown import ASSETS, Shown, Updates, status_of
 from pixperts.app.texts import ABOUT, FOR_PROGRAMS, HEADER
 from pixperts.app.views import PREVIEW, framed
+from pixperts.background.events import Finished, Previewed
 from pixperts.errors import PixpertsError
 from pixperts.io.image import read_image, write_image
 

@@ -2,15 +2,15 @@
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixperts.app.options import AppOptions
-from pixperts.app.workspace import Workspace
-from pixperts.errors import MissingExtraError, UsageError
+from pixperts.background.address import free_port, shown_address
+from pixperts.background.workspace import Workspace
+from pixperts.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -48,8 +48,8 @@ def running(options: AppOptions) -> Iterator[str]:
         MissingExtraError, UsageError: as `serve`.
     """
     _check_extra()
-    port = _free_port(options.host, options.port)
-    with Workspace() as workspace:
+    port = free_port(options.host, options.port)
+    with Workspace("app") as workspace:
         # gradio reads these when it is imported, and this one when a component is made.
         os.environ["GRADIO_TEMP_DIR"] = str(workspace.root)
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -63,8 +63,7 @@ def running(options: AppOptions) -> Iterator[str]:
             page = build_page(service).queue(max_size=options.queue)
             try:
                 _launch(page, options, port)
-                shown = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-                yield f"http://{shown}:{port}/"
+                yield shown_address(options.host, port)
             finally:
                 page.close(verbose=False)
 
@@ -97,26 +96,3 @@ def _launch(page: "Blocks", options: AppOptions, port: int) -> None:
         css=CSS,
         js=JS,
     )
-
-
-def _free_port(host: str, port: int) -> int:
-    """The port, or a free one for 0.
-
-    Raises:
-        UsageError: where it is taken.
-    """
-    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError:
-            raise UsageError(f"--port {port} needs rights that you lack: choose another.") from None
-        except socket.gaierror:
-            raise UsageError(f"--host {host} is no address: give one such as 0.0.0.0.") from None
-        except OSError as error:
-            raise UsageError(
-                f"--host {host} with --port {port} cannot be served on ({error.strerror}): choose "
-                "others; --port 0 takes a port that is free."
-            ) from None
-        return int(probe.getsockname()[1])

@@ -11,13 +11,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixperts.app.events import Advanced, Ended, Event, Failed, Finished, Previewed, Started
 from pixperts.app.form import folder_options_of, steps_of
 from pixperts.app.options import AppOptions
-from pixperts.app.orders import Look, Order, Run, Step, Trial
+from pixperts.app.orders import Look, Order, Trial, carry_out
 from pixperts.app.pace import Pace
-from pixperts.app.worker import Worker
-from pixperts.app.workspace import Workspace
+from pixperts.background.events import (
+    Advanced,
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Previewed,
+    Started,
+)
+from pixperts.background.orders import Prepare, Run, Step
+from pixperts.background.worker import Worker
+from pixperts.background.workspace import Workspace
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.weights.catalogue import Entry
@@ -76,7 +85,9 @@ class Service:
         self.models = {entry.name: entry for entry in models}
         self.pace = Pace({entry.name: entry.gmac_per_megapixel for entry in models})
         usual = tuple(name for name in (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL) if name in self.models)
-        self._runs, self._trials = Worker(usual), Worker(usual)
+        first = Prepare(usual)
+        self._runs: Worker[Order] = Worker(carry_out, first)
+        self._trials: Worker[Order] = Worker(carry_out, first)
         self._stops: dict[str, threading.Event] = {}
 
     def __enter__(self) -> "Service":
@@ -182,7 +193,7 @@ class Service:
             )
 
     def _follow(
-        self, worker: Worker, run: str, order: Order, steps: Sequence[Step]
+        self, worker: Worker[Order], run: str, order: Order, steps: Sequence[Step]
     ) -> Iterator[State]:
         """The states of a run from what its process reports."""
         stop = self._stops[run] = threading.Event()

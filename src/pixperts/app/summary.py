@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixperts.app.events import Finished
 from pixperts.app.views import TILE
+from pixperts.background.events import Finished
 from pixperts.inference.expert_maps import palette
 
 EMPTY = '<div class="pix-empty">The result appears here, before and after under one slider.</div>'

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from pixperts.errors import ImageError, PixpertsError
+from pixperts.errors import PixpertsError, WriteError
 from pixperts.io.vips import reason
 
 _TEMPORARY = re.compile(r"\.pixperts-[0-9]{1,10}-[0-9A-Za-z]+\.tmp")
@@ -24,7 +24,7 @@ _TEMPORARY = re.compile(r"\.pixperts-[0-9]{1,10}-[0-9A-Za-z]+\.tmp")
 def replacing(
     target: Path,
     check: Callable[[], None] | None = None,
-    error: type[PixpertsError] = ImageError,
+    error: type[PixpertsError] = WriteError,
 ) -> Iterator[Path]:
     """A hidden file beside the target; what is written there replaces it unless anything fails.
 

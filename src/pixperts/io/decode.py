@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.errors import ImageError, UsageError, printable
+from pixperts.errors import ImageError, TooLargeError, UsageError, printable
 from pixperts.io.avif import bits_of, full_range
 from pixperts.io.color.chunks import animation_frames_of_png
 from pixperts.io.color.hdr import tags_to_srgb
@@ -284,7 +284,7 @@ def open_picture(
     kind, image, source, notes = header.kind, header.image, header.source, header.notes
     with explained(path, kind):
         if image.width * image.height > max_pixels:
-            raise ImageError(
+            raise TooLargeError(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
                 f"{max_pixels}: raise it (--max-pixels, max_pixels) or reduce the picture first."
             )

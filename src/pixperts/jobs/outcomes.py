@@ -18,6 +18,7 @@ class Outcome:
     error: str | None = None
     skipped: bool = False  # the output exists already
     hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
+    cause: Exception | None = None  # of a failure, where it was an exception
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""

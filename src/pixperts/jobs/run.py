@@ -186,7 +186,7 @@ class _Run:
             check = functools.partial(self.policy.check_places, job)
             return replace(self.operation.read(job), check=check), digest
         except Exception as error:  # one bad picture must not cost the others
-            return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
+            return _failed(job, error, digest)
 
     def compute(
         self, number: int, item: "tuple[Loaded, str | None]", settle: Callable[[], bool]
@@ -208,7 +208,7 @@ class _Run:
                     raise
             return self.operation.compute(loaded, self.predictor, advance), digest
         except Exception as error:
-            return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
+            return _failed(job, error, digest)
 
     def save(self, number: int, item: "tuple[Done, str | None]") -> Outcome:
         done, digest = item
@@ -219,13 +219,18 @@ class _Run:
             report = self.operation.save(done)
             return Outcome(job, report, hashes=(digest, self.policy.written(job)))
         except Exception as error:
-            return Outcome(job, error=explain(job.source, error), hashes=(digest, None))
+            return _failed(job, error, digest)
 
     def finish(self, number: int, outcome: Outcome) -> None:
         try:
             self.policy.note(outcome)
         except PixpertsError as error:
-            outcome = Outcome(outcome.job, error=explain(outcome.job.source, error))
+            outcome = _failed(outcome.job, error)
         key = "failed" if outcome.error else "skipped" if outcome.skipped else "done"
         self.counts[key] += 1
         self.listener.result(number, outcome)
+
+
+def _failed(job: Job, error: Exception, digest: str | None = None) -> Outcome:
+    sentence = explain(job.source, error)
+    return Outcome(job, error=sentence, hashes=(digest, None), cause=error)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pixperts.app import workspace as module
-from pixperts.app.workspace import Workspace, remove_abandoned
+from pixperts.background import workspace as module
+from pixperts.background.workspace import Workspace, remove_abandoned
 
 
 def upload(folder: Path, text: str, name: str = "a.jpg") -> Path:
@@ -16,7 +16,7 @@ def upload(folder: Path, text: str, name: str = "a.jpg") -> Path:
 
 def test_uploads_of_one_name_are_kept_apart(tmp_path: Path) -> None:
     uploads = [upload(tmp_path / "1", "one"), upload(tmp_path / "2", "two")]
-    with Workspace(tmp_path) as workspace:
+    with Workspace("app", tmp_path) as workspace:
         _, paths = workspace.begin("visitor/page", uploads)
         assert [path.name for path in paths] == ["a.jpg", "a_2.jpg"]
         assert [path.read_text() for path in paths] == ["one", "two"]
@@ -25,7 +25,7 @@ def test_uploads_of_one_name_are_kept_apart(tmp_path: Path) -> None:
 
 def test_a_run_replaces_the_one_before_of_its_name_only(tmp_path: Path) -> None:
     one = upload(tmp_path / "1", "one")
-    with Workspace(tmp_path) as workspace:
+    with Workspace("app", tmp_path) as workspace:
         first, _ = workspace.begin("visitor/page", [one])
         other, _ = workspace.begin("visitor/trial", [one])
         stranger, _ = workspace.begin("visitors/page", [one])
@@ -39,26 +39,30 @@ def test_a_run_replaces_the_one_before_of_its_name_only(tmp_path: Path) -> None:
 
 def test_files_of_long_ago_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = upload(tmp_path / "1", "one")
-    with Workspace(tmp_path) as workspace:
+    with Workspace("app", tmp_path) as workspace:
         first, _ = workspace.begin("visitor/page", [one])
         monkeypatch.setattr(module, "KEPT", -1.0)
         workspace.forget("somebody")
         assert not first.exists()
 
 
-def test_what_a_killed_page_left_behind_is_removed(tmp_path: Path) -> None:
+def test_what_a_killed_server_left_behind_is_removed(tmp_path: Path) -> None:
     dead = tmp_path / "pixperts-app-dead"
     upload(dead, "photo")
     (dead / ".lock").touch()
     foreign = tmp_path / "pixperts-app-foreign"  # without a lock, so it is not ours
     upload(foreign, "photo")
-    with Workspace(tmp_path) as alive:
+    other = tmp_path / "pixperts-serve-dead"
+    upload(other, "photo")
+    (other / ".lock").touch()
+    with Workspace("app", tmp_path) as alive:
         assert not dead.exists()
-        assert remove_abandoned(tmp_path) == 0
+        assert remove_abandoned("app", tmp_path) == 0
         assert alive.root.exists()
         assert foreign.exists()
+        assert other.exists()
 
 
 def test_only_its_owner_can_look_inside(tmp_path: Path) -> None:
-    with Workspace(tmp_path) as workspace:
+    with Workspace("app", tmp_path) as workspace:
         assert workspace.root.stat().st_mode & 0o077 == 0

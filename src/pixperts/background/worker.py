@@ -8,12 +8,15 @@ lack of memory cost the process alone, too.
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Generic, Self, TypeVar
 
-from pixperts.app.events import Ended, Event, Failed
-from pixperts.app.orders import Order
+from pixperts.background.events import Ended, Event, Failed
+
+Order = TypeVar("Order")
+CarryOut = Callable[[Order, Callable[[Event], None]], None]
 
 TICK = 0.2  # seconds between two looks at what the process reports
 _DIED = (
@@ -22,20 +25,22 @@ _DIED = (
 )
 
 
-class Worker:
+class Worker(Generic[Order]):
     """One process for one order at a time, started when it is needed; a context manager.
 
     Args:
-        models: names of models that are loaded as soon as the process starts.
+        carry_out: what the process does with an order; a function of a module, which reports by
+            its second argument and ends with `Ended` or `Failed`.
+        first: an order for every process as soon as it starts, of which nothing is reported.
     """
 
-    def __init__(self, models: tuple[str, ...] = ()) -> None:
-        self._models = models
+    def __init__(self, carry_out: CarryOut[Order], first: Order | None = None) -> None:
+        self._carry_out, self._first = carry_out, first
         self._turn = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -55,7 +60,10 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
-            target=serve, args=(theirs, self._models), name="pixperts-worker", daemon=True
+            target=_serve,
+            args=(theirs, self._carry_out, self._first),
+            name="pixperts-worker",
+            daemon=True,
         )
         process.start()
         theirs.close()
@@ -107,15 +115,17 @@ class Worker:
             yield Failed(_DIED)
 
 
-def serve(pipe: Connection, models: tuple[str, ...]) -> None:
+def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) -> None:
     """What the process runs: orders come in, events go out, until the other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's, which ends us
-    from pixperts.app.work import carry_out, predictor_of
+    # Ctrl-C and SIGTERM are for the server, which lets us finish or ends us, also where a
+    # terminal or a supervisor sends them to all processes at once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from pixperts.memory import keep_freed_memory
 
     keep_freed_memory()
-    for name in models:
-        predictor_of(name)
+    if first is not None:
+        carry_out(first, lambda _: None)
     try:
         while True:
             carry_out(pipe.recv(), pipe.send)

@@ -1,7 +1,7 @@
-"""The folder of a page's temporary files: uploads, results and what is shown of them.
+"""The folder of a server's temporary files: uploads, results and what is shown of them.
 
 It lies in the system's folder for temporary files, readable by its owner alone, and goes with the
-page. What a page that was killed left behind is removed by the next one.
+server. What one that was killed left behind is removed by the next one of its kind.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from typing import IO
 from pixperts.io.atomic import lock
 from pixperts.jobs.names import numbered
 
-_PREFIX = "pixperts-app-"
 _LOCK = ".lock"
 KEPT = 3600.0  # seconds after which the files of a visitor who went away are removed
 
@@ -27,17 +26,18 @@ class Workspace:
     """A folder with one folder for each run; a context manager.
 
     Args:
+        kind: of server, such as app; a part of the folder's name.
         parent: where the folder is made; by default the system's folder for temporary files.
 
     Attributes:
         root: the folder.
-        samples: a folder in it for the examples.
+        samples: a folder in it for examples.
     """
 
-    def __init__(self, parent: Path | None = None) -> None:
+    def __init__(self, kind: str, parent: Path | None = None) -> None:
         parent = Path(tempfile.gettempdir()) if parent is None else parent
-        remove_abandoned(parent)
-        self.root = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)).resolve()
+        remove_abandoned(kind, parent)
+        self.root = Path(tempfile.mkdtemp(prefix=_prefix(kind), dir=parent)).resolve()
         self._handle: IO[bytes] = (self.root / _LOCK).open("wb")
         lock(self._handle)
         self.samples = self.root / "samples"
@@ -56,15 +56,20 @@ class Workspace:
         shutil.rmtree(self.root, ignore_errors=True)
         self._handle.close()
 
+    def make(self) -> Path:
+        """A new folder with an empty folder `in`, of which nobody else knows the name."""
+        folder = self.root / "runs" / secrets.token_hex(16)
+        (folder / "in").mkdir(parents=True)
+        return folder
+
     def begin(self, run: str, uploads: Sequence[str | Path]) -> tuple[Path, list[Path]]:
         """A folder for a run, with its uploads inside; the former one of that name is removed.
 
         Uploads of the same name get numbers. The name is that of the visitor, a slash, and more.
         """
         self.forget(run)
-        folder = self.root / "runs" / secrets.token_hex(16)
+        folder = self.make()
         inside = folder / "in"
-        inside.mkdir(parents=True)
         paths: list[Path] = []
         for upload in map(Path, uploads):
             path, number = inside / upload.name, 1
@@ -93,18 +98,22 @@ class Workspace:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned(parent: Path) -> int:
-    """Remove the folders of pages that are not running any more; how many there were.
+def remove_abandoned(kind: str, parent: Path) -> int:
+    """Remove the folders of servers that are not running any more; how many there were.
 
-    A folder belongs to a page for as long as that holds its lock.
+    A folder belongs to a server for as long as that holds its lock.
     """
     removed = 0
-    for folder in parent.glob(f"{_PREFIX}*"):
+    for folder in parent.glob(f"{_prefix(kind)}*"):
         with contextlib.suppress(OSError), (folder / _LOCK).open("rb+") as handle:
             if lock(handle, wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
     return removed
+
+
+def _prefix(kind: str) -> str:
+    return f"pixperts-{kind}-"
 
 
 def _age(path: Path) -> float:

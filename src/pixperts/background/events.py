@@ -1,7 +1,11 @@
 """What a working process reports: values that go through a pipe."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+# Whose fault a failure is: the options of the request, the format, the picture itself, the size
+# of picture or result, or the machine.
+Fault = Literal["request", "format", "picture", "size", "server"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Finished:
     lines: tuple[str, ...] = ()  # what the command line prints of it
     reports: tuple[dict[str, Any], ...] = ()  # as `--json` prints them, one for each step
     views: dict[str, str] = field(default_factory=dict)
+    fault: Fault = "server"  # where there is an error
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Failed:
     """Nothing more will come, for the reason in one sentence."""
 
     error: str
+    fault: Fault = "server"
 
 
 Event = Started | Advanced | Finished | Previewed | Ended | Failed

@@ -1,0 +1,98 @@
+"""Options as a form or a request has them: what was filled in becomes a group of options."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, get_type_hints
+
+from pixperts.errors import UsageError
+from pixperts.options import Option, options_of, parser_of, types_in
+
+
+@dataclass(frozen=True)
+class Field:
+    """One option of a group, as a form or a request has it."""
+
+    key: str
+    option: Option
+    type: Any
+    default: Any
+
+    @property
+    def label(self) -> str:
+        """Its name for a person.
+
+        >>> Field("color_fix", Option("Colors."), str, "none").label
+        'Color fix'
+        """
+        return self.key.replace("_", " ").capitalize()
+
+    @property
+    def info(self) -> str:
+        """What the command line's help says of it."""
+        bounds = "" if self.option.bounds is None else f" ({self.option.bounds})"
+        return self.option.summary + bounds
+
+    @property
+    def kind(self) -> str:
+        """How it is filled in: switch, choice, slider or text.
+
+        Numbers that may be left out are text, because a control for numbers shows 0 for nothing.
+        """
+        if bool in types_in(self.type):
+            return "switch"
+        if self.option.choices:
+            return "choice"
+        bounded = self.option.low is not None and self.option.high is not None
+        optional = type(None) in types_in(self.type)
+        return "slider" if bounded and not optional and self.option.parse is None else "text"
+
+    def value(self, given: Any) -> Any:
+        """What the group receives for what was filled in; empty stands for the default.
+
+        Raises:
+            UsageError: for what is not allowed.
+
+        Example:
+            >>> quality = Field("quality", Option("Of JPEG.", low=1, high=100), int | None, None)
+            >>> quality.value(90.0), quality.value("")
+            (90, None)
+        """
+        if given is None or given == "":
+            return self.default
+        parse = parser_of(self.option, self.type)
+        if parse is not None:
+            whole = isinstance(given, float) and given.is_integer()
+            try:
+                given = parse(str(int(given) if whole else given))
+            except UsageError as error:
+                name = self.option.name(self.key)
+                raise UsageError(f"{name}: {error}") from None
+        self.option.check(self.key, given)
+        return given
+
+
+def fields_of(group: type, leave_out: Sequence[str] = ()) -> list[Field]:
+    """The options of a group."""
+    hints = get_type_hints(group)
+    defaults = {one.name: one.default for one in fields(group)}
+    return [
+        Field(key, found, hints[key], None if defaults[key] is MISSING else defaults[key])
+        for key, found in options_of(group).items()
+        if key not in leave_out
+    ]
+
+
+def filled(group: Any, given: Mapping[str, Any], leave_out: Sequence[str] = (), **more: Any) -> Any:
+    """A group of options from what was filled in, by the keys of its fields.
+
+    Args:
+        group: a dataclass whose fields were made by `option`.
+        given: may hold other keys as well.
+        leave_out: fields that keep their defaults.
+        more: fields that are given as they are.
+
+    Raises:
+        UsageError: for what is not allowed.
+    """
+    values = {one.key: one.value(given.get(one.key)) for one in fields_of(group, leave_out)}
+    return group(**(values | more))

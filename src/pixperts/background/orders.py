@@ -1,0 +1,40 @@
+"""What a working process is ordered to do: values that go through a pipe."""
+
+from dataclasses import dataclass
+
+from pixperts.inference.options import UpscaleModelOptions
+from pixperts.jobs.operation import Operation
+from pixperts.jobs.options import FolderOptions
+
+LOADING = UpscaleModelOptions()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation, the name of the model that does it, and how that is loaded."""
+
+    operation: Operation
+    model: str
+    loading: UpscaleModelOptions = LOADING
+
+
+@dataclass(frozen=True)
+class Run:
+    """Pictures, and what is done to each: one step, or a repair and then an enlargement.
+
+    `folder` belongs to this run alone; what it makes lies there.
+    """
+
+    inputs: tuple[str, ...]
+    folder: str
+    steps: tuple[Step, ...]
+    options: FolderOptions
+    max_result_pixels: int
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Models that are loaded, so that the first picture need not wait for them."""
+
+    models: tuple[str, ...]
+    loading: UpscaleModelOptions = LOADING
