@@ -17,6 +17,7 @@ from pixperts.errors import (
 from pixperts.lazy import attach
 
 if TYPE_CHECKING:
+    from pixperts.inference.enhancer import Enhancer
     from pixperts.inference.loading import load
     from pixperts.inference.restorer import Restorer
     from pixperts.inference.upscaler import Upscaler
@@ -27,7 +28,7 @@ else:
     __getattr__ = attach(
         __name__,
         {
-            "inference": ["Restorer", "Upscaler", "load"],
+            "inference": ["Enhancer", "Restorer", "Upscaler", "load"],
             "io": ["read_image", "write_image"],
             "models": ["create_model"],
             "weights": ["list_models"],
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DataError",
+    "Enhancer",
     "ImageError",
     "MissingExtraError",
     "ModelError",

@@ -20,6 +20,7 @@ from pixperts.memory import keep_freed_memory
 COMMANDS = {
     "upscale": "pixperts.cli.pictures",
     "restore": "pixperts.cli.pictures",
+    "enhance": "pixperts.cli.pictures",
     "app": "pixperts.cli.page",
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
@@ -90,7 +91,7 @@ def plain(tokens: Sequence[str]) -> list[str]:
     ['upscale', 'a.jpg', 'b.jpg']
     """
     head, rest = list(tokens[:1]), list(tokens[1:])
-    if head[:1] not in (["upscale"], ["restore"], ["analyze"]):
+    if head[:1] not in (["upscale"], ["restore"], ["enhance"], ["analyze"]):
         return [*head, *rest]
     result = []
     for token in rest:

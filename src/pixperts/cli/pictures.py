@@ -1,4 +1,4 @@
-"""The commands that work on pictures: `upscale` and `restore`."""
+"""The commands that work on pictures: `upscale`, `restore` and `enhance`."""
 
 import os
 import sys
@@ -9,7 +9,12 @@ from pixperts.cli.options import Inputs, Output, ReportOptions, RestoreModel, Up
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions, UpscaleModelOptions
-from pixperts.jobs.options import FolderOptions, RestoreOptions, UpscaleOptions
+from pixperts.jobs.options import (
+    EnhanceOptions,
+    FolderOptions,
+    RestoreOptions,
+    UpscaleOptions,
+)
 from pixperts.jobs.scale_out.shard import VARIABLE, parse_shard
 from pixperts.options import OUTPUT, Option
 
@@ -58,6 +63,24 @@ def restore(
 
     files = replace(options.files, max_memory=loading.max_memory)
     operation = Restore(**{**vars(options), "files": files})
+    return _run(inputs, output, operation, model, loading, folder, report)
+
+
+def enhance(
+    inputs: Inputs,
+    *,
+    output: Output = None,
+    model: UpscaleModel = DEFAULT_MODEL,
+    options: EnhanceOptions,
+    loading: UpscaleModelOptions,
+    folder: FolderOptions,
+    report: ReportOptions,
+) -> int:
+    """Repair pictures, then enlarge them, twice as large if nothing says how large."""
+    from pixperts.jobs.enhance import Enhance
+
+    files = replace(options.files, max_memory=loading.max_memory)
+    operation = Enhance(**{**vars(options), "files": files})
     return _run(inputs, output, operation, model, loading, folder, report)
 
 

@@ -6,6 +6,7 @@ from pixperts.lazy import attach
 
 if TYPE_CHECKING:
     from pixperts.inference.analysis import Analysis, analyze
+    from pixperts.inference.enhancer import Enhancer
     from pixperts.inference.expert_maps import draw
     from pixperts.inference.loading import load
     from pixperts.inference.predictor import Predictor
@@ -18,6 +19,7 @@ else:
         __name__,
         {
             "analysis": ["Analysis", "analyze"],
+            "enhancer": ["Enhancer"],
             "expert_maps": ["draw"],
             "loading": ["load"],
             "predictor": ["Predictor"],
@@ -30,6 +32,7 @@ else:
 
 __all__ = [
     "Analysis",
+    "Enhancer",
     "PixelSink",
     "PixelSource",
     "Predictor",

@@ -1,7 +1,7 @@
 """What upscaling and restoring have in common: a network on a device, its tiles and memory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import torch
 
@@ -14,12 +14,41 @@ from pixperts.memory import available_memory, resident_memory
 from pixperts.models.engine import EngineNetwork
 from pixperts.models.interfaces import Network
 from pixperts.weights import store
+from pixperts.weights.checksums import network_sha256
 from pixperts.weights.hub import push_to_hub, save_pretrained
 from pixperts.weights.packaged import weights_file
 
 
 class WrongModelError(UsageError, AttributeError):
     """A method that only models of the other kind have; `hasattr` says that it is missing."""
+
+
+class AnyPredictor(Protocol):
+    """What a run over files needs to know of a model, or of several in a row."""
+
+    @property
+    def name(self) -> str:
+        """For people, file names and manifests."""
+
+    @property
+    def precision(self) -> str:
+        """float32, bfloat16 or float16."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes the encoder."""
+
+    @property
+    def tile(self) -> int | None:
+        """Side of the tiles, if it was given."""
+
+    @property
+    def slow_precision(self) -> bool:
+        """Whether float32 would be many times faster."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the weights."""
 
 
 class Predictor:
@@ -120,21 +149,27 @@ class Predictor:
         return push_to_hub(repo, self.model, self.card, private=private, token=token)
 
     @classmethod
-    def of(cls, predictor: "Predictor") -> Self:
+    def of(cls, predictor: AnyPredictor) -> Self:
         """The same predictor, if it is of this kind.
 
         Raises:
             UsageError: if it is of the other.
         """
-        if not isinstance(predictor, cls):
-            raise UsageError(f"{predictor.name} {predictor.refusal}")
-        return predictor
+        if isinstance(predictor, cls):
+            return predictor
+        refusal = getattr(predictor, "refusal", "repairs and enlarges: use 'enhance'.")
+        raise UsageError(f"{predictor.name} {refusal}")
 
     @property
     def slow_precision(self) -> bool:
         """Whether float32 would be many times faster than the precision that was chosen."""
         fast = self.model.fast_in_bfloat16 and fastest_precision() == "bfloat16"
         return self.device.type == "cpu" and self.precision == "bfloat16" and not fast
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the network, see `checksums.network_sha256`."""
+        return network_sha256(self.model)
 
     @property
     def name(self) -> str:

@@ -224,6 +224,24 @@ class FloatFile:
         )
 
 
+class DraftSource:
+    """A finished `FloatFile`, read as a picture."""
+
+    batch = 1
+
+    def __init__(self, draft: FloatFile) -> None:
+        self._draft = draft
+        self.height, self.width, self.channels = draft.height, draft.width, draft.bands
+        self.row_bytes = 8.0 * draft.width * draft.bands  # as read, and one that is made of it
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """(1, C, bottom - top, W)."""
+        return self._draft.rows(top, bottom)
+
+    def rewind(self) -> None:
+        """Nothing to be done."""
+
+
 class MatchedSink(FileSink):
     """A picture file that gets the low frequencies of its source when all else is done."""
 

@@ -5,28 +5,32 @@ from typing import TYPE_CHECKING
 from pixperts.lazy import attach
 
 if TYPE_CHECKING:
+    from pixperts.jobs.enhance import Enhance
     from pixperts.jobs.job import Job
     from pixperts.jobs.operation import Operation
     from pixperts.jobs.operations import Restore, Upscale
     from pixperts.jobs.options import FileOptions, FolderOptions
     from pixperts.jobs.outcomes import Listener, Outcome, Summary
-    from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
+    from pixperts.jobs.reports import EnhanceReport, Report, RestoreReport, UpscaleReport
     from pixperts.jobs.run import run_folder
 else:
     __getattr__ = attach(
         __name__,
         {
+            "enhance": ["Enhance"],
             "job": ["Job"],
             "operation": ["Operation"],
             "operations": ["Upscale", "Restore"],
             "outcomes": ["Listener", "Outcome", "Summary"],
             "options": ["FileOptions", "FolderOptions"],
-            "reports": ["Report", "UpscaleReport", "RestoreReport"],
+            "reports": ["Report", "UpscaleReport", "RestoreReport", "EnhanceReport"],
             "run": ["run_folder"],
         },
     )
 
 __all__ = [
+    "Enhance",
+    "EnhanceReport",
     "FileOptions",
     "FolderOptions",
     "Job",

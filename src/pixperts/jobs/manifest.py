@@ -25,7 +25,7 @@ from pixperts.io.vips import reason
 from pixperts.jobs.job import Job
 
 if TYPE_CHECKING:
-    from pixperts.inference.predictor import Predictor
+    from pixperts.inference.predictor import AnyPredictor
 
 
 class Manifest:
@@ -193,7 +193,7 @@ def new_entry(
     return entry | {key: value for key, value in (more or {}).items() if key not in entry}
 
 
-def settings_of(operation: Any, predictor: "Predictor | None" = None) -> dict[str, Any]:
+def settings_of(operation: Any, predictor: "AnyPredictor | None" = None) -> dict[str, Any]:
     """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
 
     With a predictor, its precision, runtime and tiles likewise: they change pixels, too.

@@ -24,7 +24,7 @@ from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
-    from pixperts.inference.predictor import Predictor
+    from pixperts.inference.predictor import AnyPredictor
     from pixperts.jobs.medium import Medium
 
 Progress = Callable[[float], None]
@@ -44,13 +44,23 @@ class Operation(ABC):
 
     @abstractmethod
     def apply(
-        self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
+        self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
         """Fill the medium's sink; a report without seconds and notes, and the map of experts."""
 
     @abstractmethod
-    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that cannot do it."""
+
+    def load(self, model: str, **options: Any) -> "AnyPredictor":
+        """The model by its name or file; see `inference.load` for the options.
+
+        Raises:
+            ModelError, UsageError: as `inference.load`.
+        """
+        from pixperts.inference.loading import load
+
+        return load(model, **options)
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
         """Raise UsageError for what no picture of the run could be done with."""
@@ -114,7 +124,7 @@ class Operation(ABC):
         copied = own == kind and job.page is None and self.keeps(loaded)
         return replace(loaded, copied=copied)
 
-    def compute(self, loaded: Loaded, predictor: "Predictor", progress: Progress) -> Done:
+    def compute(self, loaded: Loaded, predictor: "AnyPredictor", progress: Progress) -> Done:
         """Do it; a result that is too large to be held is also written.
 
         Raises:

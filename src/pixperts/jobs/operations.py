@@ -12,7 +12,7 @@ from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
     from pixperts.inference.findings import RepairSettings
-    from pixperts.inference.predictor import Predictor
+    from pixperts.inference.predictor import AnyPredictor
     from pixperts.jobs.medium import Medium
 
 _NO_MAP = "No expert worked on {}, which did not grow, so that it has no map of them."
@@ -24,7 +24,7 @@ class Upscale(UpscaleOptions, Operation):
 
     does: ClassVar[str] = "Enlargement"
 
-    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that repairs, or has no experts to choose from."""
         from pixperts.inference.upscaler import Upscaler
 
@@ -56,7 +56,7 @@ class Upscale(UpscaleOptions, Operation):
         )
 
     def apply(
-        self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
+        self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
         """Enlarge one picture; see `Operation.apply`."""
         from pixperts.inference.expert_maps import Sketch, draw
@@ -120,7 +120,7 @@ class Restore(RestoreOptions, Operation):
         if any(job.expert_map is not None for job in jobs):
             raise UsageError("--expert-map applies to enlarging: leave it out.")
 
-    def check_model(self, predictor: "Predictor", jobs: Sequence[Job]) -> None:
+    def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that enlarges, or has no such controls."""
         from pixperts.inference.restorer import Restorer
 
@@ -135,7 +135,7 @@ class Restore(RestoreOptions, Operation):
         return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
 
     def apply(
-        self, loaded: Loaded, predictor: "Predictor", medium: "Medium", progress: Progress
+        self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
         """Repair one picture; see `Operation.apply`."""
         from pixperts.inference.analysis import Analysis

@@ -1,4 +1,4 @@
-"""The options of `upscale` and `restore`. Importing this costs nothing."""
+"""The options of `upscale`, `restore` and `enhance`. Importing this costs nothing."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pixperts.defaults import MAX_PIXELS, ColorFix, ToneMode
+from pixperts.defaults import DEFAULT_REPAIR_MODEL, MAX_PIXELS, ColorFix, ToneMode
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
@@ -167,6 +167,22 @@ class RestoreOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+@dataclass(frozen=True)
+class EnhanceOptions(RestoreOptions, UpscaleOptions):
+    """What `enhance` does to every picture: all that `restore` and `upscale` do.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    restore_model: str = option(
+        DEFAULT_REPAIR_MODEL,
+        "The model that repairs, before the other one enlarges.",
+        metavar="NAME",
+        panel=MODEL,
+    )
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from pixperts.jobs.manifest import Manifest, new_entry, settings_of
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.outcomes import Outcome
 from pixperts.jobs.plan import Plan, check_inside
-from pixperts.weights.checksums import file_sha256, network_sha256
+from pixperts.weights.checksums import file_sha256
 
 if TYPE_CHECKING:
-    from pixperts.inference.predictor import Predictor
+    from pixperts.inference.predictor import AnyPredictor
 
 
 class Policy:
@@ -32,14 +32,14 @@ class Policy:
         self,
         planned: Plan,
         operation: Operation,
-        predictor: "Predictor",
+        predictor: "AnyPredictor",
         manifest: Manifest | None,
     ) -> None:
         self._if_exists = planned.if_exists
         self._manifest = manifest
         self._model = predictor.name
         self._settings = settings_of(operation, predictor)
-        self._weights = None if manifest is None else network_sha256(predictor.model)
+        self._weights = None if manifest is None else predictor.weights_sha256
         jobs = planned.jobs
         roots = {root for job in jobs for root in (job.root, job.map_root) if root is not None}
         self._roots = set(filter(os.path.isdir, roots))  # those that are there

@@ -90,3 +90,34 @@ class RestoreReport:
         if self.motion is not None:
             line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
         return "\n".join(map(printable, [line, *self.notes]))
+
+
+@dataclass(frozen=True)
+class EnhanceReport:
+    """One picture that was repaired and enlarged, as `--json` prints it."""
+
+    input: str
+    output: str
+    width: int  # pixels
+    height: int
+    new_width: int
+    new_height: int
+    seconds: float  # of both, without reading and writing files
+    model: str  # names of both
+    strength: float  # 1 = what the network says
+    findings: dict[str, Any] | None  # what was found, where the network tells faults apart
+    found: str | None  # the same in words
+    motion: list[float] | None  # length in pixels and angle in degrees of the blur that was undone
+    multiply_adds: float
+    megapixels: float  # of the output
+    notes: list[str] = field(default_factory=list)  # what the file could not carry over
+
+    def to_line(self) -> str:
+        """One line for a person, and one for each note."""
+        sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
+        line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
+        if self.found is not None:
+            line += f", {self.found}"
+        if self.motion is not None:
+            line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
+        return "\n".join(map(printable, [line, *self.notes]))

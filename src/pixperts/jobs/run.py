@@ -23,7 +23,7 @@ from pixperts.jobs.plan import Plan, plan
 from pixperts.jobs.policy import Policy
 
 if TYPE_CHECKING:
-    from pixperts.inference.predictor import Predictor
+    from pixperts.inference.predictor import AnyPredictor
 
 PathLike = str | os.PathLike[str]
 _SLOW = (
@@ -36,7 +36,7 @@ def run_folder(
     inputs: PathLike | Sequence[PathLike],
     output: PathLike | None,
     operation: Operation,
-    model: "Predictor | PathLike",
+    model: "AnyPredictor | PathLike",
     *,
     options: FolderOptions | None = None,
     expert_map: PathLike | None = None,
@@ -58,8 +58,10 @@ def run_folder(
         inputs: pictures, folders and patterns; see `inputs.find`.
         output: a file for one picture, else a folder; a slash at the end makes it a folder. None:
             names beside the inputs, see `beside.beside`, or with `options.in_place` the inputs.
-        operation: `Upscale(SizeRequest(scale=2))` or `Restore(strength=1.0)`.
-        model: an `Upscaler` or a `Restorer`, or the name or file of one.
+        operation: `Upscale(SizeRequest(scale=2))`, `Restore(strength=1.0)` or
+            `Enhance(SizeRequest(scale=2))`.
+        model: an `Upscaler`, a `Restorer` or an `Enhancer`, or the name or file of a model; for
+            `Enhance` that of the one that enlarges.
         options: which pictures, which names, what happens to outputs that exist, how many are
             read and written meanwhile, and the manifest. With a manifest, an output that exists
             is made again where its last entry names other settings, weights or input.
@@ -96,12 +98,10 @@ def run_folder(
             raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
 
     @functools.cache
-    def predictor() -> "Predictor":
+    def predictor() -> "AnyPredictor":
         if not isinstance(model, str | os.PathLike):
             return model
-        from pixperts.inference.loading import load
-
-        return load(
+        return operation.load(
             os.fspath(model),
             device=device,
             tile=tile,
@@ -140,7 +140,7 @@ class _Run:
         self,
         planned: Plan,
         operation: Operation,
-        predictor: "Predictor",
+        predictor: "AnyPredictor",
         policy: Policy,
         listener: Listener,
     ) -> None:

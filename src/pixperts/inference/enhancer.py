@@ -1,0 +1,209 @@
+"""Repairing and enlarging in one go: one image of any kind in, the same kind out."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.inference.findings import RepairSettings
+from pixperts.inference.restorer import Repair, Restorer
+from pixperts.inference.size_request import SizeRequest
+from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
+from pixperts.inference.upscaler import Upscaler
+from pixperts.io.arrays import to_tensor
+from pixperts.memory import check_memory
+from pixperts.ops.color_match import ColorFix, match_picture
+from pixperts.routing import Tally
+
+Progress = Callable[[float], None]
+
+
+class Between(NamedTuple):
+    """Where the repaired picture lies until it is enlarged: filled first, then read."""
+
+    sink: PixelSink
+    source: PixelSource
+
+
+class Enhanced(NamedTuple):
+    """What both models did to a picture."""
+
+    repair: Repair
+    tally: Tally  # of the enlargement; nothing where no side grew
+
+
+class Enhancer:
+    """A model that repairs and one that enlarges, one after the other.
+
+    Nothing is rounded or written to a file between them.
+
+    Args:
+        restorer: repairs the picture at its own size.
+        upscaler: enlarges what was repaired.
+    """
+
+    def __init__(self, restorer: Restorer, upscaler: Upscaler) -> None:
+        self.restorer, self.upscaler = restorer, upscaler
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = DEFAULT_MODEL,
+        restore_model: str | Path = DEFAULT_REPAIR_MODEL,
+        *,
+        runtime: str = "torch",
+        **options: Any,
+    ) -> Self:
+        """Both by their names or files, as `inference.load` takes them.
+
+        Args:
+            model: that enlarges.
+            restore_model: that repairs.
+            runtime: of the encoder of the model that enlarges.
+            options: the others of `inference.load`, for both models.
+
+        Raises:
+            ModelError, UsageError: as `inference.load`; also for a model of the wrong kind.
+        """
+        upscaler = Upscaler.load(model, runtime=runtime, **options)
+        return cls(Restorer.load(restore_model, **options), upscaler)
+
+    @property
+    def name(self) -> str:
+        """Names of both."""
+        return f"{self.restorer.name}+{self.upscaler.name}"
+
+    @property
+    def precision(self) -> str:
+        """Of both, where they differ with a plus."""
+        both = (self.restorer.precision, self.upscaler.precision)
+        return "+".join(dict.fromkeys(both))
+
+    @property
+    def runtime(self) -> str:
+        """What computes the encoder of the model that enlarges."""
+        return self.upscaler.runtime
+
+    @property
+    def tile(self) -> int | None:
+        """Side of the tiles of both, if it was given."""
+        return self.restorer.tile
+
+    @property
+    def slow_precision(self) -> bool:
+        """Whether one of them would be many times faster in float32."""
+        return self.restorer.slow_precision or self.upscaler.slow_precision
+
+    @property
+    def weights_sha256(self) -> str:
+        """One for both networks."""
+        both = self.restorer.weights_sha256 + self.upscaler.weights_sha256
+        return hashlib.sha256(both.encode()).hexdigest()
+
+    def enhance(
+        self,
+        image: Any,
+        *,
+        scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        settings: RepairSettings | None = None,
+        budget: float | None = None,
+        color_fix: ColorFix = "none",
+        progress: Progress | None = None,
+    ) -> Any:
+        """Repair one image, then bring it to a size.
+
+        Args:
+            image: of any kind that `Upscaler.upscale_with_routing` takes.
+            scale: factor for both sides; 2 where neither it nor a size is given.
+            size: exact (width, height).
+            settings: how much of each fault is undone; all of it when None.
+            budget: compute of the enlargement, as in `Upscaler.upscale_with_routing`.
+            color_fix: likewise, against the input.
+            progress: called with the share that is done, rising to 1.
+
+        Returns:
+            The result, of the kind, depth and channels of the input.
+
+        Raises:
+            UsageError: for sizes, amounts or budgets that make no sense, or too little memory.
+            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+        """
+        pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
+        batch, channels, height, width = pixels.shape
+        new_width, new_height = SizeRequest(scale=scale, size=size).resolve(width, height)
+        check_memory(width, height * batch)
+        check_memory(new_width, new_height * batch)
+        sink = ArraySink(batch, channels, new_height, new_width)
+        source = ArraySource(pixels)
+        self.enhance_rows(
+            source, sink, (new_width, new_height), held_between(source), settings,
+            budget=budget, progress=progress,
+        )  # fmt: skip
+        return restore_kind(match_picture(sink.image, pixels, color_fix))
+
+    def enhance_rows(
+        self,
+        source: PixelSource,
+        sink: PixelSink,
+        size: tuple[int, int],
+        between: Between,
+        settings: RepairSettings | None = None,
+        *,
+        budget: float | None = None,
+        progress: Progress | None = None,
+    ) -> Enhanced:
+        """Repair and enlarge a picture that need not be in memory.
+
+        Args:
+            source: the picture.
+            sink: receives the result.
+            size: (width, height) of the result.
+            between: holds the repaired picture meanwhile, of the size of the source.
+            settings: how much of each fault is undone; all of it when None.
+            budget: compute of the enlargement.
+            progress: called with the share that is done, rising to 1.
+
+        Raises:
+            UsageError: settings that the network does not offer, or a budget that makes no sense.
+            ImageError: values that are not finite.
+        """
+        share = self._repair_share(source, size)
+        first, second = _parts(progress, share)
+        repair = self.restorer.repair_rows(source, between.sink, settings, progress=first)
+        tally = self.upscaler.upscale_rows(
+            between.source, sink, size, budget=budget, progress=second
+        )
+        return Enhanced(repair, tally)
+
+    def multiply_adds(
+        self, width: int, height: int, new_width: int, new_height: int, done: Enhanced
+    ) -> float:
+        """Analytic multiply-adds of both as they were routed."""
+        repair = self.restorer.model.multiply_adds((height, width), done.repair.routings)["total"]
+        tally = done.tally if self.upscaler.takes_budget and any(done.tally.counts) else None
+        return repair + self.upscaler.multiply_adds(width, height, new_width, new_height, tally)
+
+    def _repair_share(self, source: PixelSource, size: tuple[int, int]) -> float:
+        """Of the multiply-adds of both, which the seconds roughly follow."""
+        repair = self.restorer.model.multiply_adds((source.height, source.width))["total"]
+        rest = self.upscaler.multiply_adds(source.width, source.height, *size, None)
+        return repair / (repair + rest)
+
+
+def held_between(source: PixelSource) -> Between:
+    """In memory."""
+    held = ArraySink(source.batch, source.channels, source.height, source.width)
+    return Between(held, ArraySource(held.image))
+
+
+def _parts(progress: Progress | None, share: float) -> tuple[Progress | None, Progress | None]:
+    """Progress of two steps, of which the first is this share."""
+    if progress is None:
+        return None, None
+    report = progress
+    return (
+        lambda done: report(share * done),
+        lambda done: report(share + (1 - share) * done),
+    )

@@ -1,0 +1,116 @@
+"""The operation that repairs and enlarges: `Enhance`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pixperts.errors import UsageError
+from pixperts.jobs.job import Job, Loaded
+from pixperts.jobs.operation import Operation, Progress
+from pixperts.jobs.options import EnhanceOptions
+from pixperts.jobs.reports import EnhanceReport, Report
+from pixperts.ops.pixels import Pixels
+
+if TYPE_CHECKING:
+    from pixperts.inference.enhancer import Between
+    from pixperts.inference.findings import RepairSettings
+    from pixperts.inference.predictor import AnyPredictor
+    from pixperts.jobs.medium import Medium
+
+
+class Enhance(EnhanceOptions, Operation):
+    """Repair every picture, then bring it to a size."""
+
+    does: ClassVar[str] = "Enhancement"
+
+    def load(self, model: str, **options: Any) -> "AnyPredictor":
+        """Both models: the one that enlarges by the argument, the other by `restore_model`."""
+        from pixperts.inference.enhancer import Enhancer
+
+        return Enhancer.load(model, self.restore_model, **options)
+
+    def check_jobs(self, jobs: Sequence[Job]) -> None:
+        """Raise UsageError for what no picture of the run could be done with."""
+        super().check_jobs(jobs)
+        if any(job.expert_map is not None for job in jobs):
+            raise UsageError("Maps of experts are for enlarging alone: leave expert_map out.")
+
+    def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
+        """Raise UsageError for a single model, or one that offers no such controls."""
+        from pixperts.inference.enhancer import Enhancer
+
+        if not isinstance(predictor, Enhancer):
+            raise UsageError(f"{predictor.name} is one model: give an Enhancer, or a name.")
+        restorer, upscaler = predictor.restorer, predictor.upscaler
+        self.repair_settings.check_model(restorer.model, restorer.name)
+        if self.budget is not None and not upscaler.takes_budget:
+            raise UsageError(
+                f"{upscaler.name} has a single expert: leave --budget out, or choose a model with "
+                "several, such as '-m moeisr-tiny'."
+            )
+
+    @property
+    def label(self) -> str:
+        """What is added to the name of a result that nobody named."""
+        return f"enhanced_{self.size.label}"
+
+    def new_size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) of the result for a picture of this size."""
+        return self.size.resolve(width, height)
+
+    @property
+    def repair_settings(self) -> "RepairSettings":
+        """How much of each fault is undone."""
+        from pixperts.inference.findings import RepairSettings
+
+        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
+
+    def apply(
+        self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
+    ) -> tuple[Report, Pixels | None]:
+        """Repair and enlarge one picture; see `Operation.apply`."""
+        from pixperts.inference.analysis import Analysis
+        from pixperts.inference.enhancer import Enhancer
+
+        assert isinstance(predictor, Enhancer)  # see `check_model`
+        (width, height), size, job = loaded.source_size, loaded.size, loaded.job
+        with _between(loaded, medium) as between:
+            done = predictor.enhance_rows(
+                medium.source, medium.sink, size, between, self.repair_settings,
+                budget=self.budget, progress=progress,
+            )  # fmt: skip
+        repair = done.repair
+        found = Analysis.of(predictor.restorer, repair.routings, (height, width), repair.findings)
+        report = EnhanceReport(
+            input=str(job.source),
+            output=str(job.target),
+            width=width,
+            height=height,
+            new_width=size[0],
+            new_height=size[1],
+            seconds=0.0,
+            model=predictor.name,
+            strength=self.strength,
+            findings=None if found.findings is None else found.findings.to_dict(),
+            found=None if found.findings is None else found.findings.to_text(),
+            motion=None if found.motion is None else [round(value, 2) for value in found.motion],
+            multiply_adds=predictor.multiply_adds(width, height, *size, done),
+            megapixels=size[0] * size[1] / 1e6,
+        )
+        return report, None
+
+
+@contextmanager
+def _between(loaded: Loaded, medium: "Medium") -> "Iterator[Between]":
+    """Where the repaired picture waits: in memory, or in a hidden file beside the result."""
+    from pixperts.inference.enhancer import Between, held_between
+    from pixperts.inference.streams import DraftSource, FileSink, FloatFile
+
+    source = medium.source
+    if medium.held:
+        yield held_between(source)
+        return
+    bands = source.channels
+    size = (source.width, source.height)
+    with FloatFile(loaded.job.target, *size, bands, beside=0) as draft:
+        yield Between(FileSink(draft), DraftSource(draft))
