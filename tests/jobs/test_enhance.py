@@ -99,7 +99,7 @@ def test_the_command_reports_and_resumes(
     assert main(line) == 0
     assert "1 output existed and was kept" in capsys.readouterr().err
     assert main([*line, "--strength", "0.5"]) == 0
-    assert "-> a_enhanced_x2.png: 30 x 24 -> 60 x 48" in capsys.readouterr().out
+    assert "-> a_enhanced_x2.png: 30 x 24 -> 60 x 48" in capsys.readouterr().err
     entries = [json.loads(text) for text in Path("m.jsonl").read_text().splitlines()]
     assert [entry["settings"].get("strength") for entry in entries] == [None, 0.5]
     assert entries[0]["weights_sha256"] == entries[1]["weights_sha256"] != enhancer(
