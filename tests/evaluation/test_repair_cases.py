@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.evaluation.metrics import psnr
-from pixperts.evaluation.repair_cases import DARK_CASES, FAULTS, UNTOUCHED, repair_pair
+from pixperts.evaluation.repair_cases import DARK_CASES, FAULTS, UNTOUCHED, repair_pair, small_pair
 
 
 def photo() -> Tensor:
@@ -51,3 +51,18 @@ def test_unknown_cases_are_refused() -> None:
     for case in ("fog", "dark", "hatched45", "dark2"):
         with pytest.raises(UsageError, match=f"case is '{case}'"):
             repair_pair(photo(), case, 0)
+
+
+def test_a_small_picture_is_reduced_before_its_faults() -> None:
+    whole = photo()
+    small, target = small_pair(whole, 2.5, "clean", 0)
+    size = tuple(int(side / 2.5) for side in whole.shape[1:])
+    assert small.shape[1:] == size
+    assert target.shape[1:] == tuple(round(side * 2.5) for side in size)
+    assert torch.equal(target, whole[:, : target.shape[1], : target.shape[2]])
+    noisy, _ = small_pair(whole, 2.5, "noise25", 0)
+    assert torch.equal(noisy, repair_pair(small, "noise25", 0)[0])
+    assert torch.equal(small_pair(whole, 1, "clean", 0)[0], whole)
+    for case in ("page", "hatched45_6"):
+        with pytest.raises(UsageError, match=f"{case} is drawn over a picture"):
+            small_pair(whole, 2, case, 0)

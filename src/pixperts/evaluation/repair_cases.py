@@ -15,6 +15,7 @@ from torch import Tensor
 from pixperts.degradations.drawings import draw_over
 from pixperts.degradations.mixture import Step, apply_steps, faulty
 from pixperts.errors import UsageError
+from pixperts.ops.resize import bicubic, quantize
 
 DRAWINGS = ("hatching", "lines", "page", "screen", "dots")
 EXPOSURES = (0.3, 0.12, 0.05)
@@ -79,6 +80,29 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
         return faulty(photo, case, seed).degraded, photo
     except UsageError as error:
         raise UsageError(f"case is {case!r}, which is none of those that are known.") from error
+
+
+def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tensor, Tensor]:
+    """A photo reduced by an antialiased bicubic kernel, with faults, and the photo itself.
+
+    Args:
+        photo: (3, H, W) in [0, 1]; less than `scale` rows and columns are cut off.
+        scale: factor of the reduction, 1 or more.
+        case: as in `repair_pair`, but none of a drawing.
+        seed: 0 or more.
+
+    Returns:
+        The small picture (3, h, w) and the photo that belongs to it (3, H, W), in [0, 1].
+
+    Raises:
+        UsageError: an unknown case, a drawing or a bad seed.
+    """
+    if case in UNTOUCHED[1:] or _HATCHED.fullmatch(case):
+        raise UsageError(f"{case} is drawn over a picture, so that no photo belongs to it.")
+    size = (math.floor(photo.shape[1] / scale), math.floor(photo.shape[2] / scale))
+    whole = photo[:, : round(size[0] * scale), : round(size[1] * scale)].contiguous()
+    small = whole if scale == 1 else quantize(bicubic(whole, size))
+    return repair_pair(small, case, seed)[0], whole
 
 
 def _hatched(photo: Tensor, angle: int, period: int) -> Tensor:
