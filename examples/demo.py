@@ -53,7 +53,8 @@ def enlarged(experts: NDArray[np.uint8], width: int, height: int) -> NDArray[np.
     """A map of experts at another size, without mixing its colors."""
     rows = np.arange(height) * experts.shape[0] // height
     columns = np.arange(width) * experts.shape[1] // width
-    return experts[rows][:, columns]
+    shown: NDArray[np.uint8] = experts[rows][:, columns]
+    return shown
 
 
 def row(name: str, out: Path) -> NDArray[np.uint8]:
