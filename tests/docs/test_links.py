@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("configs/*.md"),
+        *ROOT.glob("examples/*.md"),
+    ]
+)
 TOPS = ("", "src/pixperts")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
