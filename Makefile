@@ -2,13 +2,18 @@
 # make test   the whole test suite, in WORKERS processes (2)
 # make quick  the same without the tests that are marked slow
 # make check  ruff, mypy --strict and the layers of the packages
-# Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+).
+# make docs   the documentation site in build/site, checked: links, headings, no load from other hosts
+# make package  wheel and sdist in dist/, checked, and installed into an empty environment
+# Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+), TORCH
+# another torch, such as torch==2.4.1 or plain torch for the newest.
 PYTHON ?= python3
 WORKERS ?= 2
+TORCH ?= torch==2.13.0
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
-PIP_FLAGS = --quiet --disable-pip-version-check -c constraints.txt
+# All pinned versions but that of torch, which TORCH names.
+PIP_FLAGS = --quiet --disable-pip-version-check -c $(@D)/constraints.txt
 
-.PHONY: demo test quick check benchmark clean
+.PHONY: demo test quick check docs package benchmark clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --out out
@@ -25,6 +30,12 @@ check: .venv/ready
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+docs: .venv/ready
+	.venv/bin/python scripts/make_site.py
+
+package:
+	$(PYTHON) scripts/check_package.py --torch '$(TORCH)'
+
 benchmark: .venv/ready
 	.venv/bin/python benchmarks/upscale.py
 
@@ -32,7 +43,8 @@ benchmark: .venv/ready
 .venv-demo/ready: pyproject.toml constraints.txt $(shell find src -type f)
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... demo" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv-demo
-	.venv-demo/bin/pip install $(PIP_FLAGS) torch==2.13.0
+	grep -v '^torch==' constraints.txt > $(@D)/constraints.txt
+	.venv-demo/bin/pip install $(PIP_FLAGS) '$(TORCH)'
 	.venv-demo/bin/pip install $(PIP_FLAGS) --force-reinstall --no-deps .
 	.venv-demo/bin/pip install $(PIP_FLAGS) .
 	touch $@
@@ -40,11 +52,12 @@ benchmark: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... test" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install $(PIP_FLAGS) torch==2.13.0
+	grep -v '^torch==' constraints.txt > $(@D)/constraints.txt
+	.venv/bin/pip install $(PIP_FLAGS) '$(TORCH)'
 	.venv/bin/pip install $(PIP_FLAGS) -e '.[dev]'
 # Without what it requires: torchvision, which the CPU build of torch has only on its own index.
 	.venv/bin/pip install $(PIP_FLAGS) --no-deps spandrel einops
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo out .mypy_cache .ruff_cache .import_linter_cache .pytest_cache
+	rm -rf .venv .venv-demo out build dist .mypy_cache .ruff_cache .import_linter_cache .pytest_cache
