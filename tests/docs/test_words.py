@@ -42,7 +42,8 @@ FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 def documents() -> list[Path]:
     found = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/**/*.md"), *ROOT.glob("examples/*.md")]
-    found += [ROOT / "README.md", *ROOT.glob("configs/**/*.yaml")]
+    found += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
+    found += [ROOT / "CODE_OF_CONDUCT.md", *ROOT.glob("configs/**/*.yaml")]
     return sorted(path for path in found if ROOT / "docs/lab" not in path.parents)
 
 

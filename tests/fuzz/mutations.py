@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator
 
 Field = tuple[int, int]  # offset and size in bytes
 
-# BMP, DDS, TGA (with and without a palette), and a bare JPEG XL codestream.
-_PLAIN_HEADERS = (b"BM", b"DDS ", b"\0\0\x02", b"\0\0\x0a", b"\0\x01\x01", b"\xff\x0a")
-_PLAIN_HEADERS_END = 64
 _EXTREMES = (0, 1, 2, 3, 7, 8, 255, 4096, 65535, 1 << 20, 1 << 24, 1 << 31, (1 << 32) - 1)
 
 
@@ -24,12 +21,8 @@ def fields(data: bytes) -> list[Field]:
             found += [(at + 8 + place, 4) for place in range(0, min(size, 16), 4)]
     elif data.startswith(b"RIFF"):
         found += [(4, 4), *_riff_fields(data)]
-    elif data[4:8] in (b"ftyp", b"jP  ", b"JXL "):
+    elif data[4:8] == b"ftyp":
         found += _box_fields(data, 0, len(data))
-    elif data.startswith(b"\x76\x2f\x31\x01"):
-        found += _exr_fields(data)
-    elif data.startswith(_PLAIN_HEADERS):
-        found += _words(_PLAIN_HEADERS_END)
     elif data.startswith(b"GIF"):
         found += [(6, 2), (8, 2), (10, 1), (11, 1)]
         found += [(at + 1, 2) for at in range(13, len(data) - 9) if data[at] == 0x2C]
@@ -39,26 +32,6 @@ def fields(data: bytes) -> list[Field]:
             found += [(at + where, size) for where, size in _tiff_fields(data[at:])]
             at = data.find(magic, at + 1)
     return [(at, size) for at, size in found if 0 <= at <= len(data) - size]
-
-
-def _words(end: int) -> list[Field]:
-    """All of a short header of fixed form, as numbers of two and of four bytes."""
-    return [(at, size) for size in (2, 4) for at in range(2, end, 2)]
-
-
-def _exr_fields(data: bytes) -> Iterator[Field]:
-    """OpenEXR: attributes are a name, a type, a size and what they hold."""
-    yield (4, 4)
-    at = 8
-    while at < len(data) and data[at]:
-        for _ in range(2):
-            at = data.find(b"\0", at) + 1
-            if at == 0:
-                return
-        size = int.from_bytes(data[at : at + 4], "little")
-        yield (at, 4)
-        yield from ((at + 4 + place, 4) for place in range(0, min(size, 64), 4))
-        at += 4 + size
 
 
 def _jpeg_fields(data: bytes) -> Iterator[Field]:

@@ -11,8 +11,6 @@ from PIL import Image, PngImagePlugin
 
 from pixperts.io.image import write_image
 from pixperts.io.metadata.metadata import Metadata
-from pixperts.io.support import reads
-from pixperts.io.writable import writable_formats
 from tests.helpers import photo_files as files
 
 
@@ -111,30 +109,6 @@ def _tiff_files(folder: Path) -> dict[str, bytes]:
     return found
 
 
-def _files_of_extras(folder: Path) -> dict[str, bytes]:
-    """Of the formats that need extras, where those are installed."""
-    able = writable_formats()
-    full = Metadata(icc=files.srgb_profile(), exif=files.exif(1)[6:], xmp=files.XMP)
-    deep = files.gradient(channels=4).astype(np.uint16) * 257
-    unit = (files.gradient() / 255).astype(np.float32)
-    found = {}
-    for kind in ("heic", "jxl", "jp2"):
-        for label, pixels in (("rgb", files.gradient()), ("deep", deep)):
-            if kind in able:
-                path = write_image(folder / f"{label}.{kind}", pixels, metadata=full)
-                found[path.name] = path.read_bytes()
-    if "exr" in able:
-        found["unit.exr"] = write_image(folder / "unit.exr", unit).read_bytes()
-    if reads("bmp"):
-        found["plain.bmp"] = _pillow(files.gradient(), "bmp")
-        found["palette.bmp"] = _pillow(files.gradient(), "bmp", "P")
-        found["plain.tga"] = _pillow(files.gradient(), "tga")
-        found["packed.tga"] = _pillow(files.gradient(channels=4), "tga", compression="tga_rle")
-    if reads("dds"):
-        found["plain.dds"] = _pillow(files.gradient(channels=4), "dds")
-    return found
-
-
 def specimens() -> dict[str, bytes]:
     """File name to content; the name's ending is that of the format."""
     said: dict[str, Any] = {"exif": files.exif(8, True), "xmp": files.XMP}
@@ -147,7 +121,6 @@ def specimens() -> dict[str, bytes]:
         for label, pixels in (("rgb", files.gradient()), ("deep", rgba.astype(np.uint16) * 257)):
             path = write_image(folder / f"{label}.avif", pixels, metadata=full)
             found[path.name] = path.read_bytes()
-        found |= _files_of_extras(folder)
     found["lossy.webp"] = _pillow(files.gradient(), "webp", quality=90, **said)
     found["lossless.webp"] = _pillow(rgba, "webp", lossless=True, **said)
     found["alpha.webp"] = _pillow(rgba, "webp", quality=60)

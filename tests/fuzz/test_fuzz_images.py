@@ -8,7 +8,7 @@ from tests.fuzz.fuzz_images import check
 from tests.fuzz.mutations import KINDS, fields
 from tests.fuzz.specimens import specimens
 
-SEED, CASES = 20261121, 200
+SEED, CASES = 20261121, 150
 
 
 @pytest.fixture(scope="module")
