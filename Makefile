@@ -3,6 +3,7 @@
 # make quick  the same without the tests that are marked slow
 # make check  ruff, mypy --strict and the layers of the packages
 # make docs   the documentation site in build/site, checked: links, headings, no load from other hosts
+# make gallery  docs/gallery.md: before and after, from the photos of examples/
 # make package  wheel and sdist in dist/, checked, and installed into an empty environment
 # Each makes the virtual environment that it needs; PYTHON names another interpreter (3.11+), TORCH
 # another torch, such as torch==2.4.1 or plain torch for the newest.
@@ -13,7 +14,7 @@ PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 # All pinned versions but that of torch, which TORCH names.
 PIP_FLAGS = --quiet --disable-pip-version-check -c $(@D)/constraints.txt
 
-.PHONY: demo test quick check docs package benchmark clean
+.PHONY: demo test quick check docs package gallery benchmark clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/python examples/demo.py --out out
@@ -35,6 +36,9 @@ docs: .venv/ready
 
 package:
 	$(PYTHON) scripts/check_package.py --torch '$(TORCH)'
+
+gallery: .venv/ready
+	.venv/bin/python scripts/gallery.py
 
 benchmark: .venv/ready
 	.venv/bin/python benchmarks/upscale.py

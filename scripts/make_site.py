@@ -23,7 +23,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "mkdocs.yml"
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 REFERENCE = "docs/reference"
 # Attributes by which a browser loads something by itself. Links of <a> wait for a click.
 LOADED = {"src", "srcset", "poster", "data"}
@@ -78,7 +78,7 @@ def gather(folder: Path) -> None:
         shutil.copyfile(ROOT / name, target)
         if not name.endswith(".md"):
             continue
-        for link in LINK.findall(target.read_text(encoding="utf-8")):
+        for link in map("".join, LINK.findall(target.read_text(encoding="utf-8"))):
             path = posixpath.normpath(posixpath.join(posixpath.dirname(name), link.split("#")[0]))
             if ":" not in link and path not in seen and (ROOT / path).is_file():
                 seen.add(path)
