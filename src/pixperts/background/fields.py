@@ -7,6 +7,8 @@ from typing import Any, get_type_hints
 from pixperts.errors import UsageError
 from pixperts.options import Option, options_of, parser_of, types_in
 
+_SWITCHES = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0")}
+
 
 @dataclass(frozen=True)
 class Field:
@@ -56,6 +58,8 @@ class Field:
             >>> quality = Field("quality", Option("Of JPEG.", low=1, high=100), int | None, None)
             >>> quality.value(90.0), quality.value("")
             (90, None)
+            >>> Field("strict", Option("Refuse more."), bool, False).value("yes")
+            True
         """
         if given is None or given == "":
             return self.default
@@ -67,8 +71,16 @@ class Field:
             except UsageError as error:
                 name = self.option.name(self.key)
                 raise UsageError(f"{name}: {error}") from None
+        elif self.kind == "switch" and isinstance(given, str):
+            given = self._switched(given)
         self.option.check(self.key, given)
         return given
+
+    def _switched(self, text: str) -> bool:
+        for value, words in _SWITCHES.items():
+            if text.lower() in words:
+                return value
+        raise UsageError(f"{self.option.name(self.key)} takes true or false, not {text!r}.")
 
 
 def fields_of(group: type, leave_out: Sequence[str] = ()) -> list[Field]:

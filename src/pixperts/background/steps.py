@@ -49,7 +49,8 @@ def sizes_after(path: Path, steps: Sequence[Step]) -> list[tuple[int, int]]:
     """(width, height) after each step; none for a picture that reading will refuse."""
     sizes = []
     try:
-        size = header_size(path)
+        page = steps[0].operation.files.page if steps else None
+        size = header_size(path, page if isinstance(page, int) else None)
         for step in steps:
             size = step.operation.new_size(*size)
             sizes.append(size)

@@ -8,6 +8,7 @@ lack of memory cost the process alone, too.
 import multiprocessing
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -25,6 +26,14 @@ _DIED = (
 )
 
 
+class _Stop:
+    """Goes through the pipe in the place of an order: give the present one up."""
+
+
+class _Stopped(BaseException):
+    """Ends an order at its next report; a BaseException, so that no picture counts as failed."""
+
+
 class Worker(Generic[Order]):
     """One process for one order at a time, started when it is needed; a context manager.
 
@@ -32,10 +41,15 @@ class Worker(Generic[Order]):
         carry_out: what the process does with an order; a function of a module, which reports by
             its second argument and ends with `Ended` or `Failed`.
         first: an order for every process as soon as it starts, of which nothing is reported.
+        patience: seconds that a process has to give an order up by itself, at its next report,
+            before it is ended. A new process takes seconds until it is ready; but without
+            patience, work ends at once.
     """
 
-    def __init__(self, carry_out: CarryOut[Order], first: Order | None = None) -> None:
-        self._carry_out, self._first = carry_out, first
+    def __init__(
+        self, carry_out: CarryOut[Order], first: Order | None = None, *, patience: float = 0.0
+    ) -> None:
+        self._carry_out, self._first, self._patience = carry_out, first, patience
         self._turn = threading.Lock()
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -83,7 +97,7 @@ class Worker(Generic[Order]):
         """What the process reports of an order, with None in between, every `TICK` seconds.
 
         The last event is `Ended` or `Failed`. A caller that closes the iterator before ends the
-        work, and the process with it.
+        work, and the process with it unless that gives the work up in time.
         """
         with self._turn:
             self.start()
@@ -93,9 +107,23 @@ class Worker(Generic[Order]):
                     over = isinstance(event, Ended | Failed)
                     yield event
             finally:
-                if not over:
+                if not over and not self._gives_up():
                     self.kill()
                     self.start()
+
+    def _gives_up(self) -> bool:
+        """Whether the process ends its order by itself, within our patience."""
+        pipe, end = self._pipe, time.monotonic() + self._patience
+        if pipe is None or not self._patience:
+            return False
+        try:
+            pipe.send(_Stop())
+            while pipe.poll(max(0.0, end - time.monotonic())):
+                if isinstance(pipe.recv(), Ended | Failed):
+                    return True
+        except (EOFError, OSError):  # it has died
+            pass
+        return False
 
     def _listen(self, order: Order) -> Iterator[Event | None]:
         pipe = self._pipe
@@ -126,8 +154,21 @@ def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) ->
     keep_freed_memory()
     if first is not None:
         carry_out(first, lambda _: None)
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Ended | Failed) and pipe.poll():
+            pipe.recv()  # nothing but a stop comes during an order
+            raise _Stopped
+        pipe.send(event)
+
     try:
         while True:
-            carry_out(pipe.recv(), pipe.send)
+            order = pipe.recv()
+            if isinstance(order, _Stop):  # it came too late: that order was over
+                continue
+            try:
+                carry_out(order, tell)
+            except _Stopped:
+                pipe.send(Ended())
     except (EOFError, OSError):  # nobody listens any more
         return

@@ -22,6 +22,7 @@ COMMANDS = {
     "restore": "pixperts.cli.pictures",
     "enhance": "pixperts.cli.pictures",
     "app": "pixperts.cli.page",
+    "serve": "pixperts.cli.service",
     "analyze": "pixperts.cli.models",
     "models": "pixperts.cli.models",
     "formats": "pixperts.cli.formats",

@@ -10,25 +10,8 @@ from pathlib import Path
 
 from pixperts.errors import PixpertsError
 from pixperts.io.atomic import replacing
+from pixperts.io.formats import MEDIA_TYPES
 from pixperts.io.support import reads
-
-# Media types of the formats that are read, as shared-mime-info names them.
-_TYPES = {
-    "jpeg": ("image/jpeg",),
-    "png": ("image/png",),
-    "webp": ("image/webp",),
-    "tiff": ("image/tiff",),
-    "avif": ("image/avif",),
-    "gif": ("image/gif",),
-    "heic": ("image/heic", "image/heif"),
-    "jxl": ("image/jxl",),
-    "jp2": ("image/jp2",),
-    "exr": ("image/x-exr",),
-    "bmp": ("image/bmp",),
-    "tga": ("image/x-tga",),
-    "dds": ("image/x-dds",),
-    "raw": ("image/x-dcraw",),
-}
 
 
 @dataclass(frozen=True)
@@ -130,7 +113,7 @@ def _text(entry: Entry) -> str:
         "Categories=Graphics;Photography;",
     ]
     if "%F" in entry.arguments:
-        known = [name for kind, names in _TYPES.items() if reads(kind) for name in names]
+        known = [name for kind, names in MEDIA_TYPES.items() if reads(kind) for name in names]
         lines += [f"MimeType={';'.join(known)};", "NoDisplay=true"]
     return "\n".join(lines) + "\n"
 

@@ -20,6 +20,23 @@ NAMES = {
     "raw": "camera raw",
     "gif": "GIF",
 }
+# Media types of the formats, the usual one first, as shared-mime-info names them.
+MEDIA_TYPES = {
+    "jpeg": ("image/jpeg",),
+    "png": ("image/png",),
+    "webp": ("image/webp",),
+    "tiff": ("image/tiff",),
+    "avif": ("image/avif",),
+    "gif": ("image/gif",),
+    "heic": ("image/heic", "image/heif"),
+    "jxl": ("image/jxl",),
+    "jp2": ("image/jp2",),
+    "exr": ("image/x-exr",),
+    "bmp": ("image/bmp",),
+    "tga": ("image/x-tga",),
+    "dds": ("image/x-dds",),
+    "raw": ("image/x-dcraw",),
+}
 WRITABLE = ("jpeg", "png", "webp", "tiff", "avif", "heic", "jxl", "jp2", "exr")
 DEFAULT_QUALITY = {"jpeg": 95, "webp": 95, "avif": 90, "heic": 90, "jxl": 95, "jp2": 95}
 # The formats that have a lossy and a lossless mode; PNG, TIFF and OpenEXR have the second alone.

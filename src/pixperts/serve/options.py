@@ -1,0 +1,102 @@
+"""The options of `pixperts serve`. Importing this costs nothing."""
+
+import re
+from dataclasses import dataclass
+
+from pixperts.background.address import LOCAL, is_local
+from pixperts.errors import UsageError
+from pixperts.options import MODEL, check_options, option, parse_bytes
+
+LIMITS = "Limits"
+VARIABLE = "PIXPERTS_TOKEN"
+_SHORTEST = 16  # characters of a token
+
+
+def parse_token(text: str) -> str:
+    """A token that HTTP can carry (RFC 6750, 2.1) and nobody guesses.
+
+    Raises:
+        UsageError: for one that is too short or has other characters.
+
+    Example:
+        >>> parse_token("0123456789abcdef")
+        '0123456789abcdef'
+    """
+    if len(text) < _SHORTEST or not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
+        raise UsageError(
+            f"--token or {VARIABLE} takes at least {_SHORTEST} letters, digits and -._~+/ : make "
+            "one with 'openssl rand -hex 32'."
+        )
+    return text
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Where pictures are taken, from whom, and how much is taken on.
+
+    Raises:
+        UsageError: naming the option.
+    """
+
+    host: str = option(
+        LOCAL,
+        "Address to serve on. Any other than this machine's own requires a token.",
+        metavar="ADDRESS",
+    )
+    port: int = option(8000, "Port to serve on; 0: one that is free.", low=0, high=65535)
+    token: str | None = option(
+        None,
+        f"What a client has to send as 'Authorization: Bearer TOKEN'. {VARIABLE} does the same, "
+        "and does not show in the list of processes.",
+        parse=parse_token,
+        metavar="TOKEN",
+    )
+    quiet: bool = option(False, "No line for each request on stderr.", also=("-q",))
+    model: list[str] | None = option(
+        None,
+        "One more model to offer beside the packaged ones: a weights file, which is then called "
+        "by its name without the ending, or org/name on the hub; repeatable.",
+        also=("-m",),
+        panel=MODEL,
+    )
+    workers: int = option(
+        1, "Pictures worked on at a time, each by a process of its own.", low=1, panel=LIMITS
+    )
+    queue: int = option(
+        16, "Requests that may wait for their turn; further ones are refused.", low=0, panel=LIMITS
+    )
+    timeout: float = option(
+        300.0,
+        "Seconds for a request until its result is ready, and the same to send that.",
+        low=1,
+        high=86400,
+        metavar="SECONDS",
+        panel=LIMITS,
+    )
+    max_upload: int = option(
+        100_000_000,
+        "Refuse larger files.",
+        parse=parse_bytes,
+        shown="100M",
+        metavar="BYTES",
+        panel=LIMITS,
+    )
+    max_pixels: int = option(
+        100_000_000, "Refuse larger pictures, by their header.", low=1, panel=LIMITS
+    )
+    max_result: int = option(
+        400_000_000, "Refuse to make larger results, in pixels.", low=1, panel=LIMITS
+    )
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.token is not None:
+            parse_token(self.token)
+
+    def check_access(self) -> None:
+        """Raise UsageError where others could reach the service without a token."""
+        if self.token is None and not is_local(self.host):
+            raise UsageError(
+                f"--host {self.host} lets others in: set {VARIABLE}, give --token, or leave "
+                "--host out."
+            )

@@ -1,0 +1,109 @@
+"""What a request wants, from its query: the options of the command line, by the same names."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pixperts.background.fields import Field, fields_of, filled
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.errors import UsageError
+from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.operation import Operation
+from pixperts.jobs.operations import Restore, Upscale
+from pixperts.jobs.options import FileOptions, FolderOptions
+from pixperts.options import Option
+
+RESTORE, UPSCALE = "restore", "upscale"
+_LONGEST_NAME = 200  # bytes; file systems take 255, and something is added to the name
+# Of FileOptions those that the service sets itself.
+_OWN = ("max_pixels", "max_memory")
+
+_MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL}
+_FILENAME = Field(
+    "filename",
+    Option(
+        "Name of the picture, for sentences and for the name of the result. Formats without first "
+        "bytes of their own (TGA, most camera raw) are known by it."
+    ),
+    str | None,
+    None,
+)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be done to the picture of a request."""
+
+    operation: Operation
+    model: str
+    options: FolderOptions
+    filename: str | None
+
+
+def fields_for(name: str) -> dict[str, Field]:
+    """The parameters of an operation by their keys; `name` is `RESTORE` or `UPSCALE`."""
+    own = [*fields_of(SizeRequest), *fields_of(Upscale)] if name == UPSCALE else fields_of(Restore)
+    model = Field("model", Option("Name of a model of this service."), str, _MODELS[name])
+    form = [one for one in fields_of(FolderOptions) if one.key == "format"]
+    every = [*own, model, *fields_of(FileOptions, _OWN), *form, _FILENAME]
+    return {one.key: one for one in every}
+
+
+def wanted(
+    name: str, query: Iterable[tuple[str, str]], max_pixels: int, max_memory: float | None
+) -> Wanted:
+    """What a request wants.
+
+    Args:
+        name: `RESTORE` or `UPSCALE`.
+        query: pairs of keys and values; the last one counts, and a switch needs no value.
+        max_pixels: of a picture.
+        max_memory: bytes that its working process may take.
+
+    Raises:
+        UsageError: with the sentence of the command line.
+
+    Example:
+        >>> found = wanted("upscale", [("long-side", "640"), ("lossless", "")], 10**6, None)
+        >>> found.operation.size.label, found.operation.files.lossless
+        ('long640', True)
+    """
+    known = fields_for(name)
+    given: dict[str, Any] = {}
+    for key, value in query:
+        key = key.replace("-", "_")
+        if key not in known:
+            raise UsageError(_unknown(name, key, known))
+        given[key] = True if not value and known[key].kind == "switch" else value
+    files = filled(FileOptions, given, _OWN, max_pixels=max_pixels, max_memory=max_memory)
+    if files.page == "all":
+        raise UsageError("--page all makes several files: give the number of one page.")
+    size = {"size": filled(SizeRequest, given)} if name == UPSCALE else {}
+    group = Upscale if name == UPSCALE else Restore
+    return Wanted(
+        operation=filled(group, given, files=files, **size),
+        model=given.get("model") or _MODELS[name],
+        # One picture gains nothing from reading and writing beside the computing.
+        options=FolderOptions(format=given.get("format") or None, workers=0),
+        filename=_file_name(given.get("filename")),
+    )
+
+
+def _unknown(name: str, key: str, known: Mapping[str, Field]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    cure = f"did you mean {near[0]}?" if near else f"use {', '.join(known)}."
+    return f"{name} has no option {key!r}: {cure}"
+
+
+def _file_name(given: str | None) -> str | None:
+    """The last part of a path, whatever system it is from."""
+    if not given:
+        return None
+    name = given.replace("\\", "/").rpartition("/")[2]
+    if not name.strip(".") or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise UsageError(
+            f"filename is {given[:80]!r}, but must be the name of a file, of at most "
+            f"{_LONGEST_NAME} bytes, without control characters."
+        )
+    return name

@@ -1,0 +1,119 @@
+"""Serve until SIGTERM: `serve`, and `running` for a program of one's own."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from pixperts.background.address import bound, shown_address
+from pixperts.background.workspace import Workspace
+from pixperts.errors import MissingExtraError
+from pixperts.inference.options import UpscaleModelOptions
+from pixperts.serve.options import ServeOptions
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+_MODULES = ("starlette", "uvicorn")
+_LOADING = UpscaleModelOptions()
+
+
+def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> None:
+    """Serve until SIGTERM or Ctrl-C; then what has a place is finished, and nothing new is taken.
+
+    Args:
+        options: where, for whom, and how much.
+        loading: how models are loaded.
+
+    Raises:
+        MissingExtraError: without starlette or uvicorn.
+        ModelError: for a model that cannot be loaded.
+        UsageError: for a port that is taken, an address that is not this machine's, or one that
+            others reach and no token.
+    """
+    serving = threading.Event()
+
+    def end(*_: object) -> None:
+        # While it serves, uvicorn ends it, and calls this once more when that is done.
+        if not serving.is_set():
+            raise SystemExit(0)
+
+    before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with _prepared(options, loading) as (server, address, run):
+            print(f"pixperts serves at {address} until SIGTERM or Ctrl-C.", flush=True)
+            serving.set()
+            run()
+            if server.force_exit:
+                print("Ended at once; what was worked on is lost.", file=sys.stderr, flush=True)
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+@contextmanager
+def running(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Iterator[str]:
+    """The service, served from other threads; its address.
+
+    Args:
+        options: as `serve`.
+        loading: as `serve`.
+
+    Raises:
+        MissingExtraError, ModelError, UsageError: as `serve`.
+    """
+    with _prepared(options, loading) as (server, address, run):
+        thread = threading.Thread(target=run, name="pixperts-serve", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive() and not server.started:
+                time.sleep(0.01)
+            yield address
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def _prepared(
+    options: ServeOptions, loading: UpscaleModelOptions
+) -> Iterator[tuple["Server", str, Callable[[], None]]]:
+    """A server whose models are loaded and whose address is taken, but which does not run yet."""
+    options.check_access()
+    if any(find_spec(name) is None for name in _MODULES):
+        raise MissingExtraError("The service", "serve")
+    import uvicorn
+
+    from pixperts.serve.application import build_application
+    from pixperts.serve.service import Service
+
+    if options.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+        # Else every process would have a thread for each core, and they would hinder each other.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.workers))
+    if not os.environ.get("PIXPERTS_TRACEBACK"):  # our own lines say what is wrong
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
+    with (
+        bound(options.host, options.port) as address,
+        Workspace("serve") as workspace,
+        Service(options, loading, workspace) as service,
+    ):
+        config = uvicorn.Config(
+            build_application(service),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+        )
+        server = uvicorn.Server(config)
+        address.listen(128)  # so that whoever reads the address can connect
+        port = int(address.getsockname()[1])
+        yield server, shown_address(options.host, port), lambda: server.run([address])

@@ -1,0 +1,145 @@
+"""Places, processes and figures of the service: `Service`."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pixperts import __version__
+from pixperts.background.orders import Prepare
+from pixperts.background.workspace import Workspace
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.errors import UsageError
+from pixperts.inference.options import UpscaleModelOptions
+from pixperts.serve.failures import Refusal
+from pixperts.serve.metrics import Metrics
+from pixperts.serve.options import ServeOptions
+from pixperts.serve.pool import Pool
+from pixperts.weights.packaged import packaged_models
+
+_LONGEST_WAIT = 600  # seconds that a client is sent away for
+
+
+class Service:
+    """What all requests share; a context manager, whose models are loaded when it is entered.
+
+    Args:
+        options: limits, and models beside the packaged ones.
+        loading: how models are loaded.
+        workspace: for temporary files.
+
+    Attributes:
+        models: what each model is loaded from, by the name that a request calls it.
+        inside: requests that have a place: they arrive, wait, are worked on or are sent.
+
+    Raises:
+        UsageError: for two models of one name.
+    """
+
+    def __init__(
+        self, options: ServeOptions, loading: UpscaleModelOptions, workspace: Workspace
+    ) -> None:
+        self.options, self.loading, self.workspace = options, loading, workspace
+        self.models = {name: name for name in packaged_models()}
+        own = {}
+        for given in options.model or []:
+            own[name := _name_of(given)] = given
+            if name in self.models:
+                raise UsageError(f"--model {given}: there is a model {name!r} already: rename it.")
+            self.models[name] = given
+        first = tuple(own.values()) or (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL)
+        self.pool = Pool(options.workers, Prepare(first, loading))
+        self.metrics = Metrics()
+        self.inside = 0
+
+    def __enter__(self) -> "Service":
+        self.pool.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.close()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have a place and are not worked on."""
+        return self.inside - self.pool.working
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place among those that are worked on or wait.
+
+        Raises:
+            Refusal: where all are taken.
+        """
+        if self.inside >= self.options.workers + self.options.queue:
+            seconds = self.metrics.seconds * self.inside / self.options.workers
+            wait = min(max(1, math.ceil(seconds)), _LONGEST_WAIT)
+            raise Refusal(
+                503,
+                f"All places are taken: {self.pool.working} pictures are worked on and "
+                f"{self.waiting} wait. Try again in {wait} s.",
+                {"Retry-After": str(wait)},
+            )
+        self.inside += 1
+        try:
+            yield
+        finally:
+            self.inside -= 1
+
+    def source_of(self, model: str) -> str:
+        """What a model is loaded from.
+
+        Raises:
+            UsageError: for a name that this service does not offer.
+        """
+        if model not in self.models:
+            known = ", ".join(self.models)
+            raise UsageError(f"The model {model!r} is unknown here: use {known}.")
+        return self.models[model]
+
+    def health(self) -> dict[str, object]:
+        """That it runs, and how busy it is."""
+        return {
+            "status": "ok",
+            "version": __version__,
+            "working": self.pool.working,
+            "waiting": self.waiting,
+        }
+
+    def figures(self) -> str:
+        """Everything that is measured, for Prometheus."""
+        import psutil
+
+        held = 0
+        for pid in self.pool.pids:
+            try:
+                held += psutil.Process(pid).memory_info().rss
+            except psutil.Error:  # it has just ended
+                continue
+        own = psutil.Process().memory_info().rss
+        return self.metrics.text(
+            {
+                "pixperts_working": ("Pictures that are worked on now.", self.pool.working),
+                "pixperts_waiting": ("Requests that have a place and wait.", self.waiting),
+                "pixperts_places": (
+                    "Requests that are taken on at a time.",
+                    self.options.workers + self.options.queue,
+                ),
+                "pixperts_worker_restarts_total": (
+                    "Working processes that were ended or died, and were started again.",
+                    self.pool.restarts,
+                ),
+                "pixperts_worker_resident_bytes": ("Memory of all working processes.", held),
+                "process_resident_memory_bytes": ("Memory of the server's own process.", own),
+            }
+        )
+
+
+def _name_of(model: str) -> str:
+    """How requests call a model that was given as a file or a repository of the hub.
+
+    >>> _name_of("/weights/mine.safetensors"), _name_of("org/name@v1")
+    ('mine', 'org/name@v1')
+    """
+    path = Path(model)
+    return path.stem if path.suffix == ".safetensors" or path.exists() else model

@@ -1,0 +1,54 @@
+"""What a working process does for the service: one picture through one model."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pixperts.background.events import Ended, Failed
+from pixperts.background.orders import Prepare, Run
+from pixperts.background.relay import Relay, Tell, fault_of, without_folders
+from pixperts.background.steps import prepare, sizes_after, take_step
+from pixperts.errors import PixpertsError, explain
+
+
+def carry_out(order: Run | Prepare, tell: Tell) -> None:
+    """Do what is ordered; whatever goes wrong is one sentence."""
+    if isinstance(order, Prepare):
+        prepare(order, tell)
+        return
+    (path,) = map(Path, order.inputs)
+    try:
+        _run(order, path, tell)
+    except Exception as error:
+        text = str(error) if isinstance(error, PixpertsError) else explain(path, error)
+        tell(Failed(without_folders(text, path.parent), fault_of(error)))
+
+
+def _run(order: Run, path: Path, tell: Tell) -> None:
+    (step,) = order.steps
+    for width, height in sizes_after(path, order.steps):
+        if width * height > order.max_result_pixels:
+            tell(
+                Failed(
+                    f"{path.name} would become {width} x {height} pixels, over this service's "
+                    f"limit of {order.max_result_pixels}: choose a smaller size.",
+                    "request",
+                )
+            )
+            return
+    for one in take_step([path], step, order.options, Relay(tell, 0.0, 1.0), charts=False):
+        reports = tuple(_bare(report, path.parent) for report in one.reports)
+        tell(replace(one, reports=reports))
+    tell(Ended())
+
+
+def _bare(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A report in which files are called as the client knows them."""
+    return {key: _without(value, folder) for key, value in report.items()}
+
+
+def _without(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_without(one, folder) for one in value]
+    return value.replace(f"{folder}/", "") if isinstance(value, str) else value
