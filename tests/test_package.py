@@ -15,7 +15,7 @@ SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
 EXTRAS = ["lightning", "torchvision", "torchmetrics", "PIL", "yaml", "tensorboard", "matplotlib"]
 EXTRAS += ["onnx", "onnxscript", "onnxruntime", "openvino", "platformdirs", "huggingface_hub"]
-EXTRAS += ["gradio"]
+EXTRAS += ["gradio", "starlette", "uvicorn"]
 
 
 def run(code: str) -> str:
@@ -48,10 +48,16 @@ ENCODERS = {f"pixperts.io.encoders.{module}" for _, _, module in encoders.ENCODE
 # What `pixperts.app.server` imports when a page is served.
 PAGE = [f"pixperts.app.{name}" for name in ("controls", "interface", "look", "page", "shown")]
 
+# What `pixperts.serve.server` imports when pictures are served.
+SERVICE = [
+    f"pixperts.serve.{name}"
+    for name in ("access", "application", "failures", "pictures", "service")
+]
+
 
 def modules() -> list[str]:
     found = pkgutil.walk_packages(pixperts.__path__, "pixperts.")
-    on_demand = {*TRAINING, *DECODERS, *ENCODERS, *PAGE, "pixperts.__main__"}
+    on_demand = {*TRAINING, *DECODERS, *ENCODERS, *PAGE, *SERVICE, "pixperts.__main__"}
     return [m.name for m in found if m.name not in on_demand]
 
 

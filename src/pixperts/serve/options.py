@@ -70,6 +70,7 @@ class ServeOptions:
         "Seconds for a request until its result is ready, and the same to send that.",
         low=1,
         high=86400,
+        shown="300",
         metavar="SECONDS",
         panel=LIMITS,
     )
