@@ -11,7 +11,7 @@ from pixperts.cli.app import main
 from pixperts.serve import server
 from pixperts.serve.access import OPEN
 from pixperts.serve.options import VARIABLE, ServeOptions
-from pixperts.serve.parameters import RESTORE, UPSCALE, fields_for
+from pixperts.serve.parameters import OPERATIONS, fields_for
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "examples/serve/kubernetes.yaml"
@@ -68,14 +68,14 @@ def test_the_lines_of_the_page_are_taken(taken: list[tuple[ServeOptions, Any]]) 
     for line in lines:
         assert main(line.split()) == 0
     assert len(taken) == len(lines)
-    for name, query in re.findall(r"localhost:8000/(restore|upscale)\?([^\"'\s]+)", text):
+    for name, query in re.findall(r"localhost:8000/(restore|upscale|enhance)\?([^\"'\s]+)", text):
         keys = {pair.partition("=")[0].replace("-", "_") for pair in query.split("&")}
         assert keys <= fields_for(name).keys()
 
 
 def test_the_page_names_every_parameter_and_the_example() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for name in (RESTORE, UPSCALE):
+    for name in OPERATIONS:
         for key in fields_for(name):
             assert f"`{key}`" in text, key
     assert f"(../{KUBERNETES.relative_to(ROOT)})" in text

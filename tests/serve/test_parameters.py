@@ -6,10 +6,11 @@ import pytest
 
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operations import Restore, Upscale
-from pixperts.jobs.options import FileOptions, RestoreOptions, UpscaleOptions
+from pixperts.jobs.options import EnhanceOptions, FileOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import options_of
-from pixperts.serve.parameters import RESTORE, UPSCALE, Wanted, fields_for, wanted
+from pixperts.serve.parameters import ENHANCE, RESTORE, UPSCALE, Wanted, fields_for, wanted
 
 LIMIT = 1000
 
@@ -18,12 +19,13 @@ def read(name: str, **query: str) -> Wanted:
     return wanted(name, query.items(), LIMIT, 5e9)
 
 
-def test_every_option_of_the_two_commands_is_a_parameter() -> None:
+def test_every_option_of_the_commands_is_a_parameter() -> None:
     own = {"max_pixels"}  # of the service
     files = {*options_of(FileOptions)} - own
     assert {*options_of(RestoreOptions), *files} <= fields_for(RESTORE).keys()
     size = {one.name for one in fields(SizeRequest)}
     assert {*options_of(UpscaleOptions), *files, *size} <= fields_for(UPSCALE).keys()
+    assert {*options_of(EnhanceOptions), *files, *size} <= fields_for(ENHANCE).keys()
 
 
 def test_a_query_becomes_the_operation_of_the_command_line() -> None:
@@ -35,6 +37,10 @@ def test_a_query_becomes_the_operation_of_the_command_line() -> None:
     files = FileOptions(max_pixels=LIMIT, max_memory=5e9)
     assert found.operation == Restore(denoise=0.5, tone="off", files=files)
     assert (found.model, found.options.format) == ("mine", "png")
+    found = read(ENHANCE, jpeg="0.5", width="9", restore_model="other")
+    size = SizeRequest(width=9)
+    assert found.operation == Enhance(jpeg=0.5, size=size, restore_model="other", files=files)
+    assert found.model == "moeisr-photo"
 
 
 def test_nothing_is_the_default_and_the_last_one_counts() -> None:

@@ -128,7 +128,8 @@ def test_a_client_that_asks_first_need_not_send_what_is_refused(service: Gated) 
         ("/restore", {"Content-Encoding": "gzip"}, 415, "without Content-Encoding"),
         ("/restore?strength=2", {}, 400, "--strength is 2, but must lie between 0 and 1"),
         ("/upscale?model=/etc/passwd", {}, 400, "The model '/etc/passwd' is unknown here"),
-        ("/enlarge", {}, 404, "POST to /restore or /upscale"),
+        ("/enhance?restore_model=/x.pth", {}, 400, "The model '/x.pth' is unknown here"),
+        ("/enlarge", {}, 404, "POST to one of /restore, /upscale, /enhance"),
         ("/metrics", {}, 405, "Another method is required"),
     ],
 )

@@ -44,6 +44,10 @@ def address(files: dict[str, Path]) -> Iterator[str]:
     [
         ("/upscale?model=tiny&scale=1.5&budget=0.5", ["upscale", "-s", "1.5", "--budget", "0.5"]),
         ("/restore?model=mini&strength=0.8", ["restore", "--strength", "0.8"]),
+        (
+            "/enhance?model=tiny&restore_model=mini&scale=1.5&jpeg=1",
+            ["enhance", "-s", "1.5", "--jpeg", "1", "--restore-model", "mini"],
+        ),
         ("/upscale?model=tiny&format=avif&quality=70", ["upscale", "--quality", "70"]),
     ],
 )
@@ -53,8 +57,11 @@ def test_the_answer_is_the_file_of_the_command_line(
     photo = write_photo(tmp_path / "a.jpg")
     kind = "avif" if "avif" in path else "jpeg"
     own = tmp_path / f"own.{kind}"
-    model = ["-m", str(files[command[0]]), "--device", "cpu"]
-    assert main([*command, str(photo), *model, "-q", "-o", str(own)]) == 0
+    names = {"tiny": files["upscale"], "mini": files["restore"]}
+    command = [str(names.get(word, word)) for word in command]
+    model = "mini" if command[0] == "restore" else "tiny"
+    loading = ["-m", str(names[model]), "--device", "cpu"]
+    assert main([*command, str(photo), *loading, "-q", "-o", str(own)]) == 0
     answer = send(address, path, photo.read_bytes())
     assert answer.code == 200, answer.body
     assert answer.headers["content-type"] == f"image/{kind}"
@@ -63,7 +70,7 @@ def test_the_answer_is_the_file_of_the_command_line(
     assert metadata.exif is not None
     assert metadata.icc is not None
     report = json.loads(answer.headers["pixperts-report"])
-    assert report["model"] == command[0].replace("upscale", "tiny").replace("restore", "mini")
+    assert report["model"] == ("mini+tiny" if command[0] == "enhance" else model)
     assert report["input"] == "picture.jpg"
 
 

@@ -12,11 +12,14 @@ from pixperts.background.events import Ended, Failed, Finished
 from pixperts.background.orders import Prepare, Step
 from pixperts.background.relay import Relay, Tell
 from pixperts.errors import PixpertsError
+from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.loading import load
 from pixperts.inference.options import UpscaleModelOptions
-from pixperts.inference.predictor import Predictor
+from pixperts.inference.predictor import AnyPredictor, Predictor
+from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.decode import header_size
+from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.run import run_folder
 from pixperts.models.presets import outline
@@ -32,6 +35,19 @@ def predictor_of(name: str, loading: UpscaleModelOptions) -> Predictor:
         if outline(card.config, card.family).does != "upscale":
             loading = replace(loading, runtime="torch")  # what the command line does for a repair
     return load(name, **asdict(loading))
+
+
+def _predictor_for(step: Step) -> AnyPredictor:
+    """What the command line would load for an operation.
+
+    Raises:
+        ModelError, UsageError: for a model that cannot be loaded or is of the wrong kind.
+    """
+    model = predictor_of(step.model, step.loading)
+    if not isinstance(step.operation, Enhance):
+        return model
+    other = predictor_of(step.operation.restore_model, step.loading)
+    return Enhancer(Restorer.of(other), Upscaler.of(model))
 
 
 def prepare(order: Prepare, tell: Tell) -> None:
@@ -78,7 +94,7 @@ def take_step(
         output: as on the command line; None: beside the pictures.
         charts: whether maps of experts are drawn beside the pictures, where there are any.
     """
-    predictor = predictor_of(step.model, step.loading)
+    predictor = _predictor_for(step)
     has_chart = charts and isinstance(predictor, Upscaler) and predictor.takes_budget
     run_folder(
         list(paths),

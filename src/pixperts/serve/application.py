@@ -13,7 +13,7 @@ from pixperts import __version__
 from pixperts.serve.access import Access
 from pixperts.serve.failures import Refusal
 from pixperts.serve.metrics import CONTENT_TYPE
-from pixperts.serve.parameters import RESTORE, UPSCALE, fields_for
+from pixperts.serve.parameters import OPERATIONS, fields_for
 from pixperts.serve.pictures import Pictures
 from pixperts.serve.service import Service
 
@@ -23,8 +23,7 @@ def build_application(service: Service) -> Starlette:
 
     async def about(_: Request) -> Response:
         operations = {
-            name: {key: one.info for key, one in fields_for(name).items()}
-            for name in (RESTORE, UPSCALE)
+            name: {key: one.info for key, one in fields_for(name).items()} for name in OPERATIONS
         }
         return JSONResponse(
             {"version": __version__, "models": list(service.models), "operations": operations}
@@ -36,9 +35,7 @@ def build_application(service: Service) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(service.figures(), headers={"Content-Type": CONTENT_TYPE})
 
-    pictures = [
-        Route(f"/{name}", Pictures(service, name), methods=["POST"]) for name in (RESTORE, UPSCALE)
-    ]
+    pictures = [Route(f"/{name}", Pictures(service, name), methods=["POST"]) for name in OPERATIONS]
     return Starlette(
         routes=[
             Route("/", about),
@@ -54,9 +51,10 @@ def build_application(service: Service) -> Starlette:
 async def _refused(_: Request, error: Exception) -> Response:
     """For addresses and methods that do not exist."""
     assert isinstance(error, HTTPException)
+    known = ", ".join(f"/{name}" for name in OPERATIONS)
     sentences = {
-        404: f"There is no such address: POST to /{RESTORE} or /{UPSCALE}; GET / lists options.",
-        405: f"Another method is required: POST to /{RESTORE} or /{UPSCALE}, GET the others.",
+        404: f"There is no such address: POST to one of {known}; GET / lists options.",
+        405: f"Another method is required: POST to {known}, GET the others.",
     }
     sentence = sentences.get(error.status_code, error.detail)
     return Refusal(error.status_code, sentence, error.headers).response()

@@ -9,17 +9,19 @@ from pixperts.background.fields import Field, fields_of, filled
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.options import FileOptions, FolderOptions
 from pixperts.options import Option
 
-RESTORE, UPSCALE = "restore", "upscale"
+RESTORE, UPSCALE, ENHANCE = "restore", "upscale", "enhance"
+OPERATIONS: dict[str, Any] = {RESTORE: Restore, UPSCALE: Upscale, ENHANCE: Enhance}
 _LONGEST_NAME = 200  # bytes; file systems take 255, and something is added to the name
 # Of FileOptions those that the service sets itself.
 _OWN = ("max_pixels", "max_memory")
 
-_MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL}
+_MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL, ENHANCE: DEFAULT_MODEL}
 _FILENAME = Field(
     "filename",
     Option(
@@ -42,11 +44,18 @@ class Wanted:
 
 
 def fields_for(name: str) -> dict[str, Field]:
-    """The parameters of an operation by their keys; `name` is `RESTORE` or `UPSCALE`."""
-    own = [*fields_of(SizeRequest), *fields_of(Upscale)] if name == UPSCALE else fields_of(Restore)
+    """The parameters of an operation by their keys; `name` is one of `OPERATIONS`."""
+    size = [] if name == RESTORE else fields_of(SizeRequest)
     model = Field("model", Option("Name of a model of this service."), str, _MODELS[name])
     form = [one for one in fields_of(FolderOptions) if one.key == "format"]
-    every = [*own, model, *fields_of(FileOptions, _OWN), *form, _FILENAME]
+    every = [
+        *size,
+        *fields_of(OPERATIONS[name]),
+        model,
+        *fields_of(FileOptions, _OWN),
+        *form,
+        _FILENAME,
+    ]
     return {one.key: one for one in every}
 
 
@@ -56,7 +65,7 @@ def wanted(
     """What a request wants.
 
     Args:
-        name: `RESTORE` or `UPSCALE`.
+        name: one of `OPERATIONS`.
         query: pairs of keys and values; the last one counts, and a switch needs no value.
         max_pixels: of a picture.
         max_memory: bytes that its working process may take.
@@ -79,10 +88,9 @@ def wanted(
     files = filled(FileOptions, given, _OWN, max_pixels=max_pixels, max_memory=max_memory)
     if files.page == "all":
         raise UsageError("--page all makes several files: give the number of one page.")
-    size = {"size": filled(SizeRequest, given)} if name == UPSCALE else {}
-    group = Upscale if name == UPSCALE else Restore
+    size = {} if name == RESTORE else {"size": filled(SizeRequest, given)}
     return Wanted(
-        operation=filled(group, given, files=files, **size),
+        operation=filled(OPERATIONS[name], given, files=files, **size),
         model=given.get("model") or _MODELS[name],
         # One picture gains nothing from reading and writing beside the computing.
         options=FolderOptions(format=given.get("format") or None, workers=0),

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from pixperts.background.events import Failed
-from pixperts.background.orders import Run, Step
+from pixperts.background.orders import Run
 from pixperts.background.relay import without_folders
 from pixperts.errors import ImageError, UsageError, printable
 from pixperts.io.formats import MEDIA_TYPES, SUFFIXES
@@ -83,14 +83,13 @@ class Pictures:
                 limits.max_pixels,
                 service.loading.max_memory,
             )
-            source = service.source_of(asked.model)
+            step = service.step(asked)
         except UsageError as error:
             raise Refusal(CODES["request"], str(error)) from None
         with service.place():
             folder = service.workspace.make()
             try:
                 path = await self._receive(request, asked, folder / "in", deadline)
-                step = Step(asked.operation, source, service.loading)
                 order = Run((str(path),), str(folder), (step,), asked.options, limits.max_result)
                 result = await self._compute(order, request.receive, deadline)
                 async with asyncio.timeout(limits.timeout):

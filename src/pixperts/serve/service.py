@@ -3,17 +3,20 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pixperts import __version__
-from pixperts.background.orders import Prepare
+from pixperts.background.orders import Prepare, Step
 from pixperts.background.workspace import Workspace
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import UpscaleModelOptions
+from pixperts.jobs.enhance import Enhance
 from pixperts.serve.failures import Refusal
 from pixperts.serve.metrics import Metrics
 from pixperts.serve.options import ServeOptions
+from pixperts.serve.parameters import Wanted
 from pixperts.serve.pool import Pool
 from pixperts.weights.packaged import packaged_models
 
@@ -86,12 +89,19 @@ class Service:
         finally:
             self.inside -= 1
 
-    def source_of(self, model: str) -> str:
-        """What a model is loaded from.
+    def step(self, asked: Wanted) -> Step:
+        """What is done to a picture, by models of this service only.
 
         Raises:
-            UsageError: for a name that this service does not offer.
+            UsageError: for a model that it does not offer.
         """
+        operation = asked.operation
+        if isinstance(operation, Enhance):
+            other = self._source_of(operation.restore_model)
+            operation = replace(operation, restore_model=other)
+        return Step(operation, self._source_of(asked.model), self.loading)
+
+    def _source_of(self, model: str) -> str:
         if model not in self.models:
             known = ", ".join(self.models)
             raise UsageError(f"The model {model!r} is unknown here: use {known}.")
