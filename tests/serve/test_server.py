@@ -100,7 +100,7 @@ def command(temporary: Path) -> Iterator[tuple[Gated, "subprocess.Popen[str]"]]:
     )
     with subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stderr=subprocess.PIPE, text=True, process_group=0,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
