@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.inference.findings import Findings, RepairSettings
-from pixperts.inference.restorer import Restorer
-from pixperts.models.moce_ir_light.config import PARTS, MoCEIRLightConfig
+from pixperts.inference.streams import ArraySink, ArraySource
+from pixperts.models.moce_ir.motion import Motion, MotionStage
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.models.moce_ir_light.config import PARTS
 from pixperts.models.moce_ir_light.model import MoCEIRLight
-from pixperts.weights import store
+from tests.helpers.light_restoration import light_restorer
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import restorer
 
@@ -49,17 +52,6 @@ def test_amounts_go_by_the_names_of_the_parts() -> None:
     assert settings.amounts(PARTS) == (0.25, 0.5, 1.0)
 
 
-def light_restorer() -> Restorer:
-    torch.manual_seed(0)
-    small = MoCEIRLightConfig(
-        channels=(8, 8, 8), expert_widths=(8, 8), bottleneck=4, scout_channels=4, embedding=8
-    )
-    model = MoCEIRLight(small).eval()
-    with torch.no_grad():
-        model.output.weight.mul_(20)
-    return Restorer(model, store.Card("small", {}), device="cpu", precision="float32")
-
-
 def test_what_is_found_is_what_the_parts_change() -> None:
     model, image = light_restorer(), torch.rand(3, 40, 56)
     network = model.model
@@ -93,3 +85,45 @@ def test_small_changes_are_not_called_faults() -> None:
     off = Findings({"noise": 1.0}, {}, {})  # with --tone off nobody looked
     assert off.to_text() == "found noise (1.0 levels)"
     assert loud.to_dict()["undone"] == {"dark": 1.0}
+
+
+def test_statistics_of_other_pictures_decide_in_place_of_its_own() -> None:
+    model = light_restorer()
+    image, other = torch.rand(1, 3, 40, 56), 0.2 * torch.rand(1, 3, 40, 56)
+
+    def repaired(image: Tensor, statistics: Statistics | None, tile: int | None = None) -> Tensor:
+        model.tile = tile
+        sink = ArraySink(*image.shape)
+        model.repair_rows(
+            ArraySource(image), sink, RepairSettings(tone="on"), statistics=statistics
+        )
+        model.tile = None
+        return sink.image
+
+    own = repaired(image, None)
+    assert torch.allclose(repaired(image, model.count(ArraySource(image))), own, atol=1e-5)
+    held = repaired(image, model.count(ArraySource(other)))
+    assert float((held - own).abs().max()) > 1e-3
+    large, large_other = torch.rand(1, 3, 160, 136), 0.2 * torch.rand(1, 3, 160, 136)
+    sums = model.count(ArraySource(large_other))
+    assert torch.allclose(repaired(large, sums, 128), repaired(large, sums), atol=1e-4)
+    with pytest.raises(UsageError, match="has no scout"):
+        restorer(mini()).count(ArraySource(image))
+
+
+@pytest.mark.parametrize("kind", ["light", "published"])
+def test_motion_blur_is_left_where_that_is_set(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = light_restorer(motion=True) if kind == "light" else restorer(mini(motion=True))
+    image = torch.rand(1, 3, 168, 168)
+    plain = model.repair(image, RepairSettings(motion=False))
+    seen = Motion(torch.tensor([9.0]), torch.tensor([20.0]), torch.tensor([0.0]))
+    monkeypatch.setattr(MotionStage, "read", lambda *_: seen)
+    moved = model.repair(image)
+    left = model.repair(image, RepairSettings(motion=False))
+    assert moved[1].routings[0].motion is not None
+    assert left[1].routings[0].motion is None
+    assert torch.equal(left[0], plain[0])
+    assert float((left[0] - moved[0]).abs().max()) > 0.01
+    model.tile = 128
+    tiled = model.repair(image, RepairSettings(motion=False))
+    assert tiled[1].routings[0].motion is None

@@ -73,8 +73,14 @@ class Analysis:
         every = model.multiply_adds(size, every=True)["total"]
         stored = restorer.card.notes.get("signatures")
         tasks: tuple[tuple[str, float], ...] = ()
+        # Where motion blur was left alone, what is known of a task lacks its part.
+        partial = routings[0].motion is None and getattr(model, "motion", None) is not None
         # Weights of an earlier version hold signatures of another kind: they count as none.
-        if stored is not None and not (isinstance(stored, dict) and "precision" in stored):
+        if (
+            stored is not None
+            and not partial
+            and not (isinstance(stored, dict) and "precision" in stored)
+        ):
             known, own = Signatures.from_notes(stored), signature(routings)
             if len(known.projection) != len(own):
                 raise ModelError("the routing signatures of these weights fit another model.")

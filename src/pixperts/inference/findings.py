@@ -25,6 +25,7 @@ class RepairSettings:
     denoise: float = 1.0  # of the noise
     jpeg: float = 1.0  # of the traces of compression
     tone: ToneMode = "auto"  # darkness and haze: where the network is sure, never, or always
+    motion: bool = True  # straight motion blur is undone where it is found
 
     def __post_init__(self) -> None:
         for name in ("strength", "denoise", "jpeg"):

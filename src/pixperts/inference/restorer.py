@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import torch
 
 from pixperts.defaults import ToneMode
+from pixperts.errors import UsageError
 from pixperts.inference.findings import Findings, RepairSettings
 from pixperts.inference.predictor import Predictor
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
 from pixperts.inference.tiled_restore import LEAST, TiledRestore
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
-from pixperts.models.interfaces import Network, RestoringNetwork
+from pixperts.models.interfaces import Network, RestoringNetwork, ScoutedNetwork
+from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.models.presets import as_repairer
 from pixperts.ops.color_match import ColorFix, match_picture
 from pixperts.routing import Routing
@@ -116,6 +118,7 @@ class Restorer(Predictor):
         sink: PixelSink,
         settings: RepairSettings | None = None,
         *,
+        statistics: Statistics | None = None,
         progress: Progress | None = None,
     ) -> Repair:
         """Repair a picture that need not be in memory; what every repair comes down to.
@@ -124,6 +127,7 @@ class Restorer(Predictor):
             source: the picture.
             sink: receives the result.
             settings: how much of each fault is undone; all of it when None.
+            statistics: of `count`, by which the picture is judged in place of its own.
             progress: called with the share that is done, rising to 1.
 
         Raises:
@@ -134,4 +138,18 @@ class Restorer(Predictor):
         settings.check_model(self.model, self.name)
         with torch.inference_mode():
             work = TiledRestore(self.model, self._runner, source, settings, progress)
-            return Repair(work.run(sink, self.tile, self._memory()), work.findings)
+            routings = work.run(sink, self.tile, self._memory(), statistics)
+            return Repair(routings, work.findings)
+
+    def count(self, source: PixelSource) -> Statistics:
+        """All that a network with a scout takes of a picture as a whole; sums that may be added.
+
+        Raises:
+            UsageError: a network that looks at all pixels in more places than one.
+            ImageError: values that are not finite.
+        """
+        if not isinstance(self.model, ScoutedNetwork):
+            raise UsageError(f"{self.name} has no scout: use moce-ir-light.")
+        with torch.inference_mode():
+            work = TiledRestore(self.model, self._runner, source, RepairSettings(), None)
+            return work.counted_once(self.model)

@@ -72,13 +72,20 @@ class TiledRestore:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
         return self.model.bytes_per_pixel * self.source.batch
 
-    def run(self, sink: PixelSink, tile: int | None, memory: float) -> tuple[Routing, ...]:
+    def run(
+        self,
+        sink: PixelSink,
+        tile: int | None,
+        memory: float,
+        statistics: Statistics | None = None,
+    ) -> tuple[Routing, ...]:
         """Fill the sink; returns the routing of each decoder block.
 
         Args:
             sink: receives the result.
             tile: side in pixels, at least 128; None = as large as the memory allows.
             memory: bytes to work with.
+            statistics: by which the picture is judged; its own when None.
 
         Raises:
             ImageError: values that are not finite.
@@ -93,19 +100,20 @@ class TiledRestore:
         needed = self.size[0] * self.size[1] * self.pixel_bytes()
         if max(self.size) <= (tile or side) or (tile is None and needed <= memory):
             try:
-                return self._at_once(sink)
+                return self._at_once(sink, statistics)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or max(self.size) <= LEAST:
                     raise
             self.source.rewind()
             side = max(max(self.size) // 16 * 8, LEAST)
-        statistics, side = self._settled(side)
+        if statistics is None:
+            statistics, side = self._settled(side)
         return self._in_tiles(sink, side, statistics)
 
     def _settled(self, side: int) -> tuple[Statistics, int]:
         """The sums over the picture, and the side of a tile that fits the memory."""
         if isinstance(self.model, ScoutedNetwork):
-            return self._counted_once(self.model), side
+            return self.counted_once(self.model), side
         # Survey until the sums stand still.
         statistics: Statistics | None = None
         moving = torch.ones(self.source.batch, dtype=torch.bool, device=self.runner.device)
@@ -128,10 +136,10 @@ class TiledRestore:
         assert statistics is not None
         return statistics, side
 
-    def _at_once(self, sink: PixelSink) -> tuple[Routing, ...]:
+    def _at_once(self, sink: PixelSink, statistics: Statistics | None) -> tuple[Routing, ...]:
         window = Window(0, self.size[0], 0, self.size[1])
         rows = self.source.rows(0, self.size[0])
-        image, routings = self._repaired(rows, None, window)
+        image, routings = self._repaired(rows, statistics, window)
         sink.put(self._mixed(image, rows), window)
         sink.finish(self.size[0])
         self._tell(1.0)
@@ -143,7 +151,7 @@ class TiledRestore:
             multiple=8, align=grid, least=2 * FADE, start=start,
         )  # fmt: skip
 
-    def _counted_once(self, model: ScoutedNetwork) -> Statistics:
+    def counted_once(self, model: ScoutedNetwork) -> Statistics:
         """What a scout takes of the picture, added up over tiles in double precision."""
         found: Statistics | None = None
         plan = strips(self.size, self.size, _COUNTED, model.scout_context, multiple=32, align=32)
@@ -197,7 +205,7 @@ class TiledRestore:
             out.right - source.left,
         )
         return self.runner.finite(
-            lambda: model.survey(filled, given, inner)[1].to("cpu", torch.float64),
+            lambda: model.survey(filled, given, inner, **self._choices)[1].to("cpu", torch.float64),
             lambda counted: [sums for place in counted.places for sums in place],
         )
 
@@ -207,7 +215,9 @@ class TiledRestore:
             return 32  # nothing is chosen yet; most windows fit
         batch = len(statistics.places[0][0])
         some = torch.zeros(batch, 3, 8, 8, device=self.runner.device)
-        routings = self.runner.call(lambda: self.model(some, statistics=statistics)).routings
+        routings = self.runner.call(
+            lambda: self.model(some, statistics=statistics, **self._choices)
+        ).routings
         return self.model.window_grid(routings)
 
     def _in_tiles(self, sink: PixelSink, side: int, statistics: Statistics) -> tuple[Routing, ...]:
@@ -261,7 +271,7 @@ class TiledRestore:
     ) -> tuple[Tensor, tuple[Routing, ...]]:
         """Three colors (B, 3, H, W) of a window, on the CPU as the network says."""
         filled = self._filled(*colors_and_alpha(pixels))
-        options: dict[str, Any] = {"statistics": statistics}
+        options: dict[str, Any] = {"statistics": statistics, **self._choices}
         if isinstance(self.model, ScoutedNetwork):
             options |= {
                 "amounts": self.settings.amounts(self.model.parts),
@@ -272,6 +282,11 @@ class TiledRestore:
         output = self.runner.output(lambda: self.model(filled, **options))
         self._note(output, filled.shape[2] * filled.shape[3])
         return output.image, output.routings
+
+    @property
+    def _choices(self) -> dict[str, Any]:
+        """What every pass of the network is given."""
+        return {} if self.settings.motion else {"motion": False}
 
     def _note(self, output: Output, area: int) -> None:
         """Add a tile's changes to those of the picture; of a batch, the first picture's."""

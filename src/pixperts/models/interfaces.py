@@ -134,6 +134,7 @@ class RestoringNetwork(Network):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
+        motion: bool = True,
     ) -> Output:
         """Restore (B, 3, H, W) in [0, 1]; see `MoCEIR.forward`."""
 
@@ -182,6 +183,8 @@ class SurveyedNetwork(RestoringNetwork):
         image: Tensor,
         statistics: Statistics | None = None,
         inner: Window | None = None,
+        *,
+        motion: bool = True,
     ) -> tuple[Output, Statistics]:
         """`forward`, and the sums over all pixels on the way; see `MoCEIR.survey`."""
 
@@ -203,6 +206,7 @@ class ScoutedNetwork(RestoringNetwork):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
+        motion: bool = True,
         amounts: Sequence[float] | None = None,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),

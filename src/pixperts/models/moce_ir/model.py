@@ -124,6 +124,7 @@ class MoCEIR(SurveyedNetwork):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
+        motion: bool = True,
     ) -> Output:
         """Restore.
 
@@ -137,6 +138,8 @@ class MoCEIR(SurveyedNetwork):
             masked: run every expert on every picture and mask (slow; the oracle of the tests).
             statistics: of one picture, see `survey`, of which the images are tiles: they are
                 routed and attended to as the whole is.
+            motion: whether straight motion blur is undone where there is some; the same for
+                statistics and for what they are given to.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each decoder block, in
@@ -146,13 +149,15 @@ class MoCEIR(SurveyedNetwork):
             UsageError: for an empty or misshapen image, or pinned routings that do not fit.
         """
         census = None if statistics is None else Census(statistics, count=False)
-        return self._run(image, noise, pinned, masked, census)
+        return self._run(image, noise, pinned, masked, census, motion)
 
     def survey(
         self,
         image: Tensor,
         statistics: Statistics | None = None,
         inner: Window | None = None,
+        *,
+        motion: bool = True,
     ) -> tuple[Output, Statistics]:
         """`forward` without noise, and the sums over all pixels of each picture on the way.
 
@@ -166,7 +171,7 @@ class MoCEIR(SurveyedNetwork):
         if inner is not None:  # the mirrored rest of a picture counts, as it does in the whole
             inner = Window(*(-(-side // multiple) * multiple for side in inner))
         census = Census(statistics, height=height, inner=inner)
-        output = self._run(image, False, None, False, census)
+        output = self._run(image, False, None, False, census, motion)
         return output, census.statistics
 
     def window_grid(self, routings: Sequence[Routing]) -> int:
@@ -190,16 +195,17 @@ class MoCEIR(SurveyedNetwork):
         pinned: Sequence[Routing] | None,
         masked: bool,
         census: Census | None,
+        motion: bool,
     ) -> Output:
         if image.dim() != 4 or image.shape[1] != 3 or image.numel() == 0:
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         batch, _, height, width = image.shape
         pins = self._check_pinned(pinned, batch)
         noises = self._noise(noise, image)
-        motion: Tensor | None = None
-        if self.motion is not None:
+        moved: Tensor | None = None
+        if self.motion is not None and motion:
             image, found = self.motion(image, census)
-            motion = torch.stack(found, dim=1)
+            moved = torch.stack(found, dim=1)
         padded = pad_to_multiple(image.to(self.output.weight.dtype), self.size_multiple)
         x = self.patch_embed(channels_last(padded))
         skips = []
@@ -219,8 +225,8 @@ class MoCEIR(SurveyedNetwork):
                 name = self.block_names[place]
                 x, routing = block(x, embedding, noises[place], pins[place], name, masked, census)
                 routings.append(routing)
-        if motion is not None:
-            routings[0] = replace(routings[0], motion=motion)
+        if moved is not None:
+            routings[0] = replace(routings[0], motion=moved)
         residual = self.output(self.refinement(x, census))[:, :, :height, :width]
         return Output(image + residual.to(image.dtype), tuple(routings))
 

@@ -113,6 +113,7 @@ class MoCEIRLight(ScoutedNetwork):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         statistics: Statistics | None = None,
+        motion: bool = True,
         amounts: Sequence[float] | None = None,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
@@ -130,6 +131,7 @@ class MoCEIRLight(ScoutedNetwork):
             masked: run every expert on every picture and mask (slow; the oracle of the tests).
             statistics: see `count`, of the whole pictures of which the images are tiles; of the
                 images themselves when None.
+            motion: whether straight motion blur is undone where there is some.
             amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
             tone: undo darkness and haze: never, where the tone head is sure of them, or in any
                 case.
@@ -147,13 +149,13 @@ class MoCEIRLight(ScoutedNetwork):
         statistics = statistics or self.count(image)
         embedding = self.scout(statistics).expand(len(image), -1)
         options = {"noise": noise, "pinned": pinned, "masked": masked, "amounts": amounts}
-        motion: Motion | None = None
-        if self.motion is not None:
-            motion = self.motion.read(statistics.places[3])
-            image = without(image, Motion(*(value.expand(len(image)) for value in motion)))
+        moved: Motion | None = None
+        if self.motion is not None and motion:
+            moved = self.motion.read(statistics.places[3])
+            image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
         output = self.repair(image, embedding, **options)  # type: ignore[arg-type]
-        if motion is not None:
-            first = replace(output.routings[0], motion=torch.stack(motion, dim=1))
+        if moved is not None:
+            first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
         if tone == "off":
             return output
