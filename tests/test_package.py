@@ -15,7 +15,7 @@ SOURCE = str(Path(pixperts.__file__).parents[1])
 HEAVY = ["torch", "numpy", "lightning", "torchvision", "torchmetrics", "PIL", "pyvips", "yaml"]
 EXTRAS = ["lightning", "torchvision", "torchmetrics", "PIL", "yaml", "tensorboard", "matplotlib"]
 EXTRAS += ["onnx", "onnxscript", "onnxruntime", "openvino", "platformdirs", "huggingface_hub"]
-EXTRAS += ["gradio", "starlette", "uvicorn"]
+EXTRAS += ["gradio", "av", "starlette", "uvicorn"]
 
 
 def run(code: str) -> str:

@@ -54,6 +54,21 @@ def replacing(
             temporary.remove()
 
 
+@contextlib.contextmanager
+def appearing(target: Path, check: Callable[[], None] | None = None) -> Iterator[Path]:
+    """`replacing` for a part that does more than to write: what it raises comes out as it is."""
+    failure: BaseException | None = None
+    try:
+        with replacing(target, check) as temporary:
+            try:
+                yield temporary
+            except BaseException as error:
+                failure = error
+                raise
+    except Exception as error:
+        raise (failure or error) from None
+
+
 def copy_file(source: Path, target: Path, check: Callable[[], None] | None = None) -> None:
     """The bytes of one file under another name, whole or not at all; see `replacing`."""
     with replacing(target, check) as temporary:

@@ -69,6 +69,19 @@ RAW_SUFFIXES = frozenset([
     ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
 ])  # fmt: skip
 
+# Of videos, which the extra `video` reads, and the containers of those that are written.
+CONTAINERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+}
+VIDEO_SUFFIXES = frozenset([
+    *CONTAINERS, ".3gp", ".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob",
+    ".wmv",
+])  # fmt: skip
+
 # libjpeg stops at 65500 (JPEG_MAX_DIMENSION), short of the 65535 of the format's own header, and
 # libvips stops AVIF at 16384, as x265 does HEIC.
 FORMAT_LIMITS = {
@@ -92,3 +105,12 @@ def is_image_path(path: PathLike) -> bool:
     """
     suffix = Path(path).suffix.lower()
     return suffix in READ_SUFFIXES or (suffix in RAW_SUFFIXES and find_spec("rawpy") is not None)
+
+
+def is_video_path(path: PathLike) -> bool:
+    """Whether the name ends like a video that is read; the file itself is not looked at.
+
+    >>> is_video_path("a/B.MP4"), is_video_path("a.gif")
+    (True, False)
+    """
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES

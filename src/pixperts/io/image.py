@@ -131,21 +131,7 @@ def check_output(
             f"{limit} per side: write .png or .tif, or choose a smaller size."
         )
     _check_quality(kind, quality, lossless)
-    found = file_status(target)
-    if found is not None:
-        if stat.S_ISDIR(found.st_mode):
-            raise UsageError(f"{target} is a folder: name the file to write inside it.")
-        if not stat.S_ISREG(found.st_mode):
-            raise UsageError(f"{target} is not a regular file: name another output.")
-        if not _may(target, os.W_OK):
-            raise ImageError(f"{target} is write-protected: name another output.")
-    parent = Path(os.path.realpath(target)).parent
-    while (found := file_status(parent)) is None and parent != parent.parent:
-        parent = parent.parent
-    if found is None or not stat.S_ISDIR(found.st_mode):
-        raise ImageError(f"{target} cannot be written: {parent} is not a folder.")
-    if not _may(parent, os.W_OK | os.X_OK):
-        raise ImageError(f"{target} cannot be written: the folder {parent} is write-protected.")
+    check_place(target)
 
 
 def write_image(
@@ -197,6 +183,29 @@ def write_image(
     with replacing(target) as temporary:
         encode(temporary, image_of(ready), recipe)
     return target
+
+
+def check_place(target: Path) -> None:
+    """Raise now what writing a file there would raise later; write nothing.
+
+    UsageError: a target that is a folder or a device. ImageError: a target or its nearest
+    existing parent that is not writable.
+    """
+    found = file_status(target)
+    if found is not None:
+        if stat.S_ISDIR(found.st_mode):
+            raise UsageError(f"{target} is a folder: name the file to write inside it.")
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"{target} is not a regular file: name another output.")
+        if not _may(target, os.W_OK):
+            raise ImageError(f"{target} is write-protected: name another output.")
+    parent = Path(os.path.realpath(target)).parent
+    while (found := file_status(parent)) is None and parent != parent.parent:
+        parent = parent.parent
+    if found is None or not stat.S_ISDIR(found.st_mode):
+        raise ImageError(f"{target} cannot be written: {parent} is not a folder.")
+    if not _may(parent, os.W_OK | os.X_OK):
+        raise ImageError(f"{target} cannot be written: the folder {parent} is write-protected.")
 
 
 def _may(path: Path, mode: int) -> bool:
