@@ -8,8 +8,8 @@ from pixperts.options import MODEL, OUTPUT, Option, option
 Inputs = Annotated[
     list[str],
     Option(
-        "Pictures, folders of pictures, patterns in quotes such as 'photos/**/*.jpg', or - for "
-        "standard input. A -i before them may be left out.",
+        "Pictures, videos (extra video), folders of pictures, patterns in quotes such as "
+        "'photos/**/*.jpg', or - for standard input. A -i before them may be left out.",
         positional=True,
         metavar="INPUT",
     ),

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.io.formats import is_video_path
 from pixperts.io.vips import reason, sniff
 from pixperts.io.writable import ending_of, writable_formats
 
@@ -68,6 +69,8 @@ class Pipes:
             raise UsageError("Standard output takes one picture: name a folder with -o.")
         if reads and unnamed and not self.writes:
             raise UsageError("The result of standard input has no name: name a folder with -o.")
+        if self.writes and is_video_path(self.inputs[0]):
+            raise UsageError("A video is not written to standard output: name a file with -o.")
         if self.writes and sys.stdout.isatty():
             raise UsageError("A picture cannot be shown in a terminal: give -o a file name.")
         if reads and sys.stdin.isatty():

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from pixperts.jobs.reports import duration
+
 PAUSE = 10.0  # seconds between two lines of progress where there is no terminal
 
 
@@ -122,25 +124,13 @@ class ProgressBar:
         if speed := self._speed():
             parts.append(speed)
         if self.value == 0:
-            parts.append(f"{_duration(time.monotonic() - self._started)} so far")
+            parts.append(f"{duration(time.monotonic() - self._started)} so far")
         elif self.value == 1 and self._pixels:
             parts.append("being written")
         else:
             left = (time.monotonic() - self._started) * (1 - self.value) / self.value
-            parts.append(f"about {_duration(left)} left")
+            parts.append(f"about {duration(left)} left")
         return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    """A time for a person.
-
-    >>> _duration(41.7), _duration(150), _duration(9000)
-    ('42 s', '2.5 min', '2.5 h')
-    """
-    for limit, unit in ((3600, "h"), (60, "min")):
-        if seconds >= 1.5 * limit:
-            return f"{seconds / limit:.1f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _rich_progress() -> Any:

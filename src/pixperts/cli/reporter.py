@@ -75,6 +75,11 @@ class ConsoleReporter(Listener):
         name = Path(self._named(str(self._jobs[number].source))).name
         self._bar.update(number, share, printable(name))
 
+    def note(self, number: int, text: str) -> None:
+        """Print it."""
+        if not self._silent:
+            self._bar.say(self._named(text))
+
     def result(self, number: int, outcome: Outcome) -> None:
         """Print what became of one picture."""
         if outcome.error is not None:

@@ -13,6 +13,7 @@ from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelS
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
+from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.ops.color_match import ColorFix, match_picture
 from pixperts.routing import Tally
 
@@ -151,6 +152,7 @@ class Enhancer:
         between: Between,
         settings: RepairSettings | None = None,
         *,
+        statistics: Statistics | None = None,
         budget: float | None = None,
         progress: Progress | None = None,
     ) -> Enhanced:
@@ -162,6 +164,7 @@ class Enhancer:
             size: (width, height) of the result.
             between: holds the repaired picture meanwhile, of the size of the source.
             settings: how much of each fault is undone; all of it when None.
+            statistics: as in `Restorer.repair_rows`.
             budget: compute of the enlargement.
             progress: called with the share that is done, rising to 1.
 
@@ -171,7 +174,9 @@ class Enhancer:
         """
         share = self._repair_share(source, size)
         first, second = _parts(progress, share)
-        repair = self.restorer.repair_rows(source, between.sink, settings, progress=first)
+        repair = self.restorer.repair_rows(
+            source, between.sink, settings, statistics=statistics, progress=first
+        )
         tally = self.upscaler.upscale_rows(
             between.source, sink, size, budget=budget, progress=second
         )

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from pixperts.jobs.operations import Restore, Upscale
     from pixperts.jobs.options import FileOptions, FolderOptions
     from pixperts.jobs.outcomes import Listener, Outcome, Summary
-    from pixperts.jobs.reports import EnhanceReport, Report, RestoreReport, UpscaleReport
+    from pixperts.jobs.reports import (
+        EnhanceReport,
+        Report,
+        RestoreReport,
+        UpscaleReport,
+        VideoReport,
+    )
     from pixperts.jobs.run import run_folder
 else:
     __getattr__ = attach(
@@ -23,7 +29,7 @@ else:
             "operations": ["Upscale", "Restore"],
             "outcomes": ["Listener", "Outcome", "Summary"],
             "options": ["FileOptions", "FolderOptions"],
-            "reports": ["Report", "UpscaleReport", "RestoreReport", "EnhanceReport"],
+            "reports": ["Report", "UpscaleReport", "RestoreReport", "EnhanceReport", "VideoReport"],
             "run": ["run_folder"],
         },
     )
@@ -43,5 +49,6 @@ __all__ = [
     "Summary",
     "Upscale",
     "UpscaleReport",
+    "VideoReport",
     "run_folder",
 ]

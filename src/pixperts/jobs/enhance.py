@@ -74,10 +74,11 @@ class Enhance(EnhanceOptions, Operation):
 
         assert isinstance(predictor, Enhancer)  # see `check_model`
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
+        settings, statistics = loaded.judged(self.repair_settings)
         with _between(loaded, medium) as between:
             done = predictor.enhance_rows(
-                medium.source, medium.sink, size, between, self.repair_settings,
-                budget=self.budget, progress=progress,
+                medium.source, medium.sink, size, between, settings,
+                statistics=statistics, budget=self.budget, progress=progress,
             )  # fmt: skip
         repair = done.repair
         found = Analysis.of(predictor.restorer, repair.routings, (height, width), repair.findings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pixperts.errors import UsageError
 from pixperts.io.folders import walk
-from pixperts.io.formats import NAMES, is_image_path
+from pixperts.io.formats import NAMES, is_image_path, is_video_path
 
 _MAGIC = frozenset("*?[")
 
@@ -45,9 +45,10 @@ def find(
     pictures, sorted, and with `recursive` for those of its subfolders, which are mirrored. Any
     other name with *, ? or [...] is a pattern: ** spans folders, what matches is mirrored below
     the last folder without such a sign, and a folder that matches counts as if it were named.
-    Hidden files and folders are left out, linked folders are not entered, and neither are those
-    of `outputs`, so that a second run does not take results for inputs. A picture that several
-    patterns or folders reach is taken once.
+    A folder's videos are left out, as they take so much longer; a pattern that ends like one, such
+    as clips/*.mp4, finds them. Hidden files and folders are left out, linked folders are not
+    entered, and neither are those of `outputs`, so that a second run does not take results for
+    inputs. A picture that several patterns or folders reach is taken once.
 
     Raises:
         UsageError: a folder or pattern without pictures, or one that is an output at once.
@@ -147,7 +148,7 @@ def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[
                 continue
             any_match = True
             path = parent / name
-            if is_image_path(name) and path.is_file():
+            if (is_image_path(name) or is_video_path(wanted[-1])) and path.is_file():
                 found[path] = Found(path, inside)
             else:
                 skipped += 1

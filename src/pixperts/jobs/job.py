@@ -1,14 +1,22 @@
 """One picture's job: its files, how they are read and written, and what passes between phases."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixperts.io.formats import DEFAULT_QUALITY
 from pixperts.io.image import Picture
 from pixperts.jobs.options import FileOptions
 from pixperts.jobs.reports import Report
 from pixperts.ops.pixels import Pixels
+
+if TYPE_CHECKING:
+    from pixperts.inference.findings import RepairSettings
+    from pixperts.models.moce_ir.statistics import Statistics
+    from pixperts.video.clip import Clip
+    from pixperts.video.codecs import Encoding
+    from pixperts.video.joining import Beside
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,32 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
+class Scene:
+    """What the frames of a scene of a video share.
+
+    `statistics` are the sums over its pictures by which a network judges each of them; None where
+    each is judged by itself.
+    """
+
+    statistics: "Statistics | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class ClipPlan:
+    """A video, how it will be written, what is copied beside its pictures, and remarks."""
+
+    clip: "Clip"
+    encoding: "Encoding"
+    beside: "Beside"
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """What `read` hands to `compute`: the picture, and how its result will be written.
 
-    `picture` is None where the picture is too large to be held; see `medium.Streamed`.
+    `picture` is None where the picture is too large to be held, see `medium.Streamed`, and for
+    a video, which `clip` describes. `scene` is set where the picture is a frame of a video.
     """
 
     job: Job
@@ -47,6 +77,17 @@ class Loaded:
     check: Callable[[], None] | None = None
     copied: bool = False  # the file itself is the result
     is_lossless: bool = False  # the source is, in the format of the output
+    clip: ClipPlan | None = None
+    scene: Scene | None = None
+
+    def judged(self, settings: "RepairSettings") -> "tuple[RepairSettings, Statistics | None]":
+        """The settings of its repair, and the statistics by which it is judged, if not its own.
+
+        In a frame motion blur stays: seen in one and not in the next, it would flicker.
+        """
+        if self.scene is None:
+            return settings, None
+        return replace(settings, motion=False), self.scene.statistics
 
     @property
     def quality(self) -> int | None:

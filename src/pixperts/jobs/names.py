@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixperts.errors import UsageError
-from pixperts.io.formats import RAW_SUFFIXES, READ_SUFFIXES, SUFFIXES
+from pixperts.io.formats import (
+    CONTAINERS,
+    RAW_SUFFIXES,
+    READ_SUFFIXES,
+    SUFFIXES,
+    is_video_path,
+)
 from pixperts.io.writable import ending_of, format_of_name, writable_formats
 
 FIELDS = ("stem", "name", "suffix", "ext", "model", "scale", "width", "height", "index")
@@ -124,14 +130,20 @@ class Template:
     def _own_kind(self) -> str | None:
         """The format that the text itself ends in."""
         literal, field, _ = self._pieces()[-1]
-        return SUFFIXES.get(Path(f"x{literal}").suffix.lower()) if field is None else None
+        ending = Path(f"x{literal}").suffix.lower()
+        return SUFFIXES.get(ending) or CONTAINERS.get(ending) if field is None else None
 
     def _ending(self, source: Path) -> str:
         """What is to be appended."""
         if self._own_kind() is not None:
             return ""
         ending = source.suffix
-        if self.format is not None and SUFFIXES.get(ending.lower()) != format_of_name(self.format):
+        if is_video_path(source):
+            # Matroska holds all that the containers which are only read may hold.
+            ending = ending if ending.lower() in CONTAINERS else ".mkv"
+        elif self.format is not None and SUFFIXES.get(ending.lower()) != format_of_name(
+            self.format
+        ):
             ending = ending_of(self.format)
         elif ending.lower() in (".jpe", ".jfif"):
             ending = ".jpg"

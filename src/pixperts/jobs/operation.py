@@ -12,7 +12,7 @@ from pixperts.defaults import ColorFix
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.io.atomic import copy_file
 from pixperts.io.decode import directory_count, header_size
-from pixperts.io.formats import NAMES, SUFFIXES
+from pixperts.io.formats import NAMES, SUFFIXES, is_video_path
 from pixperts.io.image import check_output, read_image, write_image
 from pixperts.io.lossless import is_lossless
 from pixperts.io.metadata.metadata import NO_METADATA
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pixperts.jobs.medium import Medium
 
 Progress = Callable[[float], None]
+Say = Callable[[str], None]
 
 
 class Operation(ABC):
@@ -82,6 +83,10 @@ class Operation(ABC):
     def expected_pixels(self, job: Job) -> float:
         """Output pixels by the file's header; 0 for a picture that will be refused."""
         try:
+            if is_video_path(job.source):
+                from pixperts.jobs.clips.work import expected_pixels
+
+                return expected_pixels(self, job)
             size = self.new_size(*header_size(job.source, job.page))
             check_output(job.target, *size, _kind(job.target) or "png")
         except PixpertsError:
@@ -94,6 +99,10 @@ class Operation(ABC):
         Raises:
             UsageError, ImageError: with one sentence.
         """
+        if is_video_path(job.source):
+            from pixperts.jobs.clips.work import read_job
+
+            return read_job(self, job)
         picture = None
         try:
             found = header_size(job.source, job.page)
@@ -124,12 +133,28 @@ class Operation(ABC):
         copied = own == kind and job.page is None and self.keeps(loaded)
         return replace(loaded, copied=copied)
 
-    def compute(self, loaded: Loaded, predictor: "AnyPredictor", progress: Progress) -> Done:
-        """Do it; a result that is too large to be held is also written.
+    def compute(
+        self,
+        loaded: Loaded,
+        predictor: "AnyPredictor",
+        progress: Progress,
+        say: Say = lambda sentence: None,
+    ) -> Done:
+        """Do it; a video, or a result that is too large to be held, is also written.
+
+        Args:
+            loaded: of `read`.
+            predictor: the model.
+            progress: called with the share that is done, rising to 1.
+            say: called with what a person should know before the end.
 
         Raises:
             UsageError, ImageError: with one sentence.
         """
+        if loaded.clip is not None:
+            from pixperts.jobs.clips.work import make
+
+            return Done(loaded, None, "", make(self, loaded, predictor, progress, say))
         from pixperts.jobs.medium import open_medium
 
         software = software_tag(predictor.name, loaded.source_size, loaded.size)

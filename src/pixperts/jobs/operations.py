@@ -9,6 +9,7 @@ from pixperts.jobs.operation import Operation, Progress
 from pixperts.jobs.options import RestoreOptions, UpscaleOptions
 from pixperts.jobs.reports import Report, RestoreReport, UpscaleReport
 from pixperts.ops.pixels import Pixels
+from pixperts.video.codecs import VIDEO_OPTIONS
 
 if TYPE_CHECKING:
     from pixperts.inference.findings import RepairSettings
@@ -51,9 +52,10 @@ class Upscale(UpscaleOptions, Operation):
     def keeps(self, loaded: Loaded) -> bool:
         """Whether the result would be the file itself."""
         files = self.files
-        return loaded.size == loaded.source_size and not (
-            files.strip_metadata or files.color != "keep" or files.quality or files.lossless
-        )
+        changed = files.strip_metadata or files.color != "keep" or files.quality or files.lossless
+        if loaded.clip is not None:
+            changed = changed or files.video != VIDEO_OPTIONS
+        return loaded.size == loaded.source_size and not changed
 
     def apply(
         self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
@@ -143,7 +145,14 @@ class Restore(RestoreOptions, Operation):
 
         restorer = Restorer.of(predictor)
         (width, height), job = loaded.source_size, loaded.job
-        repair = restorer.repair_rows(medium.source, medium.sink, self.settings, progress=progress)
+        settings, statistics = loaded.judged(self.settings)
+        repair = restorer.repair_rows(
+            medium.source,
+            medium.sink,
+            settings,
+            statistics=statistics,
+            progress=progress,
+        )
         found = Analysis.of(restorer, repair.routings, (height, width), repair.findings)
         report = RestoreReport(
             input=str(job.source),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, get_args
 from pixperts.defaults import DEFAULT_REPAIR_MODEL, MAX_PIXELS, ColorFix, ToneMode
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
-from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES
+from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES, is_video_path
 from pixperts.jobs.names import Template
 from pixperts.jobs.page_choice import parse_page
 from pixperts.jobs.scale_out.shard import Shard, parse_shard
 from pixperts.options import FOLDER, MODEL, OUTPUT, check_options, option
+from pixperts.video.codecs import VIDEO_OPTIONS, VideoOptions
 
 if TYPE_CHECKING:
     from pixperts.jobs.job import Job
@@ -62,6 +63,7 @@ class FileOptions:
         metavar="PAGE",
         panel=OUTPUT,
     )
+    video: VideoOptions = VIDEO_OPTIONS
     # These two refuse pictures, and change none.
     strict: bool = option(
         False,
@@ -86,13 +88,36 @@ class FileOptions:
         return pixels > STREAMED_PIXELS or pixels * _HELD > limit
 
     def check(self, jobs: "Sequence[Job]") -> None:
-        """Raise UsageError for a quality that no output could use."""
-        if self.quality is None:
+        """Raise UsageError for options that no output could use, or not all of them."""
+        clips = [job for job in jobs if is_video_path(job.source)]
+        if self.video != VIDEO_OPTIONS and not clips:
+            flag = "--codec" if self.video.crf is None else "--crf"
+            raise UsageError(f"{flag} does not apply, because no input is a video: drop it.")
+        if clips:
+            self._check_clips(clips)
+        if self.quality is None or len(clips) == len(jobs):
             return
-        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in jobs}
+        pictures = [job for job in jobs if not is_video_path(job.source)]
+        kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in pictures}
         if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
             known = ", ".join(DEFAULT_QUALITY)
             raise UsageError(f"--quality does not apply, because no output is {known}: drop it.")
+
+    def _check_clips(self, clips: "Sequence[Job]") -> None:
+        """Raise UsageError for what cannot be done to videos."""
+        given = {
+            "--quality": (self.quality is not None, "give --crf for videos"),
+            "--lossless": (self.lossless, "give --crf 0 for videos"),
+            "--color": (self.color != "keep", "videos keep their colors"),
+            "--page": (self.page is not None, "videos are done whole"),
+            "--in-place": (clips[0].in_place, "videos are encoded anew: name another output"),
+            "--expert-map": (any(job.expert_map for job in clips), "a video would have thousands"),
+        }
+        for flag, (is_given, cure) in given.items():
+            if is_given:
+                raise UsageError(
+                    f"{flag} is for pictures, and {clips[0].source} is a video: drop it; {cure}."
+                )
 
 
 FILE_OPTIONS = FileOptions()  # the usual ones

@@ -49,5 +49,8 @@ class Listener:
         Called by the computing thread; what it raises ends the run.
         """
 
+    def note(self, number: int, text: str) -> None:
+        """A sentence on the picture or video `number`, while it is worked on."""
+
     def result(self, number: int, outcome: Outcome) -> None:
         """A picture is over and done with; called in order, but from several threads."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.io.decode import header_size
-from pixperts.io.formats import SUFFIXES, is_image_path
+from pixperts.io.formats import CONTAINERS, SUFFIXES, is_image_path, is_video_path
 from pixperts.io.image import format_of
 from pixperts.io.writable import format_of_name, writable_endings
 from pixperts.jobs.beside import Placed, beside
@@ -68,6 +68,8 @@ def plan(
     barred = [Path(goal) for goal in goals if not (single and _is_file_name(goal))]
     listing = find(inputs, recursive=options.recursive, outputs=barred)
     found, remarks = listing.found, listing.remarks
+    if options.format is not None and all(is_video_path(one.path) for one in found):
+        raise UsageError("--format is for pictures: give videos an ending by -o or --name.")
     named = False
     if output is None and options.in_place:
         jobs = [Job(one.path, one.path, in_place=True) for one in found]
@@ -104,7 +106,11 @@ def plan(
 
 
 def _is_file_name(goal: str) -> bool:
-    return not (_ends_in_slash(goal) or os.path.isdir(goal)) and is_image_path(goal)
+    return not (_ends_in_slash(goal) or os.path.isdir(goal)) and _is_media(goal)
+
+
+def _is_media(goal: str | Path) -> bool:
+    return is_image_path(goal) or is_video_path(goal)
 
 
 def _ends_in_slash(goal: str) -> bool:
@@ -121,13 +127,14 @@ def _folder(output: str, several: bool) -> Path | None:
     if _ends_in_slash(output) or os.path.isdir(folder):
         return folder
     if several:
-        if os.path.exists(folder) or is_image_path(folder):
+        if os.path.exists(folder) or _is_media(folder):
             raise UsageError(f"{output} is named as a file, but several pictures need a folder.")
         return folder
-    if not is_image_path(folder):
+    if not _is_media(folder):
         raise UsageError(
-            f"{output} is no existing folder and does not end in {writable_endings()}: give it "
-            "one of these endings, or a slash at the end for a new folder."
+            f"{output} is no existing folder and does not end in {writable_endings()}, or for a "
+            f"video {', '.join(CONTAINERS)}: give it one of these endings, or a slash at the end "
+            "for a new folder."
         )
     return None
 
@@ -135,7 +142,8 @@ def _folder(output: str, several: bool) -> Path | None:
 def _check_named(job: Job, options: FolderOptions) -> None:
     if options.name is not None:
         raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
-    format_of(job.target, None)
+    if not is_video_path(job.source):  # for videos, reading says it
+        format_of(job.target, None)
     if options.format is not None:
         kind = SUFFIXES.get(job.target.suffix.lower())
         if format_of_name(options.format) != kind:
@@ -192,7 +200,7 @@ def _values(
 ) -> dict[str, Callable[[], Value]]:
     values: dict[str, Callable[[], Value]] = {"model": model, "index": lambda: number}
     if template.needs(*SIZES):
-        width, height = header_size(path)
+        width, height = _size_of(path)
         try:
             new = new_size(width, height)
         except UsageError as error:
@@ -201,6 +209,15 @@ def _values(
         values["width"] = lambda: new[0]
         values["height"] = lambda: new[1]
     return values
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    """(width, height) as it is shown, by the header."""
+    if not is_video_path(path):
+        return header_size(path)
+    from pixperts.video.clip import read_clip
+
+    return read_clip(path).size
 
 
 def _with_maps(

@@ -24,6 +24,18 @@ class Report(Protocol):
         """One line for a person, and one for each note."""
 
 
+def duration(seconds: float) -> str:
+    """A time for a person.
+
+    >>> duration(41.7), duration(150), duration(9000)
+    ('42 s', '2.5 min', '2.5 h')
+    """
+    for limit, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * limit:
+            return f"{seconds / limit:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 @dataclass(frozen=True)
 class UpscaleReport:
     """One enlarged picture, as `--json` prints it."""
@@ -120,4 +132,45 @@ class EnhanceReport:
             line += f", {self.found}"
         if self.motion is not None:
             line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
+        return "\n".join(map(printable, [line, *self.notes]))
+
+
+@dataclass(frozen=True)
+class VideoReport:
+    """One video that was enlarged or repaired, as `--json` prints it."""
+
+    input: str
+    output: str
+    width: int  # pixels of a frame, as it is shown
+    height: int
+    new_width: int
+    new_height: int
+    seconds: float  # of this run, reading and writing included
+    model: str
+    frames: int
+    computed: int  # of them, in this run; the others lay in segments of an earlier one
+    scenes: int  # within which choices are held
+    rate: float  # frames a second, on average
+    codec: str | None  # None: the file was copied
+    crf: float | None
+    copied: dict[str, int]  # streams beside the pictures, by their kind
+    mean_cost: float | None  # as in `UpscaleReport`, of the computed frames
+    multiply_adds: float  # of the computed frames
+    megapixels: float  # likewise
+    notes: list[str] = field(default_factory=list)  # what the result does not have
+
+    def to_line(self) -> str:
+        """One line for a person, and one for each note."""
+        sizes = f"{self.width} x {self.height}"
+        if (self.width, self.height) != (self.new_width, self.new_height):
+            sizes += f" -> {self.new_width} x {self.new_height}"
+        line = f"{self.input} -> {self.output}: {self.frames} frames of {sizes}"
+        line += f", {duration(self.seconds)}"
+        if self.codec is None:
+            line += ", size kept"
+        if self.mean_cost is not None:
+            line += f", mean cost {self.mean_cost:.2f}"
+        if self.copied:
+            streams = [kind + f" ({n} streams)" * (n > 1) for kind, n in self.copied.items()]
+            line += f", copied: {', '.join(streams)}"
         return "\n".join(map(printable, [line, *self.notes]))

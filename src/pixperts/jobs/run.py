@@ -198,15 +198,16 @@ class _Run:
             self.interrupts.check()
             self.listener.progress(number, share)
 
+        say = functools.partial(self.listener.note, number)
         advance(0.0)
         try:
             try:
-                return self.operation.compute(loaded, self.predictor, advance), digest
+                return self.operation.compute(loaded, self.predictor, advance, say), digest
             except Exception as error:
                 # Results that are being written may hold what is missing.
                 if not (is_out_of_memory(error) and settle()):
                     raise
-            return self.operation.compute(loaded, self.predictor, advance), digest
+            return self.operation.compute(loaded, self.predictor, advance, say), digest
         except Exception as error:
             return _failed(job, error, digest)
 

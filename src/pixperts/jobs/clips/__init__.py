@@ -1,0 +1,1 @@
+"""Videos in a run over files: frames through the path of pictures, segment by segment."""

@@ -1,0 +1,82 @@
+"""Choices that the frames of a scene share, so that they do not change from frame to frame."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pixperts.inference.enhancer import Enhancer
+from pixperts.inference.predictor import AnyPredictor
+from pixperts.inference.restorer import Restorer
+from pixperts.inference.streams import ArraySource
+from pixperts.io.arrays import to_tensor
+from pixperts.jobs.job import Scene
+from pixperts.models.interfaces import ScoutedNetwork
+from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.video.clip import Clip
+from pixperts.video.frames import Timeline, read_frames
+
+SAMPLES = 5  # frames of a scene that are looked at, spread evenly over it
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """What is held, for each scene of a video, and what is to be said of it.
+
+    Attributes:
+        scenes: by their numbers; those that are done already are left out.
+        notes: sentences on what is not held.
+    """
+
+    scenes: dict[int, Scene]
+    notes: tuple[str, ...] = ()
+
+    def of(self, scene: int) -> Scene:
+        """What the frames of a scene share."""
+        return self.scenes.get(scene, Scene())
+
+
+def hold(predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int) -> Steadiness:
+    """Look at frames of each scene from frame `start` on.
+
+    A network that judges pictures by a scout is given the sums over one typical frame of the scene
+    in place of those of each frame: experts, tone and amounts are then the same in all of it. The
+    sums over several frames would be those of a blurred picture, which is judged otherwise.
+    """
+    restorer = predictor.restorer if isinstance(predictor, Enhancer) else predictor
+    if not isinstance(restorer, Restorer):
+        return Steadiness({})
+    notes = []
+    if getattr(restorer.model, "motion", None) is not None:
+        notes.append("Motion blur stays in videos: undone frame by frame, it would flicker.")
+    if not isinstance(restorer.model, ScoutedNetwork):
+        notes.append(
+            f"{restorer.name} chooses its experts for each frame, which may flicker; "
+            "moce-ir-light keeps its choice through a scene."
+        )
+        return Steadiness({}, tuple(notes))
+    wanted = {
+        number: scene
+        for scene in range(timeline.scene_of(start), len(timeline.scenes))
+        for number in spread(timeline.frames_of(scene))
+    }
+    looks: dict[int, list[Statistics]] = defaultdict(list)
+    for number, pixels in read_frames(clip, timeline, min(wanted)):
+        if (scene := wanted.get(number)) is None:
+            continue
+        looks[scene].append(restorer.count(ArraySource(to_tensor(pixels)[0])))
+    return Steadiness({key: Scene(typical(some)) for key, some in looks.items()}, tuple(notes))
+
+
+def typical(looks: Sequence[Statistics]) -> Statistics:
+    """Those of the frame that differs least from the others."""
+    return min(looks, key=lambda one: sum(float(one.distance(other)[0]) for other in looks))
+
+
+def spread(frames: range) -> list[int]:
+    """Some numbers of a scene, each in the middle of an equal part.
+
+    >>> spread(range(10, 20)), spread(range(3))
+    ([11, 13, 15, 17, 19], [0, 1, 2])
+    """
+    count = min(SAMPLES, len(frames))
+    return [frames[(2 * part + 1) * len(frames) // (2 * count)] for part in range(count)]
