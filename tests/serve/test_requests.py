@@ -195,6 +195,19 @@ def test_the_time_is_limited(tmp_path: Path, photo: bytes) -> None:
         assert service.send("/restore", photo).code == 200
 
 
+def test_a_client_that_reads_nothing_loses_its_place(tmp_path: Path, photo: bytes) -> None:
+    with gated(tmp_path, timeout=2.0) as service:
+        service.open()
+        stalled = raw_request(service, "a.png", photo + bytes(30_000_000))
+        wait_until(lambda: sum(service.health()) == 1)
+        wait_until(lambda: sum(service.health()) == 0)
+        gone = 'pixperts_requests_total{operation="restore",code="499"}'
+        assert service.metric(gone) == 1
+        assert service.folders() == []
+        assert service.send("/restore", photo).code == 200
+        stalled.close()
+
+
 def test_a_token_keeps_strangers_out(tmp_path: Path, photo: bytes) -> None:
     token = "0123456789abcdef"
     with gated(tmp_path, token=token) as service:

@@ -1,6 +1,7 @@
 """Serve until SIGTERM: `serve`, and `running` for a program of one's own."""
 
 import logging
+import math
 import os
 import signal
 import sys
@@ -112,6 +113,9 @@ def _prepared(
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            # Each request ends within its own limits; this is for clients that keep a connection
+            # open and read nothing.
+            timeout_graceful_shutdown=2 * math.ceil(options.timeout) + 5,
         )
         server = uvicorn.Server(config)
         address.listen(128)  # so that whoever reads the address can connect
