@@ -64,6 +64,7 @@ def test_nothing_is_the_default_and_the_last_one_counts() -> None:
         (RESTORE, {"strict": "perhaps"}, "--strict takes true or false, not 'perhaps'"),
         (RESTORE, {"page": "all"}, "--page all makes several files"),
         (RESTORE, {"format": "doc"}, "--format 'doc' is unknown"),
+        (RESTORE, {"filename": "a/b.MP4"}, "b.MP4 is a video: the service takes pictures"),
         (RESTORE, {"max_pixels": "9"}, "restore has no option 'max_pixels'"),
     ],
 )

@@ -9,6 +9,7 @@ from pixperts.background.fields import Field, fields_of, filled
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
+from pixperts.io.formats import is_video_path
 from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.operations import Restore, Upscale
@@ -114,4 +115,6 @@ def _file_name(given: str | None) -> str | None:
             f"filename is {given[:80]!r}, but must be the name of a file, of at most "
             f"{_LONGEST_NAME} bytes, without control characters."
         )
+    if is_video_path(name):  # known by the name alone, whatever the file holds
+        raise UsageError(f"{name} is a video: the service takes pictures; use the command line.")
     return name
