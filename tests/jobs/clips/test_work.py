@@ -2,99 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from pixperts.errors import UsageError
-from pixperts.inference.enhancer import Enhancer, held_between
-from pixperts.inference.findings import RepairSettings
-from pixperts.inference.restorer import Restorer
 from pixperts.inference.size_request import SizeRequest
-from pixperts.inference.streams import ArraySink, ArraySource
 from pixperts.inference.upscaler import Upscaler
-from pixperts.io.arrays import to_tensor
 from pixperts.jobs.clips import parts
-from pixperts.jobs.clips.steady import hold, typical
-from pixperts.jobs.enhance import Enhance
-from pixperts.jobs.operation import Operation
-from pixperts.jobs.operations import Restore, Upscale
-from pixperts.jobs.options import FileOptions, FolderOptions
-from pixperts.jobs.outcomes import Listener
+from pixperts.jobs.operations import Upscale
+from pixperts.jobs.options import FileOptions
 from pixperts.jobs.run import run_folder
 from pixperts.ops.pixels import Pixels
-from pixperts.video.clip import read_clip
 from pixperts.video.codecs import VideoOptions
-from pixperts.video.frames import read_frames, survey
-from pixperts.video.segments import write_segment
+from tests.helpers.clip_jobs import Noted, decoded, run
 from tests.helpers.clips import RATE, look, moving, write_clip
 from tests.helpers.folder_jobs import TWICE, Recorder, picture
-from tests.helpers.light_restoration import light_restorer
-
-
-class Noted(Recorder):
-    """Also keeps what is said meanwhile, and raises where it shall."""
-
-    def __init__(self, stop: float = 2.0) -> None:
-        super().__init__()
-        self.said: list[str] = []
-        self.shares: list[float] = []
-        self._stop = stop
-
-    def note(self, number: int, text: str) -> None:
-        self.said.append(text)
-
-    def progress(self, number: int, share: float) -> None:
-        self.shares.append(share)
-        if share >= self._stop:
-            raise KeyboardInterrupt
-
-
-@pytest.fixture
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of four frames."""
-    monkeypatch.setattr(parts, "_FEWEST", 4)
-    monkeypatch.setattr(parts, "_MOST", 4)
-
-
-@pytest.fixture
-def encoded(monkeypatch: pytest.MonkeyPatch) -> list[Pixels]:
-    """The frames that are handed to the encoder."""
-    seen: list[Pixels] = []
-
-    def write(path: Path, clip: Any, encoding: Any, frames: Iterable[Pixels]) -> int:
-        def watched() -> Iterable[Pixels]:
-            for pixels in frames:
-                seen.append(pixels)
-                yield pixels
-
-        return write_segment(path, clip, encoding, watched())
-
-    monkeypatch.setattr("pixperts.jobs.clips.work.write_segment", write)
-    return seen
-
-
-def decoded(path: Path) -> list[Pixels]:
-    clip = read_clip(path)
-    return [pixels for _, pixels in read_frames(clip, survey(clip))]
-
-
-def run(
-    source: Path,
-    target: Path | str | None,
-    operation: Operation,
-    model: Upscaler | Restorer,
-    listener: Listener | None = None,
-    **options: Any,
-) -> list[str]:
-    """Do it; what went wrong."""
-    heard = listener or Recorder()
-    run_folder(source, target, operation, model, listener=heard, options=FolderOptions(**options))
-    return heard.errors if isinstance(heard, Recorder) else []
 
 
 def test_frames_are_what_the_path_of_pictures_gives(
@@ -330,82 +255,3 @@ def test_a_failure_costs_the_video_only(tmp_path: Path, model: Upscaler) -> None
     summary = run_folder([bad, good], tmp_path / "out", TWICE, model, listener=heard)
     assert (summary.done, summary.failed) == (1, 1)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["b.mp4"]
-
-
-class TestRepair:
-    """Choices are those of the scene, and motion blur stays."""
-
-    def test_the_scene_decides(
-        self, tmp_path: Path, encoded: list[Pixels], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        frames = [*moving(4, 32, 40, seed=1), *moving(4, 32, 40, seed=2)]
-        source = write_clip(tmp_path / "a.mp4", frames)
-        restorer = light_restorer()
-        noted = Noted()
-        assert run(source, tmp_path / "b.mp4", Restore(tone="on"), restorer, noted) == []
-        assert len(encoded) == 8
-        report = noted.outcomes[0].report
-        assert report is not None
-        assert (report.scenes, report.frames) == (2, 8)  # type: ignore[attr-defined]
-        single = [restorer.restore(pixels, tone="on") for pixels in decoded(source)]
-        # By itself, each frame would be judged a little differently.
-        assert not all(np.array_equal(*pair) for pair in zip(encoded, single, strict=True))
-        still = write_clip(tmp_path / "c.mp4", [frames[0]] * 3, options={"crf": "0"})
-        encoded.clear()
-        assert run(still, tmp_path / "d.mp4", Restore(tone="on"), restorer) == []
-        single = [restorer.restore(pixels, tone="on") for pixels in decoded(still)]
-        for made, one in zip(encoded, single, strict=True):
-            assert np.abs(made.astype(int) - one).max() <= 1
-
-    def test_motion_blur_stays(self, tmp_path: Path, repairer: Restorer) -> None:
-        source = write_clip(tmp_path / "a.mp4", moving(2, 32, 32))
-        noted = Noted()
-        assert run(source, tmp_path / "b.mp4", Restore(), repairer, noted) == []
-        report = noted.outcomes[0].report
-        assert report is not None
-        assert any("may flicker; moce-ir-light keeps" in note for note in report.notes)
-
-    @pytest.mark.slow
-    def test_the_default_model(self, tmp_path: Path, encoded: list[Pixels]) -> None:
-        source = write_clip(tmp_path / "a.mp4", moving(2, 32, 40))
-        restorer = Restorer.load("moce-ir-light", device="cpu", precision="float32")
-        noted = Noted()
-        assert run(source, tmp_path / "b.mp4", Restore(), restorer, noted) == []
-        report = noted.outcomes[0].report
-        assert report is not None
-        assert report.notes == [
-            "Motion blur stays in videos: undone frame by frame, it would flicker."
-        ]
-        assert len(encoded) == 2
-
-
-def test_enhancing_repairs_and_enlarges(
-    tmp_path: Path, model: Upscaler, encoded: list[Pixels]
-) -> None:
-    source = write_clip(tmp_path / "a.mp4", moving(3, 32, 40))
-    heard = Noted()
-    both = Enhancer(light_restorer(motion=True), model)
-    run_folder(source, tmp_path / "b.mp4", Enhance(SizeRequest(scale=2)), both, listener=heard)
-    assert heard.errors == []
-    assert look(tmp_path / "b.mp4").sizes == {(80, 64)}
-    report = heard.outcomes[0].report
-    assert report is not None
-    assert any("Motion blur stays" in note for note in report.notes)
-    clip = read_clip(source)
-    scene = hold(both, clip, survey(clip), 0).of(0)
-    assert scene.statistics is not None
-    for made, pixels in zip(encoded, decoded(source), strict=True):
-        tensor, back = to_tensor(pixels)
-        sink, between = ArraySink(1, 3, 64, 80), held_between(ArraySource(tensor))
-        settings = RepairSettings(motion=False)
-        both.enhance_rows(
-            ArraySource(tensor), sink, (80, 64), between, settings, statistics=scene.statistics
-        )
-        assert np.array_equal(made, back(sink.image))
-
-
-def test_a_typical_frame_is_none_of_those_apart(tmp_path: Path) -> None:
-    restorer = light_restorer()
-    light = [torch.full((1, 3, 32, 32), value) for value in (0.5, 0.52, 0.9, 0.48, 0.1)]
-    looks = [restorer.count(ArraySource(picture)) for picture in light]
-    assert typical(looks) is looks[0]
