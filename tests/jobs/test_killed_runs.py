@@ -32,7 +32,7 @@ def test_twenty_kills(tmp_path: Path) -> None:
     environment["PYTHONPATH"] = str(Path(pixperts.__file__).parents[1])
     script = ROOT / "tests" / "helpers" / "killed_runs.py"
     done = subprocess.run(
-        [sys.executable, script, weights, tmp_path / "in", tmp_path, str(KILLS)],
+        [sys.executable, "-P", script, weights, tmp_path / "in", tmp_path, str(KILLS)],
         env=environment, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ def test_kills(tmp_path: Path) -> None:
     store.save(weights, tiny(), store.Card("tiny", {}))
     clip = write_clip(tmp_path / "a.mp4", moving(24))
     script = ROOT / "tests" / "helpers" / "killed_clips.py"
-    done = shell(script, weights, clip, work, KILLS)
+    done = shell("-P", script, weights, clip, work, KILLS)
     assert done.returncode == 0, done.stderr
     facts = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(facts) == KILLS
