@@ -104,7 +104,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def explain(source: Path, error: Exception) -> str:
+def explain(source: Path | str, error: Exception) -> str:
     """One sentence that names the picture, whatever went wrong with it.
 
     Example:

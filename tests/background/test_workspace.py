@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pixperts.background import workspace as module
-from pixperts.background.workspace import Workspace, remove_abandoned
+from pixperts.background.workspace import Workspace
+from pixperts.io.scratch import remove_abandoned
 
 
 def upload(folder: Path, text: str, name: str = "a.jpg") -> Path:
@@ -57,7 +58,7 @@ def test_what_a_killed_server_left_behind_is_removed(tmp_path: Path) -> None:
     (other / ".lock").touch()
     with Workspace("app", tmp_path) as alive:
         assert not dead.exists()
-        assert remove_abandoned("app", tmp_path) == 0
+        assert remove_abandoned("pixperts-app-", tmp_path) == 0
         assert alive.root.exists()
         assert foreign.exists()
         assert other.exists()

@@ -4,21 +4,17 @@ It lies in the system's folder for temporary files, readable by its owner alone,
 server. What one that was killed left behind is removed by the next one of its kind.
 """
 
-import contextlib
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
-from pixperts.io.atomic import lock
+from pixperts.io.scratch import ScratchFolder
 from pixperts.jobs.names import numbered
 
-_LOCK = ".lock"
 KEPT = 3600.0  # seconds after which the files of a visitor who went away are removed
 
 
@@ -35,11 +31,8 @@ class Workspace:
     """
 
     def __init__(self, kind: str, parent: Path | None = None) -> None:
-        parent = Path(tempfile.gettempdir()) if parent is None else parent
-        remove_abandoned(kind, parent)
-        self.root = Path(tempfile.mkdtemp(prefix=_prefix(kind), dir=parent)).resolve()
-        self._handle: IO[bytes] = (self.root / _LOCK).open("wb")
-        lock(self._handle)
+        self._scratch = ScratchFolder(f"pixperts-{kind}-", parent)
+        self.root = self._scratch.root
         self.samples = self.root / "samples"
         self.samples.mkdir()
         self._runs: dict[str, Path] = {}
@@ -53,8 +46,7 @@ class Workspace:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        self._handle.close()
+        self._scratch.close()
 
     def make(self) -> Path:
         """A new folder with an empty folder `in`, of which nobody else knows the name."""
@@ -96,24 +88,6 @@ class Workspace:
             folders = [self._runs.pop(run) for run in gone]
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_abandoned(kind: str, parent: Path) -> int:
-    """Remove the folders of servers that are not running any more; how many there were.
-
-    A folder belongs to a server for as long as that holds its lock.
-    """
-    removed = 0
-    for folder in parent.glob(f"{_prefix(kind)}*"):
-        with contextlib.suppress(OSError), (folder / _LOCK).open("rb+") as handle:
-            if lock(handle, wait=False):
-                shutil.rmtree(folder, ignore_errors=True)
-                removed += 1
-    return removed
-
-
-def _prefix(kind: str) -> str:
-    return f"pixperts-{kind}-"
 
 
 def _age(path: Path) -> float:

@@ -9,7 +9,8 @@ Inputs = Annotated[
     list[str],
     Option(
         "Pictures, videos (extra video), folders of pictures, patterns in quotes such as "
-        "'photos/**/*.jpg', or - for standard input. A -i before them may be left out.",
+        "'photos/**/*.jpg', pictures in a store (s3://bucket/photos, gs://, az://), or - for "
+        "standard input. A -i before them may be left out.",
         positional=True,
         metavar="INPUT",
     ),
@@ -18,7 +19,8 @@ Output = Annotated[
     str | None,
     Option(
         "File for one picture, - for standard output; folder for several, where names stay the "
-        "same. If unset, results lie beside the inputs, with other names.",
+        "same. Both may be in a store, as the inputs. If unset, results lie beside the inputs, "
+        "with other names.",
         also=("-o",),
         metavar="PATH",
         panel=OUTPUT,

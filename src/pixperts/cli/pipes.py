@@ -15,6 +15,7 @@ from typing import BinaryIO, Self
 
 from pixperts.errors import ImageError, PixpertsError, UsageError
 from pixperts.io.formats import is_video_path
+from pixperts.io.urls import local_name, parse_url
 from pixperts.io.vips import reason, sniff
 from pixperts.io.writable import ending_of, writable_formats
 
@@ -173,5 +174,10 @@ def _ending(source: str, format: str | None) -> str:  # noqa: A002
     """Of the file that is piped out."""
     if format is not None:
         return ending_of(format)
-    kind = sniff(Path(source))
+    if parse_url(source) is not None:
+        raise UsageError(
+            f"Standard output needs a format, which {source} does not say before it is read: give "
+            "--format."
+        )
+    kind = sniff(Path(local_name(source)))
     return ending_of(kind if kind in writable_formats() else "png")

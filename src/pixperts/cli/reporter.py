@@ -67,7 +67,9 @@ class ConsoleReporter(Listener):
                 print(printable(self._named(remark)), file=sys.stderr)
         visible = sys.stderr.isatty() and not self._silent
         weights = [1.0 if self._silent else weigh(job) for job in planned.jobs]
-        self._bar = ProgressBar(weights, visible=visible, lines=not self._silent, pixels=True)
+        self._bar = ProgressBar(
+            weights, visible=visible, lines=not self._silent, pixels=planned.sized
+        )
         self._bar.__enter__()
 
     def progress(self, number: int, share: float) -> None:

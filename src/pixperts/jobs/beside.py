@@ -8,6 +8,7 @@ from pixperts.errors import UsageError
 from pixperts.jobs.inputs import Found
 from pixperts.jobs.names import Template
 from pixperts.jobs.options import FolderOptions
+from pixperts.jobs.places import LOCAL, Places
 
 
 class Placed(NamedTuple):
@@ -18,7 +19,9 @@ class Placed(NamedTuple):
     template: Template
 
 
-def beside(found: Sequence[Found], label: str, options: FolderOptions) -> list[Placed]:
+def beside(
+    found: Sequence[Found], label: str, options: FolderOptions, places: Places = LOCAL
+) -> list[Placed]:
     """The places of results that were not named.
 
     The result of a file lies beside it with `label` in its name: a.jpg becomes a_x2.jpg. The
@@ -38,7 +41,7 @@ def beside(found: Sequence[Found], label: str, options: FolderOptions) -> list[P
             placed.append(Placed(place, one.path.parent, alone))
             continue
         folder = one.folder if one.folder.name not in ("", "..") else one.folder.resolve()
-        if not folder.name:
+        if places.is_top(folder):
             raise UsageError(f"{one.folder} has no folder above it: name an output with -o.")
         placed.append(Placed(one, folder.with_name(f"{folder.name}_{label}"), template))
     return placed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pixperts.errors import UsageError
-from pixperts.io.folders import walk
 from pixperts.io.formats import NAMES, is_image_path, is_video_path
+from pixperts.jobs.places import LOCAL, Places
 
 _MAGIC = frozenset("*?[")
 
@@ -37,7 +37,11 @@ class Listing:
 
 
 def find(
-    inputs: Sequence[str | Path], *, recursive: bool = False, outputs: Sequence[Path] = ()
+    inputs: Sequence[str | Path],
+    *,
+    recursive: bool = False,
+    outputs: Sequence[Path] = (),
+    places: Places = LOCAL,
 ) -> Listing:
     """The pictures that `inputs` stand for.
 
@@ -63,20 +67,20 @@ def find(
     for given in inputs:
         path = Path(given)
         hint = ""
-        if os.path.isdir(path):
+        if places.is_folder(path):
             several = True
-            found, skipped = _of_folder(path, Path(), recursive, barred)
+            found, skipped, left_out = _of_folder(path, Path(), recursive, barred, places)
             if not found:
                 cure = "name another folder" if recursive else "name another folder, or give -r"
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
             found = [replace(one, folder=path) for one in found]
-            if not recursive and next(walk(path, barred=barred))[1]:
+            if left_out:
                 hint = " -r takes the pictures of its subfolders as well."
-        elif _MAGIC.isdisjoint(str(given)) or os.path.lexists(path):
+        elif _MAGIC.isdisjoint(str(given)) or places.exists(path):
             files.append(Found(path))  # a missing one is reported when it is read
             continue
         else:
-            found, skipped = _of_pattern(path, recursive, barred)
+            found, skipped = _of_pattern(path, recursive, barred, places)
             if not found and skipped is None:
                 if "*" in str(given) or "?" in str(given):
                     raise UsageError(f"Nothing matches {path}: check the pattern.")
@@ -103,36 +107,39 @@ def _kinds() -> str:
 
 
 def _of_folder(
-    root: Path, below: Path, recursive: bool, barred: set[str]
-) -> tuple[list[Found], int]:
-    """The pictures of a folder, sorted by path, and how many other entries it has."""
+    root: Path, below: Path, recursive: bool, barred: set[str], places: Places
+) -> tuple[list[Found], int, bool]:
+    """The pictures of a folder, sorted by path, how many other entries, and folders among them."""
     if os.path.realpath(root) in barred:
         raise UsageError(
             f"{root} is input and output at once, so that results would be taken for inputs: "
             "name another output."
         )
     found: list[Found] = []
-    skipped = 0
-    for parent, folders, names in walk(root, barred=barred):
+    skipped, left_out = 0, False
+    for parent, folders, names in places.walk(root, barred=barred, deep=recursive):
         if not recursive:
             skipped += len(folders)
+            left_out = left_out or bool(folders)
             folders.clear()
         inside = below / parent.relative_to(root)
         for name in names:
             path = parent / name
-            if is_image_path(name) and path.is_file():
+            if is_image_path(name) and places.holds_file(path):
                 found.append(Found(path, inside))
             else:
                 skipped += 1
-    return sorted(found, key=lambda one: one.path), skipped
+    return sorted(found, key=lambda one: one.path), skipped, left_out
 
 
-def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[Found], int | None]:
+def _of_pattern(
+    pattern: Path, recursive: bool, barred: set[str], places: Places
+) -> tuple[list[Found], int | None]:
     """The pictures that match, sorted by path, and how many other entries do; None for no entry."""
     parts = pattern.parts
     first = next(i for i, part in enumerate(parts) if not _MAGIC.isdisjoint(part))
     root, wanted = Path(*parts[:first]), parts[first:]
-    if not root.is_dir():
+    if not places.is_folder(root):
         return [], None
     if os.path.realpath(root) in barred:
         raise UsageError(
@@ -141,14 +148,15 @@ def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[
         )
     found: dict[Path, Found] = {}
     skipped, any_match = 0, False
-    for parent, folders, names in walk(root, barred=barred):
+    deep = recursive or len(wanted) > 1 or "**" in wanted
+    for parent, folders, names in places.walk(root, barred=barred, deep=deep):
         inside = parent.relative_to(root)
         for name in names:
             if not _matches((*inside.parts, name), wanted):
                 continue
             any_match = True
             path = parent / name
-            if (is_image_path(name) or is_video_path(wanted[-1])) and path.is_file():
+            if (is_image_path(name) or is_video_path(wanted[-1])) and places.holds_file(path):
                 found[path] = Found(path, inside)
             else:
                 skipped += 1
@@ -157,7 +165,9 @@ def _of_pattern(pattern: Path, recursive: bool, barred: set[str]) -> tuple[list[
         for name in folders:
             if _matches((*inside.parts, name), wanted):
                 any_match = True
-                more, others = _of_folder(parent / name, inside / name, recursive, barred)
+                more, others, _ = _of_folder(
+                    parent / name, inside / name, recursive, barred, places
+                )
                 found.update({one.path: one for one in more})
                 skipped += others
         if len(inside.parts) + 1 >= len(wanted):

@@ -1,18 +1,18 @@
 """A record of what was made from what: one JSON line per picture, appended to a file.
 
-An entry holds absolute paths (`input`, `output`, `expert_map`), `input_sha256` and
-`output_sha256`, `model` and `weights_sha256`, `settings` (what was given and is not a
-default, precision and tile included), `error` (None where the picture was done), `version`,
-`time`, and what `--json` prints: sizes, seconds, experts and shares. A picture that was there
-before the manifest knew of it gets an entry with "skipped": true, whose model and settings are
-None.
+An entry holds absolute paths, or URLs of objects (`input`, `output`, `expert_map`),
+`input_sha256` and `output_sha256`, `model` and `weights_sha256`, `settings` (what was given and
+is not a default, precision and tile included), `error` (None where the picture was done),
+`version`, `time`, and what `--json` prints: sizes, seconds, experts and shares. A picture that was
+there before the manifest knew of it gets an entry with "skipped": true, whose model and settings
+are None.
 """
 
 import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,9 +46,9 @@ class Manifest:
             for _, entry in read_entries(path):
                 self._note(entry)
 
-    def made(self, output: Path) -> dict[str, Any] | None:
+    def made(self, output: str) -> dict[str, Any] | None:
         """The last entry by which this output was made or found; failures do not count."""
-        return self._last.get(os.path.abspath(output))
+        return self._last.get(output)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add a line, whole or not at all; a line that was cut off before it is removed.
@@ -174,13 +174,17 @@ def new_entry(
     hashes: tuple[str | None, str | None] = (None, None),
     error: str | None = None,
     more: Mapping[str, Any] | None = None,
+    name: Callable[[Path], str] = os.path.abspath,
 ) -> dict[str, Any]:
-    """One line: what all pictures have, with the hashes of input and output, and `more`."""
+    """One line: what all pictures have, with the hashes of input and output, and `more`.
+
+    `name` gives what a file is called.
+    """
     chart = job.expert_map
     entry = {
-        "input": os.path.abspath(job.source),
-        "output": os.path.abspath(job.target),
-        "expert_map": None if chart is None else os.path.abspath(chart),
+        "input": name(job.source),
+        "output": name(job.target),
+        "expert_map": None if chart is None else name(chart),
         "error": error,
         "input_sha256": hashes[0],
         "output_sha256": hashes[1],

@@ -19,12 +19,14 @@ class Outcome:
     skipped: bool = False  # the output exists already
     hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
     cause: Exception | None = None  # of a failure, where it was an exception
+    names: tuple[str, str] | None = None  # of input and output where they are objects of a store
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""
         if self.report is not None and self.error is None:
             return asdict(self.report)
-        names = {"input": str(self.job.source), "output": str(self.job.target)}
+        source, target = self.names or (str(self.job.source), str(self.job.target))
+        names = {"input": source, "output": target}
         return names | ({"skipped": True} if self.error is None else {"error": self.error})
 
 

@@ -8,9 +8,10 @@ from pixperts.errors import PixpertsError
 from pixperts.io.decode import page_count
 from pixperts.jobs.job import Job
 from pixperts.jobs.page_choice import ALL
+from pixperts.jobs.places import LOCAL, Places
 
 
-def by_page(jobs: Sequence[Job], page: int | str | None) -> list[Job]:
+def by_page(jobs: Sequence[Job], page: int | str | None, places: Places = LOCAL) -> list[Job]:
     """The jobs with their pages; for "all", one for each page of a file that has several.
 
     Results of files with several pages get the page behind their names, "a_page1.tif", so that
@@ -22,25 +23,28 @@ def by_page(jobs: Sequence[Job], page: int | str | None) -> list[Job]:
     result: list[Job] = []
     for job in jobs:
         if page != ALL:
-            result.append(_chosen(job, int(page)))
+            result.append(_chosen(job, int(page), places))
             continue
-        count = _pages(job)
+        count = _pages(job, places)
         result += [_of_page(job, number, count) for number in range(1, count + 1)]
     return result
 
 
-def _pages(job: Job) -> int:
+def _pages(job: Job, places: Places) -> int:
+    if job.problem is not None:
+        return 1
     try:
-        return 1 if job.problem is not None else page_count(job.source)
+        with places.reading(job.source) as file:
+            return page_count(file)
     except PixpertsError:
         return 1  # reading it says what is wrong
 
 
-def _chosen(job: Job, number: int) -> Job:
+def _chosen(job: Job, number: int, places: Places) -> Job:
     """The job with the page that was chosen, even if the file has no such page."""
     if job.root is None:  # the output was named as a file
         return replace(job, page=number)
-    count = _pages(job)
+    count = _pages(job, places)
     if count == 1 and number == 1:
         return replace(job, page=number)
     labeled = _of_page(job, number, max(count, number))

@@ -17,6 +17,7 @@ from pixperts.jobs.job import Job
 from pixperts.jobs.names import SIZES, Template, Value, numbered
 from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.pages import by_page
+from pixperts.jobs.places import LOCAL, Places
 
 NewSize = Callable[[int, int], tuple[int, int]]
 
@@ -32,6 +33,7 @@ class Plan:
     remarks: list[str]
     if_exists: str
     everything: list[Job]
+    sized: bool = True  # whether sizes of pictures are known before they are read
 
 
 def plan(
@@ -44,6 +46,7 @@ def plan(
     model: Callable[[], str] = lambda: "model",
     label: str = "result",
     page: int | str | None = None,
+    places: Places = LOCAL,
 ) -> Plan:
     """The jobs of a command line; see `inputs.find` for what INPUT may be.
 
@@ -51,9 +54,10 @@ def plan(
     else a folder that receives names by the template; `expert_map` goes by the same rule, and its
     folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
     `output` is None, results lie beside their inputs, with `label` in their names, or replace
-    them (`options.in_place`). `page` is that of `FileOptions`. Jobs whose outputs would share a
-    name, or be an input, get a `problem`; the others run. All this is settled for all inputs, and
-    only then come those of `options.shard`, so that names are the same on any number of machines.
+    them (`options.in_place`). `page` is that of `FileOptions`, and `places` says where all files
+    lie. Jobs whose outputs would share a name, or be an input, get a `problem`; the others run.
+    All this is settled for all inputs, and only then come those of `options.shard`, so that names
+    are the same on any number of machines.
 
     Raises:
         UsageError: no pictures, a file named for several inputs, no output with a name of its
@@ -63,50 +67,52 @@ def plan(
     options = options or FolderOptions()
     if options.in_place and output is not None:
         raise UsageError(f"--in-place replaces the inputs: leave --output {output} out.")
-    single = len(inputs) == 1 and not os.path.isdir(inputs[0])
+    sources = [places.path(given) for given in inputs]
+    single = len(sources) == 1 and not places.is_folder(sources[0])
     goals = [goal for goal in (output, expert_map) if goal is not None]
-    barred = [Path(goal) for goal in goals if not (single and _is_file_name(goal))]
-    listing = find(inputs, recursive=options.recursive, outputs=barred)
+    barred = [places.path(goal) for goal in goals if not (single and _is_file(goal, places))]
+    listing = find(sources, recursive=options.recursive, outputs=barred, places=places)
     found, remarks = listing.found, listing.remarks
     if options.format is not None and all(is_video_path(one.path) for one in found):
         raise UsageError("--format is for pictures: give videos an ending by -o or --name.")
-    named = False
+    named, namer = False, _Namer(new_size, model, places)
     if output is None and options.in_place:
         jobs = [Job(one.path, one.path, in_place=True) for one in found]
     elif output is None:
-        placed = beside(found, label, options)
-        found, jobs = _without_results(placed, new_size, model, page)
+        placed = beside(found, label, options, places)
+        found, jobs = _without_results(placed, namer, page)
         remarks = [*remarks, *_left_out(len(placed) - len(found))]
-    elif (folder := _folder(output, listing.several)) is None:
+    elif (folder := _folder(output, listing.several, places)) is None:
         named = True
-        jobs = [Job(found[0].path, Path(output))]
+        jobs = [Job(found[0].path, places.path(output))]
         _check_named(jobs[0], options)
     else:
-        jobs = _in_folder([Placed(one, folder, options.template) for one in found], new_size, model)
+        jobs = _in_folder([Placed(one, folder, options.template) for one in found], namer)
     if expert_map is not None:
-        jobs = _with_maps(jobs, found, expert_map, listing.several)
+        jobs = _with_maps(jobs, found, expert_map, listing.several, places)
     if page is not None and options.in_place:
         raise UsageError("--page with --in-place would lose the other pages: leave one out.")
-    jobs = by_page(jobs, page)
+    jobs = by_page(jobs, page, places)
+    places.survey(jobs)
     policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
     if policy == "rename":
-        jobs = _renamed(jobs)
+        jobs = _renamed(jobs, places)
     jobs = without_clashes(jobs, None if options.manifest is None else Path(options.manifest))
     everything, part = jobs, options.part
     if part is not None:
-        names = {one.path: one.name for one in listing.found}
+        names = {one.path: places.named(one.name) for one in listing.found}
         jobs = [job for job in jobs if part.holds(names[job.source])]
         remarks = [*remarks, f"Shard {part} holds {len(jobs)} of {len(everything)} pictures."]
     if policy == "error":
         for job in jobs:
             for target in filter(None, (job.target, job.expert_map)):
-                if job.problem is None and os.path.lexists(target):
+                if job.problem is None and places.exists(target, fresh=False):
                     raise UsageError(f"{target} exists: move it, or choose another --if-exists.")
     return Plan(jobs, remarks, policy, everything)
 
 
-def _is_file_name(goal: str) -> bool:
-    return not (_ends_in_slash(goal) or os.path.isdir(goal)) and _is_media(goal)
+def _is_file(goal: str, places: Places) -> bool:
+    return _is_media(goal) and not (_ends_in_slash(goal) or places.is_folder(places.path(goal)))
 
 
 def _is_media(goal: str | Path) -> bool:
@@ -114,20 +120,20 @@ def _is_media(goal: str | Path) -> bool:
 
 
 def _ends_in_slash(goal: str) -> bool:
-    return goal.endswith(tuple(filter(None, (os.sep, os.altsep))))
+    return goal.endswith(tuple(filter(None, ("/", os.sep))))
 
 
-def _folder(output: str, several: bool) -> Path | None:
+def _folder(output: str, several: bool, places: Places) -> Path | None:
     """The folder that `output` means; None where it is a file.
 
     Raises:
         UsageError: where it can be neither.
     """
-    folder = Path(output)
-    if _ends_in_slash(output) or os.path.isdir(folder):
+    folder = places.path(output)
+    if _ends_in_slash(output) or places.is_folder(folder):
         return folder
     if several:
-        if os.path.exists(folder) or _is_media(folder):
+        if places.exists(folder) or _is_media(folder):
             raise UsageError(f"{output} is named as a file, but several pictures need a folder.")
         return folder
     if not _is_media(folder):
@@ -153,14 +159,11 @@ def _check_named(job: Job, options: FolderOptions) -> None:
 
 
 def _without_results(
-    placed: Sequence[Placed],
-    new_size: NewSize,
-    model: Callable[[], str],
-    page: int | str | None,
+    placed: Sequence[Placed], namer: "_Namer", page: int | str | None
 ) -> tuple[list[Found], list[Job]]:
     """Inputs and jobs, without those inputs that are results of others from an earlier run."""
-    jobs = _in_folder(placed, new_size, model)
-    made = [*jobs, *by_page(jobs, page)]
+    jobs = _in_folder(placed, namer)
+    made = [*jobs, *by_page(jobs, page, namer.places)]
     results = {os.path.abspath(job.target): job.source for job in made if job.problem is None}
     kept = [
         (place.found, job)
@@ -177,13 +180,13 @@ def _left_out(count: int) -> list[str]:
     return [f"{count} {word}, by the name, and left out."]
 
 
-def _in_folder(placed: Sequence[Placed], new_size: NewSize, model: Callable[[], str]) -> list[Job]:
+def _in_folder(placed: Sequence[Placed], namer: "_Namer") -> list[Job]:
     """Jobs whose targets lie in folders, named by templates."""
     jobs = []
     nameless: list[UsageError] = []
     for number, (one, folder, template) in enumerate(placed, start=1):
         try:
-            name = template.render(one.path, _values(one.path, number, template, new_size, model))
+            name = template.render(one.path, namer.values(one.path, number, template))
         except PixpertsError as error:  # no readable header or no name: the others run
             target = folder / one.below / one.path.name
             jobs.append(Job(one.path, target, root=folder, problem=str(error)))
@@ -195,20 +198,28 @@ def _in_folder(placed: Sequence[Placed], new_size: NewSize, model: Callable[[], 
     return jobs
 
 
-def _values(
-    path: Path, number: int, template: Template, new_size: NewSize, model: Callable[[], str]
-) -> dict[str, Callable[[], Value]]:
-    values: dict[str, Callable[[], Value]] = {"model": model, "index": lambda: number}
-    if template.needs(*SIZES):
-        width, height = _size_of(path)
-        try:
-            new = new_size(width, height)
-        except UsageError as error:
-            raise PixpertsError(f"{path}: {error}") from None
-        values["scale"] = lambda: f"{new[0] / width:.4g}"
-        values["width"] = lambda: new[0]
-        values["height"] = lambda: new[1]
-    return values
+@dataclass(frozen=True)
+class _Namer:
+    """What the fields of a template stand for."""
+
+    new_size: NewSize
+    model: Callable[[], str]
+    places: Places
+
+    def values(self, path: Path, number: int, template: Template) -> dict[str, Callable[[], Value]]:
+        """Of one input, the `number`th."""
+        values: dict[str, Callable[[], Value]] = {"model": self.model, "index": lambda: number}
+        if template.needs(*SIZES):
+            with self.places.reading(path) as file:
+                width, height = _size_of(file)
+            try:
+                new = self.new_size(width, height)
+            except UsageError as error:
+                raise PixpertsError(f"{path}: {error}") from None
+            values["scale"] = lambda: f"{new[0] / width:.4g}"
+            values["width"] = lambda: new[0]
+            values["height"] = lambda: new[1]
+        return values
 
 
 def _size_of(path: Path) -> tuple[int, int]:
@@ -221,13 +232,13 @@ def _size_of(path: Path) -> tuple[int, int]:
 
 
 def _with_maps(
-    jobs: Sequence[Job], found: Sequence[Found], expert_map: str, several: bool
+    jobs: Sequence[Job], found: Sequence[Found], expert_map: str, several: bool, places: Places
 ) -> list[Job]:
-    folder = _folder(expert_map, several)
+    folder = _folder(expert_map, several, places)
     if folder is None:
         if Path(expert_map).suffix.lower() != ".png":
             raise UsageError(f"{expert_map}: the map of experts needs a name ending in .png.")
-        return [replace(jobs[0], expert_map=Path(expert_map))]
+        return [replace(jobs[0], expert_map=places.path(expert_map))]
     return [
         replace(
             job,
@@ -240,13 +251,13 @@ def _with_maps(
     ]  # fmt: skip
 
 
-def _renamed(jobs: Sequence[Job]) -> list[Job]:
+def _renamed(jobs: Sequence[Job], places: Places) -> list[Job]:
     """The jobs with numbers behind the names that exist; picture and map get the same."""
     taken = {os.path.abspath(p) for job in jobs for p in (job.target, job.expert_map) if p}
     result = []
     for job in jobs:
         target, chart, number = job.target, job.expert_map, 0
-        while os.path.lexists(target) or (chart is not None and os.path.lexists(chart)):
+        while any(places.exists(path, fresh=False) for path in (target, chart) if path):
             number += 1
             target = numbered(job.target, number)
             chart = _map_of(job, target, number)

@@ -11,6 +11,7 @@ from pixperts.jobs.job import Job
 from pixperts.jobs.manifest import Manifest, new_entry, settings_of
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.outcomes import Outcome
+from pixperts.jobs.places import Opened, Places
 from pixperts.jobs.plan import Plan, check_inside
 from pixperts.weights.checksums import file_sha256
 
@@ -26,6 +27,7 @@ class Policy:
         operation: what is done; its settings are compared with the manifest's.
         predictor: the model, whose weights are compared likewise.
         manifest: None where none is kept.
+        places: where the files lie.
     """
 
     def __init__(
@@ -34,9 +36,10 @@ class Policy:
         operation: Operation,
         predictor: "AnyPredictor",
         manifest: Manifest | None,
+        places: Places,
     ) -> None:
         self._if_exists = planned.if_exists
-        self._manifest = manifest
+        self._manifest, self._places = manifest, places
         self._model = predictor.name
         self._settings = settings_of(operation, predictor)
         self._weights = None if manifest is None else predictor.weights_sha256
@@ -45,15 +48,18 @@ class Policy:
         self._roots = set(filter(os.path.isdir, roots))  # those that are there
         self._lock = threading.Lock()
 
-    def has_work(self, job: Job) -> bool:
-        """Whether it is to be done, as far as is known without reading the input."""
-        return job.problem is None and (not self._kept(job) or self._differs(job))
+    def has_work(self, job: Job, *, fresh: bool = True) -> bool:
+        """Whether it is to be done, as far as is known without reading the input.
 
-    def input_hash(self, job: Job) -> str | None:
+        Unless `fresh`, what was known of the outputs when the run began may do.
+        """
+        return job.problem is None and (not self._kept(job, fresh) or self._differs(job))
+
+    def input_hash(self, opened: Opened) -> str | None:
         """SHA-256 of the input, where it is noted."""
-        if self._manifest is None or not os.path.isfile(job.source):
+        if self._manifest is None or not os.path.isfile(source := opened.fetch().source):
             return None
-        return file_sha256(job.source)
+        return file_sha256(source)
 
     def left(self, job: Job, digest: str | None) -> Outcome | None:
         """The outcome of an output that stays as it is, or None if it is to be made.
@@ -73,7 +79,7 @@ class Policy:
             return None
         # The manifest learns of an output that it did not know.
         unknown = self._manifest is not None and entry is None
-        made = file_sha256(job.target) if unknown else None
+        made = self._places.sha256(job.target) if unknown else None
         return Outcome(job, skipped=True, hashes=(digest, made))
 
     def check_places(self, job: Job) -> None:
@@ -89,9 +95,12 @@ class Policy:
                 )
 
     def written(self, job: Job) -> str | None:
-        """Note that its folders are there; SHA-256 of the output, where it is noted."""
+        """Note that its folders are there; SHA-256 of the output, where it is noted.
+
+        The job is one whose files lie here.
+        """
         with self._lock:
-            self._roots |= {root for root in (job.root, job.map_root) if root is not None}
+            self._roots |= set(filter(os.path.isdir, filter(None, (job.root, job.map_root))))
         return None if self._manifest is None else file_sha256(job.target)
 
     def note(self, outcome: Outcome) -> None:
@@ -104,9 +113,9 @@ class Policy:
             return
         self._manifest.append(self._entry(outcome))
 
-    def _kept(self, job: Job) -> bool:
+    def _kept(self, job: Job, fresh: bool) -> bool:
         """Whether the output is there and shall not be replaced lightly."""
-        return self._if_exists == "skip" and os.path.isfile(job.target)
+        return self._if_exists == "skip" and self._places.is_file(job.target, fresh=fresh)
 
     def _differs(self, job: Job) -> bool:
         """Whether the manifest knows that the output was made with other settings or weights."""
@@ -117,11 +126,18 @@ class Policy:
         return made != (self._settings, self._weights)
 
     def _made(self, job: Job) -> dict[str, Any] | None:
-        return None if self._manifest is None else self._manifest.made(job.target)
+        if self._manifest is None:
+            return None
+        return self._manifest.made(self._places.name(job.target))
 
     def _entry(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.skipped:
-            return new_entry(outcome.job, hashes=outcome.hashes, more={"skipped": True})
+            return new_entry(
+                outcome.job,
+                hashes=outcome.hashes,
+                more={"skipped": True},
+                name=self._places.name,
+            )
         more: Mapping[str, Any] = {} if outcome.report is None else asdict(outcome.report)
         return new_entry(
             outcome.job,
@@ -131,4 +147,5 @@ class Policy:
             hashes=outcome.hashes,
             error=outcome.error,
             more=more,
+            name=self._places.name,
         )

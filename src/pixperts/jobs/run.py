@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from pixperts.errors import PixpertsError, UsageError, explain, is_out_of_memory
 from pixperts.io.atomic import remove_leftovers
+from pixperts.io.urls import local_name
 from pixperts.jobs.job import Done, Job, Loaded
 from pixperts.jobs.manifest import Manifest
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.outcomes import Listener, Outcome, Summary
 from pixperts.jobs.pipeline import Interrupts, run_overlapped
+from pixperts.jobs.places import Opened, Places, as_file, places_of
 from pixperts.jobs.plan import Plan, plan
 from pixperts.jobs.policy import Policy
 
@@ -55,9 +57,11 @@ def run_folder(
     of the progress, after the writes in flight.
 
     Args:
-        inputs: pictures, folders and patterns; see `inputs.find`.
+        inputs: pictures, folders and patterns; see `inputs.find`. Those that begin with s3://,
+            gs:// or az:// are objects of a store, which require the extra `cloud`.
         output: a file for one picture, else a folder; a slash at the end makes it a folder. None:
             names beside the inputs, see `beside.beside`, or with `options.in_place` the inputs.
+            May be in a store as well.
         operation: `Upscale(SizeRequest(scale=2))`, `Restore(strength=1.0)` or
             `Enhance(SizeRequest(scale=2))`.
         model: an `Upscaler`, a `Restorer` or an `Enhancer`, or the name or file of a model; for
@@ -77,6 +81,7 @@ def run_folder(
     Raises:
         UsageError: before the first picture, for what makes no sense as a whole.
         ImageError, ModelError: before the first picture, for a folder or model that cannot be read.
+        MissingExtraError: for objects of a store, where obstore is not installed.
         KeyboardInterrupt: after the writes in flight.
 
     Example:
@@ -96,6 +101,10 @@ def run_folder(
     for name in (*given, goal or "", charts or ""):
         if "\0" in name:
             raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
+    given = list(map(local_name, given))
+    goal, charts = goal and local_name(goal), charts and local_name(charts)
+    if options.manifest is not None:
+        options = replace(options, manifest=as_file(os.fspath(options.manifest), "--manifest"))
 
     @functools.cache
     def predictor() -> "AnyPredictor":
@@ -111,26 +120,31 @@ def run_folder(
             offline=offline,
         )
 
-    planned = plan(
-        given,
-        goal,
-        charts,
-        options,
-        new_size=operation.new_size,
-        label=operation.label,
-        page=operation.files.page,
-        model=lambda: predictor().name,
-    )
-    # All of them, so that every shard refuses what the whole run would refuse.
-    operation.check_jobs(planned.everything)
-    record = None if options.manifest is None else Manifest(Path(options.manifest))
-    operation.check_model(predictor(), planned.everything)
-    if predictor().slow_precision:
-        planned = replace(planned, remarks=[*planned.remarks, _SLOW])
-    if record is not None and options.part is not None:
-        record.make()  # one without a line says that this shard was run
-    policy = Policy(planned, operation, predictor(), record)
-    return _Run(planned, operation, predictor(), policy, listener).work(options.workers)
+    with places_of([*given, *filter(None, (goal, charts))]) as places:
+        planned = plan(
+            given,
+            goal,
+            charts,
+            options,
+            new_size=operation.new_size,
+            label=operation.label,
+            page=operation.files.page,
+            model=lambda: predictor().name,
+            places=places,
+        )
+        # All of them, so that every shard refuses what the whole run would refuse.
+        operation.check_jobs(planned.everything)
+        record = None if options.manifest is None else Manifest(Path(options.manifest))
+        operation.check_model(predictor(), planned.everything)
+        remarks = [places.named(remark) for remark in planned.remarks]
+        if predictor().slow_precision:
+            remarks.append(_SLOW)
+        planned = replace(planned, remarks=remarks, sized=not places.remote)
+        if record is not None and options.part is not None:
+            record.make()  # one without a line says that this shard was run
+        policy = Policy(planned, operation, predictor(), record, places)
+        run = _Run(planned, operation, predictor(), policy, listener, places)
+        return run.work(options.workers)
 
 
 class _Run:
@@ -143,10 +157,12 @@ class _Run:
         predictor: "AnyPredictor",
         policy: Policy,
         listener: Listener,
+        places: Places,
     ) -> None:
         self.planned, self.jobs = planned, planned.jobs
         self.operation, self.predictor = operation, predictor
-        self.policy, self.listener = policy, listener
+        self.policy, self.listener, self.places = policy, listener, places
+        self.opened: dict[int, Opened] = {}  # pictures in work, by number
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.interrupts = Interrupts()
 
@@ -169,30 +185,36 @@ class _Run:
         return Summary(**self.counts)
 
     def weigh(self, job: Job) -> float:
-        """Output pixels that are to be computed; a changed input is found out later."""
-        return self.operation.expected_pixels(job) if self.policy.has_work(job) else 0.0
+        """Output pixels that are to be computed; a changed input is found out later.
+
+        Objects are not fetched for that: each of them counts alike.
+        """
+        if not self.policy.has_work(job, fresh=False):
+            return 0.0
+        return self.operation.expected_pixels(job) if self.planned.sized else 1.0
 
     def read(self, number: int) -> "tuple[Loaded, str | None] | Outcome":
         job = self.jobs[number]
         if job.problem is not None:
             return Outcome(job, error=job.problem)
+        opened = self.opened[number] = self.places.open(job)
         digest = None
         try:
-            digest = self.policy.input_hash(job)
+            digest = self.policy.input_hash(opened)
             left = self.policy.left(job, digest)
             if left is not None:
+                self.close(number)
                 return left
             self.policy.check_places(job)
             check = functools.partial(self.policy.check_places, job)
-            return replace(self.operation.read(job), check=check), digest
+            return replace(self.operation.read(opened.fetch()), check=check), digest
         except Exception as error:  # one bad picture must not cost the others
-            return _failed(job, error, digest)
+            return self.failed(number, error, digest)
 
     def compute(
         self, number: int, item: "tuple[Loaded, str | None]", settle: Callable[[], bool]
     ) -> "tuple[Done, str | None] | Outcome":
         loaded, digest = item
-        job = loaded.job
 
         def advance(share: float) -> None:
             self.interrupts.check()
@@ -209,29 +231,39 @@ class _Run:
                     raise
             return self.operation.compute(loaded, self.predictor, advance, say), digest
         except Exception as error:
-            return _failed(job, error, digest)
+            return self.failed(number, error, digest)
 
     def save(self, number: int, item: "tuple[Done, str | None]") -> Outcome:
         done, digest = item
-        job = self.jobs[number]
+        job, opened = self.jobs[number], self.opened[number]
         try:
             if done.pixels is not None:  # else it is there already, and was checked before
                 self.policy.check_places(job)
-            report = self.operation.save(done)
-            return Outcome(job, report, hashes=(digest, self.policy.written(job)))
+            report = opened.report(self.operation.save(done))
+            made = self.policy.written(done.loaded.job)
+            opened.deliver(done)
         except Exception as error:
-            return _failed(job, error, digest)
+            return self.failed(number, error, digest)
+        self.close(number)
+        return Outcome(job, report, hashes=(digest, made))
+
+    def failed(self, number: int, error: Exception, digest: str | None) -> Outcome:
+        text = self.opened[number].explain(error)
+        self.close(number)
+        return Outcome(self.jobs[number], error=text, hashes=(digest, None), cause=error)
+
+    def close(self, number: int) -> None:
+        self.opened.pop(number).close()
 
     def finish(self, number: int, outcome: Outcome) -> None:
+        job = outcome.job
+        error = None if outcome.error is None else self.places.named(outcome.error)
+        outcome = replace(outcome, error=error, names=self.places.names_of(job))
         try:
             self.policy.note(outcome)
-        except PixpertsError as error:
-            outcome = _failed(outcome.job, error)
+        except PixpertsError as refused:
+            text = self.places.named(explain(job.source, refused))
+            outcome = Outcome(job, error=text, cause=refused, names=outcome.names)
         key = "failed" if outcome.error else "skipped" if outcome.skipped else "done"
         self.counts[key] += 1
         self.listener.result(number, outcome)
-
-
-def _failed(job: Job, error: Exception, digest: str | None = None) -> Outcome:
-    sentence = explain(job.source, error)
-    return Outcome(job, error=sentence, hashes=(digest, None), cause=error)

@@ -1,16 +1,16 @@
 """Whether what a manifest says was made is there, whole and as it was made."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pixperts.errors import UsageError
+from pixperts.errors import ImageError, UsageError
 from pixperts.io.vips import reason
+from pixperts.jobs.job import Job
 from pixperts.jobs.manifest import read_entries
-from pixperts.weights.checksums import file_sha256
+from pixperts.jobs.places import Places, places_of
 
 KINDS = ("failed", "duplicate", "missing", "changed", "unreadable")
 
@@ -46,12 +46,16 @@ def check(
     Raises:
         UsageError: it is missing or no manifest.
         ImageError: it cannot be read.
+        MissingExtraError: outputs are objects of a store, and obstore is not installed.
     """
     records = _Records(manifest)
     counts = Counter({"outputs": len(records.made)} | dict.fromkeys(KINDS, 0))
-    for problem in records.problems(checksums):
-        counts[problem.kind] += 1
-        found(problem)
+    with places_of(records.outputs()) as places:
+        paths = map(places.path, records.outputs())
+        places.survey([Job(path, path, root=path.parent) for path in paths])
+        for problem in records.problems(checksums, places):
+            counts[problem.kind] += 1
+            found(problem)
     return counts
 
 
@@ -86,28 +90,35 @@ class _Records:
         chart = None if entry.get("skipped") else entry.get("expert_map")
         self.made[output] = (source, entry.get("output_sha256"), chart)
 
-    def problems(self, checksums: bool) -> Iterator[Problem]:
+    def outputs(self) -> list[str]:
+        """Everything that should be there, maps of experts included."""
+        return [*self.made, *(chart for _, _, chart in self.made.values() if chart is not None)]
+
+    def problems(self, checksums: bool, places: Places) -> Iterator[Problem]:
+        """What is wrong, the failures first."""
         for (source, output), error in self.failed.items():
             yield Problem("failed", source, output, error)
         for output, (source, digest, chart) in self.made.items():
             for other in sorted(self.others.get(output, set()) - {source}):
                 text = f"{other} and {source} were both written to {output}."
                 yield Problem("duplicate", other, output, text)
-            if chart is not None and not os.path.isfile(chart):
+            if chart is not None and not places.is_file(places.path(chart), fresh=False):
                 text = f"{chart}, the map of experts of {source}, is not there."
                 yield Problem("missing", source, chart, text)
-            yield from _problems_of(source, output, digest if checksums else None)
+            yield from _problems_of(source, output, digest if checksums else None, places)
 
 
-def _problems_of(source: str, output: str, digest: str | None) -> Iterator[Problem]:
+def _problems_of(source: str, output: str, digest: str | None, places: Places) -> Iterator[Problem]:
     """Of a file that was made, whose SHA-256 is compared where it is given."""
-    if not os.path.isfile(output):
+    path = places.path(output)
+    if not places.is_file(path, fresh=False):
         yield Problem("missing", source, output, f"{output}, made of {source}, is not there.")
         return
     try:
-        same = digest is None or file_sha256(Path(output)) == digest
-    except OSError as error:
+        same = digest is None or places.sha256(path) == digest
+    except (OSError, ImageError) as error:
         text = f"{output} cannot be read ({reason(error)})."
+        text = str(error) if isinstance(error, ImageError) else text
         yield Problem("unreadable", source, output, text)
         return
     if not same:
