@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from pixperts.cli.app import main
-from pixperts.errors import MissingExtraError
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.object_store import ObjectStore
 from pixperts.io.urls import ObjectUrl
@@ -281,11 +280,3 @@ def test_manifests_are_checked_in_the_store(
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert sorted(line["kind"] for line in lines[:-1]) == wrong
         assert all(line["output"].startswith(f"{url}/out/") for line in lines[:-1])
-
-
-def test_the_extra_is_named_where_it_is_missing(
-    monkeypatch: pytest.MonkeyPatch, model: Upscaler
-) -> None:
-    monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(MissingExtraError, match=r"^gs://b/a\.png needs an extra: .*\[cloud\]'\.$"):
-        run_folder("gs://b/a.png", "out/", TWICE, model)

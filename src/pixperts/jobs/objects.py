@@ -155,11 +155,12 @@ class ObjectPlaces(Places):
                 for name in set(found.folders)
                 if not name.startswith(".") and str(here / name) not in barred
             )
-            # An empty object of a folder's name is how some programs make a folder.
+            # An empty object of a folder's name is how some programs make a folder. One that is
+            # named like a picture may be one.
             names = sorted(
                 name
                 for name in found.names
-                if not name.startswith(".") and name not in found.folders
+                if not name.startswith(".") and (is_image_path(name) or name not in found.folders)
             )
             yield here, folders, names
             if deep:
@@ -184,7 +185,7 @@ class ObjectPlaces(Places):
         url = self.url(path)
         return super().sha256(path) if url is None else self.store.sha256(url)
 
-    def survey(self, jobs: Sequence[Job]) -> None:
+    def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
         """List the folders of many outputs, page by page.
 
         Raises:
@@ -205,7 +206,7 @@ class ObjectPlaces(Places):
             self.store.check_bucket(url)
         for root, paths in wanted.items():
             url = self.url(root)
-            if url is None or len(paths) <= FEW:
+            if url is None or not outputs or len(paths) <= FEW:
                 continue
             bucket = self._home / url.scheme / url.bucket
             self._there |= paths.intersection(bucket / key for key in self.store.below(url))

@@ -11,7 +11,11 @@ from pixperts.jobs.reports import Report
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture: done (`report`), failed (`error`) or left as it was."""
+    """What became of one picture: done (`report`), failed (`error`) or left as it was.
+
+    Where input or output is an object of a store, the paths of the job stand for it within the run
+    only, and `names` has what a person calls them.
+    """
 
     job: Job
     report: Report | None = None
@@ -19,7 +23,7 @@ class Outcome:
     skipped: bool = False  # the output exists already
     hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
     cause: Exception | None = None  # of a failure, where it was an exception
-    names: tuple[str, str] | None = None  # of input and output where they are objects of a store
+    names: tuple[str, str] | None = None  # of input and output where one is an object
 
     def to_dict(self) -> dict[str, Any]:
         """As `--json` prints it."""

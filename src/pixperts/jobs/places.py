@@ -122,8 +122,11 @@ class Places:
         """SHA-256 of a file's bytes, in hexadecimal."""
         return file_sha256(path)
 
-    def survey(self, jobs: Sequence[Job]) -> None:
-        """Find out at once which outputs exist, where asking for each takes long."""
+    def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
+        """Refuse what cannot be written to, where asking for each output takes long.
+
+        With `outputs`, find out at once which of them exist.
+        """
 
     def open(self, job: Job) -> Opened:
         """Take up a picture."""

@@ -93,8 +93,8 @@ def plan(
     if page is not None and options.in_place:
         raise UsageError("--page with --in-place would lose the other pages: leave one out.")
     jobs = by_page(jobs, page, places)
-    places.survey(jobs)
     policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
+    places.survey(jobs, outputs=policy != "overwrite")
     if policy == "rename":
         jobs = _renamed(jobs, places)
     jobs = without_clashes(jobs, None if options.manifest is None else Path(options.manifest))
