@@ -13,6 +13,7 @@ from pixperts.io.urls import ObjectUrl
 from pixperts.jobs.inputs import find
 from pixperts.jobs.objects import ObjectPlaces
 from pixperts.jobs.places import LOCAL, places_of
+from pixperts.jobs.plan import plan
 from pixperts.jobs.run import run_folder
 from tests.helpers.folder_jobs import TWICE
 
@@ -86,6 +87,14 @@ def test_names_that_cannot_be_told_apart(places: ObjectPlaces) -> None:
     KEYS.append("a.png")  # "/a.png", without its slash
     with pytest.raises(ImageError, match="names differ in slashes"):
         find([places.path("s3://bucket")], places=places)
+
+
+def test_videos_are_refused(places: ObjectPlaces) -> None:
+    jobs = plan(["s3://bucket/a.mp4", "s3://bucket/a.png"], "out/", places=places).jobs
+    assert [job.problem is None for job in jobs] == [False, True]
+    assert places.named(jobs[0].problem or "").startswith(
+        "s3://bucket/a.mp4 is a video, whose parts"
+    )
 
 
 def test_errors_name_objects(places: ObjectPlaces) -> None:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from pixperts.errors import ImageError, PixpertsError, explain
-from pixperts.io.formats import is_image_path
+from pixperts.io.formats import is_image_path, is_video_path
 from pixperts.io.object_store import Children, ObjectStore
 from pixperts.io.scratch import ScratchFolder
 from pixperts.io.urls import ObjectUrl, parse_url
@@ -184,6 +184,16 @@ class ObjectPlaces(Places):
         """Of an object, as it comes in, without a file."""
         url = self.url(path)
         return super().sha256(path) if url is None else self.store.sha256(url)
+
+    def problem(self, job: Job) -> str | None:
+        """Videos are made in parts, which are kept beside the result until all are there."""
+        here = self.url(job.source) is None and self.url(job.target) is None
+        if here or not is_video_path(job.source):
+            return None
+        return (
+            f"{job.source} is a video, whose parts lie beside its result while it is made: copy it "
+            "to this machine, and name files."
+        )
 
     def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
         """List the folders of many outputs, page by page.

@@ -122,6 +122,10 @@ class Places:
         """SHA-256 of a file's bytes, in hexadecimal."""
         return file_sha256(path)
 
+    def problem(self, job: Job) -> str | None:
+        """Why a picture cannot be done where it lies, as a sentence."""
+        return None
+
     def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
         """Refuse what cannot be written to, where asking for each output takes long.
 

@@ -93,6 +93,7 @@ def plan(
     if page is not None and options.in_place:
         raise UsageError("--page with --in-place would lose the other pages: leave one out.")
     jobs = by_page(jobs, page, places)
+    jobs = [replace(job, problem=job.problem or places.problem(job)) for job in jobs]
     policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
     places.survey(jobs, outputs=policy != "overwrite")
     if policy == "rename":
