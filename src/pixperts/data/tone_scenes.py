@@ -24,7 +24,7 @@ from pixperts.ops.resize import bicubic, quantize
 _LIGHT = ("haze", "low_light")
 _DARK = (0.025, 0.5)  # exposures, drawn by their logarithm
 _LEAST = 0.6  # of a photo's shorter side, that of the square that is cut out of it
-_KINDS = (0.15, 0.3, 0.1, 0.45)  # shares of the hazy, the dark, those that are both, and neither
+_KINDS = (0.22, 0.25, 0.13, 0.4)  # shares of the hazy, the dark, those that are both, and neither
 
 
 class ToneScene(NamedTuple):

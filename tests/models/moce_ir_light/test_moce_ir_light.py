@@ -380,10 +380,21 @@ def test_motion_blur_is_seen_once_and_undone_in_every_tile() -> None:
 def test_levels_are_counted_by_their_largest_and_smallest_color() -> None:
     image = torch.tensor([0, 51, 255, 10, 10, 10]).view(1, 2, 3).permute(0, 2, 1)[..., None] / 255
     counts = count_levels(image.contiguous())
-    assert counts.shape == (1, 2, 256)
-    assert counts[0, 0].nonzero().flatten().tolist() == [10, 255]
-    assert counts[0, 1].nonzero().flatten().tolist() == [0, 10]
+    assert counts.shape == (1, 2, CELLS**2, 256)
+    # Of two rows, the second begins in the middle of the picture.
+    assert counts[0, 0].nonzero().tolist() == [[0, 255], [CELLS**2 // 2, 10]]
+    assert counts[0, 1].nonzero().tolist() == [[0, 0], [CELLS**2 // 2, 10]]
     assert counts.sum() == 4
+
+
+def test_levels_of_tiles_add_up_to_those_of_the_whole() -> None:
+    image = pictures(2, 37, 51)
+    parts = [
+        count_levels(image[:, :, top:bottom, left:right], (top, left), (37, 51))
+        for top, bottom in ((0, 16), (16, 37))
+        for left, right in ((0, 24), (24, 51))
+    ]
+    assert torch.equal(sum(parts[1:], parts[0]), count_levels(image))
 
 
 def test_pinned_routings_are_used_again() -> None:

@@ -29,7 +29,7 @@ class MoCEIRLightConfig:
     slack: float = 0.5  # change of a region's mean, as a share of the spread of what is changed
     cell: int = 32  # side of such a region in pixels
     router_noise: float = 0.3  # standard deviation in training, in logits
-    tone_width: int = 32  # channels of the tone head
+    tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
 
     def __post_init__(self) -> None:

@@ -179,7 +179,9 @@ class MoCEIRLight(ScoutedNetwork):
         """The sums over a picture or a tile of it: the scout's (see `Scout.count`), and levels."""
         sums = self.scout.count(image, inner, place, whole)
         top, bottom, left, right = inner or Window(0, image.shape[2], 0, image.shape[3])
-        levels = count_levels(image[:, :, top:bottom, left:right].float())
+        shown = image[:, :, top:bottom, left:right].float()
+        start = place[0] + top, place[1] + left
+        levels = count_levels(shown, start, whole or (image.shape[2], image.shape[3]))
         places = (*sums.places, (levels,))
         if self.motion is not None:
             places += (cepstrum_sums(image, inner),)

@@ -1,4 +1,4 @@
-"""The tone head: light and haze of a whole picture, judged by its overview and its histogram.
+"""The tone head: light and haze of a whole picture, judged by its overview and its histograms.
 
 It says how sure it is that a picture is too dark, or hazy, and how to undo each by the law that
 made it so: an exposure in linear light, and Koschmieder's law of scattering with a transmission
@@ -20,6 +20,7 @@ FAULTS = ("dark", "hazy")
 CELLS = 8  # of the grid along each side of the picture
 SHADES = 4  # and in lightness
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
+LOCAL_QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)  # of each cell
 LEVELS = 256  # of the histograms
 _SEEN = 32  # side to which the overview is brought
 _BAND = 256  # rows that are mapped at a time
@@ -80,9 +81,13 @@ class ToneHead(nn.Module):
             [
                 nn.Conv2d(4, width, 3, padding=1),
                 nn.Conv2d(width, width, 3, stride=2, padding=1),
-                nn.Conv2d(width, width, 3, stride=2, padding=1),
+                nn.Conv2d(width, width, 3, stride=2, padding=1),  # one value for each cell
             ]
         )
+        # The darkest color of a region rises with the haze before it (the dark channel prior; He
+        # et al., CVPR 2009), which averages do not show.
+        self.cells = nn.Conv2d(width + 4 * len(LOCAL_QUANTILES), width, 3, padding=1)
+        self.around = nn.Conv2d(width, width, 3, padding=1)
         self.mix = nn.Linear(2 * width + _FEATURES, 4 * width)
         self.embed = nn.Linear(4 * width, width)
         self.faults = nn.Linear(width, len(FAULTS))
@@ -100,14 +105,17 @@ class ToneHead(nn.Module):
 
         Args:
             overview: (B, 3, h, w) in [0, 1].
-            histograms: (B, 2, LEVELS), of `count_levels`.
+            histograms: (B, 2, CELLS^2, LEVELS), of `count_levels`.
         """
         with torch.autocast(overview.device.type, enabled=False):
             seen = F.adaptive_avg_pool2d(overview.float(), _SEEN)
             x = torch.cat([seen - 0.5, _stops(seen.amax(dim=1, keepdim=True))], dim=1)
             for layer in self.layers:
                 x = F.relu(layer(x))
-            pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), _features(histograms)], 1)
+            x = F.relu(self.cells(torch.cat([x, _cell_features(histograms)], dim=1)))
+            x = F.relu(self.around(x)) + x
+            levels = histograms.sum(dim=2)  # (B, 2, LEVELS) of the whole
+            pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3)), _features(levels)], 1)
             whole = F.relu(self.embed(F.relu(self.mix(pooled))))  # (B, W)
             curve = self.curve(whole)
             local = F.relu(self.local(x) + whole[:, :, None, None])
@@ -117,7 +125,7 @@ class ToneHead(nn.Module):
                 gamma=(0.5 * torch.tanh(curve[:, 1])).exp(),
                 airlight=0.5 + 0.5 * torch.sigmoid(4 * self.airlight(whole) + 1),
                 haze=F.softplus(4 * self.haze(local) - 1)[:, None],
-                room=-(_to_light(_quantiles(histograms)[:, 0, -1]) + 2**-12).log2(),
+                room=-(_to_light(_quantiles(levels, QUANTILES)[:, 0, -1]) + 2**-12).log2(),
             )
 
     def apply_to(
@@ -184,33 +192,60 @@ def _brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
     return torch.where(amount[:, None, None, None] > 0, result, colors)
 
 
-def count_levels(pixels: Tensor) -> Tensor:
-    """(B, 2, LEVELS) how often each level is the largest and the smallest of a pixel's colors."""
-    batch = len(pixels)
+def count_levels(
+    pixels: Tensor, place: tuple[int, int] = (0, 0), whole: tuple[int, int] | None = None
+) -> Tensor:
+    """(B, 2, CELLS^2, LEVELS): how often each level is the largest or smallest color of a pixel.
+
+    Counted in each cell of the whole picture, so that the sum over tiles is the whole's.
+
+    Args:
+        pixels: (B, 3, H, W) in [0, 1].
+        place: (top, left) of the pixels in the whole picture.
+        whole: (height, width) of that; None = the pixels are all of it.
+    """
+    batch, _, height, width = pixels.shape
+    tall, wide = whole or (height, width)
     red, green, blue = pixels.unbind(dim=1)  # three times as fast as reducing over a short axis
     most = torch.maximum(torch.maximum(red, green), blue)
     least = torch.minimum(torch.minimum(red, green), blue)
-    both = torch.stack([most, least], dim=1).flatten(2)  # (B, 2, N)
+    both = torch.stack([most, least], dim=1)  # (B, 2, H, W)
     both = (both.clamp(0, 1) * (LEVELS - 1)).round().long()
-    places = both + LEVELS * torch.arange(2 * batch, device=pixels.device).view(batch, 2, 1)
-    counts = torch.bincount(places.flatten(), minlength=2 * batch * LEVELS)
-    return counts.view(batch, 2, LEVELS).to(pixels.dtype)
+    device = pixels.device
+    rows = (torch.arange(height, device=device) + place[0]) * CELLS // tall
+    columns = (torch.arange(width, device=device) + place[1]) * CELLS // wide
+    cell = CELLS * rows[:, None] + columns  # (H, W)
+    first = CELLS**2 * torch.arange(2 * batch, device=device).view(batch, 2, 1, 1)
+    places = (both + LEVELS * (first + cell)).flatten()
+    counts = torch.bincount(places, minlength=2 * batch * CELLS**2 * LEVELS)
+    return counts.view(batch, 2, CELLS**2, LEVELS).to(pixels.dtype)
 
 
-def _features(histograms: Tensor) -> Tensor:
-    """(B, F): quantiles, as they are and in stops, and how the levels are spread."""
-    values = _quantiles(histograms)
-    shares = histograms / histograms.sum(dim=2, keepdim=True).clamp_min(1)
+def _features(levels: Tensor) -> Tensor:
+    """(B, F) of (B, 2, LEVELS): quantiles, as they are and in stops, and how levels are spread."""
+    values = _quantiles(levels, QUANTILES)
+    shares = levels / levels.sum(dim=2, keepdim=True).clamp_min(1)
     spread = shares.unflatten(2, (_BINS, LEVELS // _BINS)).sum(dim=3).sqrt()
     return torch.cat([values - 0.5, _stops(values), spread], dim=2).flatten(1)
 
 
-def _quantiles(histograms: Tensor) -> Tensor:
-    """(B, 2, Q) levels in [0, 1] that these shares of the pixels do not pass."""
-    shares = histograms / histograms.sum(dim=2, keepdim=True).clamp_min(1)
-    wanted = torch.tensor(QUANTILES, device=shares.device).expand(*shares.shape[:2], -1)
-    levels = torch.searchsorted(shares.cumsum(dim=2), wanted.contiguous())
-    return levels.clamp_max(LEVELS - 1) / (LEVELS - 1)
+def _cell_features(histograms: Tensor) -> Tensor:
+    """(B, C, CELLS, CELLS): quantiles of each cell, as they are and in stops."""
+    # Pictures of a few pixels leave cells empty: there the whole stands for them.
+    empty = histograms.sum(dim=3, keepdim=True) == 0
+    filled = torch.where(empty, histograms.sum(dim=2, keepdim=True), histograms)
+    values = _quantiles(filled, LOCAL_QUANTILES)  # (B, 2, CELLS^2, Q)
+    both = torch.cat([values - 0.5, _stops(values)], dim=3)
+    maps: Tensor = both.transpose(2, 3).flatten(1, 2).unflatten(2, (CELLS, CELLS))
+    return maps
+
+
+def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> Tensor:
+    """(..., Q) of (..., LEVELS): levels in [0, 1] that these shares of the pixels do not pass."""
+    below = levels.cumsum(dim=-1) / levels.sum(dim=-1, keepdim=True).clamp_min(1)
+    wanted = torch.tensor(shares, device=levels.device).expand(*levels.shape[:-1], -1)
+    found = torch.searchsorted(below, wanted.contiguous())
+    return found.clamp_max(LEVELS - 1) / (LEVELS - 1)
 
 
 def _stops(values: Tensor) -> Tensor:
