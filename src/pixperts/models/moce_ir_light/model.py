@@ -32,7 +32,7 @@ from pixperts.models.moce_ir.motion import (
     without,
 )
 from pixperts.models.moce_ir.statistics import Statistics
-from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
@@ -203,8 +203,18 @@ class MoCEIRLight(ScoutedNetwork):
         """
         options = {"noise": noise, "pinned": pinned, "masked": masked}
         parts, routings = self.changes(image, embedding, **options)  # type: ignore[arg-type]
+        if not self.training:
+            parts = parts * self._sureness(embedding).to(parts.dtype)[:, :, None, None, None]
         sizes = None if self.training else parts.square().mean(dim=(2, 3, 4))  # (B, P)
         return Output(self.changed(image, parts, amounts), routings, sizes)
+
+    def _sureness(self, embedding: Tensor) -> Tensor:
+        """(B, P) how much of each part is taken, by what the scout found."""
+        found = self.scout.groups(embedding).sigmoid()  # (B, G)
+        noise = _risen(found[:, GROUPS.index("noise")], self.config.sure_noise)
+        others = [place for place, name in enumerate(GROUPS) if name not in ("noise", "light")]
+        rest = _risen(found[:, others].amax(dim=1), self.config.sure_rest)
+        return torch.stack([rest if name == "rest" else noise for name in PARTS], dim=1)
 
     def changed(
         self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None
@@ -397,6 +407,14 @@ class MoCEIRLight(ScoutedNetwork):
             experts, gates = (x.expand(batch, -1) for x in (routing.experts, routing.gates))
             spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
         return spread
+
+
+def _risen(probability: Tensor, span: Sequence[float]) -> Tensor:
+    """0 up to the first of two probabilities, 1 from the second on."""
+    low, high = span
+    if high <= 0:
+        return torch.ones_like(probability)
+    return ((probability - low) / max(high - low, 1e-6)).clamp(0, 1)
 
 
 def _shuffled(x: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Scout(nn.Module):
         coarse = kernel_weights(self.second) + kernel_weights(self.third)
         pixels = float(-(-size[0] // 8) * -(-size[1] // 8)) * 64
         height, width = overview_size(size)
-        once = self.mix.weight.numel() + self.embed.weight.numel()
+        once = sum(layer.weight.numel() for layer in (self.mix, self.embed, self.groups))
         for convolution in self.colors:
             height, width = -(-height // 2), -(-width // 2)
             once += kernel_weights(convolution) * height * width
