@@ -317,7 +317,7 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
     tone = Tone(
         torch.zeros(1, 2), torch.tensor([math.log2(10)]), torch.tensor([1.2]),
         torch.full((1, 3), 0.9), torch.full((1, 1, SHADES, CELLS, CELLS), 0.7),
-        torch.zeros(1),
+        torch.zeros(1), torch.zeros(1),
     )  # fmt: skip
     head = small().tone
     for image, amounts in ((dark, (1, 0)), (hazy, (0, 1)), (both, (1, 1))):
@@ -326,17 +326,29 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
 
 
 def test_what_is_not_sure_is_not_undone() -> None:
-    def amounts(dark: float, hazy: float, stops: float = 2.0, room: float = 2.0) -> list[float]:
+    def amounts(
+        dark: float,
+        hazy: float,
+        *,
+        stops: float = 2.0,
+        room: float = 2.0,
+        veil: float = 2.0,
+        depth: float = 0.5,
+    ) -> list[float]:
         logits, nothing = torch.tensor([[dark, hazy]]).logit(), torch.zeros(1)
-        given = torch.tensor([stops]), nothing, nothing, nothing, torch.tensor([room])
-        return Tone(logits, *given).amounts("auto")[0].tolist()
+        haze = torch.full((1, 1, SHADES, CELLS, CELLS), depth)
+        rooms = torch.tensor([room]), torch.tensor([veil])
+        tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms)
+        return tone.amounts("auto")[0].tolist()
 
-    assert amounts(0.7, 0.6) == [0, 0]
+    assert amounts(0.6, 0.6) == [0, 0]
     assert amounts(0.95, 0.05) == [1, 0]
     assert amounts(0.05, 0.95) == [0, 1]
-    assert 0 < amounts(0.85, 0.1)[0] < 1
+    assert 0 < amounts(0.75, 0.1)[0] < 1
     assert amounts(0.95, 0.05, stops=3, room=1) == [0, 0]  # lights in the night
     assert amounts(0.4, 0.95) == [1, 1]  # a scene behind haze may be dark with less certainty
+    assert amounts(0.05, 0.95, veil=0.03) == [0, 0]  # fog that reaches white
+    assert amounts(0.05, 0.95, depth=0.1) == [0, 0]  # haze that hides nothing
 
 
 @pytest.mark.parametrize("tile", [128])
