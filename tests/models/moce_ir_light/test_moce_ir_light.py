@@ -433,7 +433,7 @@ def test_parts_are_taken_as_far_as_the_scout_is_sure() -> None:
 
 @pytest.mark.parametrize("span", [(0.8, 0.5), (0.5,), (-0.1, 0.5)])
 def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
-    with pytest.raises(ModelError, match="sure_rest is .*, but must be two rising numbers"):
+    with pytest.raises(ModelError, match=r"sure_rest is .*, but must be two rising numbers"):
         small(sure_rest=span)
 
 

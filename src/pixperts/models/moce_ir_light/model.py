@@ -32,7 +32,8 @@ from pixperts.models.moce_ir.motion import (
     without,
 )
 from pixperts.models.moce_ir.statistics import Statistics
-from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS, PARTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins, sureness
+from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.parts import MixtureBlock, kernel_weights
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
@@ -204,17 +205,11 @@ class MoCEIRLight(ScoutedNetwork):
         options = {"noise": noise, "pinned": pinned, "masked": masked}
         parts, routings = self.changes(image, embedding, **options)  # type: ignore[arg-type]
         if not self.training:
-            parts = parts * self._sureness(embedding).to(parts.dtype)[:, :, None, None, None]
+            spans = self.config.sure_noise, self.config.sure_rest
+            taken = sureness(self.scout.groups(embedding).sigmoid(), *spans)  # (B, P)
+            parts = parts * taken.to(parts.dtype)[:, :, None, None, None]
         sizes = None if self.training else parts.square().mean(dim=(2, 3, 4))  # (B, P)
         return Output(self.changed(image, parts, amounts), routings, sizes)
-
-    def _sureness(self, embedding: Tensor) -> Tensor:
-        """(B, P) how much of each part is taken, by what the scout found."""
-        found = self.scout.groups(embedding).sigmoid()  # (B, G)
-        noise = _risen(found[:, GROUPS.index("noise")], self.config.sure_noise)
-        others = [place for place, name in enumerate(GROUPS) if name not in ("noise", "light")]
-        rest = _risen(found[:, others].amax(dim=1), self.config.sure_rest)
-        return torch.stack([rest if name == "rest" else noise for name in PARTS], dim=1)
 
     def changed(
         self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None
@@ -239,7 +234,12 @@ class MoCEIRLight(ScoutedNetwork):
     ) -> tuple[Tensor, tuple[Routing, ...]]:
         """What is to be added to a picture, by part (B, P, 3, H, W), and the routings."""
         batch, _, height, width = image.shape
-        pins, noises = self._pins(pinned, batch), self._noises(noise, image)
+        blocks = len(self.block_names)
+        pins = spread_pins(pinned, blocks, batch)
+        noises: Sequence[Tensor | None] = [None] * blocks
+        if self.training and noise is not False:
+            shape = (blocks, batch, EXPERTS)
+            noises = draw_noises(noise, shape, self.config.router_noise, image.device)
         routings: list[Routing] = []
 
         def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
@@ -366,55 +366,6 @@ class MoCEIRLight(ScoutedNetwork):
                 parts["experts"] += sum(s * a for s, a in zip(shares, adds, strict=True)) * here
         parts["total"] = sum(parts.values())
         return parts
-
-    # ------------------------------------------------------------ routers
-
-    def _noises(
-        self, noise: bool | torch.Generator | Tensor, image: Tensor
-    ) -> Sequence[Tensor | None]:
-        """Noise of each router (B, J), or None for each."""
-        blocks = len(self.block_names)
-        if not self.training or noise is False:
-            return [None] * blocks
-        shape = (blocks, len(image), EXPERTS)
-        if isinstance(noise, Tensor):
-            if noise.shape != shape:
-                raise UsageError(f"noise has shape {tuple(noise.shape)}, but must be {shape}.")
-            drawn = noise
-        else:
-            generator = noise if isinstance(noise, torch.Generator) else None
-            device = image.device if generator is None else generator.device
-            drawn = torch.randn(shape, generator=generator, device=device)
-        return list((drawn * self.config.router_noise).to(image.device))
-
-    def _pins(self, pinned: Sequence[Routing] | None, batch: int) -> Sequence[Routing | None]:
-        """Routings of an earlier pass, one picture's spread over the batch."""
-        blocks = len(self.block_names)
-        if pinned is None:
-            return [None] * blocks
-        if len(pinned) != blocks:
-            raise UsageError(f"{len(pinned)} routings are pinned, but there are {blocks} blocks.")
-        spread = []
-        for routing in pinned:
-            if routing.gates is None or routing.gates.shape != routing.experts.shape:
-                raise UsageError("a pinned routing needs the gates of its experts.")
-            if len(routing.costs) != EXPERTS:
-                raise UsageError("a pinned routing comes from a model with other experts.")
-            if len(routing.gates) not in (1, batch):
-                raise UsageError(
-                    f"routings of {len(routing.gates)} pictures are pinned, but there are {batch}."
-                )
-            experts, gates = (x.expand(batch, -1) for x in (routing.experts, routing.gates))
-            spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
-        return spread
-
-
-def _risen(probability: Tensor, span: Sequence[float]) -> Tensor:
-    """0 up to the first of two probabilities, 1 from the second on."""
-    low, high = span
-    if high <= 0:
-        return torch.ones_like(probability)
-    return ((probability - low) / max(high - low, 1e-6)).clamp(0, 1)
 
 
 def _shuffled(x: Tensor) -> Tensor:

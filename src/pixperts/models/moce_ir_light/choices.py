@@ -1,0 +1,89 @@
+"""What the blocks of moce-ir-light choose by: noise, routings of an earlier pass, and sureness."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pixperts.errors import UsageError
+from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS, PARTS
+from pixperts.routing import Routing
+
+Span = Sequence[float]
+
+
+def draw_noises(
+    noise: bool | torch.Generator | Tensor,
+    shape: tuple[int, int, int],
+    scale: float,
+    device: torch.device,
+) -> list[Tensor]:
+    """Noise of each router (B, J).
+
+    Args:
+        noise: a generator or torch's own (True) to draw from, or standard normal numbers.
+        shape: (blocks, B, J).
+        scale: standard deviation.
+        device: of the result.
+
+    Raises:
+        UsageError: numbers of another shape.
+    """
+    if isinstance(noise, Tensor):
+        if noise.shape != shape:
+            raise UsageError(f"noise has shape {tuple(noise.shape)}, but must be {shape}.")
+        drawn = noise
+    else:
+        generator = noise if isinstance(noise, torch.Generator) else None
+        own = device if generator is None else generator.device
+        drawn = torch.randn(shape, generator=generator, device=own)
+    return list((drawn * scale).to(device))
+
+
+def spread_pins(
+    pinned: Sequence[Routing] | None, blocks: int, batch: int
+) -> Sequence[Routing | None]:
+    """Routings of an earlier pass, one for each block; those of one picture for the whole batch.
+
+    Raises:
+        UsageError: routings that do not fit.
+    """
+    if pinned is None:
+        return [None] * blocks
+    if len(pinned) != blocks:
+        raise UsageError(f"{len(pinned)} routings are pinned, but there are {blocks} blocks.")
+    spread = []
+    for routing in pinned:
+        if routing.gates is None or routing.gates.shape != routing.experts.shape:
+            raise UsageError("a pinned routing needs the gates of its experts.")
+        if len(routing.costs) != EXPERTS:
+            raise UsageError("a pinned routing comes from a model with other experts.")
+        if len(routing.gates) not in (1, batch):
+            raise UsageError(
+                f"routings of {len(routing.gates)} pictures are pinned, but there are {batch}."
+            )
+        experts, gates = (x.expand(batch, -1) for x in (routing.experts, routing.gates))
+        spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
+    return spread
+
+
+def sureness(found: Tensor, noise: Span, rest: Span) -> Tensor:
+    """(B, P) how much of each part of a change is taken, by the scout's groups of faults.
+
+    Args:
+        found: (B, G) probabilities.
+        noise: of noise and compression, from which their parts are taken in part, and wholly.
+        rest: of weather, blur or marks, whichever is the likeliest, likewise.
+    """
+    noisy = _risen(found[:, GROUPS.index("noise")], noise)
+    others = [place for place, name in enumerate(GROUPS) if name not in ("noise", "light")]
+    other = _risen(found[:, others].amax(dim=1), rest)
+    return torch.stack([other if name == "rest" else noisy for name in PARTS], dim=1)
+
+
+def _risen(probability: Tensor, span: Span) -> Tensor:
+    """0 up to the first of two probabilities, 1 from the second on; 1 where both are 0."""
+    low, high = span
+    if high <= 0:
+        return torch.ones_like(probability)
+    return ((probability - low) / max(high - low, 1e-6)).clamp(0, 1)
