@@ -85,7 +85,7 @@ def test_training_has_the_same_defaults() -> None:
 
 
 def test_only_what_changes_results_is_a_setting() -> None:
-    settings = {one.name: one.metadata["setting"] for one in fields(FileOptions)}
+    settings = {one.name: one.metadata.get("setting", True) for one in fields(FileOptions)}
     assert [name for name, setting in settings.items() if not setting] == [
         "strict", "max_pixels", "max_memory",
     ]  # fmt: skip
