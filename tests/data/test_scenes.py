@@ -74,9 +74,9 @@ def test_haze_shows_a_whole_view_and_tasks_follow_their_weights() -> None:
 
 
 def test_some_scenes_are_reduced_much_and_mirrored() -> None:
-    data = scenes({"clean": 1}, reduction=2.0)
+    data = scenes({"clean": 1}, reduction=2.0, small=0.2)
     samples = [data[number].degraded for number in range(150)]
     mirrored = [s for s in samples if torch.equal(s, s.flip(2)) and torch.equal(s, s.flip(1))]
     assert 0.1 < len(mirrored) / len(samples) < 0.3
-    plain = scenes({"clean": 1})
+    plain = scenes({"clean": 1}, reduction=2.0)
     assert not any(torch.equal(s, s.flip(2)) for s in (plain[n].degraded for n in range(60)))

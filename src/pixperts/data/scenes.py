@@ -23,10 +23,7 @@ from pixperts.ops.resize import bicubic, quantize
 
 DRAWN = "drawn"  # the task of a drawing, untouched or with faults
 SCENE_TASKS = (*TASKS, MIXTURE, CLEAN, DRAWN)
-# Pictures reduced much, as on web pages, are sharper than any photo. Photos are too small to fill a
-# scene with one, so it is mirrored. The network took such detail for marks and rain.
-_SMALL = 0.2  # share of the scenes
-_FACTORS = (1.5, 4.0)  # by which they are reduced
+_FACTORS = (1.5, 4.0)  # by which small pictures are reduced
 _GRID = 8  # of JPEG, at which most patches begin, as tiles do in use
 
 
@@ -51,6 +48,8 @@ class DegradedScenes(Dataset[Scene]):
         patches: of each scene.
         reduction: largest factor by which a square is reduced to a scene; half of the scenes keep
             the photo's pixels, but those of haze and darkness, which are matters of a whole view.
+        small: share of the scenes that are pictures reduced much, as on web pages, which are
+            sharper than any photo; photos are too small to fill a scene so, and it is mirrored.
         seed: 0 or more.
     """
 
@@ -63,9 +62,11 @@ class DegradedScenes(Dataset[Scene]):
         patch: int,
         patches: int,
         reduction: float = 1.0,
+        small: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.photos, self.seed = photos, seed
+        self.small = small
         self.side, self.patch, self.patches, self.reduction = side, patch, patches, reduction
         self.tasks = tuple(tasks)
         weights = np.array(list(tasks.values()), np.float64)
@@ -110,7 +111,7 @@ class DegradedScenes(Dataset[Scene]):
             factor = 1.0
         elif "haze" in steps or "low_light" in steps:
             factor = max(1.0, largest * 0.5 ** random.random())
-        elif self.reduction > 1 and random.random() < _SMALL:
+        elif self.small and random.random() < self.small:
             return self._mirrored(photo, random), Frame(0, 0, self.side, self.side)
         else:
             factor = largest ** random.random() if random.random() < 0.5 else 1.0

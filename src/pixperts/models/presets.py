@@ -101,7 +101,8 @@ def _presets() -> dict[str, Preset]:
     )
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(
-        "plain convolutions, experts that can be left out; made for CPUs", MoCEIRLightConfig()
+        "plain convolutions, experts that can be left out; made for CPUs",
+        MoCEIRLightConfig(sure=(0.5, 0.8)),
     )
     return presets
 

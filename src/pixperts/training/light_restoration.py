@@ -61,6 +61,7 @@ class LightRestorationModule(TrainingModule):
             patch=config.patch,
             patches=config.patches,
             reduction=config.reduction,
+            small=config.small,
             seed=config.seed,
         )
 

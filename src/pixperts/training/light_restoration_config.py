@@ -17,6 +17,7 @@ class LightRestorationConfig(TrainConfig):
     patch: int = 128
     scene: int = 256  # side of what stands for the whole picture, pixels; a multiple of 8
     reduction: float = 3.0  # largest factor by which photos are reduced to scenes
+    small: float = 0.0  # share of the scenes that are reduced more and mirrored, see DegradedScenes
     optimizer: str = "muon"
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -48,6 +49,8 @@ class LightRestorationConfig(TrainConfig):
             )
         if not 1 <= self.reduction < math.inf:
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
+        if not 0 <= self.small <= 1:
+            raise UsageError(f"small is {self.small}, but must lie between 0 and 1.")
         if self.head not in ("detail", "tone"):
             raise UsageError(f"head is {self.head!r}, but must be detail or tone.")
         if self.error not in ("log", "l1"):

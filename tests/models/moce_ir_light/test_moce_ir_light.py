@@ -409,32 +409,27 @@ def test_levels_of_tiles_add_up_to_those_of_the_whole() -> None:
     assert torch.equal(sum(parts[1:], parts[0]), count_levels(image))
 
 
-def test_parts_are_taken_as_far_as_the_scout_is_sure() -> None:
+def test_a_change_is_taken_as_far_as_the_scout_is_sure() -> None:
     image, plain = pictures(2, 24, 24), small()
     with torch.inference_mode():
         found = plain.scout.groups(plain.scout(plain.count(image))).sigmoid()
-        rest = found[:, [1, 3, 4]].amax(dim=1)
-        low, high = float(rest.min()), float(rest.max())
+        likeliest = found[:, [0, 1, 3, 4]].amax(dim=1)
+        low, high = float(likeliest.min()), float(likeliest.max())
         assert low < high
-        span = (low, 2 * high - low)  # nothing of the first, half of the other
-        sure = small(sure_noise=(2.0, 2.0), sure_rest=span)
-        whole, found_sizes = plain(image), sure(image).changes
-        result = sure(image).image - image
-        alone = plain(image, amounts=(0, 0, 0.5)).image - image
+        span = (low, 2 * high - low)  # nothing of the one picture, half of the other
+        whole, part = plain(image), small(sure=span)(image)
     assert whole.changes is not None
-    assert found_sizes is not None
-    shares = (found_sizes / whole.changes).sqrt()
-    expected = [[0, 0, 0.5 * float(value > low)] for value in rest]
-    assert torch.allclose(shares, torch.tensor(expected), atol=1e-4)
-    surer = int(rest.argmax())
-    assert torch.allclose(result[surer], alone[surer], atol=1e-5)
-    assert float(result[1 - surer].abs().max()) < 1e-5
+    assert part.changes is not None
+    shares = (part.changes / whole.changes).sqrt()
+    expected = 0.5 * (likeliest > low).float()
+    assert torch.allclose(shares, expected[:, None].expand_as(shares), atol=1e-4)
+    assert torch.equal(part.image[likeliest.argmin()], image[likeliest.argmin()])
 
 
 @pytest.mark.parametrize("span", [(0.8, 0.5), (0.5,), (-0.1, 0.5)])
 def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
-    with pytest.raises(ModelError, match=r"sure_rest is .*, but must be two rising numbers"):
-        small(sure_rest=span)
+    with pytest.raises(ModelError, match=r"sure is .*, but must be two rising numbers"):
+        small(sure=span)
 
 
 def test_pinned_routings_are_used_again() -> None:

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS, PARTS
+from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS
 from pixperts.routing import Routing
-
-Span = Sequence[float]
 
 
 def draw_noises(
@@ -67,23 +65,17 @@ def spread_pins(
     return spread
 
 
-def sureness(found: Tensor, noise: Span, rest: Span) -> Tensor:
-    """(B, P) how much of each part of a change is taken, by the scout's groups of faults.
+def sureness(found: Tensor, span: Sequence[float]) -> Tensor:
+    """(B,) how much of a change is taken, by the scout's groups of faults.
 
     Args:
         found: (B, G) probabilities.
-        noise: of noise and compression, from which their parts are taken in part, and wholly.
-        rest: of weather, blur or marks, whichever is the likeliest, likewise.
+        span: of the likeliest fault but those of light, from which the change is taken in part,
+            and wholly; always wholly where both are 0.
     """
-    noisy = _risen(found[:, GROUPS.index("noise")], noise)
-    others = [place for place, name in enumerate(GROUPS) if name not in ("noise", "light")]
-    other = _risen(found[:, others].amax(dim=1), rest)
-    return torch.stack([other if name == "rest" else noisy for name in PARTS], dim=1)
-
-
-def _risen(probability: Tensor, span: Span) -> Tensor:
-    """0 up to the first of two probabilities, 1 from the second on; 1 where both are 0."""
     low, high = span
+    places = [place for place, name in enumerate(GROUPS) if name != "light"]
+    likeliest = found[:, places].amax(dim=1)
     if high <= 0:
-        return torch.ones_like(probability)
-    return ((probability - low) / max(high - low, 1e-6)).clamp(0, 1)
+        return torch.ones_like(likeliest)
+    return ((likeliest - low) / max(high - low, 1e-6)).clamp(0, 1)

@@ -29,10 +29,9 @@ class MoCEIRLightConfig:
     slack: float = 0.5  # change of a region's mean, as a share of the spread of what is changed
     cell: int = 32  # side of such a region in pixels
     router_noise: float = 0.3  # standard deviation in training, in logits
-    # Probabilities of noise or compression, and of weather, blur or marks, from which their parts
-    # of the change are taken in part, and wholly: what the scout does not see is texture.
-    sure_noise: tuple[float, ...] = (0.0, 0.0)
-    sure_rest: tuple[float, ...] = (0.0, 0.0)
+    # Probability of any fault of detail from which the change is taken in part, and wholly: where
+    # the scout finds nothing, what looks like a fault is texture.
+    sure: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
 
@@ -58,10 +57,9 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        for name in ("sure_noise", "sure_rest"):
-            span = getattr(self, name)
-            if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
-                raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")
+        span = self.sure
+        if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
+            raise ModelError(f"sure is {span!r}, but must be two rising numbers from 0 on.")
         for name in ("modulated", "motion"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")

@@ -205,9 +205,8 @@ class MoCEIRLight(ScoutedNetwork):
         options = {"noise": noise, "pinned": pinned, "masked": masked}
         parts, routings = self.changes(image, embedding, **options)  # type: ignore[arg-type]
         if not self.training:
-            spans = self.config.sure_noise, self.config.sure_rest
-            taken = sureness(self.scout.groups(embedding).sigmoid(), *spans)  # (B, P)
-            parts = parts * taken.to(parts.dtype)[:, :, None, None, None]
+            taken = sureness(self.scout.groups(embedding).sigmoid(), self.config.sure)  # (B,)
+            parts = parts * taken.to(parts.dtype)[:, None, None, None, None]
         sizes = None if self.training else parts.square().mean(dim=(2, 3, 4))  # (B, P)
         return Output(self.changed(image, parts, amounts), routings, sizes)
 
@@ -234,11 +233,11 @@ class MoCEIRLight(ScoutedNetwork):
     ) -> tuple[Tensor, tuple[Routing, ...]]:
         """What is to be added to a picture, by part (B, P, 3, H, W), and the routings."""
         batch, _, height, width = image.shape
-        blocks = len(self.block_names)
-        pins = spread_pins(pinned, blocks, batch)
-        noises: Sequence[Tensor | None] = [None] * blocks
+        choosing = len(self.block_names)
+        pins = spread_pins(pinned, choosing, batch)
+        noises: Sequence[Tensor | None] = [None] * choosing
         if self.training and noise is not False:
-            shape = (blocks, batch, EXPERTS)
+            shape = (choosing, batch, EXPERTS)
             noises = draw_noises(noise, shape, self.config.router_noise, image.device)
         routings: list[Routing] = []
 
