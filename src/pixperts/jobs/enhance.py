@@ -13,7 +13,6 @@ from pixperts.ops.pixels import Pixels
 
 if TYPE_CHECKING:
     from pixperts.inference.enhancer import Between
-    from pixperts.inference.findings import RepairSettings
     from pixperts.inference.predictor import AnyPredictor
     from pixperts.jobs.medium import Medium
 
@@ -42,7 +41,7 @@ class Enhance(EnhanceOptions, Operation):
         if not isinstance(predictor, Enhancer):
             raise UsageError(f"{predictor.name} is one model: give an Enhancer, or a name.")
         restorer, upscaler = predictor.restorer, predictor.upscaler
-        self.repair_settings.check_model(restorer.model, restorer.name)
+        self.settings.check_model(restorer.model, restorer.name)
         if self.budget is not None and not upscaler.takes_budget:
             raise UsageError(
                 f"{upscaler.name} has a single expert: leave --budget out, or choose a model with "
@@ -58,13 +57,6 @@ class Enhance(EnhanceOptions, Operation):
         """(width, height) of the result for a picture of this size."""
         return self.size.resolve(width, height)
 
-    @property
-    def repair_settings(self) -> "RepairSettings":
-        """How much of each fault is undone."""
-        from pixperts.inference.findings import RepairSettings
-
-        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
-
     def apply(
         self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
@@ -74,7 +66,7 @@ class Enhance(EnhanceOptions, Operation):
 
         assert isinstance(predictor, Enhancer)  # see `check_model`
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
-        settings, statistics = loaded.judged(self.repair_settings)
+        settings, statistics = loaded.judged(self.settings)
         with _between(loaded, medium) as between:
             done = predictor.enhance_rows(
                 medium.source, medium.sink, size, between, settings,

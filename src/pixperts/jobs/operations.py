@@ -12,7 +12,6 @@ from pixperts.ops.pixels import Pixels
 from pixperts.video.codecs import VIDEO_OPTIONS
 
 if TYPE_CHECKING:
-    from pixperts.inference.findings import RepairSettings
     from pixperts.inference.predictor import AnyPredictor
     from pixperts.jobs.medium import Medium
 
@@ -128,13 +127,6 @@ class Restore(RestoreOptions, Operation):
 
         restorer = Restorer.of(predictor)
         self.settings.check_model(restorer.model, restorer.name)
-
-    @property
-    def settings(self) -> "RepairSettings":
-        """How much of each fault is undone."""
-        from pixperts.inference.findings import RepairSettings
-
-        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
 
     def apply(
         self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress

@@ -17,6 +17,7 @@ from pixperts.options import FOLDER, MODEL, OUTPUT, check_options, option
 from pixperts.video.codecs import VIDEO_OPTIONS, VideoOptions
 
 if TYPE_CHECKING:
+    from pixperts.inference.findings import RepairSettings
     from pixperts.jobs.job import Job
 
 POLICIES = ("skip", "overwrite", "rename", "error")
@@ -192,6 +193,13 @@ class RestoreOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @property
+    def settings(self) -> "RepairSettings":
+        """How much of each fault is undone."""
+        from pixperts.inference.findings import RepairSettings
+
+        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
 
 
 @dataclass(frozen=True)
