@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from pixperts.hardware import fastest_precision, has_amx
+from pixperts.hardware import fastest_precision, multiplies_bfloat16
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
         ("fpu avx512_bf16 amx_bf16 amx_tile", "bfloat16"),
-        ("fpu avx512_bf16 amx_tile amx_int8", "float32"),
+        ("fpu avx512f avx512_bf16 avx512_vnni", "bfloat16"),
+        ("fpu avx512f avx512_vnni amx_tile amx_int8", "float32"),
         ("", "float32"),
     ],
 )
@@ -22,6 +23,6 @@ def test_a_cpu_computes_in_what_its_flags_say(flags: str, expected: str, tmp_pat
 
 
 def test_a_silent_system_and_an_unknown_device_get_float32(tmp_path: Path) -> None:
-    assert not has_amx(tmp_path)
+    assert not multiplies_bfloat16(tmp_path)
     assert fastest_precision("cpu", tmp_path) == "float32"
     assert fastest_precision("mps") == "float32"
