@@ -94,6 +94,23 @@ RUNS["scenes"] = {
     "validation_images": 1,
     "fourier_weight": 0.01,
 }
+RUNS["one"] = {
+    "model": "moce-isr-light",
+    "model_options": {
+        **RUNS["scenes"]["model_options"],
+        "large_channels": 8,
+        "large_blocks": 2,
+        "depth_width": 4,
+    },
+    "patch": 64,
+    "largest": 2,
+    "dark": 0.5,
+    "precision": "float32",
+    "tasks": {"mixture": 1, "clean": 1, "jpeg": 1, "drawn": 1},
+    "validation_tasks": ["clean"],
+    "validation_images": 1,
+    "prediction_weight": 0.5,
+}
 # SwinIR leaves out branches at random while it is trained.
 SWINIR: dict[str, Any] = {
     "model": "moeisr-liif-swinir",

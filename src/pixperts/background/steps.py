@@ -16,7 +16,6 @@ from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.loading import load
 from pixperts.inference.options import UpscaleModelOptions
 from pixperts.inference.predictor import AnyPredictor, Predictor
-from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.decode import header_size
 from pixperts.jobs.enhance import Enhance
@@ -46,8 +45,8 @@ def _predictor_for(step: Step) -> AnyPredictor:
     model = predictor_of(step.model, step.loading)
     if not isinstance(step.operation, Enhance):
         return model
-    other = predictor_of(step.operation.restore_model, step.loading)
-    return Enhancer(Restorer.of(other), Upscaler.of(model))
+    other = step.operation.restore_model
+    return Enhancer.of(model, lambda: predictor_of(other, step.loading))
 
 
 def prepare(order: Prepare, tell: Tell) -> None:

@@ -37,7 +37,7 @@ _GROUP_OF = {
     "blur": 3, "defocus": 3, "soft": 3, "resize": 3,
     "scratches": 4,
 }  # fmt: skip
-_LIGHT = ("haze", "low_light", "tone", "fade")  # steps that the target has, too
+LIGHT = ("haze", "low_light", "tone", "fade")  # steps that the target has, too
 _NOISE = ("white", "camera", "grain", "noise15", "noise25", "noise50")
 PARTS = ("noise", "jpeg", "rest")  # of a repair, each with an amount of its own
 
@@ -226,7 +226,7 @@ class _Versions:
         apply: Callable[[Tensor, "Parameters"], Tensor],
     ) -> None:
         """Let a step happen to each version that has it."""
-        first = 1 if name == "jpeg" else 2 if name in _NOISE else 4 if name in _LIGHT else 3
+        first = 1 if name == "jpeg" else 2 if name in _NOISE else 4 if name in LIGHT else 3
         calm = {k: 0.0 if k.endswith("_noise") else v for k, v in parameters.items()}
         given = [parameters, parameters, calm, calm]
         made: list[Tensor] = []

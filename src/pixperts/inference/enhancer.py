@@ -6,16 +6,23 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.errors import UsageError
 from pixperts.inference.findings import RepairSettings
+from pixperts.inference.predictor import AnyPredictor
+from pixperts.inference.reduction import ReducedSource, kept_size, reduce_rows
 from pixperts.inference.restorer import Repair, Restorer
 from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
+from pixperts.models.interfaces import EnhancingNetwork
 from pixperts.models.moce_ir.statistics import Statistics
+from pixperts.models.presets import FAMILIES
 from pixperts.ops.color_match import ColorFix, match_picture
 from pixperts.routing import Tally
+from pixperts.weights import store
+from pixperts.weights.packaged import weights_file
 
 Progress = Callable[[float], None]
 
@@ -35,16 +42,21 @@ class Enhanced(NamedTuple):
 
 
 class Enhancer:
-    """A model that repairs and one that enlarges, one after the other.
+    """A model that repairs and one that enlarges, one after the other, or one model for both.
 
     Nothing is rounded or written to a file between them.
 
     Args:
         restorer: repairs the picture at its own size.
-        upscaler: enlarges what was repaired.
+        upscaler: enlarges what was repaired; None for a restorer that does that as well.
+
+    Raises:
+        UsageError: for a restorer that only repairs, without an upscaler.
     """
 
-    def __init__(self, restorer: Restorer, upscaler: Upscaler) -> None:
+    def __init__(self, restorer: Restorer, upscaler: Upscaler | None = None) -> None:
+        if upscaler is None and not isinstance(restorer.model, EnhancingNetwork):
+            raise UsageError(f"{restorer.name} only repairs: name a model that enlarges, too.")
         self.restorer, self.upscaler = restorer, upscaler
 
     @classmethod
@@ -59,46 +71,75 @@ class Enhancer:
         """Both by their names or files, as `inference.load` takes them.
 
         Args:
-            model: that enlarges.
-            restore_model: that repairs.
+            model: that enlarges, or that repairs and enlarges.
+            restore_model: that repairs; not loaded where the other does both.
             runtime: of the encoder of the model that enlarges.
             options: the others of `inference.load`, for both models.
 
         Raises:
             ModelError, UsageError: as `inference.load`; also for a model of the wrong kind.
         """
+        card = store.read_card(weights_file(model, offline=bool(options.get("offline"))))
+        if FAMILIES[card.family].enhances:
+            return cls(Restorer.load(model, runtime=runtime, **options))
         upscaler = Upscaler.load(model, runtime=runtime, **options)
         return cls(Restorer.load(restore_model, **options), upscaler)
 
+    @classmethod
+    def of(cls, model: AnyPredictor, restorer: Callable[[], AnyPredictor]) -> Self:
+        """From models that are loaded already.
+
+        Args:
+            model: that enlarges, or that repairs and enlarges.
+            restorer: gives the model that repairs; not called where the other does both.
+
+        Raises:
+            UsageError: for a model of the wrong kind.
+        """
+        if isinstance(model, Restorer) and isinstance(model.model, EnhancingNetwork):
+            return cls(model)
+        upscaler = Upscaler.of(model)
+        return cls(Restorer.of(restorer()), upscaler)
+
+    @property
+    def _predictors(self) -> list[Restorer | Upscaler]:
+        return [self.restorer, *([] if self.upscaler is None else [self.upscaler])]
+
     @property
     def name(self) -> str:
-        """Names of both."""
-        return f"{self.restorer.name}+{self.upscaler.name}"
+        """Names of all models."""
+        return "+".join(one.name for one in self._predictors)
 
     @property
     def precision(self) -> str:
-        """Of both, where they differ with a plus."""
-        both = (self.restorer.precision, self.upscaler.precision)
-        return "+".join(dict.fromkeys(both))
+        """Of all models, where they differ with a plus."""
+        return "+".join(dict.fromkeys(one.precision for one in self._predictors))
 
     @property
     def runtime(self) -> str:
         """What computes the encoder of the model that enlarges."""
-        return self.upscaler.runtime
+        return self._predictors[-1].runtime
 
     @property
     def tile(self) -> int | None:
-        """Side of the tiles of both, if it was given."""
+        """Side of the tiles, if it was given."""
         return self.restorer.tile
 
     @property
     def slow_precision(self) -> bool:
-        """Whether one of them would be many times faster in float32."""
-        return self.restorer.slow_precision or self.upscaler.slow_precision
+        """Whether one of the models would be many times faster in float32."""
+        return any(one.slow_precision for one in self._predictors)
+
+    @property
+    def takes_budget(self) -> bool:
+        """Whether a budget could shift the choice between experts of the enlargement."""
+        return self.upscaler is None or self.upscaler.takes_budget
 
     @property
     def weights_sha256(self) -> str:
-        """One for both networks."""
+        """One for all networks."""
+        if self.upscaler is None:
+            return self.restorer.weights_sha256
         both = self.restorer.weights_sha256 + self.upscaler.weights_sha256
         return hashlib.sha256(both.encode()).hexdigest()
 
@@ -120,7 +161,8 @@ class Enhancer:
             scale: factor for both sides; 2 where neither it nor a size is given.
             size: exact (width, height).
             settings: how much of each fault is undone; all of it when None.
-            budget: compute of the enlargement, as in `Upscaler.upscale_with_routing`.
+            budget: compute of the enlargement, as in `Upscaler.upscale_with_routing`, or of all
+                where one network does both.
             color_fix: likewise, against the input.
             progress: called with the share that is done, rising to 1.
 
@@ -172,11 +214,28 @@ class Enhancer:
             UsageError: settings that the network does not offer, or a budget that makes no sense.
             ImageError: values that are not finite.
         """
+        if self.upscaler is None:
+            settings = settings or RepairSettings()
+            if budget is not None and not 0.0 <= budget <= 1.0:
+                raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
+            whole, goal = (source.height, source.width), size[::-1]
+            kept = kept_size(whole, goal)
+            if kept != goal:
+                source = source if kept == whole else ReducedSource(source, kept)
+                done = self.restorer.enhance_rows(
+                    source, sink, size, settings,
+                    statistics=statistics, budget=budget, progress=progress,
+                )  # fmt: skip
+                return Enhanced(*done)
         share = self._repair_share(source, size)
         first, second = _parts(progress, share)
         repair = self.restorer.repair_rows(
             source, between.sink, settings, statistics=statistics, progress=first
         )
+        if self.upscaler is None:
+            repaired = between.source
+            reduce_rows(repaired if kept == whole else ReducedSource(repaired, kept), sink, second)
+            return Enhanced(repair, Tally((), ()))
         tally = self.upscaler.upscale_rows(
             between.source, sink, size, budget=budget, progress=second
         )
@@ -185,13 +244,23 @@ class Enhancer:
     def multiply_adds(
         self, width: int, height: int, new_width: int, new_height: int, done: Enhanced
     ) -> float:
-        """Analytic multiply-adds of both as they were routed."""
-        repair = self.restorer.model.multiply_adds((height, width), done.repair.routings)["total"]
-        tally = done.tally if self.upscaler.takes_budget and any(done.tally.counts) else None
-        return repair + self.upscaler.multiply_adds(width, height, new_width, new_height, tally)
+        """Analytic multiply-adds of all models as they were routed."""
+        model, routings = self.restorer.model, done.repair.routings
+        if self.upscaler is not None:
+            repair = model.multiply_adds((height, width), routings)["total"]
+            tally = done.tally if self.upscaler.takes_budget and any(done.tally.counts) else None
+            return repair + self.upscaler.multiply_adds(width, height, new_width, new_height, tally)
+        assert isinstance(model, EnhancingNetwork)
+        if not done.tally.counts:
+            return model.multiply_adds((height, width), routings)["total"]
+        kept = kept_size((height, width), (new_height, new_width))
+        large = new_height, new_width
+        return model.enlarging_multiply_adds(kept, large, routings, done.tally.shares)["total"]
 
     def _repair_share(self, source: PixelSource, size: tuple[int, int]) -> float:
         """Of the multiply-adds of both, which the seconds roughly follow."""
+        if self.upscaler is None:
+            return 1.0
         repair = self.restorer.model.multiply_adds((source.height, source.width))["total"]
         rest = self.upscaler.multiply_adds(source.width, source.height, *size, None)
         return repair / (repair + rest)

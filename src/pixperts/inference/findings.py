@@ -3,9 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import RestoringNetwork
+from pixperts.models.output import Output
 
 LIKELY = 0.8  # probability from which a fault of light is named though it is left
 NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
@@ -83,3 +86,35 @@ class Findings:
             name: {key: round(value, 3) for key, value in values.items()}
             for name, values in asdict(self).items()
         }
+
+
+class FindingsOfTiles:
+    """The findings of a picture, from the outputs for its tiles; of a batch, the first picture's.
+
+    Args:
+        model: whose outputs they are.
+
+    Attributes:
+        found: so far; None for a network that does not tell faults apart.
+    """
+
+    def __init__(self, model: RestoringNetwork) -> None:
+        self.model = model
+        self.found: Findings | None = None
+        self._area = 0
+        self._changes = torch.zeros((), dtype=torch.float64)
+
+    def add(self, output: Output, area: int) -> None:
+        """Take the changes of a tile of so many pixels."""
+        if output.changes is None:
+            return
+        self._area += area
+        self._changes = self._changes + area * output.changes[0].double().cpu()
+        light = [] if output.light is None else output.light[0].tolist()
+        faults = self.model.light_faults[: len(light)]
+        sizes = 255 * (self._changes / self._area).sqrt()
+        self.found = Findings(
+            changes=dict(zip(self.model.parts, sizes.tolist(), strict=True)),
+            light={name: values[0] for name, values in zip(faults, light, strict=True)},
+            undone={name: values[1] for name, values in zip(faults, light, strict=True)},
+        )

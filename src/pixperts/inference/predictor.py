@@ -79,7 +79,7 @@ class Predictor:
     """
 
     smallest_tile: ClassVar[int]  # pixels
-    refusal: ClassVar[str]  # what models of this kind say when they are to do the other work
+    refusal: str  # what models of this kind say when they are to do the other work
     foreign: ClassVar[str]  # what the methods for the other work begin with
     model: Network
 

@@ -4,20 +4,29 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.inference.findings import Findings, RepairSettings
+from pixperts.inference.one_pass import OnePass
 from pixperts.inference.predictor import Predictor
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
 from pixperts.inference.tiled_restore import LEAST, TiledRestore
+from pixperts.inference.tiled_upscale import TiledUpscale
+from pixperts.inference.tiles import Tile
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
-from pixperts.models.interfaces import Network, RestoringNetwork, ScoutedNetwork
+from pixperts.models.interfaces import (
+    EnhancingNetwork,
+    Network,
+    RestoringNetwork,
+    ScoutedNetwork,
+)
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.models.presets import as_repairer
 from pixperts.ops.color_match import ColorFix, match_picture
-from pixperts.routing import Routing
+from pixperts.routing import Routing, Tally
 from pixperts.weights import store
 
 Progress = Callable[[float], None]
@@ -46,6 +55,8 @@ class Restorer(Predictor):
 
     def __init__(self, model: Network, card: store.Card, **options: Any) -> None:
         self.model = as_repairer(model, card.name)
+        if isinstance(model, EnhancingNetwork):
+            self.refusal = "repairs what it enlarges: use 'enhance'."
         super().__init__(model, card, **options)
 
     def restore(
@@ -141,6 +152,41 @@ class Restorer(Predictor):
             routings = work.run(sink, self.tile, self._memory(), statistics)
             return Repair(routings, work.findings)
 
+    def enhance_rows(
+        self,
+        source: PixelSource,
+        sink: PixelSink,
+        size: tuple[int, int],
+        settings: RepairSettings,
+        *,
+        statistics: Statistics | None = None,
+        budget: float | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Repair, Tally]:
+        """Repair and enlarge in one pass, for a network that does both; see `Enhancer`.
+
+        Args:
+            source: the picture.
+            sink: receives the result.
+            size: (width, height) of the result; no side below the source's.
+            settings: how much of each fault is undone.
+            statistics: as in `repair_rows`.
+            budget: of the repair and the enlargement together.
+            progress: called with the share that is done, rising to 1.
+
+        Raises:
+            UsageError: a network that does not enlarge.
+            ImageError: values that are not finite.
+        """
+        if not isinstance(self.model, EnhancingNetwork):
+            raise UsageError(f"{self.name} repairs and does not enlarge: use moce-isr-light.")
+        statistics = statistics or self.count(source)
+        with torch.inference_mode():
+            one = OnePass(self.model, settings, statistics, budget)
+            work = TiledUpscale(one, self._runner, source, size[::-1], one.budget, progress)
+            tally = work.run(sink, self.tile, self._memory(), _ignore)
+        return Repair(one.routings, one.findings.found), tally
+
     def count(self, source: PixelSource) -> Statistics:
         """All that a network with a scout takes of a picture as a whole; sums that may be added.
 
@@ -153,3 +199,7 @@ class Restorer(Predictor):
         with torch.inference_mode():
             work = TiledRestore(self.model, self._runner, source, RepairSettings(), None)
             return work.counted_once(self.model)
+
+
+def _ignore(tile: Tile, experts: Tensor) -> None:
+    """Nobody wants to know."""

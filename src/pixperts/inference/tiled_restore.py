@@ -15,12 +15,11 @@ from torch import Tensor
 
 from pixperts.errors import is_out_of_memory
 from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
-from pixperts.inference.findings import Findings, RepairSettings
+from pixperts.inference.findings import Findings, FindingsOfTiles, RepairSettings
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Blend, Strip, Tile, best_tile, spread, strips
 from pixperts.models.interfaces import RestoringNetwork, ScoutedNetwork, SurveyedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
-from pixperts.models.output import Output
 from pixperts.ops.transparency import fill_transparent
 from pixperts.ops.windows import Window
 from pixperts.routing import Routing
@@ -59,14 +58,17 @@ class TiledRestore:
     ) -> None:
         self.model, self.runner, self.source = model, runner, source
         self.settings, self.progress = settings, progress
-        self.findings: Findings | None = None
         self.size = source.height, source.width
         self.context = CONTEXT
         if isinstance(model, ScoutedNetwork):
             self.context = model.context + FADE
         self._done = 0.0
-        self._area = 0
-        self._changes = torch.zeros((), dtype=torch.float64)
+        self._noted = FindingsOfTiles(model)
+
+    @property
+    def findings(self) -> Findings | None:
+        """What was found so far; None for a network that does not tell faults apart."""
+        return self._noted.found
 
     def pixel_bytes(self) -> float:
         """Memory that a pixel of a tile takes, roughly, in all pictures of the batch."""
@@ -280,28 +282,13 @@ class TiledRestore:
                 "whole": self.size,
             }
         output = self.runner.output(lambda: self.model(filled, **options))
-        self._note(output, filled.shape[2] * filled.shape[3])
+        self._noted.add(output, filled.shape[2] * filled.shape[3])
         return output.image, output.routings
 
     @property
     def _choices(self) -> dict[str, Any]:
         """What every pass of the network is given."""
         return {} if self.settings.motion else {"motion": False}
-
-    def _note(self, output: Output, area: int) -> None:
-        """Add a tile's changes to those of the picture; of a batch, the first picture's."""
-        if output.changes is None:
-            return
-        self._area += area
-        self._changes = self._changes + area * output.changes[0].double().cpu()
-        light = [] if output.light is None else output.light[0].tolist()
-        faults = self.model.light_faults[: len(light)]
-        sizes = 255 * (self._changes / self._area).sqrt()
-        self.findings = Findings(
-            changes=dict(zip(self.model.parts, sizes.tolist(), strict=True)),
-            light={name: values[0] for name, values in zip(faults, light, strict=True)},
-            undone={name: values[1] for name, values in zip(faults, light, strict=True)},
-        )
 
     def _mixed(self, image: Tensor, pixels: Tensor) -> Tensor:
         """Repaired colors (B, 3, H, W) as much as is wanted, with what the source has beside."""

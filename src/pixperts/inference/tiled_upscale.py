@@ -6,6 +6,7 @@ with as much context, a tile's pixels do not depend on where it was cut.
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from pixperts.errors import is_out_of_memory
 from pixperts.inference.device import DeviceRunner, colors_and_alpha, joined
 from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.interfaces import Encoder
+from pixperts.models.output import Output
 from pixperts.ops.resize import bicubic_part
 from pixperts.ops.transparency import REACH, fill_transparent
 from pixperts.ops.windows import Part
@@ -26,6 +28,26 @@ _LEAST = 32  # smallest tile that is tried when memory runs out
 
 Progress = Callable[[float], None]
 TileListener = Callable[[Tile, Tensor], None]
+
+
+class Enlarging(Protocol):
+    """What enlarges tiles: an `UpscalingNetwork`, or a network that does that as well."""
+
+    costs: tuple[float, ...]
+
+    @property
+    def encoder(self) -> Encoder:
+        """What tiles need to know of the part that works at LR resolution."""
+
+    @property
+    def context(self) -> int:
+        """LR pixels beyond an output's own neighbors on which it depends, at most."""
+
+    def __call__(self, lr: Tensor, size: tuple[int, int], **choices: Any) -> Output:
+        """As `UpscalingNetwork.forward`."""
+
+    def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
+        """As of `UpscalingNetwork`."""
 
 
 class TiledUpscale:
@@ -42,7 +64,7 @@ class TiledUpscale:
 
     def __init__(
         self,
-        model: UpscalingNetwork,
+        model: Enlarging,
         runner: DeviceRunner,
         source: PixelSource,
         size: tuple[int, int],

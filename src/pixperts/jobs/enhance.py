@@ -40,12 +40,13 @@ class Enhance(EnhanceOptions, Operation):
 
         if not isinstance(predictor, Enhancer):
             raise UsageError(f"{predictor.name} is one model: give an Enhancer, or a name.")
-        restorer, upscaler = predictor.restorer, predictor.upscaler
+        restorer = predictor.restorer
         self.settings.check_model(restorer.model, restorer.name)
-        if self.budget is not None and not upscaler.takes_budget:
+        if self.budget is not None and not predictor.takes_budget:
+            assert predictor.upscaler is not None
             raise UsageError(
-                f"{upscaler.name} has a single expert: leave --budget out, or choose a model with "
-                "several, such as '-m moeisr-tiny'."
+                f"{predictor.upscaler.name} has a single expert: leave --budget out, or choose a "
+                "model with several, such as '-m moeisr-tiny'."
             )
 
     @property

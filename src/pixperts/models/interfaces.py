@@ -235,3 +235,77 @@ class ScoutedNetwork(RestoringNetwork):
             place: (top, left) of the image in the whole picture, multiples of 32.
             whole: (height, width) of the whole picture; None = the image is all of it.
         """
+
+
+class EnhancingNetwork(ScoutedNetwork):
+    """Repair and enlargement in one pass; at a picture's own size it repairs.
+
+    Attributes:
+        depth_costs: multiply-adds of the enlarger at each depth that a region may take, relative
+            to the deepest.
+    """
+
+    depth_costs: tuple[float, ...]
+
+    @abstractmethod
+    def enhance(
+        self,
+        image: Tensor,
+        size: tuple[int, int],
+        *,
+        part: Part | None = None,
+        strength: float = 1.0,
+        budget: float | None = None,
+        price: float | Sequence[float] | None = None,
+        masked: bool = False,
+        progress: Callable[[float], None] | None = None,
+        **choices: Any,
+    ) -> Output:
+        """Repair (B, 3, h, w) in [0, 1] and bring it to a size; see `MoCEISRLight.enhance`."""
+
+    @abstractmethod
+    def plan(self, statistics: Statistics, budget: float) -> tuple[tuple[Routing, ...], float]:
+        """One budget for both halves: the experts of the repair, and a budget of the enlarger.
+
+        Args:
+            statistics: of `count`, of the whole pictures.
+            budget: share of what the router's experts and the deepest enlarger would take.
+        """
+
+    @abstractmethod
+    def sample_depths(
+        self, image: Tensor, size: tuple[int, int], part: Part, step: int, **choices: Any
+    ) -> Tensor:
+        """Logits (B, N, J) of the depth of every `step`-th output row and column of a part."""
+
+    @property
+    @abstractmethod
+    def region(self) -> int:
+        """Side in pixels of what takes one depth: tiles begin at multiples of it."""
+
+    @property
+    @abstractmethod
+    def enlarging_context(self) -> int:
+        """Pixels around an output's own on which an enlargement depends, at most."""
+
+    @property
+    @abstractmethod
+    def enlarging_bytes_per_pixel(self) -> float:
+        """Memory that a pixel takes at the peak of a pass, roughly, without the output."""
+
+    @abstractmethod
+    def enlarging_multiply_adds(
+        self,
+        lr_size: tuple[int, int],
+        size: tuple[int, int],
+        routings: Sequence[Routing] | None = None,
+        shares: Sequence[float] | None = None,
+    ) -> dict[str, float]:
+        """Multiply-adds of one picture by part, with "enlarger" and "total" among them.
+
+        Args:
+            lr_size: (h, w).
+            size: (H, W) of the result.
+            routings: of the repair; None = the most expensive experts.
+            shares: of the pixels that take each depth; all of them the deepest when None.
+        """

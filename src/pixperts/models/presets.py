@@ -7,6 +7,7 @@ from typing import Any
 from pixperts.errors import ModelError, UnknownModelError, UsageError
 from pixperts.models.interfaces import (
     Config,
+    EnhancingNetwork,
     Network,
     RestoringNetwork,
     UpscalingNetwork,
@@ -16,6 +17,8 @@ from pixperts.models.moce_ir.config import MOCE_PRESETS, MoCEIRConfig
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moce_ir_light.config import MoCEIRLightConfig
 from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.models.moce_isr_light.config import MoCEISRLightConfig
+from pixperts.models.moce_isr_light.model import MoCEISRLight
 from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
@@ -30,6 +33,7 @@ class Family:
     config: Callable[[], Config]
     network: Callable[[Any], Network]
     does: Work
+    enhances: bool = False  # whether it also enlarges what it repairs
 
 
 # The only list of them. The name stands in the header of each weights file, and what a family
@@ -39,6 +43,7 @@ FAMILIES: dict[str, Family] = {
     "moeisr-light": Family(MoEISRLightConfig, MoEISRLight, "upscale"),
     "moce-ir": Family(MoCEIRConfig, MoCEIR, "restore"),
     "moce-ir-light": Family(MoCEIRLightConfig, MoCEIRLight, "restore"),
+    "moce-isr-light": Family(MoCEISRLightConfig, MoCEISRLight, "restore", enhances=True),
 }
 
 # The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
@@ -103,6 +108,10 @@ def _presets() -> dict[str, Preset]:
     presets["moce-ir-light"] = Preset(
         "plain convolutions, experts that can be left out; made for CPUs",
         MoCEIRLightConfig(sure=(0.5, 0.8)),
+    )
+    presets["moce-isr-light"] = Preset(
+        "moce-ir-light and an enlarger that reads its features: any fault, any size",
+        MoCEISRLightConfig(sure=(0.5, 0.8)),
     )
     return presets
 
@@ -171,6 +180,8 @@ def family_of(model: Network) -> str:
 
 def as_upscaler(model: Network, name: str = "this model") -> UpscalingNetwork:
     """The network, if it is one that enlarges; UsageError if it repairs."""
+    if isinstance(model, EnhancingNetwork):
+        raise UsageError(f"{name} repairs what it enlarges: use 'enhance'.")
     if not isinstance(model, UpscalingNetwork):
         raise UsageError(f"{name} repairs and does not enlarge: use 'restore'.")
     return model

@@ -305,11 +305,13 @@ class RestorationConfig(TrainConfig):
 def _class_of(name: Any) -> type[TrainConfig]:
     """The configuration of a preset's family; that of enlarging for what is no name."""
     from pixperts.models.presets import PRESETS
+    from pixperts.training.enhancement_config import EnhancementConfig
     from pixperts.training.light_restoration_config import LightRestorationConfig
 
     classes: dict[str, type[TrainConfig]] = {
         "moce-ir": RestorationConfig,
         "moce-ir-light": LightRestorationConfig,
+        "moce-isr-light": EnhancementConfig,
         "moeisr-light": LightConfig,
     }
     family = PRESETS[name].family if isinstance(name, str) and name in PRESETS else "moeisr"

@@ -1,6 +1,7 @@
 """What a training run of moce-ir-light is made of."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pixperts.errors import UsageError
@@ -72,22 +73,28 @@ class LightRestorationConfig(TrainConfig):
                 f"balance_target is {list(target)}, but must be {EXPERTS} positive shares that "
                 "sum to 1."
             )
-        self._check_tasks()
-
-    def _check_tasks(self) -> None:
-        from pixperts.data.scenes import DRAWN, SCENE_TASKS
-
         if not self.tasks and self.head == "detail":
             raise UsageError("tasks is missing: name degradations and the weights of their draw.")
-        for name, weight in self.tasks.items():
-            number = isinstance(weight, int | float) and not isinstance(weight, bool)
-            if not (number and 0 < weight < math.inf):
-                raise UsageError(
-                    f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
-                )
-        for name in (*self.tasks, *self.validation_tasks):
-            if name not in SCENE_TASKS or (name == DRAWN and name in self.validation_tasks):
-                known = ", ".join(sorted(SCENE_TASKS))
-                raise UsageError(
-                    f"unknown task {name!r}; known are {known} ({DRAWN} only in training)."
-                )
+        check_tasks(self.tasks, self.validation_tasks)
+
+
+def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
+    """Refuse tasks that do not exist, or weights that are none.
+
+    Raises:
+        UsageError: naming the task.
+    """
+    from pixperts.data.scenes import DRAWN, SCENE_TASKS
+
+    for name, weight in tasks.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not (number and 0 < weight < math.inf):
+            raise UsageError(
+                f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
+            )
+    for name in (*tasks, *measured):
+        if name not in SCENE_TASKS or (name == DRAWN and name in measured):
+            known = ", ".join(sorted(SCENE_TASKS))
+            raise UsageError(
+                f"unknown task {name!r}; known are {known} ({DRAWN} only in training)."
+            )

@@ -34,6 +34,8 @@ from pixperts.training.config import (
     UpscalingConfig,
 )
 from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
+from pixperts.training.enhancement import EnhancementModule
+from pixperts.training.enhancement_config import EnhancementConfig
 from pixperts.training.light import LightModule
 from pixperts.training.light_restoration import LightRestorationModule
 from pixperts.training.light_restoration_config import LightRestorationConfig
@@ -49,6 +51,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
         return RestorationModule(config, layout)
     if isinstance(config, LightConfig):
         return LightModule(config, layout)
+    if isinstance(config, EnhancementConfig):
+        return EnhancementModule(config, layout)
     if isinstance(config, LightRestorationConfig):
         module = ToneModule if config.head == "tone" else LightRestorationModule
         return module(config, layout)

@@ -60,9 +60,54 @@ def spread_pins(
             raise UsageError(
                 f"routings of {len(routing.gates)} pictures are pinned, but there are {batch}."
             )
-        experts, gates = (x.expand(batch, -1) for x in (routing.experts, routing.gates))
-        spread.append(Routing(experts, routing.costs, gates=gates, name=routing.name))
+        spread.append(
+            Routing(
+                experts=routing.experts.expand(batch, -1),
+                costs=routing.costs,
+                probabilities=_spread(routing.probabilities, batch),
+                gates=_spread(routing.gates, batch),
+                pooled=_spread(routing.pooled, batch),
+                name=routing.name,
+            )
+        )
     return spread
+
+
+def _spread(values: Tensor | None, batch: int) -> Tensor | None:
+    return None if values is None else values.expand(batch, -1)
+
+
+def within_cost(
+    probabilities: Sequence[Sequence[float]], costs: Sequence[Sequence[float]], limit: float
+) -> list[int]:
+    """The expert of each block of one picture: its likeliest, or cheaper ones within a limit.
+
+    As long as the sum of the costs is too high, the step down that loses the least probability for
+    what it saves is taken.
+
+    Args:
+        probabilities: of each expert, for each block.
+        costs: alike, rising.
+        limit: of the sum of the costs.
+
+    Example:
+        >>> within_cost([[0.1, 0.9], [0.4, 0.6]], [[0, 2], [0, 2]], limit=2.5)
+        [1, 0]
+    """
+    chosen = [max(range(len(row)), key=row.__getitem__) for row in probabilities]
+    while True:
+        spent = sum(row[place] for row, place in zip(costs, chosen, strict=True))
+        steps = []
+        for block, place in enumerate(chosen):
+            for lower in range(place):
+                saved = costs[block][place] - costs[block][lower]
+                lost = probabilities[block][place] - probabilities[block][lower]
+                if saved > 0:
+                    steps.append((lost / saved, block, lower))
+        if spent <= limit or not steps:
+            return chosen
+        _, block, lower = min(steps)
+        chosen[block] = lower
 
 
 def sureness(found: Tensor, span: Sequence[float]) -> Tensor:

@@ -1,6 +1,6 @@
 """Blocks of moce-ir-light: plain convolutions, and experts of which a picture takes one or none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import torch
@@ -209,3 +209,31 @@ class _Runner:
 def kernel_weights(module: nn.Module) -> int:
     """Weights of all convolutions: the multiply-adds of a pixel at their resolution."""
     return sum(p.numel() for p in module.parameters() if p.dim() == 4)
+
+
+def expert_multiply_adds(
+    blocks: Sequence[MixtureBlock],
+    pixels: Sequence[float],
+    routings: Sequence[Routing] | None,
+    *,
+    every: bool,
+) -> float:
+    """Of the experts of all blocks.
+
+    Args:
+        blocks: in the order of execution.
+        pixels: at the level of each.
+        routings: of each, averaged over its pictures; None = the most expensive experts.
+        every: as if every expert ran.
+    """
+    total = 0.0
+    for number, (block, here) in enumerate(zip(blocks, pixels, strict=True)):
+        adds = block.expert_multiply_adds
+        if every:
+            total += sum(adds) * here
+        elif routings is None:
+            total += max(adds) * here
+        else:
+            shares = routings[number].shares
+            total += sum(s * a for s, a in zip(shares, adds, strict=True)) * here
+    return total

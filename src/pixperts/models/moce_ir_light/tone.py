@@ -193,8 +193,8 @@ def _brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
     amount = amounts[:, 0]
     factor = (tone.stops * amount).exp2()[:, None, None, None]
     power = (1 / tone.gamma) ** amount
-    light = (_to_light(colors) * factor).clamp_min(1e-6) ** power[:, None, None, None]
-    result = _to_srgb(light)
+    light = (to_light(colors) * factor).clamp_min(1e-6) ** power[:, None, None, None]
+    result = to_srgb(light)
     # Colors of a picture that is light enough do not go through the curves and back.
     return torch.where(amount[:, None, None, None] > 0, result, colors)
 
@@ -249,7 +249,7 @@ def _cell_features(histograms: Tensor) -> Tensor:
 
 def _stops_to_white(levels: Tensor, share: float) -> Tensor:
     """(B,) from the level that this share of the pixels' largest colors does not pass."""
-    return -(_to_light(_quantiles(levels, (share,))[:, 0, 0]) + 2**-12).log2()
+    return -(to_light(_quantiles(levels, (share,))[:, 0, 0]) + 2**-12).log2()
 
 
 def _risen(value: Tensor, span: tuple[float, float]) -> Tensor:
@@ -267,15 +267,16 @@ def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> Tensor:
 
 def _stops(values: Tensor) -> Tensor:
     """Light below white in stops, scaled to about 1."""
-    return (_to_light(values) + 2**-10).log2() / 5 + 1
+    return (to_light(values) + 2**-10).log2() / 5 + 1
 
 
-def _to_light(values: Tensor) -> Tensor:
+def to_light(values: Tensor) -> Tensor:
     """The sRGB curve undone (IEC 61966-2-1), on beyond white."""
     curve = ((values.clamp_min(0) + 0.055) / 1.055) ** 2.4
     return torch.where(values <= 0.04045, values / 12.92, curve)
 
 
-def _to_srgb(light: Tensor) -> Tensor:
+def to_srgb(light: Tensor) -> Tensor:
+    """The sRGB curve of light, on beyond white."""
     curve = 1.055 * light.clamp_min(1e-6) ** (1 / 2.4) - 0.055
     return torch.where(light <= 0.0031308, light * 12.92, curve)

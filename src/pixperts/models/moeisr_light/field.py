@@ -171,3 +171,25 @@ def _conv_of_window(
     if margin == (1, 1, 1, 1):
         return F.conv2d(cut, weight, bias, padding=1)
     return F.conv2d(F.pad(cut, margin), weight, bias)
+
+
+def pixels_below(lr: Tensor, size: tuple[int, int], part: Part | None) -> tuple[Tensor, Tensor]:
+    """The LR row and column below each output row (H,) and column (W,), counted in lr.
+
+    Args:
+        lr: (B, C, h, w), the picture or a tile of it.
+        size: (H, W) of the whole output.
+        part: which output pixels, and where `lr` lies; None = all of both.
+
+    Example:
+        >>> pixels_below(torch.zeros(1, 3, 1, 2), (1, 4), None)[1]
+        tensor([0, 0, 1, 1])
+    """
+    whole = (lr.shape[2], lr.shape[3]) if part is None else part.whole
+    out = (0, size[0], 0, size[1]) if part is None else tuple(part.out)
+    found = []
+    for axis in (0, 1):
+        positions = torch.arange(out[2 * axis], out[2 * axis + 1], device=lr.device)
+        index = torch.div((2 * positions + 1) * whole[axis], 2 * size[axis], rounding_mode="floor")
+        found.append(index - (0 if part is None else part.source[2 * axis]))
+    return found[0], found[1]

@@ -23,7 +23,7 @@ from pixperts.errors import UsageError
 from pixperts.models.engine import EngineNetwork
 from pixperts.models.moeisr_light.color import RADIUS, bound_color
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
-from pixperts.models.moeisr_light.field import LinearField
+from pixperts.models.moeisr_light.field import LinearField, pixels_below
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
@@ -112,7 +112,7 @@ class MoEISRLight(EngineNetwork):
             logits = self.logits(features, size, part)  # (B, J, h, w)
             choice = self._choose(logits, budget, price)  # (B, h, w)
             features = self.refine(features, choice, masked=masked)
-            rows, columns = self._nearest(lr, size, part)
+            rows, columns = pixels_below(lr, size, part)
             shown = choice[:, rows][:, :, columns].to(torch.uint8)
             soft = None
             if probabilities:
@@ -120,7 +120,7 @@ class MoEISRLight(EngineNetwork):
             routings = (Routing(shown, self.costs, soft),)
         image = self.field(features, lr, size, part)
         if self.config.bounded_color:
-            image = bound_color(image, lr, *self._nearest(lr, size, part))
+            image = bound_color(image, lr, *pixels_below(lr, size, part))
         if progress is not None:
             progress(1.0)
         return Output(image, routings)
@@ -198,7 +198,7 @@ class MoEISRLight(EngineNetwork):
         Raises:
             UsageError: for a model with a single expert.
         """
-        rows, columns = self._nearest(lr, size, part)
+        rows, columns = pixels_below(lr, size, part)
         rows, columns = rows[-part.out.top % step :: step], columns[-part.out.left % step :: step]
         logits = self.logits(self.encode(lr), size, part)
         sampled = logits[:, :, rows][:, :, :, columns]  # (B, J, rows, columns)
@@ -235,21 +235,6 @@ class MoEISRLight(EngineNetwork):
         else:
             chosen = [choose(picture, self.costs, budget) for picture in rows]
         return torch.stack(chosen).view(batch, height, width)
-
-    def _nearest(
-        self, lr: Tensor, size: tuple[int, int], part: Part | None
-    ) -> tuple[Tensor, Tensor]:
-        """The LR row and column below each output row and column, counted in lr."""
-        whole = (lr.shape[2], lr.shape[3]) if part is None else part.whole
-        out = (0, size[0], 0, size[1]) if part is None else tuple(part.out)
-        found = []
-        for axis in (0, 1):
-            positions = torch.arange(out[2 * axis], out[2 * axis + 1], device=lr.device)
-            index = torch.div(
-                (2 * positions + 1) * whole[axis], 2 * size[axis], rounding_mode="floor"
-            )
-            found.append(index - (0 if part is None else part.source[2 * axis]))
-        return found[0], found[1]
 
     def multiply_adds(
         self,

@@ -1,0 +1,132 @@
+"""Training samples of moce-isr-light: photos reduced by any factor, degraded, and the photos.
+
+What a user has is a small picture with faults; what belongs to it is the large one without. The
+faults of a sample are drawn as those of `scenes`, but for haze, darkness and other changes of tone,
+which the enlarger does not undo. Sample number i depends on (seed, i) alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.data.photos import describe_photos
+from pixperts.data.restoration import cut_and_turn
+from pixperts.data.scenes import DRAWN
+from pixperts.degradations.chain import reduced
+from pixperts.degradations.drawings import draw_over
+from pixperts.degradations.mixture import CLEAN, LIGHT, MIXTURE, apply_steps, draw_mixture, faulty
+from pixperts.models.moce_ir_light.tone import to_light, to_srgb
+from pixperts.ops.resize import bicubic, quantize
+
+_WHOLE = (2, 2, 2, 3, 4)  # factors of half of the samples
+_DARKEST = 0.05  # share of the light that a darkened picture has left, at least
+
+
+class SmallScene(NamedTuple):
+    """One sample; batched by stacking. Pictures are uint8."""
+
+    degraded: Tensor  # (3, s, s)
+    photo: Tensor  # (3, S, S), what belongs to it
+    exposure: Tensor  # () float32, share of the photo's light that the degraded picture has
+    task: Tensor  # () int64, place in the run's list of tasks
+
+
+class SmallScenes(Dataset[SmallScene]):
+    """Squares of photos, flipped and turned, and what is left of them small and degraded.
+
+    Args:
+        photos: uint8 (3, H, W), no side below `side`.
+        tasks: name, one of `scenes.SCENE_TASKS`, and weight of its draw.
+        side: of a degraded picture, pixels; a multiple of 8.
+        batch: samples in a row that have the same factor.
+        largest: factor; half of the batches have a whole one, the others any from 1.
+        dark: share of the samples that are darkened before they are degraded.
+        seed: 0 or more.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Tensor],
+        *,
+        tasks: Mapping[str, float],
+        side: int,
+        batch: int,
+        largest: float = 4.0,
+        dark: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        self.photos, self.seed, self.side, self.batch = photos, seed, side, batch
+        self.largest, self.dark = largest, dark
+        self.tasks = tuple(tasks)
+        weights = np.array(list(tasks.values()), np.float64)
+        self.edges = np.cumsum(weights) / weights.sum()
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
+
+    def __getitem__(self, number: int) -> SmallScene:
+        """Sample `number`, the same on every call."""
+        common = np.random.Generator(np.random.PCG64([self.seed, number // self.batch, 1]))
+        random = np.random.Generator(np.random.PCG64([self.seed, number, 0]))
+        side = self._large_side(common)
+        photo = self._photo(side, random)
+        place = int(np.searchsorted(self.edges, random.random(), side="right"))
+        place = min(place, len(self.tasks) - 1)
+        task, seed = self.tasks[place], int(random.integers(2**31))
+        large = self._square(photo, side, random)
+        if task == DRAWN:
+            large = draw_over(large, seed)
+            task = CLEAN if random.random() < 0.5 else MIXTURE
+        small = self._small(large, random)
+        exposure = 1.0
+        if random.random() < self.dark:
+            exposure = float(np.exp(random.uniform(np.log(_DARKEST), 0.0)))
+            small = quantize(to_srgb(to_light(small) * exposure).clamp(0, 1))
+        if task == MIXTURE:
+            steps = tuple(step for step in draw_mixture(seed) if step.name not in LIGHT)
+            degraded = apply_steps(small, steps, seed).degraded
+        else:
+            degraded = faulty(small, task, seed).degraded
+        return SmallScene(
+            _levels(degraded), _levels(large), torch.tensor(exposure), torch.tensor(place)
+        )
+
+    def _large_side(self, random: np.random.Generator) -> int:
+        """Of the photo's square; in half of the batches a whole multiple of the small one's."""
+        if random.random() < 0.5:
+            factor = min(float(random.choice(_WHOLE)), self.largest)
+        else:
+            factor = self.largest ** random.random()
+        return max(self.side, round(self.side * factor))
+
+    def _photo(self, side: int, random: np.random.Generator) -> Tensor:
+        """One that has such a square."""
+        while True:
+            photo = self.photos[int(random.integers(len(self.photos)))]
+            if min(photo.shape[1:]) >= side:
+                return photo
+
+    def _square(self, photo: Tensor, side: int, random: np.random.Generator) -> Tensor:
+        """(3, side, side): as the photo has it, or reduced, so that it is as sharp as can be."""
+        most = min(photo.shape[1:]) / side
+        factor = most ** random.random() if random.random() < 0.5 else 1.0
+        (square,), _ = cut_and_turn([photo], round(side * factor), random)
+        return square if factor == 1.0 else quantize(bicubic(square, (side, side)))
+
+    def _small(self, large: Tensor, random: np.random.Generator) -> Tensor:
+        """(3, s, s) by one of the kernels that programs have, mostly the bicubic one."""
+        size = self.side, self.side
+        if large.shape[1] == self.side:
+            return large
+        if random.random() < 0.6:
+            return quantize(bicubic(large, size))
+        return quantize(reduced(large, size, "area" if random.random() < 0.5 else "bilinear"))
+
+
+def _levels(image: Tensor) -> Tensor:
+    return (image * 255).round().to(torch.uint8)

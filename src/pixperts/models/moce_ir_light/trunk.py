@@ -1,0 +1,230 @@
+"""The layers of moce-ir-light, from a picture to what is to be added to it."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pixperts.models.interfaces import ScoutedNetwork
+from pixperts.models.moce_ir.inputs import pad_to_multiple
+from pixperts.models.moce_ir.motion import RADIUS, SIDE, MotionStage
+from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins
+from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.parts import (
+    MixtureBlock,
+    expert_multiply_adds,
+    kernel_weights,
+)
+from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
+from pixperts.models.moce_ir_light.tone import ToneHead
+from pixperts.models.moeisr_light.parts import Block
+from pixperts.routing import Routing
+
+MULTIPLE = 8  # sides of what is computed are multiples of this
+
+
+class LightTrunk(ScoutedNetwork):
+    """A U-shaped network of plain convolutions, with experts that a router picks for each picture.
+
+    Attributes:
+        hidden_layers: names of the parts that lead from features to features, for Muon.
+    """
+
+    config: MoCEIRLightConfig
+    fast_in_bfloat16: ClassVar[bool] = True
+    hidden_layers: ClassVar[tuple[str, ...]] = (
+        "scout.", "encoder.", "down.", "latent.", "up.", "decoder.", "refinement."
+    )  # fmt: skip
+    parts: ClassVar[tuple[str, ...]] = PARTS
+
+    def __init__(self, config: MoCEIRLightConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth = config.channels
+        self.scout = Scout(config)
+        self.tone = ToneHead(config.tone_width)
+        self.motion = MotionStage() if config.motion else None
+        self.head = nn.Conv2d(3 * UNSHUFFLE**2, half, 3, padding=1)
+        self.encoder = nn.ModuleList(
+            nn.ModuleList([Block(channels) for _ in range(count)])
+            for channels, count in zip((half, quarter), config.encoder_blocks, strict=True)
+        )
+        self.down = nn.ModuleList(
+            [nn.Conv2d(half, quarter, 2, stride=2), nn.Conv2d(quarter, eighth, 2, stride=2)]
+        )
+        self.latent = nn.ModuleList([self._mixture(2) for _ in range(config.latent_mixtures)])
+        self.up = nn.ModuleList(
+            [nn.Conv2d(eighth, 4 * quarter, 1), nn.Conv2d(quarter, 4 * half, 1)]
+        )
+        self.decoder = nn.ModuleList([self._mixture(1) for _ in range(config.decoder_mixtures)])
+        self.refinement = nn.ModuleList([Block(half) for _ in range(config.decoder_blocks)])
+        self.output = nn.Conv2d(half, len(PARTS) * 3 * UNSHUFFLE**2, 3, padding=1)
+        with torch.no_grad():  # a new network leaves pictures nearly as they are
+            self.output.weight.mul_(0.1)
+            assert self.output.bias is not None
+            self.output.bias.zero_()
+
+    def _mixture(self, level: int) -> MixtureBlock:
+        config = self.config
+        return MixtureBlock(
+            config.channels[level],
+            config.expert_widths[level - 1],
+            config.bottleneck,
+            config.embedding,
+            config.modulated,
+        )
+
+    def changes(
+        self, image: Tensor, embedding: Tensor, **options: Any
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
+        """What is to be added to a picture, by part (B, P, 3, H, W), and the routings.
+
+        Arguments as of `features`.
+        """
+        features, routings = self.features(image, embedding, **options)
+        return self.parts_of(features, image), routings
+
+    def parts_of(self, features: Tensor, image: Tensor) -> Tensor:
+        """The changes by part (B, P, 3, H, W) that features stand for, of a picture's size."""
+        residual = F.pixel_shuffle(self.output(features).float(), UNSHUFFLE)
+        residual = residual[:, :, : image.shape[2], : image.shape[3]]
+        parts: Tensor = residual.unflatten(1, (len(PARTS), 3))
+        return parts
+
+    def features(
+        self,
+        image: Tensor,
+        embedding: Tensor,
+        *,
+        noise: bool | torch.Generator | Tensor = True,
+        pinned: Sequence[Routing] | None = None,
+        masked: bool = False,
+    ) -> tuple[Tensor, tuple[Routing, ...]]:
+        """All but the last layer: (B, C, h, w) at 1/2 of the picture, padded, and the routings."""
+        batch, choosing = len(image), len(self.block_names)
+        pins = spread_pins(pinned, choosing, batch)
+        noises: Sequence[Tensor | None] = [None] * choosing
+        if self.training and noise is not False:
+            shape = (choosing, batch, EXPERTS)
+            noises = draw_noises(noise, shape, self.config.router_noise, image.device)
+        routings: list[Routing] = []
+
+        def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
+            for block in blocks:
+                number = len(routings)
+                given = (embedding, noises[number], pins[number], masked, self.block_names[number])
+                x, routing = cast(MixtureBlock, block)(x, *given)
+                routings.append(routing)
+            return x
+
+        padded = pad_to_multiple(image.to(self.head.weight.dtype), MULTIPLE)
+        x = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
+        x = self.head(x.contiguous(memory_format=torch.channels_last))
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            for block in cast(nn.ModuleList, blocks):
+                x = block(x)
+            skips.append(x)
+            x = down(x)
+        x = mixed(x, self.latent)
+        for up, part in zip(self.up, (self.decoder, self.refinement), strict=True):
+            x = _shuffled(up(x)) + skips.pop()
+            if part is self.decoder:
+                x = mixed(x, part)
+            else:
+                for block in part:
+                    x = block(x)
+        return x, tuple(routings)
+
+    def prepare(self, device: torch.device) -> None:
+        """Lay the kernels out as the features are, or each convolution would do it anew."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def mixtures(self) -> list[MixtureBlock]:
+        """Every block with experts, in the order of execution."""
+        return [cast(MixtureBlock, block) for block in (*self.latent, *self.decoder)]
+
+    @property
+    def block_names(self) -> list[str]:
+        """Names of the blocks that choose, in the order of execution, as their routings have."""
+        config = self.config
+        latent = [f"level 2 block {number}" for number in range(config.latent_mixtures)]
+        return latent + [f"level 1 block {number}" for number in range(config.decoder_mixtures)]
+
+    @property
+    def expert_parameters(self) -> list[list[int]]:
+        """Number of parameters of each expert, for each block that chooses."""
+        return [block.expert_parameters for block in self.mixtures]
+
+    @property
+    def bytes_per_pixel(self) -> float:
+        """Memory that a pixel takes at the peak of a pass, roughly."""
+        # At 1/2 the skip, a block's input, its hidden features and its output live together.
+        return 4.0 * self.config.channels[0] * 5 / UNSHUFFLE**2 + 150
+
+    @property
+    def context(self) -> int:
+        """Pixels around an output's own on which it depends, at most, given the statistics."""
+        config = self.config
+        reach = 2 * (2 + 2 * (config.encoder_blocks[0] + config.decoder_blocks))
+        reach += 4 * 2 * config.encoder_blocks[1]
+        levels = [8] * config.latent_mixtures + [4] * config.decoder_mixtures
+        for step, block in zip(levels, self.mixtures, strict=True):
+            reach += step * block.reach
+        # Within a value of 1/8, and then the own region and those around it.
+        return reach + MULTIPLE + 2 * config.cell + (RADIUS if config.motion else 0)
+
+    @property
+    def scout_context(self) -> int:
+        """Pixels around a tile that `count` needs; a window of the motion may leave it so far."""
+        return SIDE if self.config.motion else CONTEXT
+
+    def window_grid(self, routings: Sequence[Routing]) -> int:
+        """Pixels from region to region: tiles begin at multiples of it."""
+        return self.config.cell
+
+    def multiply_adds(
+        self,
+        size: tuple[int, int],
+        routings: Sequence[Routing] | None = None,
+        *,
+        every: bool = False,
+    ) -> dict[str, float]:
+        """Analytic multiply-adds of one picture, by part.
+
+        Args:
+            size: (H, W).
+            routings: of a forward pass, averaged over its pictures; None = the most
+                expensive experts.
+            every: as if every expert ran, which is what routing saves.
+
+        Returns:
+            scout, encoder, latent, decoder (shared parts), experts, refinement, total.
+        """
+        pixels = float(-(-size[0] // MULTIPLE) * -(-size[1] // MULTIPLE)) * MULTIPLE**2
+        half, quarter, eighth = (pixels / 4**level for level in (1, 2, 3))
+        first, second = (kernel_weights(blocks) for blocks in self.encoder)
+        downs, ups = ([kernel_weights(layer) for layer in part] for part in (self.down, self.up))
+        shared = (kernel_weights(block) - kernel_weights(block.experts) for block in self.mixtures)
+        places = [eighth] * self.config.latent_mixtures + [quarter] * self.config.decoder_mixtures
+        adds = [kernels * here for kernels, here in zip(shared, places, strict=True)]
+        latent = self.config.latent_mixtures
+        parts = {
+            "scout": self.scout.multiply_adds(size)
+            + (0.0 if self.motion is None else self.motion.multiply_adds(size)),
+            "encoder": (kernel_weights(self.head) + first) * half + (second + downs[0]) * quarter,
+            "latent": (downs[1] + ups[0]) * eighth + sum(adds[:latent]),
+            "decoder": ups[1] * quarter + sum(adds[latent:]),
+            "experts": expert_multiply_adds(self.mixtures, places, routings, every=every),
+            "refinement": (kernel_weights(self.refinement) + kernel_weights(self.output)) * half,
+        }
+        parts["total"] = sum(parts.values())
+        return parts
+
+
+def _shuffled(x: Tensor) -> Tensor:
+    """(B, 4 C, h, w) -> (B, C, 2 h, 2 w), laid out with channels last."""
+    return F.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
