@@ -22,7 +22,7 @@ from pixperts.training.options import RunOptions, parse_duration
     [
         (Option("", low=1), 0, "--a-b is 0, but must be at least 1."),
         (Option("", high=1), 1.5, "--a-b is 1.5, but must be at most 1."),
-        (Option("", low=0, high=1), float("nan"), "--a-b is nan, but must lie between 0 and 1."),
+        (Option("", low=0, high=1), float("nan"), "--a-b is nan, but must be between 0 and 1."),
         (Option("", low=0), "3", "--a-b takes a number, not '3'."),
         (Option("", low=0), True, "--a-b takes a number, not True."),
         (Option("", choices=("x", "y")), "z", "--a-b is 'z', but must be x or y."),
@@ -94,7 +94,7 @@ def test_only_what_changes_results_is_a_setting() -> None:
 
 @pytest.mark.parametrize("text", ["", "0", "2X", "2 i", "-1", "1e9", "nan", "Ki", "0.0000001K"])
 def test_what_is_no_amount_of_memory(text: str) -> None:
-    with pytest.raises(UsageError, match="no amount of memory"):
+    with pytest.raises(UsageError, match="not an amount of memory"):
         parse_bytes(text)
 
 

@@ -109,7 +109,7 @@ def explain(source: Path | str, error: Exception) -> str:
 
     Example:
         >>> explain(Path("a.png"), MemoryError())
-        'a.png: the memory does not suffice: choose a smaller size or close other programs.'
+        'a.png: there is not enough memory: choose a smaller size or close other programs.'
     """
     name = str(source)
     if isinstance(error, PixpertsError):
@@ -121,7 +121,7 @@ def explain(source: Path | str, error: Exception) -> str:
 def _unforeseen(source: str, text: str, error: Exception) -> str:
     if is_out_of_memory(error):
         return (
-            f"{source}: the memory does not suffice: choose a smaller size or close other programs."
+            f"{source}: there is not enough memory: choose a smaller size or close other programs."
         )
     if isinstance(error, OSError) and error.strerror:
         where = "" if error.filename is None else f" at {error.filename}"

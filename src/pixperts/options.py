@@ -47,7 +47,7 @@ class Option:
 
         >>> Option("Compute to spend.", low=0, high=1).check("budget", 2.0)
         Traceback (most recent call last):
-        pixperts.errors.UsageError: --budget is 2, but must lie between 0 and 1.
+        pixperts.errors.UsageError: --budget is 2, but must be between 0 and 1.
         """
         name = self.name(of)
         if value is None:
@@ -62,7 +62,7 @@ class Option:
         if (self.low is None or value >= self.low) and (self.high is None or value <= self.high):
             return
         between = self.low is not None and self.high is not None
-        bound = f"lie between {self.low} and {self.high}" if between else f"be {self.bounds}"
+        bound = f"be between {self.low} and {self.high}" if between else f"be {self.bounds}"
         shown = f"{value:g}" if isinstance(value, float) else value
         raise UsageError(f"{name} is {shown}, but must {bound}.")
 
@@ -163,7 +163,7 @@ def parse_bytes(text: str) -> int:
         power = "kmgt".find(match[2].lower()) + 1 if match[2] else 0
         amount = int(Fraction(match[1]) * (1024 if match[3] else 1000) ** power)
     if amount < 1:
-        raise UsageError(f"{text!r} is no amount of memory: give one such as 2G or 800M.")
+        raise UsageError(f"{text!r} is not an amount of memory: give one such as 2G or 800M.")
     return amount
 
 

@@ -216,7 +216,7 @@ def prices_for(price: float | Sequence[float] | None, batch: int) -> Sequence[fl
 
 def _check_budget(budget: float) -> None:
     if not 0.0 <= budget <= 1.0:
-        raise UsageError(f"budget is {budget:g}, but must lie between 0 (cheapest) and 1 (best).")
+        raise UsageError(f"budget is {budget:g}, but must be between 0 (cheapest) and 1 (best).")
 
 
 def _assign(columns: Tensor, costs: Sequence[float], beta: float) -> Tensor:

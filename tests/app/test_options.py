@@ -28,8 +28,8 @@ def test_this_machine_requires_none(host: str) -> None:
     [
         (["--host", "0.0.0.0"], "--auth"),
         (["--auth", "me"], "--auth takes a name and a password"),
-        (["--port", "70000"], "--port is 70000, but must lie between 0 and 65535"),
-        (["--max-upload", "much"], "no amount of memory"),
+        (["--port", "70000"], "--port is 70000, but must be between 0 and 65535"),
+        (["--max-upload", "much"], "not an amount of memory"),
         (["--queue", "0"], "--queue is 0, but must be at least 1"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pixperts.app.static_page import write_static
 from pixperts.cli.app import main
@@ -49,6 +50,7 @@ def test_without_the_runtime_nothing_is_written(
     assert one_sentence(capsys) == "--runtime is for --static: leave it out."
 
 
+@pytest.mark.skipif(not hasattr(torch.export.Dim, "DYNAMIC"), reason="needs torch 2.6")
 def test_what_the_page_needs_lies_in_its_folder(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="needs the export extra")
     runtime = stand_in(tmp_path / "npm")

@@ -60,7 +60,7 @@ def test_plain_form_takes_no_other_weights() -> None:
 def test_multiply_adds_of_the_plain_form_against_the_counter(dense: bool) -> None:
     model, image = mini(), pictures(1, 3, 64, 96)
     routings = run(model, image).routings
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         plain_of(model, dense=dense)(image)
     parts = every_expert(model, (64, 96)) if dense else model.multiply_adds((64, 96), routings)
     # The counter knows no FFT and neither counts the products of the spectra.

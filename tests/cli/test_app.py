@@ -253,5 +253,5 @@ def test_a_process_that_is_interrupted(tmp_path: Path, weights: Path) -> None:
     assert first["new_width"] == 64
     assert (process.returncode, rest) == (130, "")
     # libvips may print, ahead of ours, that it dropped the exception in a callback of its own.
-    assert errors.endswith("Interrupted; what was finished is kept.\n")
+    assert errors.endswith("Interrupted; finished files are kept.\n")
     assert names(tmp_path / "out") == ["a.png"]

@@ -79,9 +79,9 @@ def test_the_last_value_counts() -> None:
 
 
 def test_bounds_are_checked_and_texts_name_their_option() -> None:
-    with pytest.raises(UsageError, match=r"^--share is 2, but must lie between 0 and 1\.$"):
+    with pytest.raises(UsageError, match=r"^--share is 2, but must be between 0 and 1\.$"):
         run("a", "-o", "c", "--share", "2")
-    with pytest.raises(UsageError, match=r"^Invalid value for '--memory': 'much' is no amount"):
+    with pytest.raises(UsageError, match=r"^Invalid value for '--memory': 'much' is not an amount"):
         run("a", "-o", "c", "--memory", "much")
     assert seen == []
 

@@ -94,7 +94,7 @@ def test_json_leaves_the_picture_alone(
         (b"x", ["-", "-"], 2, "Standard input holds one picture"),
         (b"x", ["-", "a.png", "-o", "-"], 2, "Standard output takes one picture"),
         (b"x", ["-", "a.png"], 2, "has no name: name a folder with -o"),
-        (b"x", ["-", "--in-place"], 2, "does not go with standard input"),
+        (b"x", ["-", "--in-place"], 2, "cannot be used with standard input"),
         (b"x", ["a.png", "-o", "-", "--manifest", "m.jsonl"], 2, "--manifest records files"),
         (b"x", ["a.png", "-o", "-", "--format", "bmp"], 2, "--format 'bmp' is unknown"),
         (b"x", ["none.png", "-o", "-"], 1, "none.png does not exist"),

@@ -160,7 +160,7 @@ def test_a_folder_keeps_names_and_formats(
     (source / "notes.txt").write_text("no picture")
     assert restore(source, "-o", target, "--quality", 80) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == f"{source}: skipped 1 of its entries that are no picture files."
+    assert lines[0] == f"{source}: skipped 1 entries that are not picture files."
     assert [Path(line.split(" -> ")[0]).name for line in lines[1:]] == ["a.jpg", "b.webp", "d.tif"]
     formats = {name: read_image(target / name).format for name in names(target)}
     assert formats == {"a.jpg": "jpeg", "b.webp": "webp", "d.tif": "tiff"}
@@ -169,9 +169,9 @@ def test_a_folder_keeps_names_and_formats(
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--strength", "1.5"], "--strength is 1.5, but must lie between 0 and 1."),
-        (["--strength", "-1"], "--strength is -1, but must lie between 0 and 1."),
-        (["--strength", "nan"], "--strength is nan, but must lie between 0 and 1."),
+        (["--strength", "1.5"], "--strength is 1.5, but must be between 0 and 1."),
+        (["--strength", "-1"], "--strength is -1, but must be between 0 and 1."),
+        (["--strength", "nan"], "--strength is nan, but must be between 0 and 1."),
         (["--strength", "half"], "Invalid value for '--strength'"),
         (["--quality", "90"], "no output is jpeg, webp"),
         (["--quality", "0"], "--quality is 0"),

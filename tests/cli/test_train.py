@@ -68,7 +68,7 @@ def test_the_multiply_adds_of_a_step_are_counted(photos: Path) -> None:
         ("precision=float16", "precision is 'float16', but must be float32, bfloat16 or auto"),
         ("accumulate=0", "accumulate is 0, but must be at least 1"),
         ("workers=-1", "workers is -1, but must be 0 or more"),
-        ("seed=-1", "seed is -1, but must lie in"),
+        ("seed=-1", "seed is -1, but must be in"),
         ("skips=0", "skips is 0"),
         ("equalize=-1", "equalize is -1"),
         ("clip=-1", "clip is -1"),

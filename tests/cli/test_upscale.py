@@ -72,8 +72,8 @@ def test_a_folder_keeps_names_and_formats(
     assert upscale(source, "-o", target, "-s", 2, "--quality", 80) == 0
     lines = capsys.readouterr().err.splitlines()
     remark, cure = lines[0].rsplit(". ", 1)
-    assert remark == f"{source}: skipped 2 of its entries that are no picture files"
-    assert cure == "-r takes the pictures of its subfolders as well."
+    assert remark == f"{source}: skipped 2 entries that are not picture files"
+    assert cure == "-r also takes the pictures in its subfolders."
     assert [Path(line.split(" -> ")[0]).name for line in lines[1:]] == [
         "C.PNG", "a.jpg", "b.webp", "d.tif",
     ]  # fmt: skip
@@ -221,8 +221,8 @@ def test_nothing_is_computed_for_an_output_that_cannot_be_written(
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (MemoryError(), "the memory does not suffice"),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory does not suffice"),
+        (MemoryError(), "there is not enough memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "not enough memory"),
         (RuntimeError("sizes\ndiffer"), "failed unexpectedly (RuntimeError: sizes differ)"),
         (UsageError("A result is too large."), "A result is too large."),
     ],
@@ -267,5 +267,5 @@ def test_interrupting_exits_with_130(
 
     monkeypatch.setattr(Upscaler, "upscale_rows", interrupt)
     assert upscale(picture(tmp_path / "a.png"), "-o", tmp_path / "b.png", "-s", 2) == 130
-    assert one_sentence(capsys) == "Interrupted; what was finished is kept."
+    assert one_sentence(capsys) == "Interrupted; finished files are kept."
     assert names(tmp_path) == ["a.png"]

@@ -69,7 +69,7 @@ def test_a_missing_extra(
         (["clip.mp4", "--expert-map", "a.png"], 2, "--expert-map is for pictures"),
         (["clip.mp4", "-o", "clip.mp4"], 2, "clip.mp4 is an input as well: name another output"),
         (["clip.mp4", "--codec", "mpeg"], 2, "--codec is 'mpeg', but must be h264, h265, av1"),
-        (["clip.mp4", "--crf", "99"], 2, "--crf is 99, but must lie between 0 and 63"),
+        (["clip.mp4", "--crf", "99"], 2, "--crf is 99, but must be between 0 and 63"),
         (["cut.mp4", "-o", "a.mp4"], 1, "cut.mp4 cannot be read as a video"),
         (["none.mp4", "-o", "a.mp4"], 1, "none.mp4 does not exist: check the name."),
     ],

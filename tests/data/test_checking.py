@@ -122,7 +122,7 @@ def test_packs(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shards[0].write_bytes(data)
     code, bad, summary = check(capsys, pack)
     assert (code, list(bad)) == (1, [shards[0].name])
-    assert "bytes are not those" in bad[shards[0].name]
+    assert "bytes do not match the checksum" in bad[shards[0].name]
     (pack / "index.json").unlink()  # then the picture itself tells
     code, bad, _ = check(capsys, pack)
     assert (code, list(bad)) == (1, ["photos-000000.tar:000000001.png"])
@@ -144,7 +144,7 @@ def test_packs_of_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         "pairs-000000.tar:000000001.target.png": "too small: 26x20 pixels, the patch has 21"
     }
     code, bad, _ = check(capsys, "--input", lq)
-    assert (code, bad) == (1, {"lq": "is no folder of shards of pairs"})
+    assert (code, bad) == (1, {"lq": "is not a folder of shards of pairs"})
 
 
 def test_configurations(

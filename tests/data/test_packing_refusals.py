@@ -92,7 +92,7 @@ def test_a_full_folder_is_refused(photos: Path, tmp_path: Path) -> None:
         (["IN", "--format", "gif"], "--format is 'gif'"),
         (["IN", "--crop", "8", "--overlap", "8"], "--overlap is 8, but must be less than --crop"),
         (["IN", "--overlap", "8"], "must be less than --crop"),
-        (["IN", "--shard-size", "many"], "no amount of memory"),
+        (["IN", "--shard-size", "many"], "not an amount of memory"),
         (["IN", "--input", "a", "--target", "b"], "Give one of"),
         (["--input", "a"], "Give one of"),
         ([], "Give one of"),
@@ -197,7 +197,7 @@ def test_samples_that_make_no_sense_are_named(tmp_path: Path) -> None:
     assert [pair.task for pair in read_packed(pairs)] == ["pair"]
     with pytest.raises(DataError, match="holds photos, not pairs"):
         read_packed(put_tar(tmp_path / "q.tar", a_png=png))
-    with pytest.raises(DataError, match="no folder of shards of pairs"):
+    with pytest.raises(DataError, match="not a folder of shards of pairs"):
         read_packed(tmp_path / "absent")
     with pytest.raises(ImageError, match=r"x\.tar:a\.png holds no JPEG"):
         load_photos([put_tar(tmp_path / "x.tar", a_png=b"not a picture")])

@@ -237,7 +237,7 @@ def test_unreadable_clean_photos_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / "b.jpg").write_text("no picture")
     assert refusal(lambda: read_denoise(tmp_path)) == (
-        f"{tmp_path} holds pictures that do not serve: 1 unreadable ({tmp_path}/b.jpg); "
+        f"{tmp_path} holds pictures that cannot be used: 1 unreadable ({tmp_path}/b.jpg); "
         "replace these."
     )
 

@@ -160,7 +160,7 @@ def test_a_damaged_chunk_is_named(cache: Path) -> None:
     with pytest.raises(DataError, match=r"chunk-000003\.npy: this chunk is damaged"):
         CachedPatches(cache, batch=4, side=16)
     np.save(path, np.zeros(3))
-    with pytest.raises(DataError, match=r"chunk-000003\.npy: this is no chunk"):
+    with pytest.raises(DataError, match=r"chunk-000003\.npy: this is not a chunk"):
         CachedPatches(cache, batch=4, side=16)
 
 

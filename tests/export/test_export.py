@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from pixperts.cli.app import main
-from pixperts.errors import MissingExtraError
+from pixperts.errors import MissingExtraError, UsageError
 from pixperts.export import export_model
 from pixperts.export.engines import onnxruntime_engine, openvino_engine
 from pixperts.export.forms import form_of
+from pixperts.export.onnx_file import write_onnx
 from pixperts.export.openvino_file import write_openvino
 from pixperts.weights import store
 from tests.helpers.command_line import one_sentence
@@ -110,6 +111,14 @@ def test_what_is_missing_is_named(
         with pytest.raises(MissingExtraError, match=rf"pixperts\[{extra}\]"):
             open_engine(here / "no.onnx")
     assert list(here.iterdir()) == []
+
+
+def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript", reason="needs the export extra")
+    monkeypatch.delattr(torch.export.Dim, "DYNAMIC")
+    with pytest.raises(UsageError, match=r"needs torch 2.6 or newer, not \d.*pip install"):
+        write_onnx(torch.nn.Identity(), "features", {}, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_without_a_scale_it_is_the_encoder() -> None:
     [
         (1.55, None, "31/20"),
         (0.5, None, "enlarges: give 1 or more"),
-        (float("nan"), None, "must lie above 0"),
+        (float("nan"), None, "must be above 0"),
         (13.0, None, "at most 12"),
         (2.0, 3, "has the experts 0 to 2"),
         (None, 1, "an encoder has no experts"),

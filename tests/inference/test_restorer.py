@@ -165,7 +165,7 @@ def test_a_strength_between_is_the_blend(restorer: Restorer, strength: float) ->
 
 @pytest.mark.parametrize("strength", [-0.01, 1.01, float("nan"), float("inf")])
 def test_a_strength_out_of_range_is_refused(restorer: Restorer, strength: float) -> None:
-    with pytest.raises(UsageError, match=r"strength is .*, but must lie between 0 and 1"):
+    with pytest.raises(UsageError, match=r"strength is .*, but must be between 0 and 1"):
         restorer.restore(noise(4, 4, 3), strength=strength)
 
 

@@ -100,7 +100,7 @@ def test_a_progressive_jpeg_may_lack_its_finest_details(tmp_path: Path) -> None:
 def test_a_jpeg_with_something_behind_its_end_is_whole(tmp_path: Path) -> None:
     data, path = encoded("JPEG", quality=90), tmp_path / "a.jpg"
     path.write_bytes(data + b"trailer" * 20)
-    told = (f"{path} holds 140 bytes behind the picture, which were left out.",)
+    told = (f"{path} holds 140 bytes after the picture, which were left out.",)
     assert read_image(path, strict=True).notes == read_image(path).notes == told
 
 

@@ -140,8 +140,8 @@ def test_other_formats_get_the_curve_of_srgb(tmp_path: Path) -> None:
         assert np.abs(written.pixels - expected).max() <= 0.51
     assert losses("png", np.dtype(FLOAT), 4, picture.metadata, outside=True) == (
         "PNG gets 16 bits per channel, so floats are rounded.",
-        "PNG holds nothing outside of 0 to 1, so values beyond were clipped.",
-        "PNG has no place for attributes of OpenEXR, so these were left out: Copyright.",
+        "PNG cannot store values outside 0 to 1, so they were clipped.",
+        "PNG cannot store attributes of OpenEXR, so these were left out: Copyright.",
     )
 
 

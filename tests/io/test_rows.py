@@ -145,7 +145,7 @@ def test_windows_that_can_and_cannot_be_had(tmp_path: Path) -> None:
         assert np.array_equal(reader.rows(10, 30), pixels[10:30])
         assert np.array_equal(reader.rows(40, 41), pixels[40:41])
         for top, bottom in ((39, 50), (45, 45), (50, 62)):
-            with pytest.raises(UsageError, match="must lie between 40"):
+            with pytest.raises(UsageError, match="must be between 40"):
                 reader.rows(top, bottom)
         assert np.array_equal(reader.rows(40, 61), pixels[40:])
 

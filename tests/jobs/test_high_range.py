@@ -92,7 +92,7 @@ def test_other_formats_say_that_they_clip(tmp_path: Path) -> None:
     run_folder(source, target, Restore(strength=0.0), "moce-ir-tiny", listener=notes)
     got = read_image(target).pixels / 65535
     assert np.abs(got - np.clip(pixels, 0, 1)).max() < 1e-4
-    assert any("PNG holds nothing outside of 0 to 1" in line for line in notes.lines)
+    assert any("PNG cannot store values outside 0 to 1" in line for line in notes.lines)
 
 
 # Linear light of OpenEXR
@@ -162,8 +162,8 @@ def test_light_as_another_format_and_other_pictures_as_openexr(tmp_path: Path) -
     expected = srgb_encoded(np.clip(pixels, 0, 1))
     assert np.abs(codes - expected).max() < 1e-4
     said = " ".join(notes.lines)
-    assert "PNG holds nothing outside of 0 to 1, so values beyond were clipped." in said
-    assert "PNG has no place for attributes of OpenEXR, so these were left out: Copyright." in said
+    assert "PNG cannot store values outside 0 to 1, so they were clipped." in said
+    assert "PNG cannot store attributes of OpenEXR, so these were left out: Copyright." in said
     bright(tmp_path / "c.tif")  # floats that are not said to be light
     write_image(tmp_path / "d.jpg", smooth(3, 24, 32))
     for name in ("c.tif", "d.jpg"):

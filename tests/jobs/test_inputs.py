@@ -38,8 +38,8 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
     listing = find(["p"])
     assert listing.several
     assert listing.remarks == [
-        "p: skipped 3 of its entries that are no picture files. "
-        "-r takes the pictures of its subfolders as well."
+        "p: skipped 3 entries that are not picture files. "
+        "-r also takes the pictures in its subfolders."
     ]
     listing = find(["p"], recursive=True)
     p = Path("p")
@@ -51,7 +51,7 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
         Found(Path("p/z/[1].jpg"), Path("z"), p),
         Found(Path("p/z/f.jpg"), Path("z"), p),
     ]
-    assert listing.remarks == ["p: skipped 2 of its entries that are no picture files."]
+    assert listing.remarks == ["p: skipped 2 entries that are not picture files."]
 
 
 def test_patterns(tree: Path) -> None:
@@ -61,7 +61,7 @@ def test_patterns(tree: Path) -> None:
     assert paths(f"{tree}/p/?/c.jpg") == [f"{tree}/p/x/c.jpg"]
     assert paths("[pq]/a.*") == ["p/a.PNG", "q/a.jpg"]
     assert find(["p/**/*.jpg"]).found[1] == Found(Path("p/x/c.jpg"), Path("x"))
-    assert find(["p/**"]).remarks == ["p/**: skipped 2 of its entries that are no picture files."]
+    assert find(["p/**"]).remarks == ["p/**: skipped 2 entries that are not picture files."]
     assert find(["p/b.*"]).several  # also if it is one
     # A folder that matches counts as if it were named, once.
     assert paths("p/[xz]") == ["p/x/c.jpg", "p/z/[1].jpg", "p/z/f.jpg"]
@@ -101,7 +101,7 @@ def test_results_are_not_taken_for_inputs(tree: Path) -> None:
     assert paths("p/**/*.jpg", outputs=("p/x/../z", "p/x")) == ["p/b.jpg"]
     assert paths("p/[xz]/*.jpg", outputs=("p/z",)) == ["p/x/c.jpg"]
     for inputs in (["p"], ["p/*.jpg"]):
-        with pytest.raises(UsageError, match="results would be taken for inputs"):
+        with pytest.raises(UsageError, match="results would be used as inputs"):
             find(inputs, recursive=True, outputs=[Path("q/../p")])
 
 

@@ -241,6 +241,6 @@ def test_a_long_line_that_was_cut_off_is_removed(tmp_path: Path) -> None:
         Manifest(path).append(entry("b"))
         assert path.read_bytes() == whole + whole.replace(b"/a", b"/b")
     path.write_bytes(whole + b"words")
-    with pytest.raises(UsageError, match=r"made\.jsonl is no manifest"):
+    with pytest.raises(UsageError, match=r"made\.jsonl is not a manifest"):
         record.append(entry("b"))
     assert path.read_bytes() == whole + b"words"

@@ -66,8 +66,8 @@ def test_names(text: str, format: str | None, source: str, name: str) -> None:  
         ("{index:x}", None, "unknown format 'x'"),
         ("{index:{width}}", None, "unknown format"),
         ("{index:999999999}", None, "unknown format"),
-        ("{stem", None, "is no template"),
-        ("stem}", None, "is no template"),
+        ("{stem", None, "is not a template"),
+        ("stem}", None, "is not a template"),
         ("sub/{stem}", None, "holds a slash"),
         ("../{stem}", None, "holds a slash"),
         ("/{stem}", None, "holds a slash"),
@@ -84,13 +84,13 @@ def test_templates_that_make_no_sense(text: str, format: str | None, reason: str
 
 @pytest.mark.parametrize("value", ["../b", "a/b", "a\0b", "/etc/x"])
 def test_values_cannot_leave_the_folder(value: str) -> None:
-    with pytest.raises(UsageError, match="no name of a file"):
+    with pytest.raises(UsageError, match="is not a file name"):
         Template("{model}").render(Path("a.png"), {**VALUES, "model": lambda: value})
 
 
 @pytest.mark.parametrize(("text", "value"), [("{model}", ".."), ("{model}", "."), ("{model}", "")])
 def test_names_that_are_folders_or_nothing(text: str, value: str) -> None:
-    with pytest.raises(UsageError, match="no name of a file"):
+    with pytest.raises(UsageError, match="is not a file name"):
         Template(text).render(Path("no-ending"), {"model": lambda: value})
 
 

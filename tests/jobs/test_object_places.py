@@ -74,8 +74,8 @@ def test_folders_are_walked_like_those_of_files(places: ObjectPlaces) -> None:
     assert listed("s3://bucket/b.png") == ["b.png"]
     remarks = find([places.path("s3://bucket/b")], places=places).remarks
     assert [places.named(text) for text in remarks] == [
-        "s3://bucket/b: skipped 1 of its entries that are no picture files. -r takes the pictures "
-        "of its subfolders as well."
+        "s3://bucket/b: skipped 1 entries that are not picture files. -r also takes the "
+        "pictures in its subfolders."
     ]
     with pytest.raises(UsageError, match="input and output at once"):
         listed("s3://bucket/b", outputs=("s3://bucket/b",))

@@ -60,7 +60,7 @@ def test_a_reduced_picture_says_so(
     line, note = capsys.readouterr().err.splitlines()
     assert "60 x 40 -> 30 x 20" in line
     assert line.endswith("reduced by Lanczos")
-    assert note == "No expert worked on a.png, which did not grow, so that it has no map of them."
+    assert note == "No expert worked on a.png, which did not grow, so there is no map."
     assert names(here) == ["a.png", "b.png"]
     assert upscale("a.png", "-o", "c.png", "--width", 30, "--json") == 0
     entry: dict[str, Any] = json.loads(capsys.readouterr().out)

@@ -97,11 +97,11 @@ def test_a_broken_picture_whose_size_is_asked_for_costs_itself(
             ["--if-exists", "ask"],
             "--if-exists is 'ask', but must be skip, overwrite, rename or error",
         ),
-        (["--workers", "-1"], "--workers is -1, but must lie between 0 and 64."),
+        (["--workers", "-1"], "--workers is -1, but must be between 0 and 64."),
         (["--workers", "65"], "--workers is 65"),
         (["--manifest", "in/a.jpg"], "in/a.jpg is an input as well: name another manifest."),
         (["--manifest", "out/a.jpg"], "would both be written to out/a.jpg"),
-        (["--manifest", "notes.txt"], "notes.txt is no manifest of pixperts"),
+        (["--manifest", "notes.txt"], "notes.txt is not a manifest of pixperts"),
     ],
 )
 def test_what_is_refused_before_the_start(
@@ -144,7 +144,7 @@ def test_pictures_that_clash_cost_themselves(
         assert list(tree(command)) == ["b.webp", "c.webp"]
         told = (
             f"in/a.jpg and in/a.png would both be written to {command}/a.webp: put them into "
-            "different folders, or tell them apart by --name, such as --name '{stem}_{ext}'."
+            "different folders, or give them different names, such as with --name '{stem}_{ext}'."
         )
         assert captured.err.splitlines() == [told, told]
         lines = [json.loads(line) for line in captured.out.splitlines()]

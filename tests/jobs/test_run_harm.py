@@ -147,7 +147,7 @@ def test_memory_that_writes_hold_is_waited_for(
     done = run_folder("in", "out", TWICE, model, listener=listener)
     assert done == Summary(done=2, skipped=0, failed=1)
     assert listener.errors == [
-        "in/c.png: the memory does not suffice: choose a smaller size or close other programs."
+        "in/c.png: there is not enough memory: choose a smaller size or close other programs."
     ]
     assert calls[:3] == ["a.png", "b.png", "b.png"]  # once more, when a.png was written
 

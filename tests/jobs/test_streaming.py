@@ -211,7 +211,7 @@ def test_too_little_memory_for_the_smallest_tile_is_one_sentence(
 
     monkeypatch.setattr(MoEISR, "forward", failing)
     assert run("upscale", source, "-o", tmp_path / "b.png", "-s", 2) == 1
-    assert "memory does not suffice" in one_sentence(capsys)
+    assert "not enough memory" in one_sentence(capsys)
 
 
 def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
@@ -227,8 +227,8 @@ def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
         (["--tile", "large"], "--tile is 'large'"),
         (["--tile", "-5"], "--tile is '-5'"),
         (["--tile", "7"], "tile is 7"),
-        (["--max-memory", "lots"], "'lots' is no amount of memory"),
-        (["--max-memory", "0"], "'0' is no amount of memory"),
+        (["--max-memory", "lots"], "'lots' is not an amount of memory"),
+        (["--max-memory", "0"], "'0' is not an amount of memory"),
         (["--precision", "float8"], "precision is 'float8'"),
         (["--precision", "float16"], "float16 is not for the CPU"),
         (["--color-fix", "all"], "--color-fix is 'all'"),

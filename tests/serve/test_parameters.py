@@ -58,7 +58,7 @@ def test_nothing_is_the_default_and_the_last_one_counts() -> None:
         (UPSCALE, {"skale": "2"}, "upscale has no option 'skale': did you mean scale?"),
         (RESTORE, {"scale": "2"}, "restore has no option 'scale'"),
         (UPSCALE, {"scale": "2", "width": "9"}, "--scale and --width contradict each other"),
-        (UPSCALE, {"budget": "2"}, "--budget is 2, but must lie between 0 and 1"),
+        (UPSCALE, {"budget": "2"}, "--budget is 2, but must be between 0 and 1"),
         (UPSCALE, {"width": "2.5"}, "--width: '2.5' is not a whole number"),
         (RESTORE, {"color": "red"}, "--color is 'red', but must be keep or srgb"),
         (RESTORE, {"strict": "perhaps"}, "--strict takes true or false, not 'perhaps'"),

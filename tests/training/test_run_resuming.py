@@ -202,7 +202,7 @@ def test_a_run_of_another_family_is_refused(photos: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="was started with"):
         train(config_of("enlarging", photos), tmp_path / "run", resume=True)
     torch.save({"state_dict": {}}, tmp_path / "run" / "last.ckpt")
-    with pytest.raises(ModelError, match="this is no checkpoint of a training"):
+    with pytest.raises(ModelError, match="this is not a checkpoint"):
         train(config_of("repair", photos), tmp_path / "run", resume=True)
 
 

@@ -216,7 +216,7 @@ def test_a_file_of_somebody_else_is_refused_with_the_cure(tmp_path: Path) -> Non
 
 def test_no_safetensors_file_at_all_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_bytes(b"these are words, not weights " * 10)
-    with pytest.raises(ModelError, match="no safetensors file"):
+    with pytest.raises(ModelError, match="not a safetensors file"):
         store.load(tmp_path / "text.safetensors")
     with pytest.raises(ModelError, match="no such weights file"):
         store.load(tmp_path / "absent.safetensors")

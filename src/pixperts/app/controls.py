@@ -51,7 +51,7 @@ def build_controls(models: dict[str, Entry]) -> Controls:
     """Lay the controls out where gradio is building now."""
     made = Controls()
     made.work = gr.Radio(
-        [(words, key) for key, words in WORKS.items()], value=REPAIR, label="What shall be done?"
+        [(words, key) for key, words in WORKS.items()], value=REPAIR, label="What should be done?"
     )
     with gr.Row(visible=False) as size:
         made.given["size_by"] = gr.Dropdown(

@@ -76,7 +76,7 @@ def size_of(given: Mapping[str, Any]) -> SizeRequest:
     field = next((one for one in SIZE_FIELDS if one.key == by), None)
     if field is None:
         known = ", ".join(one.key for one in SIZE_FIELDS)
-        raise UsageError(f"The size cannot be given by {by!r}: use {known}.")
+        raise UsageError(f"The size cannot be given as {by!r}: use {known}.")
     text = given.get("size")
     if text in (None, ""):
         if by != "scale":

@@ -35,26 +35,26 @@ class AppOptions:
 
     host: str = option(
         LOCAL,
-        "Address to serve on. Any other than this machine's own requires --auth.",
+        "Address to listen on. Any address other than this computer's requires --auth.",
         metavar="ADDRESS",
     )
-    port: int = option(7860, "Port to serve on; 0: one that is free.", low=0, high=65535)
+    port: int = option(7860, "Port to listen on; 0 chooses a free one.", low=0, high=65535)
     auth: tuple[str, str] | None = option(
         None,
-        "Name and password that a visitor has to give.",
+        "Name and password that visitors must enter.",
         parse=parse_auth,
         metavar="NAME:PASSWORD",
     )
-    no_browser: bool = option(False, "Leave the browser closed, and print the address only.")
+    no_browser: bool = option(False, "Do not open a browser, only print the address.")
     static: str | None = option(
         None,
-        "Serve nothing, but write a page into this folder that enlarges in the browser alone, for "
-        "any web server (needs pixperts[export] and npm).",
+        "Do not serve, but write a page into this folder that enlarges in the browser, for any web "
+        "server (needs pixperts[export] and npm).",
         metavar="DIR",
     )
     runtime: str | None = option(
         None,
-        "For --static: an unpacked npm package of onnxruntime-web, in place of npm.",
+        "For --static: an unpacked npm package of onnxruntime-web, instead of npm.",
         metavar="DIR",
     )
     max_upload: int = option(
@@ -65,15 +65,13 @@ class AppOptions:
         metavar="BYTES",
         panel=LIMITS,
     )
-    max_pixels: int = option(
-        100_000_000, "Refuse larger pictures, by their header.", low=1, panel=LIMITS
-    )
+    max_pixels: int = option(100_000_000, "Refuse pictures with more pixels.", low=1, panel=LIMITS)
     max_result: int = option(
         400_000_000, "Refuse to make larger results, in pixels.", low=1, panel=LIMITS
     )
-    max_files: int = option(100, "Pictures in one run, at most.", low=1, panel=LIMITS)
+    max_files: int = option(100, "Most pictures in one run.", low=1, panel=LIMITS)
     queue: int = option(
-        8, "Runs that may wait for their turn; further ones are refused.", low=1, panel=LIMITS
+        8, "Most runs that may wait; further ones are refused.", low=1, panel=LIMITS
     )
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ def build_page(service: Service) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
                 files = gr.File(
-                    label="Photos: drop one or several, or click",
+                    label="Photos: drop one or more, or click",
                     file_count="multiple",
                     type="filepath",
                     height=130,
@@ -60,7 +60,7 @@ class _Trial:
 
     def __init__(self) -> None:
         with gr.Accordion("Try on a part first", open=False, elem_id="trial"):
-            gr.Markdown("Click on the photo where the part shall be, or move it by the sliders.")
+            gr.Markdown("Click on the photo to choose the part, or move it with the sliders.")
             self.preview = gr.Image(
                 show_label=False,
                 interactive=False,
@@ -78,7 +78,7 @@ class _Trial:
 
 
 def _sample_buttons() -> dict[str, Any]:
-    gr.Markdown("Or take an example:")
+    gr.Markdown("Or try an example:")
     with gr.Row(elem_id="samples"):
         return {
             key: gr.Button(sample.label, size="sm", min_width=80) for key, sample in SAMPLES.items()

@@ -35,7 +35,7 @@ def serve(options: AppOptions) -> None:
             try:
                 ended.wait()
             except KeyboardInterrupt:
-                print("Ended; its temporary files are removed.", flush=True)
+                print("Ended; its temporary files were removed.", flush=True)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -51,11 +51,11 @@ def write_static(
     try:
         with replacing_folder(folder) as hidden:
             shutil.copytree(_ASSETS, hidden, dirs_exist_ok=True)
-            progress(f"{RUNTIME.partition('@')[0]} is put beside the page")
+            progress(f"{RUNTIME.partition('@')[0]} is copied beside the page")
             _add_runtime(hidden / "ort", runtime)
             for name in models:
                 for scale in scales:
-                    progress(f"{name} at x{scale} becomes a graph")
+                    progress(f"{name} at x{scale} is exported")
                     export_model(name, "onnx", hidden / f"{name}_x{scale}.onnx", scale=scale)
             facts = _facts(models, scales)
             (hidden / "models.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -88,7 +88,7 @@ def _add_runtime(target: Path, unpacked: Path | None) -> None:
     if shutil.which("npm") is None:
         raise UsageError(
             "--static needs npm, which fetches onnxruntime-web: install it, or name an unpacked "
-            "package by --runtime."
+            "package with --runtime."
         )
     with tempfile.TemporaryDirectory(prefix="pixperts-") as name:
         done = subprocess.run(
@@ -99,10 +99,10 @@ def _add_runtime(target: Path, unpacked: Path | None) -> None:
         )
         packed = sorted(Path(name).glob("*.tgz"))
         if done.returncode or not packed:
-            reason = " ".join(done.stderr.split())[:300] or "npm says nothing"
+            reason = " ".join(done.stderr.split())[:300] or "npm gave no reason"
             raise PixpertsError(
                 f"{RUNTIME} could not be fetched ({reason}): check the network, or name an "
-                "unpacked package by --runtime."
+                "unpacked package with --runtime."
             )
         with tarfile.open(packed[0]) as archive:
             archive.extractall(name, filter="data")

@@ -10,7 +10,7 @@ from pixperts.app.views import TILE
 from pixperts.background.events import Finished
 from pixperts.inference.expert_maps import palette
 
-EMPTY = '<div class="pix-empty">The result appears here, before and after under one slider.</div>'
+EMPTY = '<div class="pix-empty">The result appears here, with a slider for before and after.</div>'
 _TASKS = {
     "clean": "clean",
     "noise": "noisy",
@@ -130,13 +130,13 @@ def _of_enlargement(report: Mapping[str, Any]) -> str:
     text = f"<p>Enlarged from {sizes} in {duration(report['seconds'])} by {_name(report)}.</p>"
     if report["method"] != "network":
         words = {
-            "lanczos": "No side grew, so that it was reduced by Lanczos.",
-            "copy": "The size is the same, so that the picture is as it was.",
-            "both": "One side grew, the other was reduced by Lanczos.",
+            "lanczos": "No side grew, so it was reduced with Lanczos.",
+            "copy": "The size is the same, so the picture was not changed.",
+            "both": "One side grew; the other was reduced with Lanczos.",
         }
         text += f"<p>{words[report['method']]}</p>"
     if report["shares"] is None:
-        return text + "<p>This model has one expert, so that there is no map.</p>"
+        return text + "<p>This model has one expert, so there is no map.</p>"
     colors = palette(len(report["shares"]))
     rows = "".join(
         f"<tr><td><span class='pix-swatch' style='background:rgb({r},{g},{b})'></span>"

@@ -62,10 +62,10 @@ def free_port(host: str, port: int) -> int:
 
 def _reason(host: str, port: int, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"--port {port} needs rights that you lack: choose another."
+        return f"--port {port} needs permissions that you do not have: choose another."
     if isinstance(error, socket.gaierror):
-        return f"--host {host} is no address: give one such as 0.0.0.0."
+        return f"--host {host} is not an address: give one such as 0.0.0.0."
     return (
         f"--host {host} with --port {port} cannot be served on ({error.strerror}): choose "
-        "others; --port 0 takes a port that is free."
+        "others; --port 0 chooses a free port."
     )

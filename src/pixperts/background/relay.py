@@ -61,7 +61,7 @@ class Relay(Listener):
         job = outcome.job
         name, folder = job.source.name, job.source.parent
         if outcome.report is None or outcome.error is not None:
-            error = outcome.error or f"{name}: a file of the name of its result exists already."
+            error = outcome.error or f"{name}: a file with the name of its result already exists."
             self.finished.append(
                 Finished(name, error=without_folders(error, folder), fault=fault_of(outcome.cause))
             )

@@ -21,7 +21,7 @@ CarryOut = Callable[[Order, Callable[[Event], None]], None]
 
 TICK = 0.2  # seconds between two looks at what the process reports
 _DIED = (
-    "The work ended before its time, perhaps for lack of memory: choose a smaller size, or close "
+    "The work ended too early, perhaps because memory ran out: choose a smaller size, or close "
     "other programs."
 )
 

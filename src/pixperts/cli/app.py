@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         others = {name: command_of(name) for name in COMMANDS if name != tokens[0]}
         return _fail(sentence_of(error, tokens[0], others), 2)
     except KeyboardInterrupt:
-        return _fail("Interrupted; what was finished is kept.", 130)
+        return _fail("Interrupted; finished files are kept.", 130)
     except Exception as error:
         if os.environ.get("PIXPERTS_TRACEBACK"):
             raise

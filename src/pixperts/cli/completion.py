@@ -16,7 +16,7 @@ def completion(
         ),
     ],
 ) -> None:
-    """Print a script by which a shell completes commands and options; see docs/install.md."""
+    """Print a script that completes commands and options in a shell; see docs/install.md."""
     from pixperts.cli.app import make_app
 
     known = cast("Literal['bash', 'zsh', 'fish']", shell)

@@ -11,10 +11,12 @@ from pixperts.options import Option
 def convert(
     source: Annotated[Path, Option("Published weights.", positional=True, metavar="FILE.pth")],
     target: Annotated[Path, Option("File to write.", positional=True, metavar="OUT.safetensors")],
-    name: Annotated[str | None, Option("Preset they belong to; recognized when unset.")] = None,
+    name: Annotated[str | None, Option("Preset of the weights; recognized if unset.")] = None,
     license_name: Annotated[
         str,
-        Option("License of the weights, kept inside.", flag="--license", also=("--licence",)),
+        Option(
+            "License of the weights, stored in the file.", flag="--license", also=("--licence",)
+        ),
     ] = "unknown",
 ) -> None:
     """Turn published LIIF, LTE or MoCE-IR weights into a pixperts file."""

@@ -34,14 +34,18 @@ class PairOptions:
         None, "Degraded pictures.", flag="--input", metavar="DIR", panel=PAIRS
     )
     clean: Path | None = option(
-        None, "Their clean versions.", flag="--target", metavar="DIR", panel=PAIRS
+        None,
+        "Clean versions of the pictures of --input.",
+        flag="--target",
+        metavar="DIR",
+        panel=PAIRS,
     )
     published: str | None = option(
         None, "A published set: aio3, aio5 or cdd11.", metavar="NAME", panel=PAIRS
     )
     layouts: list[str] | None = option(
         None,
-        "Where a part of the published set lies, such as rain=DIR; repeatable.",
+        "Folder of a part of the published set, such as rain=DIR; repeatable.",
         flag="--layout",
         metavar="NAME=DIR",
         panel=PAIRS,
@@ -126,7 +130,7 @@ def check_data(
         ),
     ] = None,
     patch: Annotated[
-        int, Option("Side that every picture must have at least.", low=1, metavar="PIXELS")
+        int, Option("Shortest side that a picture may have.", low=1, metavar="PIXELS")
     ] = 1,
     exclude: Exclude = None,
 ) -> int:

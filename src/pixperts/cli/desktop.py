@@ -18,7 +18,7 @@ def desktop(
 
     if not sys.platform.startswith("linux"):
         raise UsageError(
-            "'pixperts desktop' is for Linux: docs/integrations.md says how on Windows and macOS."
+            "'pixperts desktop' is for Linux: for Windows and macOS, see docs/integrations.md."
         )
     for path in install() if what == "install" else remove():
         print(path)

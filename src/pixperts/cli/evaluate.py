@@ -24,7 +24,7 @@ def parse_scales(text: str) -> tuple[float, ...]:
     with contextlib.suppress(ValueError):
         scales = tuple(float(part) for part in text.split(","))
     if not scales:
-        raise UsageError(f"--scale takes numbers with commas between, such as 2,3,4, not {text!r}.")
+        raise UsageError(f"--scale takes numbers separated by commas, such as 2,3,4, not {text!r}.")
     return scales
 
 
@@ -33,12 +33,14 @@ class RepairOptions:
     """What is measured of a model that repairs."""
 
     task: str | None = option(
-        None, "For repair: degradations made here of clean pictures, noise25,rain."
+        None, "For repair: degradations to apply to clean pictures, such as noise25,rain."
     )
     target: Path | None = option(None, "For repair: folder of the clean versions of DATA.")
-    crop: int = option(1, "For repair: cut sides to multiples, 16 as published.", low=1)
-    seed: int = option(0, "For repair: of the degradations of --task.", low=0)
-    limit: int | None = option(None, "For repair: only so many pictures per task.", low=1)
+    crop: int = option(
+        1, "For repair: cut sides to multiples of this number; 16 as published.", low=1
+    )
+    seed: int = option(0, "For repair: seed of the degradations of --task.", low=0)
+    limit: int | None = option(None, "For repair: at most this many pictures per task.", low=1)
     expert_map: Path | None = option(None, "For repair: draw the experts by task as a .png.")
 
     def __post_init__(self) -> None:
@@ -50,7 +52,7 @@ def evaluate(
     data: Annotated[
         Path,
         Option(
-            "Folder of pictures, one with HR/ and LR_x2/, or with --target of degraded ones.",
+            "Folder of pictures, or of HR/ and LR_x2/, or, with --target, of degraded pictures.",
             positional=True,
         ),
     ],

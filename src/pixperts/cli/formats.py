@@ -6,7 +6,7 @@ from pixperts.cli.options import JsonOption
 
 
 def formats(report: JsonOption) -> None:
-    """List the formats of pictures that this installation reads and writes, and what adds more."""
+    """List the picture formats that this installation reads and writes, and how to add more."""
     from pixperts.io.support import list_formats
 
     listed = list_formats()

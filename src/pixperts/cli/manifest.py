@@ -35,7 +35,7 @@ def manifest(
     ],
     *,
     no_checksums: Annotated[
-        bool, Option("check: only look whether the outputs are there, without reading them.")
+        bool, Option("check: only test whether the outputs exist, without reading them.")
     ] = False,
     report: JsonOption,
 ) -> int:
@@ -49,7 +49,7 @@ def manifest(
         return _join(paths, report.as_json)
     if len(paths) > 1:
         raise UsageError(
-            "'manifest check' takes one manifest: join them first, by 'pixperts manifest join "
+            "'manifest check' takes one manifest: join them first, with 'pixperts manifest join "
             "OUT PART...'."
         )
     return _check(paths[0], not no_checksums, report.as_json)

@@ -16,7 +16,7 @@ def analyze(
     running: DeviceOptions,
     report: JsonOption,
 ) -> None:
-    """Show what the routers see in a picture: experts, gates, the nearest task, cost skipped."""
+    """Show what the routers see in a picture: experts, gates, nearest task, skipped work."""
     from pixperts.cli.pipes import Pipes
     from pixperts.inference.analysis import analyze as analyze_picture
     from pixperts.inference.restorer import Restorer

@@ -10,7 +10,7 @@ Inputs = Annotated[
     Option(
         "Pictures, videos (extra video), folders of pictures, patterns in quotes such as "
         "'photos/**/*.jpg', pictures in a store (s3://bucket/photos, gs://, az://), or - for "
-        "standard input. A -i before them may be left out.",
+        "standard input. The -i is optional.",
         positional=True,
         metavar="INPUT",
     ),
@@ -19,8 +19,8 @@ Output = Annotated[
     str | None,
     Option(
         "File for one picture, - for standard output; folder for several, where names stay the "
-        "same. Both may be in a store, as the inputs. If unset, results lie beside the inputs, "
-        "with other names.",
+        "same. Both may be in a store. If unset, results are written beside the inputs, with other "
+        "names.",
         also=("-o",),
         metavar="PATH",
         panel=OUTPUT,
@@ -52,11 +52,13 @@ Exclude = Annotated[
 class JsonOption:
     """Whether results are printed for programs."""
 
-    as_json: bool = option(False, "Machine-readable lines on stdout.", flag="--json", panel=OUTPUT)
+    as_json: bool = option(
+        False, "Print machine-readable lines to stdout.", flag="--json", panel=OUTPUT
+    )
 
 
 @dataclass(frozen=True)
 class ReportOptions(JsonOption):
     """What is shown of a run."""
 
-    quiet: bool = option(False, "Only errors are shown.", also=("-q",), panel=OUTPUT)
+    quiet: bool = option(False, "Show only errors.", also=("-q",), panel=OUTPUT)

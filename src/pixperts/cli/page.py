@@ -16,7 +16,7 @@ def app(options: AppOptions) -> None:
             runtime=None if options.runtime is None else Path(options.runtime),
             progress=lambda text: print(f"{text} ...", file=sys.stderr, flush=True),
         )
-        print(f"{folder} is ready: try it by 'python -m http.server -d {folder}'.")
+        print(f"{folder} is ready: try it with 'python -m http.server -d {folder}'.")
         return
     from pixperts.app.server import serve
 

@@ -40,7 +40,7 @@ def upscale(
         ),
     ] = None,
 ) -> int:
-    """Enlarge pictures to any size, twice as large if nothing says how large."""
+    """Enlarge pictures to any size; twice as large if no size is given."""
     from pixperts.jobs.operations import Upscale
 
     files = replace(options.files, max_memory=loading.max_memory)
@@ -76,7 +76,7 @@ def enhance(
     folder: FolderOptions,
     report: ReportOptions,
 ) -> int:
-    """Repair pictures, then enlarge them, twice as large if nothing says how large."""
+    """Repair pictures, then enlarge them; twice as large if no size is given."""
     from pixperts.jobs.enhance import Enhance
 
     files = replace(options.files, max_memory=loading.max_memory)
@@ -106,10 +106,10 @@ def _run(
         if operation.files.page == "all" and pipes.writes:
             raise UsageError("--page all makes several files: name a folder instead of '-'.")
         if folder.manifest is not None and (pipes.writes or pipes.inputs != inputs):
-            raise UsageError("--manifest records files: leave it out where '-' is one of them.")
+            raise UsageError("--manifest records files: leave it out if '-' is one of them.")
         if folder.shard is not None and (pipes.writes or pipes.inputs != inputs):
             raise UsageError(
-                "--shard or PIXPERTS_SHARD divides files: leave it out where '-' is one of them."
+                "--shard or PIXPERTS_SHARD divides files: leave it out if '-' is one of them."
             )
         listener = ConsoleReporter(
             as_json=report.as_json,

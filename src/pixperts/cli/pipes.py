@@ -59,7 +59,9 @@ class Pipes:
         self.inputs, self.output = list(inputs), output
         reads = inputs.count(PIPE)
         if reads and not beside:
-            raise UsageError("--in-place replaces files: it does not go with standard input, '-'.")
+            raise UsageError(
+                "--in-place replaces files: it cannot be used with standard input, '-'."
+            )
         unnamed = results and output is None
         self.writes = output == PIPE or (unnamed and self.inputs == [PIPE])
         self._shown: dict[str, str] = {}
@@ -75,7 +77,7 @@ class Pipes:
         if self.writes and sys.stdout.isatty():
             raise UsageError("A picture cannot be shown in a terminal: give -o a file name.")
         if reads and sys.stdin.isatty():
-            raise UsageError("Nothing is piped in: name a file in the place of '-'.")
+            raise UsageError("Nothing is piped in: name a file instead of '-'.")
         if not (reads or self.writes):
             return
         self._folder = Path(tempfile.mkdtemp(prefix="pixperts-"))

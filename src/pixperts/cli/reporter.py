@@ -52,7 +52,9 @@ class ConsoleReporter(Listener):
             many = "" if self._kept == 1 else "s"
             self._bar = ProgressBar([], visible=False)
             if self._jobs and self._jobs[0].in_place:
-                self._bar.say(f"{self._kept} picture{many} {verb} done before, by the manifest.")
+                self._bar.say(
+                    f"{self._kept} picture{many} {verb} done before, according to the manifest."
+                )
                 return
             self._bar.say(
                 f"{self._kept} output{many} existed and {verb} kept; --if-exists overwrite makes "

@@ -12,7 +12,9 @@ from pixperts.training.options import RunOptions
 
 
 def train(
-    config: Annotated[Path, Option("What to train.", positional=True, metavar="CONFIG.yaml")],
+    config: Annotated[
+        Path, Option("Training configuration.", positional=True, metavar="CONFIG.yaml")
+    ],
     output: Annotated[Path, Option("Folder of the run.", also=("-o",), metavar="RUN_DIR")],
     options: RunOptions,
     changes: Annotated[

@@ -142,7 +142,7 @@ class DataReport:
     def _packed_pairs(self, root: Path, patch: int, tasks: Sequence[str] | None = None) -> None:
         try:
             if not is_packed(root):
-                raise DataError(f"{root} is no folder of shards of pairs")
+                raise DataError(f"{root} is not a folder of shards of pairs")
             samples = self._shards(root)
             if not all(sample.is_pair for sample in samples):
                 raise DataError(f"{root} holds photos, not pairs")
@@ -184,7 +184,7 @@ class DataReport:
                 found = read_shard(shard)
                 digest = file_sha256(shard)
                 if sums.get(shard.name) not in (None, digest):
-                    raise DataError("its bytes are not those that index.json tells the sum of")
+                    raise DataError("its bytes do not match the checksum in index.json")
                 samples += found
             except (PixpertsError, OSError) as error:
                 self.add_fault(shard, error)

@@ -98,7 +98,7 @@ def read_denoise(root: Path) -> list[Pair]:
     pairs = [Pair(path, None, task) for task in _NOISES for path in photos if path not in bad]
     if faults := fault("unreadable", list(bad)):
         raise PairingError(
-            f"{root} holds pictures that do not serve: {faults[0]}; replace these.",
+            f"{root} holds pictures that cannot be used: {faults[0]}; replace these.",
             [(str(path), what) for path, what in bad.items()],
             pairs,
         )

@@ -23,7 +23,7 @@ class PackOptions:
     crop: int | None = option(
         None, "Cut larger pictures into tiles of this side.", low=1, metavar="PIXELS"
     )
-    overlap: int = option(0, "Of neighboring tiles, in pixels.", low=0, metavar="PIXELS")
+    overlap: int = option(0, "Overlap of neighboring tiles, in pixels.", low=0, metavar="PIXELS")
     format: str | None = option(
         None,
         "png, webp (lossless) or jpeg. Unset: JPEG files as they are, the rest as PNG.",

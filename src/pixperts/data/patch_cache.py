@@ -193,5 +193,5 @@ def _opened(path: Path) -> Any:
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: this chunk is damaged ({error}): delete it.") from error
     if chunk.dtype.names != Patches._fields:
-        raise DataError(f"{path}: this is no chunk of training patches: delete it.")
+        raise DataError(f"{path}: this is not a chunk of training patches: delete it.")
     return chunk

@@ -134,7 +134,8 @@ def read_pair_shards(path: Path) -> list[Packed]:
     """`read_shards` of a set that must hold pairs."""
     if not is_packed(path):
         raise DataError(
-            f"{path} is no folder of shards of pairs: name one, or the clean versions as 'target'."
+            f"{path} is not a folder of shards of pairs: name one, or the clean versions as "
+            "'target'."
         )
     samples = read_shards(path)
     if not samples[0].is_pair:
@@ -253,7 +254,7 @@ def stored_index(folder: Path) -> Index | None:
             str(shard["file"]), int(shard["bytes"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise DataError(
-            f"{path} cannot be read: copy it again, or delete it; the shards suffice."
+            f"{path} cannot be read: copy it again, or delete it; the shards are enough."
         ) from None
     return index
 

@@ -98,7 +98,7 @@ def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tenso
         UsageError: an unknown case, a drawing or a bad seed.
     """
     if case in UNTOUCHED[1:] or _HATCHED.fullmatch(case):
-        raise UsageError(f"{case} is drawn over a picture, so that no photo belongs to it.")
+        raise UsageError(f"{case} is drawn over a picture, so there is no photo for it.")
     size = (math.floor(photo.shape[1] / scale), math.floor(photo.shape[2] / scale))
     whole = photo[:, : round(size[0] * scale), : round(size[1] * scale)].contiguous()
     small = whole if scale == 1 else quantize(bicubic(whole, size))

@@ -202,7 +202,7 @@ def _ratio(scale: float) -> Fraction:
     (Fraction(5, 2), Fraction(4, 1))
     """
     if not 0 < scale <= LARGEST:
-        raise UsageError(f"--scale is {scale:g}, but must lie above 0 and be at most {LARGEST}.")
+        raise UsageError(f"--scale is {scale:g}, but must be above 0 and be at most {LARGEST}.")
     ratio = Fraction(repr(float(scale)))
     if ratio < 1:
         raise UsageError(f"--scale is {scale:g}, but an exported model enlarges: give 1 or more.")

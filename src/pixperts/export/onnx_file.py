@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pixperts.errors import MissingExtraError, ModelError
+from pixperts.errors import MissingExtraError, ModelError, UsageError
 
 OPSET = 20
 INPUT = "image"
@@ -33,6 +33,7 @@ def write_onnx(
 
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
+        UsageError: torch is older than 2.6.
         ModelError: the graph has an operator that others lack.
     """
     try:
@@ -40,6 +41,10 @@ def write_onnx(
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("Export", "export") from error
+    if not hasattr(torch.export.Dim, "DYNAMIC"):
+        raise UsageError(
+            f"Export needs torch 2.6 or newer, not {torch.__version__}: pip install 'torch>=2.6'."
+        )
     # No side and no batch of the example is 0, 1 or equal to another: such would be taken for
     # fixed ones.
     example = torch.zeros(2, 3, 12 * step + step // 2, 15 * step + step // 2)

@@ -56,7 +56,7 @@ def read_spandrel(state: dict[str, Tensor]) -> tuple[store.Card, int]:
     except (ValueError, KeyError, IndexError) as error:
         raise ModelError("the model's description in the file is damaged.") from error
     if not 1 <= scale <= LARGEST:
-        raise ModelError(f"the model's factor is {scale}, but must lie between 1 and {LARGEST}.")
+        raise ModelError(f"the model's factor is {scale}, but must be between 1 and {LARGEST}.")
     return store.parse_card(text, "the file"), scale
 
 

@@ -34,7 +34,7 @@ class RepairSettings:
         for name in ("strength", "denoise", "jpeg"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
-                raise UsageError(f"{name} is {value:g}, but must lie between 0 and 1.")
+                raise UsageError(f"{name} is {value:g}, but must be between 0 and 1.")
         if self.tone not in ("auto", "off", "on"):
             raise UsageError(f"tone is {self.tone!r}, but must be auto, off or on.")
 

@@ -49,21 +49,21 @@ class ModelOptions(DeviceOptions):
     )
     max_memory: float | None = option(
         None,
-        "Memory that may be used, such as 2G; half of what is free if unset.",
+        "Most memory to use, such as 2G; half of the free memory if unset.",
         parse=parse_bytes,
         metavar="BYTES",
         panel=MODEL,
     )
     precision: str = option(
         "auto",
-        "auto, float32, bfloat16 or float16 (GPU); auto is bfloat16 where model and processor "
-        "are faster in it.",
+        "auto, float32, bfloat16 or float16 (GPU); auto uses bfloat16 if it is faster for this "
+        "model and processor.",
         panel=MODEL,
     )
 
     offline: bool = option(
         False,
-        "Take models of the hub from its cache only.",
+        "Use models of the hub only from its cache.",
         setting=False,
         panel=MODEL,
     )

@@ -93,7 +93,7 @@ class SizeRequest:
     short_side: int | None = option(None, "New shorter side in pixels.", panel=SIZE)
     megapixels: float | None = option(None, "New area in megapixels.", panel=SIZE)
     only_enlarge: bool = option(
-        False, "Pictures of which a side would get shorter keep their size.", panel=SIZE
+        False, "Keep the size of pictures that would get shorter on a side.", panel=SIZE
     )
 
     def __post_init__(self) -> None:

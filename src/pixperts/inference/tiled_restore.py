@@ -91,7 +91,7 @@ class TiledRestore:
 
         Raises:
             ImageError: values that are not finite.
-            MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
+            MemoryError, RuntimeError: there is not enough memory for the smallest tile.
         """
         # The blend holds three colors as floats, twice while strips are joined, and fades them.
         rows = self.source.row_bytes + sink.row_bytes + 9 * 4 * self.size[1] * self.source.batch

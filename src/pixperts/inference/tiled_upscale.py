@@ -103,7 +103,7 @@ class TiledUpscale:
 
         Raises:
             ImageError: values that are not finite.
-            MemoryError, RuntimeError: the memory does not suffice for the smallest tile.
+            MemoryError, RuntimeError: there is not enough memory for the smallest tile.
         """
         beside = self.source.row_bytes + sink.row_bytes * self.size[0] / self.whole[0]
         side = tile or best_tile(

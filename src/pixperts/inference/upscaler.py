@@ -145,7 +145,7 @@ class Upscaler(Predictor):
             ImageError: values that are not finite.
         """
         if budget is not None and not 0.0 <= budget <= 1.0:
-            raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
+            raise UsageError(f"budget is {budget:g}, but must be between 0 and 1.")
         model = self.model
         if budget is not None and not self.takes_budget:
             raise UsageError(f"{self.name} has a single expert: leave the budget out.")

@@ -322,7 +322,7 @@ def open_picture(
             metadata = replace(metadata, icc=None)
         if metadata.gain_map is not None and image is not before:
             metadata = replace(metadata, gain_map=None)
-            remarks += (f"The gain map of {path} fits its own colors alone and was left out.",)
+            remarks += (f"The gain map of {path} fits only its own colors and was left out.",)
         if metadata.background is not None and image is not before:
             metadata = replace(metadata, background=None)
             remarks += (f"The background color of {path} was left out, as colors changed.",)

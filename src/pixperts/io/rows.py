@@ -91,8 +91,8 @@ class RowReader:
             raise UsageError(f"{self.path} is closed: open it again.")
         if not (self._begin <= top < bottom <= self.height):
             raise UsageError(
-                f"Rows {top} to {bottom} of {self.path} cannot be read: they must lie between "
-                f"{self._begin}, where the call before began, and {self.height}."
+                f"Rows {top} to {bottom} of {self.path} cannot be read: they must be between "
+                f"{self._begin}, where the previous call began, and {self.height}."
             )
         if opened.orientation > 2:
             if self._turned is None:

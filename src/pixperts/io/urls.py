@@ -53,7 +53,7 @@ def parse_url(text: str) -> ObjectUrl | None:
     if match is None:
         if _ONE_SLASH.match(text) and not os.path.lexists(text):
             example = "file:///photos" if text.startswith("file") else "s3://bucket/photos"
-            raise UsageError(f"{text} is no URL: write it as in {example}.")
+            raise UsageError(f"{text} is not a URL: write it as in {example}.")
         return None
     scheme = match[1].lower()
     if scheme == "file":

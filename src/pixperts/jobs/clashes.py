@@ -65,7 +65,7 @@ def _problem(
             template = "{stem}_{ext}" if _told_by_ending(job, others) else "{index}_{stem}"
             return (
                 f"{first} and {second} would both be written to {target}: put them into different "
-                f"folders, or tell them apart by --name, such as --name '{template}'."
+                f"folders, or give them different names, such as with --name '{template}'."
             )
     return None
 

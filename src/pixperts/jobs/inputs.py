@@ -75,7 +75,7 @@ def find(
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
             found = [replace(one, folder=path) for one in found]
             if left_out:
-                hint = " -r takes the pictures of its subfolders as well."
+                hint = " -r also takes the pictures in its subfolders."
         elif _MAGIC.isdisjoint(str(given)) or places.exists(path):
             files.append(Found(path))  # a missing one is reported when it is read
             continue
@@ -95,9 +95,7 @@ def find(
                 seen.add(key)
                 files.append(one)
         if skipped:
-            remarks.append(
-                f"{path}: skipped {skipped} of its entries that are no picture files.{hint}"
-            )
+            remarks.append(f"{path}: skipped {skipped} entries that are not picture files.{hint}")
     return Listing(files, remarks, several)
 
 
@@ -112,7 +110,7 @@ def _of_folder(
     """The pictures of a folder, sorted by path, how many other entries, and folders among them."""
     if os.path.realpath(root) in barred:
         raise UsageError(
-            f"{root} is input and output at once, so that results would be taken for inputs: "
+            f"{root} is input and output at once, so results would be used as inputs: "
             "name another output."
         )
     found: list[Found] = []
@@ -143,7 +141,7 @@ def _of_pattern(
         return [], None
     if os.path.realpath(root) in barred:
         raise UsageError(
-            f"{pattern} searches the output folder, so that results would be taken for inputs: "
+            f"{pattern} searches the output folder, so results would be used as inputs: "
             "name another output."
         )
     found: dict[Path, Found] = {}

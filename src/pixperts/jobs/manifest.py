@@ -117,7 +117,7 @@ def read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
             return
         entry = _parsed(line)
         if entry is None:
-            raise UsageError(f"{path} is no manifest of pixperts: name another file.")
+            raise UsageError(f"{path} is not a manifest of pixperts: name another file.")
         yield line, entry
 
 
@@ -141,7 +141,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _check_torn(path: Path, head: bytes) -> None:
     """Refuse what is no beginning of a line that a kill or a full disk cut off."""
     if not _START.startswith(head):
-        raise UsageError(f"{path} is no manifest of pixperts: name another file.")
+        raise UsageError(f"{path} is not a manifest of pixperts: name another file.")
 
 
 def _end_of_lines(file: IO[bytes]) -> int:

@@ -106,7 +106,7 @@ class Template:
             mark in name for mark in filter(None, ("/", "\0", os.sep, os.altsep))
         ):
             raise UsageError(
-                f"--name {self.text!r} gives {name!r} for {source}, which is no name of a file."
+                f"--name {self.text!r} gives {name!r} for {source}, which is not a file name."
             )
         if name[0] == "." and f".{name.lstrip('.')}".lower() in SUFFIXES:  # hidden, without ending
             raise UsageError(
@@ -120,7 +120,7 @@ class Template:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError as error:
             raise UsageError(
-                f"--name {self.text!r} is no template ({error}): a brace itself is written twice."
+                f"--name {self.text!r} is not a template ({error}): write a brace twice to get one."
             ) from None
         for _, field, _, conversion in parsed:
             if conversion is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
     from pixperts.jobs.medium import Medium
 
-_NO_MAP = "No expert worked on {}, which did not grow, so that it has no map of them."
+_NO_MAP = "No expert worked on {}, which did not grow, so there is no map."
 MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
 
 

@@ -37,28 +37,29 @@ class FileOptions:
 
     quality: int | None = option(
         None,
-        "For outputs whose format loses something; visually lossless if unset.",
+        "Quality of lossy formats; visually lossless if unset.",
         low=1,
         high=100,
         panel=OUTPUT,
     )
     lossless: bool = option(
         False,
-        "Lossless WebP, AVIF and the like. Lossless inputs stay so unless --quality is given.",
+        "Write lossless WebP, AVIF and similar. Lossless inputs stay lossless unless --quality is "
+        "given.",
         panel=OUTPUT,
     )
     color: str = option(
         "keep",
-        "keep: pixels stay in the encoding of their profile, which is kept; srgb: convert.",
+        "keep: keep the pixels and their color profile; srgb: convert to sRGB.",
         choices=("keep", "srgb"),
         panel=OUTPUT,
     )
     strip_metadata: bool = option(
-        False, "Leave out EXIF, XMP, IPTC and texts; the profile stays.", panel=OUTPUT
+        False, "Remove EXIF, XMP, IPTC and texts; the color profile stays.", panel=OUTPUT
     )
     page: int | str | None = option(
         None,
-        "Of files with several pages or frames: a number from 1, or all, which makes a file of "
+        "Page or frame of files with several: a number from 1, or all, which makes one file of "
         "each. The first if unset.",
         parse=parse_page,
         metavar="PAGE",
@@ -68,12 +69,16 @@ class FileOptions:
     # These two refuse pictures, and change none.
     strict: bool = option(
         False,
-        "Refuse JPEG and PNG files that end too early, also where few rows are missing.",
+        "Refuse JPEG and PNG files that end too early, even if only few rows are missing.",
         setting=False,
         panel=OUTPUT,
     )
     max_pixels: int = option(
-        MAX_PIXELS, "Refuse larger inputs, by their header.", low=1, setting=False, panel=OUTPUT
+        MAX_PIXELS,
+        "Refuse inputs with more pixels.",
+        low=1,
+        setting=False,
+        panel=OUTPUT,
     )
     # Bytes; on the command line that of `ModelOptions` serves both.
     max_memory: float | None = field(default=None, metadata={"setting": False})
@@ -110,8 +115,8 @@ class FileOptions:
             "--quality": (self.quality is not None, "give --crf for videos"),
             "--lossless": (self.lossless, "give --crf 0 for videos"),
             "--color": (self.color != "keep", "videos keep their colors"),
-            "--page": (self.page is not None, "videos are done whole"),
-            "--in-place": (clips[0].in_place, "videos are encoded anew: name another output"),
+            "--page": (self.page is not None, "videos are processed as a whole"),
+            "--in-place": (clips[0].in_place, "videos are encoded again: name another output"),
             "--expert-map": (any(job.expert_map for job in clips), "a video would have thousands"),
         }
         for flag, (is_given, cure) in given.items():
@@ -139,8 +144,8 @@ class UpscaleOptions:
     size: SizeRequest
     budget: float | None = option(
         None,
-        "Compute to spend: 0 = the cheapest expert everywhere, 1 = the best. If unset, the model "
-        "decides.",
+        "How much to compute: 0 = the cheapest expert everywhere, 1 = the best. If unset, the "
+        "model decides.",
         low=0,
         high=1,
         panel=MODEL,
@@ -162,14 +167,14 @@ class RestoreOptions:
 
     strength: float = option(
         1.0,
-        "1 = the network's result, 0 = the input, between: a blend.",
+        "1 = the network's result, 0 = the input, in between: a blend.",
         low=0,
         high=1,
         panel=MODEL,
     )
     denoise: float = option(
         1.0,
-        "1 = remove all noise, 0 = leave it, between: a part (moce-ir-light).",
+        "1 = remove all noise, 0 = leave it, in between: a part (moce-ir-light).",
         low=0,
         high=1,
         panel=MODEL,
@@ -212,7 +217,7 @@ class EnhanceOptions(RestoreOptions, UpscaleOptions):
 
     restore_model: str = option(
         DEFAULT_REPAIR_MODEL,
-        "The model that repairs, before the other one enlarges.",
+        "Model that repairs, before the other model enlarges.",
         metavar="NAME",
         panel=MODEL,
     )
@@ -228,7 +233,7 @@ class FolderOptions:
 
     recursive: bool = option(
         False,
-        "Subfolders too, mirrored below the output folder.",
+        "Include subfolders; the output folder gets the same ones.",
         also=("-r",),
         panel=FOLDER,
     )
@@ -246,7 +251,7 @@ class FolderOptions:
     )
     in_place: bool = option(
         False,
-        "Replace each picture by its result, which is written whole before; no -o then.",
+        "Replace each picture with its result, once that is written completely; without -o.",
         setting=False,
         panel=OUTPUT,
     )
@@ -260,7 +265,7 @@ class FolderOptions:
     )
     workers: int = option(
         1,
-        "Pictures read ahead, and pictures being written, while one is computed; 0 takes the "
+        "Number of pictures read ahead, and being written, while one is computed; 0 needs the "
         "least memory.",
         low=0,
         high=64,

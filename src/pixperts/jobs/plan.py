@@ -139,8 +139,8 @@ def _folder(output: str, several: bool, places: Places) -> Path | None:
         return folder
     if not _is_media(folder):
         raise UsageError(
-            f"{output} is no existing folder and does not end in {writable_endings()}, or for a "
-            f"video {', '.join(CONTAINERS)}: give it one of these endings, or a slash at the end "
+            f"{output} is not an existing folder and does not end in {writable_endings()}, or for "
+            f"a video {', '.join(CONTAINERS)}: give it one of these endings, or a slash at the end "
             "for a new folder."
         )
     return None

@@ -43,7 +43,7 @@ class ServeOptions:
         "Address to serve on. Any other than this machine's own requires a token.",
         metavar="ADDRESS",
     )
-    port: int = option(8000, "Port to serve on; 0: one that is free.", low=0, high=65535)
+    port: int = option(8000, "Port to listen on; 0 chooses a free one.", low=0, high=65535)
     token: str | None = option(
         None,
         f"What a client has to send as 'Authorization: Bearer TOKEN'. {VARIABLE} does the same, "
@@ -82,9 +82,7 @@ class ServeOptions:
         metavar="BYTES",
         panel=LIMITS,
     )
-    max_pixels: int = option(
-        100_000_000, "Refuse larger pictures, by their header.", low=1, panel=LIMITS
-    )
+    max_pixels: int = option(100_000_000, "Refuse pictures with more pixels.", low=1, panel=LIMITS)
     max_result: int = option(
         400_000_000, "Refuse to make larger results, in pixels.", low=1, panel=LIMITS
     )

@@ -26,7 +26,7 @@ _MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL, ENHANCE: DEFAU
 _FILENAME = Field(
     "filename",
     Option(
-        "Name of the picture, for sentences and for the name of the result. Formats without first "
+        "Name of the picture, for messages and for the name of the result. Formats without first "
         "bytes of their own (TGA, most camera raw) are known by it."
     ),
     str | None,

@@ -46,12 +46,12 @@ def fitting(path: Path, config: TrainConfig) -> str:
         cure = (
             f"delete it to continue from {before.name}"
             if path.name == LAST and before.is_file()
-            else "start anew in another folder, with init: last.safetensors of this one"
+            else "start again in another folder, with init: last.safetensors of this one"
         )
         raise ModelError(f"{path}: this checkpoint is broken: {cure}.") from error
     was = held.get(_CONFIG) if isinstance(held, dict) else None
     if was is None:
-        raise ModelError(f"{path}: this is no checkpoint of a training of this version.")
+        raise ModelError(f"{path}: this is not a checkpoint of this version.")
     now = _plain(config)
     # A field that was not there when the run began had what is now its default.
     was = _defaults(config) | renamed(was)
@@ -64,7 +64,7 @@ def fitting(path: Path, config: TrainConfig) -> str:
         if key not in free and now.get(key) != was.get(key):
             raise UsageError(
                 f"{path.parent}: the run was started with {key} = {was.get(key)!r}, not "
-                f"{now.get(key)!r}: set it back, or start anew in another folder with init: "
+                f"{now.get(key)!r}: set it back, or start again in another folder with init: "
                 f"{path.parent / 'last.safetensors'}."
             )
     return str(path)

@@ -61,7 +61,7 @@ class TrainConfig:
         for name in ("patch", "batch", "accumulate", "max_steps", "check_every", "skips"):
             self._at_least_one(name)
         if not 0 <= self.seed < 1 << 20:
-            raise UsageError(f"seed is {self.seed}, but must lie in 0..1048575.")
+            raise UsageError(f"seed is {self.seed}, but must be in 0..1048575.")
         if self.workers < 0:
             raise UsageError(f"workers is {self.workers}, but must be 0 or more.")
         if self.precision not in ("float32", "bfloat16", "auto"):
@@ -74,14 +74,14 @@ class TrainConfig:
                 f"optimizer is {self.optimizer!r}, but must be one of {', '.join(OPTIMIZERS)}."
             )
         if not all(0 <= beta < 1 for beta in self.betas):
-            raise UsageError(f"betas is {list(self.betas)}, but both must lie in [0, 1).")
+            raise UsageError(f"betas is {list(self.betas)}, but both must be in [0, 1).")
         if self.cosine_steps is not None and (self.cosine_steps < self.max_steps or self.halve_at):
             raise UsageError(
                 f"cosine_steps is {self.cosine_steps}, but must be max_steps or more, and unset "
                 "with halve_at."
             )
         if not 0 <= self.ema < 1:
-            raise UsageError(f"ema is {self.ema}, but must lie in [0, 1).")
+            raise UsageError(f"ema is {self.ema}, but must be in [0, 1).")
         for name in ("learning_rate", "matrix_rate", "clip"):
             self._positive(name, getattr(self, name))
         self._not_negative("warmup_steps", "final_rate", "weight_decay")
@@ -190,7 +190,7 @@ class UpscalingConfig(TrainConfig):
             "prediction_weight", "distillation_weight", "expert_weight",
         )  # fmt: skip
         if not 0 <= self.teacher_weight <= 1:
-            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
+            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must be in [0, 1].")
         if self.teacher is None and self.teacher_weight != UpscalingConfig.teacher_weight:
             raise UsageError(
                 f"teacher_weight is {self.teacher_weight}, but there is no teacher: name one, or "
@@ -231,7 +231,7 @@ class LightConfig(TrainConfig):
         if self.error not in ("l1", "squared", "log"):
             raise UsageError(f"error is {self.error!r}, but must be l1, squared or log.")
         if not 0 <= self.teacher_weight <= 1:
-            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must lie in [0, 1].")
+            raise UsageError(f"teacher_weight is {self.teacher_weight}, but must be in [0, 1].")
         self._positive("temperature", min(self.temperature))
         self._not_negative("expert_weight", "balance_weight", "cost_weight", "prediction_weight")
 

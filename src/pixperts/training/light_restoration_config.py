@@ -51,7 +51,7 @@ class LightRestorationConfig(TrainConfig):
         if not 1 <= self.reduction < math.inf:
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
         if not 0 <= self.small <= 1:
-            raise UsageError(f"small is {self.small}, but must lie between 0 and 1.")
+            raise UsageError(f"small is {self.small}, but must be between 0 and 1.")
         if self.head not in ("detail", "tone"):
             raise UsageError(f"head is {self.head!r}, but must be detail or tone.")
         if self.error not in ("log", "l1"):

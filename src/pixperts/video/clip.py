@@ -115,7 +115,7 @@ def pictures_of(container: Any, path: Path) -> Any:
     best = container.streams.best("video")
     stream = best if best in moving else moving[0]
     if stream.codec_context is None:
-        raise ImageError(f"{path} is coded in a way that is not read here: convert it first.")
+        raise ImageError(f"{path} has a coding that cannot be read here: convert it first.")
     stream.thread_type = "AUTO"
     return stream
 

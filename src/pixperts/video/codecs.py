@@ -66,15 +66,15 @@ class VideoOptions:
 
     codec: str | None = option(
         None,
-        "Of videos (extra video). If unset, h264, in .webm vp9; with more than 8 bits h265, in "
-        ".webm av1.",
+        "Codec of videos (extra video). If unset, h264, or vp9 in .webm; with more than 8 bits "
+        "h265, or av1 in .webm.",
         choices=tuple(CODECS),
         metavar="NAME",
         panel=OUTPUT,
     )
     crf: float | None = option(
         None,
-        "Quality of videos: less is better and larger; visually lossless if unset.",
+        "Quality of videos: lower is better and larger; visually lossless if unset.",
         low=0,
         high=63,
         panel=OUTPUT,

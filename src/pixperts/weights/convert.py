@@ -140,7 +140,7 @@ def recognise(state: dict[str, Any]) -> str:
     encoder = next((name for mark, name in marks.items() if mark in parts), None)
     if encoder is None or "imnet" not in parts:
         raise ModelError(
-            "these weights are of no architecture that can be converted; "
+            "these weights have no architecture that can be converted; "
             f"name one with --name: {', '.join(PUBLISHED)}."
         )
     return f"{'lte' if 'coef' in parts else 'liif'}-{encoder}"
@@ -167,7 +167,7 @@ def read_published(path: Path) -> dict[str, Any]:
     except Exception as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(f"{path}: these are no PyTorch weights, or they are damaged.") from error
+        raise ModelError(f"{path}: these are not PyTorch weights, or they are damaged.") from error
     if not isinstance(loaded, dict):
         raise ModelError(f"{path}: this file holds no state dict.")
     return loaded

@@ -141,7 +141,7 @@ def push_to_hub(
     """
     name = hub_name(repo)
     if name is None or name.revision is not None:
-        raise UsageError(f"{repo!r} is no name on the hub: give one such as 'org/name'.")
+        raise UsageError(f"{repo!r} is not a name on the hub: give one such as 'org/name'.")
     hub = _hub()
     with tempfile.TemporaryDirectory(prefix="pixperts-") as folder:
         save_pretrained(folder, model, card, half=half, repo=repo)
@@ -202,7 +202,7 @@ def _check(repo: str, config: Path, weights: Path) -> None:
         return
     if file_sha256(weights) != known:
         raise ModelError(
-            f"{repo}: {FILE} is not the file whose SHA-256 stands in its {CONFIG}: remove "
+            f"{repo}: {FILE} does not match the SHA-256 in its {CONFIG}: remove "
             f"{weights} to fetch it again; if that does not help, do not use it."
         )
 

@@ -186,7 +186,7 @@ def _metadata(path: Path) -> dict[str, str]:
             length = int.from_bytes(file.read(8), "little")
         # safetensors itself takes headers of 100 MB.
         if length > _LONGEST_HEADER or size > _LIMIT:
-            raise ModelError(f"{path}: this is no safetensors file, or it is cut off.")
+            raise ModelError(f"{path}: this is not a safetensors file, or it is cut off.")
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
     except FileNotFoundError as error:
@@ -194,4 +194,4 @@ def _metadata(path: Path) -> dict[str, str]:
     except OSError as error:
         raise ModelError(f"{path}: the weights cannot be read ({reason(error)}).") from error
     except SafetensorError as error:
-        raise ModelError(f"{path}: this is no safetensors file, or it is damaged.") from error
+        raise ModelError(f"{path}: this is not a safetensors file, or it is damaged.") from error

@@ -277,7 +277,7 @@ def test_codes_that_nothing_knows_are_told(tmp_path: Path) -> None:
     assert not losses("avif", np.dtype(np.uint8), 3, picture.metadata)
     assert not losses("png", np.dtype(np.uint8), 3, picture.metadata)
     (loss,) = losses("jpeg", np.dtype(np.uint8), 3, picture.metadata)
-    assert loss == "JPEG has no words for the file's colors (CICP 9/10), which look different."
+    assert loss == "JPEG cannot describe the file's colors (CICP 9/10), which look different."
 
 
 @pytest.mark.slow

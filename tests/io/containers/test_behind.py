@@ -232,7 +232,7 @@ def test_a_map_and_a_video_in_one_file(tmp_path: Path) -> None:
 def test_other_bytes_behind_a_picture_are_told(tmp_path: Path) -> None:
     source = write_jpeg(tmp_path / "in.jpg", behind=b"something else")
     assert read_image(source).notes == (
-        f"{source} holds 14 bytes behind the picture, which were left out.",
+        f"{source} holds 14 bytes after the picture, which were left out.",
     )
     assert read_image(write_jpeg(tmp_path / "in.jpg", behind=bytes(2000))).notes == ()
 

@@ -121,7 +121,7 @@ def test_padding_is_no_reason_to_split(tmp_path: Path) -> None:
 def test_xmp_that_cannot_be_split_is_told(tmp_path: Path) -> None:
     metadata = Metadata(xmp=b"<broken" + b" " * 70000)
     (loss,) = losses("jpeg", UINT8, 3, metadata)
-    assert loss == "JPEG has no place for 70007 bytes of XMP, so it was left out."
+    assert loss == "JPEG cannot store 70007 bytes of XMP, so it was left out."
     write_image(tmp_path / "out.jpg", gradient(), metadata=metadata)
     assert read_image(tmp_path / "out.jpg").metadata.xmp is None
 
@@ -178,7 +178,7 @@ def test_texts_that_have_no_place_are_named() -> None:
     metadata = Metadata(texts=(("Author", "A"), ("Software", "S"), ("Comment", "C")))
     assert losses("png", UINT8, 3, metadata) == ()
     (loss,) = losses("jpeg", UINT8, 3, metadata)
-    assert loss == "JPEG has no place for texts as in PNG, so these were left out: Author."
+    assert loss == "JPEG cannot store texts as in PNG, so these were left out: Author."
 
 
 def test_photoshops_resources_stay_but_for_those_of_the_former_picture(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_other_formats_say_what_they_lose(tmp_path: Path) -> None:
     metadata = read_image(write_tiff(tmp_path / "in.tif", BY_SCALE)).metadata
     for kind in ("jpeg", "png", "webp", "avif"):
         assert losses(kind, np.dtype(np.uint8), 3, metadata)[-1].endswith(
-            "has no place for the position on the map (GeoTIFF), so it was left out."
+            "cannot store the position on the map (GeoTIFF), so it was left out."
         )
     assert not losses("tiff", np.dtype(np.uint8), 3, metadata)
 

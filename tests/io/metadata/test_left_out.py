@@ -16,7 +16,8 @@ def test_segments_of_makers_are_named(tmp_path: Path) -> None:
     parts = [segment(0xE1, b"FLIR\0\1\0\3"), segment(0xE1, b"FLIR\0\1\1\3"), segment(0xE7, b"\1\2")]
     source = write_jpeg(tmp_path / "in.jpg", *parts)
     assert read_image(source).notes == (
-        f"{source} has segments that only their maker knows, which were left out: APP1 FLIR, APP7.",
+        f"{source} has segments that only their maker understands, which were left out: "
+        "APP1 FLIR, APP7.",
     )
 
 
@@ -77,8 +78,8 @@ def test_credentials_end_with_the_pixels_that_they_are_of(tmp_path: Path, suffix
     source = credentials(tmp_path / f"in{suffix}")
     picture = read_image(source)
     assert picture.notes == (
-        f"The Content Credentials (C2PA) of {source} hold for its own pixels alone and were left "
-        "out.",
+        f"The Content Credentials (C2PA) of {source} are only valid for its own pixels and were "
+        "left out.",
     )
     path = write_image(tmp_path / f"out{suffix}", picture.pixels, metadata=picture.metadata)
     assert b"c2pa" not in path.read_bytes()

@@ -313,7 +313,7 @@ def test_the_background_of_png_survives_between_pngs(tmp_path: Path, mode: str, 
     assert b"tIME" not in written
     assert read_image(path).metadata.background == source.metadata.background
     assert losses("webp", np.dtype(np.uint8), 3, source.metadata) == (
-        "WebP has no place for a background color, so it was left out.",
+        "WebP cannot store a background color, so it was left out.",
     )
     write_image(path, source.pixels, metadata=source.metadata, strip_metadata=True)
     assert b"bKGD" not in path.read_bytes()
@@ -334,7 +334,7 @@ def test_losses_are_told() -> None:
     assert losses("png", deep, 4, whole) == ()
     assert losses("avif", deep, 3, whole) == (
         "AVIF has 12 bits per channel, so finer steps are rounded.",
-        "AVIF has no place for IPTC, so it was left out.",
+        "AVIF cannot store IPTC, so it was left out.",
     )
     assert len(losses("jpeg", deep, 4)) == 2
     assert losses("heic", deep, 3, Metadata(), 10) == ()

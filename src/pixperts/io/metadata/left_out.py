@@ -27,11 +27,13 @@ def left_out_by_name(
     """
     if _has_credentials(path, kind, jpeg):
         yield (
-            f"The Content Credentials (C2PA) of {path} hold for its own pixels alone and were "
+            f"The Content Credentials (C2PA) of {path} are only valid for its own pixels and were "
             "left out."
         )
     if jpeg is not None and (names := _segment_names(jpeg)):
-        yield f"{path} has segments that only their maker knows, which were left out: {names}."
+        yield (
+            f"{path} has segments that only their maker understands, which were left out: {names}."
+        )
     if kind == "tiff" and (tags := exif.left_out_tags(path, directory)):
         yield f"{path} has tags that were left out: {_listed(map(str, tags))}."
 

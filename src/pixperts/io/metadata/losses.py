@@ -88,7 +88,7 @@ def _of_samples(
     if kind in ("png", "jxl", "jp2") and dtype == np.float32:
         yield "gets 16 bits per channel, so floats are rounded"
     if outside and kind not in ("tiff", "exr"):
-        yield "holds nothing outside of 0 to 1, so values beyond were clipped"
+        yield "cannot store values outside 0 to 1, so they were clipped"
     if kind == "jpeg" and bands in (2, 4):
         yield "has no transparency, so the picture was put on white"
 
@@ -99,7 +99,7 @@ def _of_colors(kind: str, metadata: Metadata, bands: int) -> Iterator[str]:
         yield f"cannot have a profile of {space} for these channels, so it was left out"
     if _loses_colors(kind, metadata, bands):
         name = metadata.color.name if metadata.color else ""
-        yield f"has no words for the file's colors ({name}), which look different"
+        yield f"cannot describe the file's colors ({name}), which look different"
     elif _clips_light(kind, metadata):
         yield (
             "gets a color profile that ends at white, so most viewers clip what is brighter: "
@@ -109,24 +109,24 @@ def _of_colors(kind: str, metadata: Metadata, bands: int) -> Iterator[str]:
 
 def _of_the_rest(kind: str, metadata: Metadata) -> Iterator[str]:
     if kind == "exr" and (metadata.exif is not None or metadata.xmp is not None):
-        yield "has no place for EXIF and XMP, so they were left out"
+        yield "cannot store EXIF and XMP, so they were left out"
     without_iptc = kind in ("webp", "avif", "heic", "jxl", "jp2", "exr")
     if without_iptc and metadata.iptc is not None:
-        yield "has no place for IPTC, so it was left out"
+        yield "cannot store IPTC, so it was left out"
     if without_iptc and metadata.photoshop is not None:
-        yield "has no place for Photoshop's resources, so they were left out"
+        yield "cannot store Photoshop's resources, so they were left out"
     if kind == "jpeg" and metadata.xmp is not None and xmp_of_jpeg(metadata.xmp) is None:
-        yield f"has no place for {len(metadata.xmp)} bytes of XMP, so it was left out"
+        yield f"cannot store {len(metadata.xmp)} bytes of XMP, so it was left out"
     if kind != "jpeg" and metadata.gain_map is not None:
         yield "is written without a gain map, which made it brighter on HDR screens"
     if kind != "tiff" and metadata.place is not None:
-        yield "has no place for the position on the map (GeoTIFF), so it was left out"
+        yield "cannot store the position on the map (GeoTIFF), so it was left out"
     if kind != "png" and metadata.background is not None:
-        yield "has no place for a background color, so it was left out"
+        yield "cannot store a background color, so it was left out"
     if kind != "exr" and metadata.exr is not None and (own := list(metadata.exr.names())):
-        yield f"has no place for attributes of OpenEXR, so these were left out: {', '.join(own)}"
+        yield f"cannot store attributes of OpenEXR, so these were left out: {', '.join(own)}"
     if kind not in ("jpeg", "png") and comments_of(metadata):
-        yield "has no place for comments, so they were left out"
+        yield "cannot store comments, so they were left out"
     if kind != "png" and (keywords := _keywords(metadata)):
         names = ", ".join(keywords)
-        yield f"has no place for texts as in PNG, so these were left out: {names}"
+        yield f"cannot store texts as in PNG, so these were left out: {names}"

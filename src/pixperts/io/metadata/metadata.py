@@ -174,13 +174,13 @@ def _of_elsewhere(
             "and was left out."
         )
     if "depth" in told:
-        yield f"{path} has a map of depth beside the picture: it was left out."
+        yield f"{path} has a depth map, which was left out."
     if behind.pictures:
         yield f"{path} holds {behind.pictures + 1} pictures: only the main one was read."
     elif "picture" in told:
         yield f"{path} holds several pictures: only the main one was read."
     if behind.unknown:
-        yield f"{path} holds {behind.unknown} bytes behind the picture, which were left out."
+        yield f"{path} holds {behind.unknown} bytes after the picture, which were left out."
 
 
 def _blob(image: Any, name: str) -> bytes | None:

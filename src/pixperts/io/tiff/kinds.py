@@ -98,7 +98,7 @@ def _refuse(path: Path, page: Page) -> None:
     elif page.is_tiled and page.is_planar:
         what = "tiles that hold one channel each"
     elif kind == tags.PALETTE and page.is_planar:
-        what = "a palette beside channels that are stored apart"
+        what = "a palette with channels that are stored separately"
     elif page.whole(tags.COMPRESSION, 1) == tags.OLD_JPEG:
         what = "old-style JPEG compression"
     elif (kind == tags.ICC_LAB or _is_plain_ycbcr(page)) and (

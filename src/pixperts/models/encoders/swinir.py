@@ -49,7 +49,7 @@ class SwinIRConfig:
         if not 1 <= self.width * self.mlp_ratio <= 65536:
             raise ModelError(f"SwinIR's mlp_ratio {self.mlp_ratio} leaves the MLP no usable width.")
         if not 0.0 <= self.drop_path < 1.0:
-            raise ModelError(f"SwinIR's drop_path is {self.drop_path}, but must lie in [0, 1).")
+            raise ModelError(f"SwinIR's drop_path is {self.drop_path}, but must be in [0, 1).")
 
 
 def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -146,7 +146,7 @@ def auxiliary_loss(
     losses = []
     for routing, complexity in zip(routings, complexities, strict=True):
         if routing.logits is None or routing.noisy_logits is None:
-            raise UsageError("pinned routings have no logits, so no auxiliary loss: route anew.")
+            raise UsageError("pinned routings have no logits, so no auxiliary loss: route again.")
         weight = torch.tensor(complexity, device=routing.logits.device)
         top_k = routing.experts.shape[1]
         logits = routing.logits, routing.noisy_logits

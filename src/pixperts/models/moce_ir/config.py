@@ -67,7 +67,7 @@ class MoCEIRConfig:
         for name, bottom, top in (("expansion", 0.5, 16.0), ("router_noise", 1e-3, 100.0)):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not bottom <= value <= top:
-                raise ModelError(f"{name} is {value!r}, but must lie in {bottom:g}..{top:g}.")
+                raise ModelError(f"{name} is {value!r}, but must be in {bottom:g}..{top:g}.")
         if not isinstance(self.motion, bool):
             raise ModelError(f"motion is {self.motion!r}, but must be true or false.")
         if self.fourier not in FOURIER_FORMS:
