@@ -34,7 +34,7 @@ def run(code: str) -> str:
 TRAINING = [
     f"pixperts.training.{name}"
     for name in (
-        "callbacks", "checkpoints", "dry_run", "light", "light_restoration", "module",
+        "callbacks", "checkpoints", "dry_run", "enhancement", "light", "light_restoration", "module",
         "restoration", "run", "tone", "upscaling",
     )
 ]  # fmt: skip
