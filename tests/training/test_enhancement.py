@@ -139,7 +139,7 @@ def test_the_enlarger_starts_from_moeisr_light(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"largest": 0.5}, "largest is 0.5, but must be 1 or more"),
-        ({"dark": 2}, "dark is 2.0, but must be between 0 and 1"),
+        ({"dark": 2}, "dark is 2.0, but must lie between 0 and 1"),
         ({"tasks": {}}, "tasks is missing"),
         ({"tasks": {"mist": 1}}, "unknown task 'mist'"),
     ],

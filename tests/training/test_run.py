@@ -79,9 +79,7 @@ def test_several_in_a_row_stop_the_run_with_a_sentence(
 ) -> None:
     settings = config_of("repair", photos, check_every=1, skips=3)
     poison(monkeypatch, {1, 3, 4, 5})
-    with pytest.raises(
-        DataError, match="not finite in 3 steps in a row, up to step 6: start again"
-    ):
+    with pytest.raises(DataError, match="not finite in 3 steps in a row, up to step 6: start anew"):
         train(settings, tmp_path / "run")
     assert step_of(tmp_path / "run" / "last.ckpt") == 5
     with pytest.raises(DataError, match="not finite in 3 steps in a row, up to step 6"):

@@ -217,7 +217,7 @@ class Enhancer:
         if self.upscaler is None:
             settings = settings or RepairSettings()
             if budget is not None and not 0.0 <= budget <= 1.0:
-                raise UsageError(f"budget is {budget:g}, but must be between 0 and 1.")
+                raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
             whole, goal = (source.height, source.width), size[::-1]
             kept = kept_size(whole, goal)
             if kept != goal:

@@ -52,7 +52,7 @@ class Guard(Callback):
         if self.in_a_row >= self.limit:
             raise DataError(
                 f"the gradient was not finite in {self.in_a_row} steps in a row, up to step "
-                f"{trainer.global_step + 1}: start again with a lower learning_rate, from the "
+                f"{trainer.global_step + 1}: start anew with a lower learning_rate, from the "
                 "weights of an earlier step (init: RUN_DIR/last.safetensors), or look for broken "
                 "pictures in the training data."
             )

@@ -38,7 +38,7 @@ class EnhancementConfig(TrainConfig):
             raise UsageError(f"largest is {self.largest}, but must be 1 or more.")
         for name in ("dark", "shallow"):
             if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, but must be between 0 and 1.")
+                raise UsageError(f"{name} is {getattr(self, name)}, but must lie between 0 and 1.")
         self._positive("floor", self.floor)
         self._not_negative("prediction_weight")
         if not self.tasks:
