@@ -26,6 +26,7 @@ from pixperts.data.photos import load_photos
 from pixperts.evaluation.signatures import measure_signatures
 from pixperts.inference.restorer import Restorer
 from pixperts.models.interfaces import Network
+from pixperts.models.moce_isr_light.model import MoCEISRLight
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.weights import store
@@ -36,11 +37,16 @@ SIGNED = ("clean", "noise25", "noise50", "rain", "haze", "snow", "blur", "low_li
 
 def ask_price(model: Network, price: float) -> None:
     """Shift the mapper's bias, so that its argmax is the choice at this price."""
-    assert isinstance(model, MoEISR | MoEISRLight)
-    assert model.mapper is not None
-    bias = list(model.mapper.parameters())[-1]  # of the last convolution, (J,)
+    mapper: torch.nn.Module | None
+    if isinstance(model, MoCEISRLight):
+        mapper, costs = model.enlarger.mapper, model.depth_costs
+    else:
+        assert isinstance(model, MoEISR | MoEISRLight)
+        mapper, costs = model.mapper, model.costs
+    assert mapper is not None
+    bias = list(mapper.parameters())[-1]  # of the last layer, (J,)
     with torch.no_grad():
-        bias.sub_(price * torch.tensor(model.costs))
+        bias.sub_(price * torch.tensor(costs))
 
 
 def main() -> None:

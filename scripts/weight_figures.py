@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pixperts.inference.enhancer import Enhancer
     from pixperts.inference.upscaler import Upscaler
 
 REPAIRS = {  # set: tasks
@@ -15,6 +16,9 @@ REPAIRS = {  # set: tasks
 }  # fmt: skip
 ENLARGES = ("Set5", "Set14", "B100")
 PHOTO_CASES = ("clean", "jpeg95", "jpeg85", "jpeg75", "jpeg60", "jpeg40", "soft75")  # of CID22-val
+ENHANCED_CASES = (  # of CID22-val, as `repair_cases` has them
+    "clean", "jpeg", "phone", "noise15", "noise25_jpeg90", "grain", "rain", "snow", "scratches",
+)  # fmt: skip
 SCALES = (2, 3, 4)
 
 Figures = dict[str, float]  # what was measured, in dB
@@ -32,11 +36,15 @@ def figures_of(weights: str, bench: Path, limit: int | None, photos: bool = Fals
     from pixperts.data.benchmarks import SuperResolutionSet
     from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
     from pixperts.evaluation.upscaling import evaluate_upscaling
+    from pixperts.inference.enhancer import Enhancer
     from pixperts.inference.loading import load
     from pixperts.inference.restorer import Restorer
+    from pixperts.models.interfaces import EnhancingNetwork
 
     model = load(weights)
     found: Figures = {}
+    if isinstance(model, Restorer) and isinstance(model.model, EnhancingNetwork):
+        return enhanced_figures(Enhancer(model), bench / "CID22-val", limit)
     if isinstance(model, Restorer):
         for folder, tasks in REPAIRS.items():
             sets = [RestorationSet.synthetic(bench / folder, t, limit=limit) for t in tasks]
@@ -68,6 +76,26 @@ def photo_figures(model: "Upscaler", folder: Path, limit: int | None) -> Figures
                 size = (photo.shape[2], photo.shape[1])
                 result = quantize(model.upscale(lr, size=size))
                 scores.append(psnr(result, photo, "y-shave", scale))
+            found[f"CID22-val x{scale} {case}"] = sum(scores) / len(scores)
+    return found
+
+
+def enhanced_figures(enhancer: "Enhancer", folder: Path, limit: int | None) -> Figures:
+    """Mean PSNR of photos that were reduced by 2 and 4 and degraded, see `repair_cases`."""
+    from pixperts.data.image_files import read_photo
+    from pixperts.evaluation.metrics import psnr
+    from pixperts.evaluation.repair_cases import small_pair
+    from pixperts.io.image import list_images
+    from pixperts.ops.resize import quantize
+
+    found: Figures = {}
+    for scale in (2, 4):
+        for case in ENHANCED_CASES:
+            scores = []
+            for seed, path in enumerate(list_images(folder)[:limit]):
+                small, photo = small_pair(read_photo(path).float() / 255, scale, case, seed)
+                result = enhancer.enhance(small, size=(photo.shape[2], photo.shape[1]))
+                scores.append(min(100.0, psnr(quantize(result), photo, "rgb")))
             found[f"CID22-val x{scale} {case}"] = sum(scores) / len(scores)
     return found
 

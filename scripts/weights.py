@@ -266,6 +266,9 @@ def finish(args: argparse.Namespace, weights: Path) -> None:
     line += ["--quality", json.dumps(shown)]
     if photos:
         line += ["--protocol", "Y channel, border of `scale` pixels cut, JPEG synthetic, dB"]
+    elif "CID22-val x2 clean" in after:
+        line += ["--protocol", "RGB, whole pictures, reduced, faults synthetic, dB"]
+        line += ["--signatures", str(args.bench / "CID22-val")]
     elif "Set5 x2" not in after:
         line += ["--protocol", "RGB, whole pictures, synthetic, seed 0, dB"]
         line += ["--signatures", str(args.bench / "CID22-val")]

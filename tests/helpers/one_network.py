@@ -27,7 +27,14 @@ def one_network(seed: int = 0, **changes: Any) -> MoCEISRLight:
         model.enlarger.field.coefficients.weight.mul_(5)
         model.enlarger.seen.weight.mul_(10)
         mapper.third.weight.normal_(std=20.0)
-        # A ramp of what is seen crosses from one depth to the next.
-        mapper.third.bias.copy_(torch.tensor([0.0, -12.0, -26.0, -41.0]))
         mapper.third.weight.copy_(torch.arange(4.0)[:, None] * 8)
+        mapper.third.bias.zero_()
+        # The more there is to be seen in a region, the deeper: a quarter of a picture each.
+        ramp = torch.linspace(0.0, 0.5, 256)
+        picture = (0.5 + ramp * torch.randn(1, 3, 64, 256)).clamp(0, 1)
+        output, seen = model.look(picture)
+        start = model.enlarger.start(output.image, seen)
+        sums = model.enlarger.logits(start, (64, 256), (128, 512))[:, 1].flatten()
+        steps = torch.quantile(sums, torch.tensor([0.25, 0.5, 0.75]))
+        mapper.third.bias[1:] = -steps.cumsum(0)
     return model

@@ -54,8 +54,8 @@ def test_the_loss_is_that_of_what_is_used(photos: Path) -> None:
     enlarger, targets = task.model.enlarger, batch.photo.float() / 255
     with torch.inference_mode():
         for small, photo in zip(batch.degraded.float() / 255, targets, strict=True):
-            output, features = task.model.look(small[None], motion=False)
-            deepest = enlarger.all_depths(enlarger.start(output.image, features))[-1]
+            output, seen = task.model.look(small[None], motion=False)
+            deepest = enlarger.all_depths(enlarger.start(output.image, seen))[-1]
             large = enlarger.field(deepest, output.image, size)
             errors.append(picture_errors(large, photo[None]))
     expected = 0.5 * (torch.cat(errors) + 1e-5).log().mean()
@@ -123,13 +123,15 @@ def test_the_enlarger_starts_from_moeisr_light(tmp_path: Path) -> None:
     start_enlarger(model, tmp_path / "light.safetensors")  # type: ignore[arg-type]
     found, given = model.state_dict(), source.state_dict()
     pairs = {
-        "image.weight": "encoder.head.weight",
         "blocks.0.first.weight": "encoder.blocks.0.first.weight",
         "blocks.1.second.weight": "encoder.blocks.2.second.weight",
         "field.coefficients.weight": "field.coefficients.weight",
     }
     for mine, theirs in pairs.items():
         assert torch.equal(found[f"enlarger.{mine}"], given[theirs])
+    first = found["enlarger.image.weight"]
+    assert torch.equal(first[:, :3], given["encoder.head.weight"])
+    assert not first[:, 3:].any()
     wide = create_model("moce-isr-light", channels=[8, 8, 8], large_channels=16)
     with pytest.raises(UsageError, match="light does not fit"):
         start_enlarger(wide, tmp_path / "light.safetensors")  # type: ignore[arg-type]

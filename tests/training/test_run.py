@@ -115,11 +115,11 @@ def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None
     bench = tmp_path / "bench"
     for name in ("HR", "LR_x2"):
         make_photos_of_bench(bench / name, 16 if name == "LR_x2" else 32)
-    validation = photos if family in ("repair", "scenes") else bench
+    validation = photos if family in ("repair", "scenes", "one") else bench
     train(config_of(family, photos, validation=str(validation)), tmp_path / "run")
     log = EventAccumulator(str(tmp_path / "run" / "log"), size_guidance={"images": 0}).Reload()
     scalars = set(log.Tags()["scalars"])
-    error = "loss/log" if family == "scenes" else "loss/l1"
+    error = "loss/log" if family in ("scenes", "one") else "loss/l1"
     wanted = {error, "step/samples_per_second", "step/waiting_for_data", "step/skipped"}
     wanted |= {"step/gradient_norm"}
     if family == "repair":

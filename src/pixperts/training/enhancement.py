@@ -82,9 +82,9 @@ class EnhancementModule(TrainingModule):
         enlarger = self.model.enlarger
         degraded, photo = batch.degraded.float() / 255, batch.photo.float() / 255
         with torch.no_grad():
-            output, features = self.model.look(degraded, noise=False, motion=False)
+            output, seen = self.model.look(degraded, noise=False, motion=False)
             lr = brightened(output.image.float(), batch.exposure)
-        x = enlarger.start(lr, features)
+        x = enlarger.start(lr, seen)
         size = (photo.shape[2], photo.shape[3])
         terms = {}
         if self.config.prediction_weight < 1:
@@ -198,7 +198,12 @@ def start_enlarger(model: MoCEISRLight, path: Path) -> None:
     same = source.config.channels, source.config.basis
     if same != (model.config.large_channels, model.config.basis) or len(blocks) < wanted:
         raise UsageError(f"{card.name} does not fit: it needs as many channels and cosines.")
-    enlarger.image.load_state_dict(source.encoder.head.state_dict())
+    with torch.no_grad():  # what was removed says nothing at first
+        enlarger.image.weight.zero_()
+        enlarger.image.weight[:, :3] = source.encoder.head.weight
+        assert enlarger.image.bias is not None
+        assert source.encoder.head.bias is not None
+        enlarger.image.bias.copy_(source.encoder.head.bias)
     enlarger.field.load_state_dict(source.field.state_dict())
     for number, block in enumerate(enlarger.blocks):
         place = round(number * (len(blocks) - 1) / max(1, wanted - 1))

@@ -75,9 +75,10 @@ def test_at_its_own_size_it_is_moce_ir_light() -> None:
 def test_the_strength_is_that_of_the_repair() -> None:
     model, image = one_network(), pictures(1, 40, 48)
     with torch.inference_mode():
-        output, features = model.look(image)
+        output, seen = model.look(image)
         half = torch.lerp(image, output.image, 0.5)
-        expected = model.enlarge(half, features, (80, 96))[0]
+        removed = seen._replace(removed=0.5 * (image - output.image))
+        expected = model.enlarge(half, removed, (80, 96))[0]
         found = model.enhance(image, (80, 96), strength=0.5).image
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 

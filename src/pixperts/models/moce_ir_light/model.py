@@ -13,7 +13,7 @@ of each region (`regions`). And light and color are the matter of a head of its 
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,6 +29,13 @@ from pixperts.models.moce_ir_light.trunk import LightTrunk
 from pixperts.models.output import Output
 from pixperts.ops.windows import Window
 from pixperts.routing import Routing
+
+
+class Seen(NamedTuple):
+    """What a network that goes on from a repair reads, beside the repaired picture."""
+
+    features: Tensor  # (B, C, h, w) at 1/2, of `LightTrunk.features`
+    removed: Tensor  # (B, 3, H, W) what the repair of detail took away
 
 
 class MoCEIRLight(LightTrunk):
@@ -65,8 +72,8 @@ class MoCEIRLight(LightTrunk):
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
-    ) -> tuple[Output, Tensor]:
-        """Restore, and give the features (B, C, h, w) at 1/2 as well, from which that was made.
+    ) -> tuple[Output, Seen]:
+        """Restore, and say what that was made from.
 
         Args:
             image: (B, 3, H, W) in [0, 1], any size from 1x1; mirrored inside to multiples of 8.
@@ -101,13 +108,14 @@ class MoCEIRLight(LightTrunk):
         if moved is not None:
             first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
+        seen = Seen(features, image - output.image)
         if tone == "off":
-            return output, features
+            return output, seen
         found = self.judge(statistics)
         shares = found.amounts(tone)
         toned = self.tone.apply_to(output.image, found, shares, place, whole)
         light = torch.stack([found.probabilities, shares], dim=2)
-        return output._replace(image=toned, light=light), features
+        return output._replace(image=toned, light=light), seen
 
     def judge(self, statistics: Statistics) -> Tone:
         """What the tone head says of the light and haze of whole pictures."""

@@ -1,6 +1,7 @@
 """The head that enlarges what moce-ir-light repaired, reading the features that the repair has.
 
-The repaired picture alone does not say how far it can be trusted; the features do. So a few blocks
+The repaired picture alone does not say how far it can be trusted; the features do, and what the
+repair took away can be given back where it was detail and no fault. So a few blocks
 at LR resolution are enough, and a region takes as many of them as it needs: expert k of the pool is
 the first k blocks. The color of each point is linear in what they give, by `LinearField`.
 """
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.models.moce_ir_light.config import UNSHUFFLE
+from pixperts.models.moce_ir_light.model import Seen
 from pixperts.models.moce_ir_light.parts import kernel_weights
 from pixperts.models.moce_isr_light.config import MoCEISRLightConfig
 from pixperts.models.moce_isr_light.regions import run_in_regions, spread
@@ -70,7 +72,7 @@ class Enlarger(nn.Module):
     def __init__(self, config: MoCEISRLightConfig) -> None:
         super().__init__()
         channels, self.side = config.large_channels, config.cell
-        self.image = nn.Conv2d(3, channels, 3, padding=1)
+        self.image = nn.Conv2d(6, channels, 3, padding=1)  # repaired, and what was removed
         self.seen = nn.Conv2d(config.channels[0], UNSHUFFLE**2 * channels, 1)
         self.blocks = nn.ModuleList([Block(channels) for _ in range(config.large_blocks)])
         self.mapper = DepthMapper(channels, config.depth_width, config.large_blocks + 1, self.side)
@@ -85,20 +87,21 @@ class Enlarger(nn.Module):
                 assert layer.bias is not None
                 layer.bias.zero_()
 
-    def start(self, image: Tensor, features: Tensor) -> Tensor:
+    def start(self, image: Tensor, seen: Seen) -> Tensor:
         """What the blocks work on.
 
         Args:
             image: (B, 3, h, w) repaired, around [0, 1].
-            features: (B, C, h', w') at 1/2, of `LightTrunk.features`.
+            seen: what the repair was made from.
 
         Returns:
             (B, C', h, w), channels last.
         """
         height, width = image.shape[2:]
-        shown = image.to(self.image.weight.dtype).contiguous(memory_format=torch.channels_last)
-        seen = F.pixel_shuffle(self.seen(features), UNSHUFFLE)[:, :, :height, :width]
-        x: Tensor = self.image(shown - 0.5) + seen
+        both = torch.cat([image - 0.5, seen.removed.to(image.dtype)], dim=1)
+        shown = both.to(self.image.weight.dtype).contiguous(memory_format=torch.channels_last)
+        known = F.pixel_shuffle(self.seen(seen.features), UNSHUFFLE)[:, :, :height, :width]
+        x: Tensor = self.image(shown) + known
         return x.contiguous(memory_format=torch.channels_last)
 
     def deepened(self, x: Tensor, depths: Tensor, *, masked: bool = False) -> Tensor:

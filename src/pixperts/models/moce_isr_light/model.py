@@ -17,7 +17,7 @@ from pixperts.errors import UsageError
 from pixperts.models.interfaces import EnhancingNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.models.moce_ir_light.choices import within_cost
-from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.models.moce_ir_light.model import MoCEIRLight, Seen
 from pixperts.models.moce_ir_light.parts import kernel_weights
 from pixperts.models.moce_isr_light.config import MoCEISRLightConfig
 from pixperts.models.moce_isr_light.enlarger import Enlarger
@@ -94,13 +94,14 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
                 f"size is {size[1]}x{size[0]}, but must not be below {whole[1]}x{whole[0]}."
             )
         place = (0, 0) if part is None else (part.source.top, part.source.left)
-        output, features = self.look(image, masked=masked, place=place, whole=whole, **choices)
+        output, seen = self.look(image, masked=masked, place=place, whole=whole, **choices)
         lr = output.image
         if strength < 1:
             lr = torch.lerp(image.to(lr.dtype), lr, strength)
+            seen = seen._replace(removed=strength * seen.removed)
         if progress is not None:
             progress(0.5)
-        large, routing = self.enlarge(lr, features, size, part, budget, price, masked=masked)
+        large, routing = self.enlarge(lr, seen, size, part, budget, price, masked=masked)
         if progress is not None:
             progress(1.0)
         return output._replace(image=large, routings=(*output.routings, routing))
@@ -108,7 +109,7 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
     def enlarge(
         self,
         lr: Tensor,
-        features: Tensor,
+        seen: Seen,
         size: tuple[int, int],
         part: Part | None = None,
         budget: float | None = None,
@@ -116,9 +117,9 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         *,
         masked: bool = False,
     ) -> tuple[Tensor, Routing]:
-        """The second half of `enhance`: from the repaired picture and the trunk's features."""
+        """The second half of `enhance`: from the repaired picture and what the trunk saw."""
         whole = (lr.shape[2], lr.shape[3]) if part is None else part.whole
-        x = self.enlarger.start(lr, features)
+        x = self.enlarger.start(lr, seen)
         logits = self.enlarger.logits(x, whole, size)  # (B, J, rows, columns)
         depths = self._depths(logits, budget, price)
         x = self.enlarger.deepened(x, depths, masked=masked)
@@ -197,8 +198,8 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
             choices: of the repair.
         """
         place = part.source.top, part.source.left
-        output, features = self.look(image, place=place, whole=part.whole, **choices)
-        x = self.enlarger.start(output.image, features)
+        output, seen = self.look(image, place=place, whole=part.whole, **choices)
+        x = self.enlarger.start(output.image, seen)
         logits = self.enlarger.logits(x, part.whole, size)  # (B, J, rows, columns)
         rows, columns = (below // self.region for below in pixels_below(image, size, part))
         rows, columns = rows[-part.out.top % step :: step], columns[-part.out.left % step :: step]
