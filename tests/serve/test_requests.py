@@ -56,7 +56,7 @@ def test_a_full_queue_is_a_clear_503_and_nothing_is_lost(service: Gated, photo: 
             refused = service.send("/upscale", body)
             assert refused.code == 503
             assert 1 <= int(refused.headers["retry-after"]) <= 600
-            assert "1 pictures are worked on and 2 wait" in refused.error
+            assert "1 pictures are in work and 2 wait" in refused.error
         service.open()
         assert [one.result().code for one in inside] == [200] * 3
     assert service.send("/upscale", photo).code == 200

@@ -58,8 +58,8 @@ def _of_a_page(headers: Headers) -> Refusal | None:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
     if not is_local(name):
         return Refusal(
-            403, f"The name {name[:80]!r} is not this machine's own: use localhost, or a token."
+            403, f"The name {name[:80]!r} is not this computer's: use localhost, or a token."
         )
     if "origin" in headers:
-        return Refusal(403, "Pages of a browser are refused without a token.")
+        return Refusal(403, "Requests from web pages are refused without a token.")
     return None

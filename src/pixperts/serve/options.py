@@ -40,18 +40,18 @@ class ServeOptions:
 
     host: str = option(
         LOCAL,
-        "Address to serve on. Any other than this machine's own requires a token.",
+        "Address to listen on. Any address other than this computer's requires a token.",
         metavar="ADDRESS",
     )
     port: int = option(8000, "Port to listen on; 0 chooses a free one.", low=0, high=65535)
     token: str | None = option(
         None,
-        f"What a client has to send as 'Authorization: Bearer TOKEN'. {VARIABLE} does the same, "
+        f"Token that clients must send as 'Authorization: Bearer TOKEN'. {VARIABLE} does the same, "
         "and does not show in the list of processes.",
         parse=parse_token,
         metavar="TOKEN",
     )
-    quiet: bool = option(False, "No line for each request on stderr.", also=("-q",))
+    quiet: bool = option(False, "Print no line for each request.", also=("-q",))
     model: list[str] | None = option(
         None,
         "One more model to offer beside the packaged ones: a weights file, which is then called "
@@ -60,14 +60,14 @@ class ServeOptions:
         panel=MODEL,
     )
     workers: int = option(
-        1, "Pictures worked on at a time, each by a process of its own.", low=1, panel=LIMITS
+        1, "Pictures to process at a time, each in its own process.", low=1, panel=LIMITS
     )
     queue: int = option(
-        16, "Requests that may wait for their turn; further ones are refused.", low=0, panel=LIMITS
+        16, "Most requests that may wait; further ones are refused.", low=0, panel=LIMITS
     )
     timeout: float = option(
         300.0,
-        "Seconds for a request until its result is ready, and the same to send that.",
+        "Seconds until the result of a request must be ready, and the same to send it.",
         low=1,
         high=86400,
         shown="300",

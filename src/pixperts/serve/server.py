@@ -52,7 +52,7 @@ def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Non
             serving.set()
             run()
             if server.force_exit:
-                print("Ended at once; what was worked on is lost.", file=sys.stderr, flush=True)
+                print("Ended at once; unfinished work is lost.", file=sys.stderr, flush=True)
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)

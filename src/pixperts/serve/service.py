@@ -79,7 +79,7 @@ class Service:
             wait = min(max(1, math.ceil(seconds)), _LONGEST_WAIT)
             raise Refusal(
                 503,
-                f"All places are taken: {self.pool.working} pictures are worked on and "
+                f"All places are taken: {self.pool.working} pictures are in work and "
                 f"{self.waiting} wait. Try again in {wait} s.",
                 {"Retry-After": str(wait)},
             )
@@ -129,17 +129,17 @@ class Service:
         own = psutil.Process().memory_info().rss
         return self.metrics.text(
             {
-                "pixperts_working": ("Pictures that are worked on now.", self.pool.working),
-                "pixperts_waiting": ("Requests that have a place and wait.", self.waiting),
+                "pixperts_working": ("Pictures in work.", self.pool.working),
+                "pixperts_waiting": ("Requests that wait.", self.waiting),
                 "pixperts_places": (
                     "Requests that are taken on at a time.",
                     self.options.workers + self.options.queue,
                 ),
                 "pixperts_worker_restarts_total": (
-                    "Working processes that were ended or died, and were started again.",
+                    "Workers that were ended or died, and were started again.",
                     self.pool.restarts,
                 ),
-                "pixperts_worker_resident_bytes": ("Memory of all working processes.", held),
+                "pixperts_worker_resident_bytes": ("Memory of all workers.", held),
                 "process_resident_memory_bytes": ("Memory of the server's own process.", own),
             }
         )

@@ -135,10 +135,13 @@ def test_a_new_mapper_starts_from_equal_shares() -> None:
 
 
 def test_every_preset_is_known_by_name_and_its_kind() -> None:
-    assert len(PRESETS) == 19
+    assert len(PRESETS) == 20
     for name, preset in PRESETS.items():
         if not isinstance(preset.config, MoEISRConfig):
-            assert name.startswith("moce-ir") or name in ("moeisr-light", "moeisr-photo")
+            assert name.startswith(("moce-ir", "moce-isr")) or name in (
+                "moeisr-light",
+                "moeisr-photo",
+            )
             continue
         assert ("experts" in preset.summary) == name.startswith("moeisr")
         assert (len(preset.config.depths) > 1) == name.startswith("moeisr")
