@@ -95,7 +95,7 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_works(tmp_path: Path
         os.kill(worker.pid, signal.SIGKILL)
         *_, last = events
         assert isinstance(last, Failed)
-        assert "perhaps for lack of memory" in last.error
+        assert "perhaps because memory ran out" in last.error
         found = [event for event in worker.work(look) if event is not None]
         assert isinstance(found[0], Previewed)
         assert isinstance(found[1], Ended)

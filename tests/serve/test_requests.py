@@ -96,7 +96,7 @@ def test_work_that_does_not_stop_is_ended_with_its_process(service: Gated, photo
 def test_a_process_that_dies_costs_one_request(service: Gated, photo: bytes) -> None:
     answer = service.send("/restore?filename=deadly.png", photo)
     assert answer.code == 500
-    assert "perhaps for lack of memory" in answer.error
+    assert "perhaps because memory ran out" in answer.error
     service.open()
     assert service.send("/restore", photo).code == 200
 

@@ -169,7 +169,7 @@ import pixperts
         done = run(hub, tmp_path, code)
         first, second = done.stdout.splitlines()
         assert first.startswith("ModelError: org/empty on the hub has no model.safetensors")
-        assert second.startswith("ModelError: org/bad: model.safetensors is not the file whose SHA")
+        assert second.startswith("ModelError: org/bad: model.safetensors does not match the SHA")
     # The server is gone: what is cached works, and the rest is one sentence.
     code = f"""
 import pixperts
