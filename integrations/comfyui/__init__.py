@@ -10,7 +10,7 @@ from comfy_api.latest import ComfyExtension, io
 from pixperts.errors import MissingExtraError
 from pixperts.integrations import register
 
-from .nodes import PixpertsRestore, PixpertsUpscale
+from .nodes import PixpertsEnhance, PixpertsRestore, PixpertsUpscale
 
 try:
     register()
@@ -22,8 +22,8 @@ class PixpertsExtension(ComfyExtension):
     """The nodes of this pack."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """Both of them."""
-        return [PixpertsUpscale, PixpertsRestore]
+        """All of them."""
+        return [PixpertsUpscale, PixpertsRestore, PixpertsEnhance]
 
 
 async def comfy_entrypoint() -> ComfyExtension:

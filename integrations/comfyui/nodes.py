@@ -1,10 +1,11 @@
-"""Two nodes: pictures and masks in ComfyUI's layout, (B, H, W, C) and (B, H, W) in [0, 1].
+"""Three nodes: pictures and masks in ComfyUI's layout, (B, H, W, C) and (B, H, W) in [0, 1].
 
 The names of nodes and inputs stand in saved workflows and never change.
 """
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import comfy.model_management
 import comfy.utils
@@ -13,8 +14,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 import pixperts
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.inference import Restorer, SizeRequest, Upscaler
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL, ToneMode
+from pixperts.inference import Enhancer, RepairSettings, Restorer, SizeRequest, Upscaler
 from pixperts.models import FAMILIES
 from pixperts.weights import packaged_models, read_card
 
@@ -38,14 +39,7 @@ class PixpertsUpscale(io.ComfyNode):
             inputs=[
                 io.Image.Input("image"),
                 io.Combo.Input("model", options=_names("upscale"), default=DEFAULT_MODEL),
-                io.Float.Input("scale", default=2.0, min=0.05, max=16.0, step=0.05),
-                io.Int.Input(
-                    "long_side",
-                    default=0,
-                    min=0,
-                    max=65536,
-                    tooltip="Pixels of the longer side, in place of the scale; 0 = by the scale.",
-                ),
+                *_sizes(),
                 io.Float.Input(
                     "budget",
                     default=-1.0,
@@ -75,9 +69,7 @@ class PixpertsUpscale(io.ComfyNode):
     ) -> io.NodeOutput:
         """Enlarge a batch."""
         upscaler = Upscaler.of(_loaded(other_model.strip() or model))
-        height, width = image.shape[1:3]
-        request = SizeRequest(long_side=long_side) if long_side else SizeRequest(scale=scale)
-        size = request.resolve(width, height)
+        size = _size(image, scale, long_side)
         result, routing = upscaler.upscale_with_routing(
             _channels_first(image),
             size=size,
@@ -115,18 +107,112 @@ class PixpertsRestore(io.ComfyNode):
                     tooltip="0 = the picture as it is, 1 = as repaired.",
                 ),
                 io.String.Input("other_model", default="", optional=True, tooltip=OTHER),
+                *_amounts(),
             ],
             outputs=[io.Image.Output(display_name="image")],
         )
 
     @classmethod
     def execute(
-        cls, image: Tensor, model: str, strength: float, other_model: str = ""
+        cls,
+        image: Tensor,
+        model: str,
+        strength: float,
+        other_model: str = "",
+        denoise: float = 1.0,
+        jpeg: float = 1.0,
+        tone: ToneMode = "auto",
     ) -> io.NodeOutput:
         """Repair a batch."""
         restorer = Restorer.of(_loaded(other_model.strip() or model))
-        result = restorer.restore(_channels_first(image), strength=strength, progress=_progress())
+        settings = RepairSettings(strength, denoise, jpeg, tone)
+        result, _ = restorer.repair(_channels_first(image), settings, progress=_progress())
         return io.NodeOutput(_channels_last(result))
+
+
+class PixpertsEnhance(io.ComfyNode):
+    """Repair, then enlarge, with nothing rounded between."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the node shows."""
+        return io.Schema(
+            node_id="PixpertsEnhance",
+            display_name="Repair and upscale (pixperts)",
+            category=CATEGORY,
+            description="Repairs, then enlarges by any factor.",
+            inputs=[
+                io.Image.Input("image"),
+                io.Combo.Input("model", options=_names("upscale"), default=DEFAULT_MODEL),
+                io.Combo.Input(
+                    "restore_model", options=_names("restore"), default=DEFAULT_REPAIR_MODEL
+                ),
+                *_sizes(),
+                io.Float.Input("strength", default=1.0, min=0.0, max=1.0, step=0.05),
+                *_amounts(),
+            ],
+            outputs=[io.Image.Output(display_name="image")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        model: str,
+        restore_model: str,
+        scale: float,
+        long_side: int,
+        strength: float,
+        denoise: float = 1.0,
+        jpeg: float = 1.0,
+        tone: ToneMode = "auto",
+    ) -> io.NodeOutput:
+        """Repair and enlarge a batch."""
+        enhancer = Enhancer(Restorer.of(_loaded(restore_model)), Upscaler.of(_loaded(model)))
+        result = enhancer.enhance(
+            _channels_first(image),
+            size=_size(image, scale, long_side),
+            settings=RepairSettings(strength, denoise, jpeg, tone),
+            progress=_progress(),
+        )
+        return io.NodeOutput(_channels_last(result))
+
+
+def _sizes() -> list[Any]:
+    """By how much a picture is enlarged."""
+    return [
+        io.Float.Input("scale", default=2.0, min=0.05, max=16.0, step=0.05),
+        io.Int.Input(
+            "long_side",
+            default=0,
+            min=0,
+            max=65536,
+            tooltip="Pixels of the longer side, in place of the scale; 0 = by the scale.",
+        ),
+    ]
+
+
+def _size(image: Tensor, scale: float, long_side: int) -> tuple[int, int]:
+    """(width, height) of the result."""
+    height, width = image.shape[1:3]
+    request = SizeRequest(long_side=long_side) if long_side else SizeRequest(scale=scale)
+    return request.resolve(width, height)
+
+
+def _amounts() -> list[Any]:
+    """Of the parts of a repair, for models that tell them apart, such as moce-ir-light."""
+    share = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "optional": True}
+    return [
+        io.Float.Input("denoise", tooltip="How much of the noise is removed.", **share),
+        io.Float.Input("jpeg", tooltip="How much of the traces of compression.", **share),
+        io.Combo.Input(
+            "tone",
+            options=["auto", "off", "on"],
+            default="auto",
+            optional=True,
+            tooltip="Darkness and haze: undone where the model is sure, never, or always.",
+        ),
+    ]
 
 
 def _names(does: str) -> list[str]:
@@ -139,7 +225,7 @@ def _loaded(name: str) -> Upscaler | Restorer:
     return _load(name, str(comfy.model_management.get_torch_device()))
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def _load(name: str, device: str) -> Upscaler | Restorer:
     """A model, kept from one run of a workflow to the next."""
     return pixperts.load(name, device=device)

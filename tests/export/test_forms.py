@@ -38,7 +38,7 @@ def test_odd_sides_end_where_the_picture_does(factor: Fraction) -> None:
     for height, width in ((1, 1), (5, 4), (10, 13)):
         lr = picture(1, 3, height, width)
         found = form(lr)
-        same(found, form.reference(lr))
+        same(found, form.reference(lr)[0])
         # A pixel counts where its center lies on the picture.
         sides = [
             sum((Fraction(2 * i + 1, 2)) / factor < side for i in range(12 * side + 12))
@@ -66,19 +66,22 @@ def test_without_a_scale_it_is_the_encoder() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scale", "expert", "sentence"),
+    ("scale", "experts", "sentence"),
     [
         (1.55, None, "31/20"),
         (0.5, None, "enlarges: give 1 or more"),
         (float("nan"), None, "must be above 0"),
         (13.0, None, "at most 12"),
-        (2.0, 3, "has the experts 0 to 2"),
-        (None, 1, "an encoder has no experts"),
+        (2.0, (3,), "--expert is 3, but mine has the experts 0 to 2"),
+        (2.0, (1, 2), "--expert is 1,2, but mine"),
+        (None, (1,), "an encoder has no experts"),
     ],
 )
-def test_what_a_graph_cannot_have(scale: float | None, expert: int | None, sentence: str) -> None:
+def test_what_a_graph_cannot_have(
+    scale: float | None, experts: tuple[int, ...] | None, sentence: str
+) -> None:
     with pytest.raises(UsageError, match=sentence):
-        form_of(light(), "mine", scale, expert)
+        form_of(light(), "mine", scale, experts)
 
 
 def test_choices_for_each_pixel_are_refused() -> None:
@@ -89,16 +92,22 @@ def test_choices_for_each_pixel_are_refused() -> None:
 def test_a_file_that_computes_something_else_is_refused() -> None:
     form = LightForm(MoEISRLight(MoEISRLightConfig(channels=8, blocks=1)), Fraction(2), 0)
 
-    def shifted(lr: Tensor) -> Tensor:
-        return form.reference(lr) + 2e-4
+    def exact(lr: Tensor) -> tuple[Tensor, ...]:
+        return tuple(form.reference(lr))
 
-    def cut(lr: Tensor) -> Tensor:
-        return form.reference(lr)[:, :, 1:]
+    def shifted(lr: Tensor) -> tuple[Tensor, ...]:
+        return (exact(lr)[0] + 2e-4,)
 
-    assert largest_difference(form, form.reference, "a.onnx") == 0
+    def cut(lr: Tensor) -> tuple[Tensor, ...]:
+        return (exact(lr)[0][:, :, 1:],)
+
+    def broken(lr: Tensor) -> tuple[Tensor, ...]:
+        return (exact(lr)[0] * float("nan"),)
+
+    assert largest_difference(form, exact, "a.onnx") == 0
     with pytest.raises(ModelError, match=r"a\.onnx: not written, as its results are 2.0e-04 away"):
         largest_difference(form, shifted, "a.onnx")
     with pytest.raises(ModelError, match="the graph makes"):
         largest_difference(form, cut, "a.onnx")
     with pytest.raises(ModelError, match="are nan away"):
-        largest_difference(form, lambda lr: form.reference(lr) * float("nan"), "a.onnx")
+        largest_difference(form, broken, "a.onnx")

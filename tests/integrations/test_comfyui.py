@@ -51,14 +51,14 @@ def ours(batch: int = 1, height: int = 12, width: int = 20) -> torch.Tensor:
 
 
 def test_schemas_name_what_execute_takes(nodes: dict[str, Any]) -> None:
-    assert sorted(nodes) == ["PixpertsRestore", "PixpertsUpscale"]
+    assert sorted(nodes) == ["PixpertsEnhance", "PixpertsRestore", "PixpertsUpscale"]
     for node in nodes.values():
         schema = node.define_schema()
         names = [one.id for one in schema.inputs]
         code = node.execute.__func__.__code__
         assert names == list(code.co_varnames[1 : code.co_argcount])
-        combo = next(one for one in schema.inputs if one.kind == "Combo")
-        assert combo.details["default"] in combo.details["options"]
+        for combo in (one for one in schema.inputs if one.kind == "Combo"):
+            assert combo.details["default"] in combo.details["options"]
     assert [o.kind for o in nodes["PixpertsUpscale"].define_schema().outputs] == ["Image", "Mask"]
 
 
@@ -104,6 +104,32 @@ def test_repair(nodes: dict[str, Any], comfy: Comfy, tmp_path: Path) -> None:
     assert comfy.values[-1] == 1000
     with pytest.raises(pixperts.UsageError, match="repairs and does not enlarge"):
         nodes["PixpertsUpscale"].execute(ours(), "moeisr-photo", 2.0, 0, -1.0, other)
+
+
+def test_amounts_of_a_repair(nodes: dict[str, Any]) -> None:
+    run = nodes["PixpertsRestore"].execute
+    (good,) = run(ours(), "moce-ir-light", 1.0, "", 0.5, 0.0, "off").args
+    own = pixperts.Restorer.load("moce-ir-light", device="cpu")
+    expected = own.restore(ours().movedim(-1, 1), denoise=0.5, jpeg=0.0, tone="off")
+    assert torch.equal(good, expected.movedim(1, -1))
+    with pytest.raises(pixperts.UsageError, match="cannot control noise by itself"):
+        run(ours(), "moce-ir-tiny", 1.0, "", 0.5)
+
+
+def test_repair_and_enlarge(nodes: dict[str, Any], comfy: Comfy) -> None:
+    run = nodes["PixpertsEnhance"].execute
+    (large,) = run(ours(), "moeisr-photo", "moce-ir-light", 1.5, 0, 0.8, 1.0, 0.5, "off").args
+    own = pixperts.Enhancer.load(device="cpu")
+    settings = pixperts.inference.RepairSettings(0.8, 1.0, 0.5, "off")
+    expected = own.enhance(ours().movedim(-1, 1), scale=1.5, settings=settings)
+    assert torch.equal(large, expected.movedim(1, -1))
+    assert large.shape == (1, 18, 30, 3)
+    assert comfy.values[-1] == 1000
+    (large,) = run(ours(), "moeisr-photo", "moce-ir-light", 1.5, 40, 1.0).args
+    assert large.shape == (1, 24, 40, 3)
+    comfy.stop_at = len(comfy.values) + 1
+    with pytest.raises(ProcessingInterruptedError):
+        run(ours(), "moeisr-photo", "moce-ir-light", 2.0, 0, 1.0)
 
 
 def test_cancel_stops_at_the_next_step(nodes: dict[str, Any], comfy: Comfy, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pixperts.models.interfaces import Network
 from pixperts.weights import store
 from tests.helpers.command_line import one_sentence
 from tests.helpers.light_models import light
+from tests.helpers.light_restoration import light_restorer
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import picture, tiny
 from tests.helpers.torchvision_stub import stub_torchvision
@@ -30,6 +31,7 @@ MODELS: dict[str, tuple[Callable[[], Network], int, str]] = {
     "light": (lambda: light(bounded_color=True), 3, "SUPPORTED"),
     "tiny": (tiny, 2, "SUPPORTED"),
     "mini": (mini, 1, "DISCOURAGED"),
+    "scouted": (lambda: light_restorer().model, 1, "SUPPORTED"),
 }
 
 
@@ -72,6 +74,22 @@ def test_no_other_entry_takes_our_files(here: Path, spandrel: Any) -> None:
     model = spandrel.ModelLoader().load_from_file(here / "moeisr-photo_x2.safetensors")
     own = Upscaler.load("moeisr-photo", device="cpu", precision="float32")
     assert torch.equal(model(image), own.upscale(image, scale=2))
+
+
+@there
+def test_light_stays_as_it_is_in_tiles(here: Path, spandrel: Any) -> None:
+    """moce-ir-light brightens no tile on its own; the rest is the command line's repair."""
+    register()
+    assert main(["export", "moce-ir-light", "--to", "spandrel"]) == 0
+    model = spandrel.ModelLoader().load_from_file(here / "moce-ir-light_spandrel.safetensors")
+    assert (model.scale, model.purpose, model.tiling.name) == (1, "Restoration", "SUPPORTED")
+    noise = torch.randn(1, 3, 96, 104, generator=torch.Generator().manual_seed(1))
+    image = (0.05 + 0.1 * torch.linspace(0, 1, 104) + 0.02 * noise).clamp(0, 1)  # dark and noisy
+    own = Restorer.load("moce-ir-light", device="cpu", precision="float32")
+    found = model(image)
+    assert torch.equal(found, own.restore(image, tone="off"))
+    assert float((found - image).abs().max()) > 0.01
+    assert float((found - own.restore(image)).abs().max()) > 0.1
 
 
 def test_damaged_descriptions_are_refused() -> None:

@@ -4,8 +4,28 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pixperts.errors import UsageError
 from pixperts.inference.size_request import parse_scale
 from pixperts.options import Option
+
+
+REPAIR_PARTS = ("scout", "detail", "tone")
+
+
+def parse_experts(text: str) -> tuple[int, ...]:
+    """Numbers with commas between them.
+
+    Raises:
+        UsageError: for text that is none.
+
+    Example:
+        >>> parse_experts("2,0,1,1"), parse_experts("3")
+        ((2, 0, 1, 1), (3,))
+    """
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdecimal() and len(part) < 4 for part in parts):
+        raise UsageError(f"--expert is {text!r}, but must be a number, or several with commas.")
+    return tuple(map(int, parts))
 
 
 def convert(
@@ -56,14 +76,29 @@ def export(
         ),
     ] = None,
     expert: Annotated[
-        int | None,
-        Option("Expert that serves all pixels; the most expensive one if unset.", low=0),
+        tuple[int, ...] | None,
+        Option(
+            "Expert that serves all pixels; the most expensive one if unset. For moce-ir-light one "
+            "for each of its four blocks, such as 2,0,1,1; if unset all are in the graph, and each "
+            "picture takes those that its routers choose.",
+            parse=parse_experts,
+            metavar="NUMBERS",
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        Option(
+            "Of moce-ir-light: scout, detail or tone, for programs that cut pictures into tiles "
+            "or keep the amounts in their hands. All in one graph if unset.",
+            choices=REPAIR_PARTS,
+            metavar="NAME",
+        ),
     ] = None,
 ) -> None:
     """Write a model for other programs: a graph, checked against torch, or weights."""
     from pixperts.export.run import export_model
 
-    done = export_model(model, to, output, scale=scale, expert=expert)
+    done = export_model(model, to, output, scale=scale, expert=expert, part=part)
     checked = ""
     if done.difference is not None:
         checked = f"; at most {done.difference:.1e} away from torch at three sizes"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixperts.errors import MissingExtraError
 
-Engine = Callable[[Tensor], Tensor]
+Engine = Callable[..., tuple[Tensor, ...]]  # the inputs of a graph in order, its outputs in order
 
 
 def onnxruntime_engine(path: Path) -> Engine:
@@ -28,11 +28,11 @@ def onnxruntime_engine(path: Path) -> Engine:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    names = [one.name for one in session.get_inputs()]
 
-    def run(image: Tensor) -> Tensor:
-        pixels = image.float().contiguous().numpy()
-        return torch.from_numpy(session.run(None, {name: pixels})[0])
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        results = session.run(None, dict(zip(names, map(_array, inputs), strict=True)))
+        return tuple(map(torch.from_numpy, results))
 
     return run
 
@@ -56,11 +56,15 @@ def openvino_engine(path: Path, precision: str = "float32") -> Engine:
     }
     request = core.compile_model(str(path), "CPU", settings).create_infer_request()
 
-    def run(image: Tensor) -> Tensor:
-        pixels = image.float().contiguous().numpy()
-        return torch.from_numpy(request.infer([pixels], share_inputs=True)[0])
+    def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+        results = request.infer(list(map(_array, inputs)), share_inputs=True)
+        return tuple(torch.from_numpy(results[place]) for place in range(len(results)))
 
     return run
+
+
+def _array(value: Tensor) -> Any:
+    return value.float().contiguous().numpy()
 
 
 @cache

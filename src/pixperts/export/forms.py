@@ -3,45 +3,34 @@
 What a graph computes is compared with `reference`, which is the network as it is.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.export.faithful_form import FaithfulForm
+from pixperts.export.form import Form, up_to_multiple
+from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
+from pixperts.export.scout_form import ScoutForm
+from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir_light.config import EXPERTS
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moeisr_light.color import bound_color
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.ops.windows import Part, Window
 
+REPAIR_PARTS = ("scout", "detail", "tone")
 LARGEST = 12  # of p in a factor p/q: p * p phases are computed for each q * q pixels
-
-
-class Form(nn.Module):
-    """One input, one output, any height, width and batch.
-
-    Attributes:
-        output: name of the output in the file.
-        step: sides for which all pixels of the result are used are multiples of it.
-        summary: what it is, for people.
-    """
-
-    output: ClassVar[str]
-    step = 1
-    summary: str
-
-    def reference(self, image: Tensor) -> Tensor:
-        """What the network itself gives for (B, 3, h, w) in [0, 1]."""
-        raise NotImplementedError
 
 
 class EncoderForm(Form):
     """The features of a network that enlarges: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
 
-    output = "features"
-    summary = "encoder"
+    outputs = ("features",)
+    label, summary = "encoder", "encoder"
 
     def __init__(self, model: UpscalingNetwork) -> None:
         super().__init__()
@@ -51,9 +40,9 @@ class EncoderForm(Form):
         """(B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
         return self.model.encode(image)
 
-    def reference(self, image: Tensor) -> Tensor:
+    def reference(self, image: Tensor) -> Sequence[Tensor]:
         """What the network itself gives."""
-        return self.model.encode(image)
+        return (self.model.encode(image),)
 
 
 class LightForm(Form):
@@ -72,14 +61,15 @@ class LightForm(Form):
         UsageError: for a factor whose p is too large, or an expert that is not there.
     """
 
-    output = "enlarged"
+    outputs = ("enlarged",)
 
     def __init__(self, model: MoEISRLight, scale: Fraction, expert: int) -> None:
         super().__init__()
         self.model, self.p, self.q = model, scale.numerator, scale.denominator
         self.step, self.expert = self.q, expert
-        self.summary = f"x{float(scale):g}"
+        self.label = self.summary = f"x{float(scale):g}"
         if len(model.costs) > 1:
+            self.label += f"_e{expert}"
             self.summary += f" with expert {expert}"
         kernel, bias = self._folded()
         self.register_buffer("kernel", kernel, persistent=False)
@@ -120,7 +110,7 @@ class LightForm(Form):
             result = bound_color(result, image, rows, columns)
         return result.clamp(0, 1)
 
-    def reference(self, image: Tensor) -> Tensor:
+    def reference(self, image: Tensor) -> Sequence[Tensor]:
         """The network's own answer, for a tile of a picture whose sides are multiples of q."""
         height, width = image.shape[2:]
         whole = height + self._missing(height), width + self._missing(width)
@@ -130,14 +120,14 @@ class LightForm(Form):
         routed = self.model
         if self.model.mapper is None:
             plain: Tensor = routed(image, size, part=part).image
-            return plain.clamp(0, 1)
+            return (plain.clamp(0, 1),)
         chosen = torch.full((len(image), height, width), self.expert)
         features = routed.refine(routed.encode(image), chosen)
         found: Tensor = routed.field(features, image, size, part)
         if self.model.config.bounded_color:
             places = (self._below(n, image) for n in (out.bottom, out.right))
             found = bound_color(found, image, *places)
-        return found.clamp(0, 1)
+        return (found.clamp(0, 1),)
 
     def _refined(self, features: Tensor) -> Tensor:
         """All features by the one expert."""
@@ -147,12 +137,11 @@ class LightForm(Form):
         more: Tensor = self.model.experts.experts[self.expert - 1](shared)
         return features + more.permute(0, 3, 1, 2)
 
-    # In the following a side may be an unknown of the graph. ONNX divides toward zero, so nothing
-    # negative is divided.
+    # In the following a side may be an unknown of the graph, see `form`.
 
     def _missing(self, side: int) -> int:
         """Pixels up to the next multiple of q."""
-        return 0 if self.q == 1 else (side + self.q - 1) // self.q * self.q - side
+        return 0 if self.q == 1 else up_to_multiple(side, self.q) - side
 
     def _length(self, side: int) -> int:
         """Pixels of the result whose centers lie on the picture."""
@@ -165,21 +154,65 @@ class LightForm(Form):
 
 
 def form_of(
-    model: UpscalingNetwork, name: str, scale: float | None, expert: int | None = None
+    model: Network,
+    name: str,
+    scale: float | None = None,
+    experts: Sequence[int] | None = None,
+    part: str | None = None,
 ) -> Form:
     """The form of a network that is to be written.
 
     Args:
         model: the network.
         name: of it, for messages.
-        scale: factor of enlargement; None for the encoder.
-        expert: that serves all pixels, where there are several; None = the most expensive one.
+        scale: factor of enlargement; None for the encoder, and for models that repair.
+        experts: that serve all pixels: one of a model that enlarges, where there are several (None
+            = the most expensive one), or one for each block of a model that repairs (None = all
+            are in the graph, and a picture takes those that its routers choose).
+        part: of `REPAIR_PARTS`, of a model that repairs; None = all in one graph.
 
     Raises:
-        UsageError: for a scale or an expert that a fixed graph cannot have.
+        UsageError: for what a fixed graph cannot have.
     """
+    if isinstance(model, UpscalingNetwork):
+        if part is not None:
+            raise UsageError(f"--part is for models that repair, and {name} enlarges.")
+        return _enlarging(model, name, scale, experts)
+    if scale is not None:
+        raise UsageError(f"{name} repairs at the picture's own size: leave --scale out.")
+    if isinstance(model, MoCEIR):
+        if part is not None or experts is not None:
+            raise UsageError(
+                f"{name} looks at all pixels in every block, so its graph is one for whole "
+                "pictures with all experts: leave --part and --expert out, or take moce-ir-light."
+            )
+        return FaithfulForm(model)
+    assert isinstance(model, MoCEIRLight)
+    if experts is not None:
+        blocks = len(model.mixtures)
+        if len(experts) != blocks or not all(0 <= one < EXPERTS for one in experts):
+            raise UsageError(
+                f"--expert must name one of the experts 0 to {EXPERTS - 1} for each of the "
+                f"{blocks} blocks of {name}, such as {','.join(['1'] * blocks)}."
+            )
+        if part in ("scout", "tone"):
+            raise UsageError(f"the {part} has no experts: leave --expert out.")
+    chosen = None if experts is None else tuple(experts)
+    if part is None:
+        return WholeForm(model, chosen)
+    if part == "detail":
+        return DetailForm(model, chosen)
+    if part not in REPAIR_PARTS:
+        raise UsageError(f"--part is {part!r}, but must be one of {', '.join(REPAIR_PARTS)}.")
+    return ScoutForm(model) if part == "scout" else ToneForm(model)
+
+
+def _enlarging(
+    model: UpscalingNetwork, name: str, scale: float | None, experts: Sequence[int] | None
+) -> Form:
+    """An encoder, or a whole network at a factor."""
     if scale is None:
-        if expert is not None:
+        if experts is not None:
             raise UsageError("an encoder has no experts: leave --expert out, or give --scale.")
         return EncoderForm(model)
     if not isinstance(model, MoEISRLight):
@@ -188,11 +221,13 @@ def form_of(
             "--scale out for its encoder, or take moeisr-photo or moeisr-light."
         )
     last = len(model.costs) - 1
-    expert = last if expert is None else expert
-    if not 0 <= expert <= last:
+    if experts is None:
+        return LightForm(model, _ratio(scale), last)
+    given = ",".join(map(str, experts))
+    if len(experts) != 1 or not 0 <= experts[0] <= last:
         there = "has a single expert, 0" if last == 0 else f"has the experts 0 to {last}"
-        raise UsageError(f"--expert is {expert}, but {name} {there}.")
-    return LightForm(model, _ratio(scale), expert)
+        raise UsageError(f"--expert is {given}, but {name} {there}.")
+    return LightForm(model, _ratio(scale), experts[0])
 
 
 def _ratio(scale: float) -> Fraction:

@@ -9,27 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pixperts.errors import MissingExtraError, ModelError, UsageError
+from pixperts.export.form import IMAGE, Form
 
 OPSET = 20
-INPUT = "image"
+PICTURES = frozenset({"features", "enlarged", "repaired", "toned"})  # outputs with free sides
 # What other programs lack, or run slowly; a graph of ours has no use for it.
 UNWANTED = frozenset({"GridSample", "NonZero", "DFT", "STFT", "If", "Loop", "Scan"})
 
 
 def write_onnx(
-    module: nn.Module, output: str, facts: Mapping[str, str], path: Path, step: int = 1
+    form: Form, facts: Mapping[str, str], path: Path
 ) -> None:
-    """Write a module of one picture to another, with free height, width and batch.
+    """Write a form with free height, width and batch.
 
     Args:
-        module: (B, 3, h, w) -> (B, C, H, W).
-        output: name of its output.
+        form: what is written.
         facts: what stands in the file beside the graph.
         path: the file.
-        step: sides of the example are not all multiples of it.
 
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
@@ -46,18 +44,23 @@ def write_onnx(
             f"Export needs torch 2.6 or newer, not {torch.__version__}: pip install 'torch>=2.6'."
         )
     # No side and no batch of the example is 0, 1 or equal to another: such would be taken for
-    # fixed ones.
-    example = torch.zeros(2, 3, 12 * step + step // 2, 15 * step + step // 2)
+    # fixed ones. Nor are all sides multiples of the form's step.
+    step = form.step
+    sides = 12 * step + step // 2, 15 * step + step // 2
+    example = form.examples(2, *sides, torch.Generator().manual_seed(0))
     free = torch.export.Dim.DYNAMIC
-    with _quiet(), torch.no_grad():
+    shapes = [
+        dict.fromkeys((0, 2, 3) if name == IMAGE else (0,), free) for name in form.inputs
+    ]
+    with _quiet(), torch.set_grad_enabled(form.whole_maps):
         program = torch.onnx.export(
-            module.eval(),
-            (example,),
+            form.eval().requires_grad_(False),
+            example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=[INPUT],
-            output_names=[output],
-            dynamic_shapes=({0: free, 2: free, 3: free},),
+            input_names=list(form.inputs),
+            output_names=list(form.outputs),
+            dynamic_shapes=tuple(shapes),
             verbose=False,
         )
     assert program is not None
@@ -66,19 +69,22 @@ def write_onnx(
     unwanted = sorted({node.op_type for one in graphs for node in one.node} & UNWANTED)
     if unwanted:
         raise ModelError(f"the graph needs {', '.join(unwanted)}, which other programs lack.")
-    _name_sides(graph.graph.input[0], ("batch", "height", "width"))
-    _name_sides(graph.graph.output[0], ("batch", "new_height", "new_width"))
+    for value in graph.graph.input:
+        _name_sides(value, ("batch", "height", "width"), value.name == IMAGE)
+    for value in graph.graph.output:
+        _name_sides(value, ("batch", "new_height", "new_width"), value.name in PICTURES)
     for key, text in facts.items():
         graph.metadata_props.add(key=key, value=text)
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))
 
 
-def _name_sides(value: Any, names: tuple[str, str, str]) -> None:
+def _name_sides(value: Any, names: tuple[str, str, str], picture: bool) -> None:
     """Names for batch, height and width, which the exporter numbers."""
     sides = value.type.tensor_type.shape.dim
     for place, name in zip((0, 2, 3), names, strict=True):
-        sides[place].dim_param = name
+        if place == 0 or picture:
+            sides[place].dim_param = name
 
 
 @contextlib.contextmanager

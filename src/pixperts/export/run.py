@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,8 @@ from typing import Literal
 from pixperts.errors import MissingExtraError, ModelError, UsageError
 from pixperts.export.check import largest_difference
 from pixperts.export.engines import Engine, onnxruntime_engine, openvino_engine
-from pixperts.export.forms import EncoderForm, Form, form_of
+from pixperts.export.form import Form
+from pixperts.export.forms import EncoderForm, form_of
 from pixperts.export.onnx_file import write_onnx
 from pixperts.export.openvino_file import write_openvino
 from pixperts.export.spandrel_file import scale_for_spandrel, write_spandrel
@@ -48,25 +49,29 @@ def export_model(
     path: Path | None = None,
     *,
     scale: float | None = None,
-    expert: int | None = None,
+    expert: int | Sequence[int] | None = None,
+    part: str | None = None,
 ) -> Exported:
     """Write a model for other programs; as a graph, of free height, width and batch.
 
-    A graph takes (B, 3, h, w) in [0, 1]. With a scale it gives the enlarged pictures, without one
-    the features of the encoder. It is compared with torch before the file appears.
+    A graph takes (B, 3, h, w) in [0, 1]. That of a model that enlarges gives the enlarged pictures
+    with a scale, and the features of the encoder without one; that of a model that repairs the
+    repaired pictures. It is compared with torch before the file appears.
 
     Args:
         model: a name that `pixperts models` lists, or a .safetensors file of ours.
         target: "onnx" or "openvino", or "spandrel" for weights that its loader takes once
             `integrations.spandrel.register` was called.
-        path: the file; None = NAME_x2.onnx or NAME_encoder.onnx in the current folder.
+        path: the file; None = such as NAME_x2.onnx or NAME_encoder.onnx in the current folder.
         scale: factor; for moeisr-light and moeisr-photo, whose field folds into a convolution, and
             for spandrel.
-        expert: that serves all pixels, where there are several; None = the most expensive one.
+        expert: that serves all pixels, or several, one for each block of moce-ir-light; see
+            `form_of`.
+        part: of a model that repairs: "scout", "detail" or "tone"; None = all in one graph.
 
     Raises:
-        UsageError: for a model that repairs, a scale or an expert that a graph cannot have, or a
-            path with another ending.
+        UsageError: for a scale, a part or an expert that a graph cannot have, or a path with
+            another ending.
         ModelError: the model cannot be read, or the results differ from torch's.
         MissingExtraError: what writes or checks the format is not installed.
     """
@@ -77,14 +82,15 @@ def export_model(
     source = weights_file(model)
     network, card = store.load(source)
     if target == "spandrel":
-        if expert is not None:
-            raise UsageError("--expert is for graphs: in spandrel, experts are chosen as here.")
+        if expert is not None or part is not None:
+            raise UsageError(
+                "--expert and --part are for graphs: in spandrel, experts are chosen as here."
+            )
         return _for_spandrel(network, card, source.stem, path, scale)
     ending, write = FORMATS[target]
-    if not isinstance(network, UpscalingNetwork):
-        raise UsageError(f"{source.stem} repairs: only models that enlarge can be written so far.")
-    form = form_of(network, source.stem, scale, expert)
-    path = path or Path(f"{source.stem}_{_label(form)}{ending}")
+    experts = (expert,) if isinstance(expert, int) else expert
+    form = form_of(network, source.stem, scale, experts, part)
+    path = path or Path("_".join(filter(None, (source.stem, form.label))) + ending)
     if path.suffix.lower() != ending:
         raise UsageError(f"{path} must end in {ending}, as OpenVINO and others go by it.")
     facts = {
@@ -94,6 +100,7 @@ def export_model(
         "data": card.data,
         "input": "RGB in [0, 1]",
         "author": f"pixperts {version('pixperts')}",
+        **form.facts(),
     }
     with tempfile.TemporaryDirectory(prefix="pixperts-") as folder:
         made = Path(folder) / f"{path.stem}{ending}"
@@ -145,20 +152,15 @@ def encoder_file(model: UpscalingNetwork, name: str) -> Path:
     return path
 
 
-def _label(form: Form) -> str:
-    """What a file's name says of a form."""
-    return form.summary.replace(" with expert ", "_e")
-
-
 def _onnx(form: Form, facts: dict[str, str], path: Path) -> Engine:
-    write_onnx(form, form.output, facts, path, form.step)
+    write_onnx(form, facts, path)
     return onnxruntime_engine(path)
 
 
 def _openvino(form: Form, facts: dict[str, str], path: Path) -> Engine:
     with tempfile.TemporaryDirectory(prefix="pixperts-") as folder:
         graph = Path(folder) / "graph.onnx"
-        write_onnx(form, form.output, facts, graph, form.step)
+        write_onnx(form, facts, graph)
         write_openvino(graph, facts, path)
     return openvino_engine(path)
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pixperts.inference.analysis import Analysis, analyze
     from pixperts.inference.enhancer import Enhancer
     from pixperts.inference.expert_maps import draw
+    from pixperts.inference.findings import RepairSettings
     from pixperts.inference.loading import load
     from pixperts.inference.predictor import Predictor
     from pixperts.inference.restorer import Restorer
@@ -21,6 +22,7 @@ else:
             "analysis": ["Analysis", "analyze"],
             "enhancer": ["Enhancer"],
             "expert_maps": ["draw"],
+            "findings": ["RepairSettings"],
             "loading": ["load"],
             "predictor": ["Predictor"],
             "restorer": ["Restorer"],
@@ -36,6 +38,7 @@ __all__ = [
     "PixelSink",
     "PixelSource",
     "Predictor",
+    "RepairSettings",
     "Restorer",
     "SizeRequest",
     "Upscaler",

@@ -41,7 +41,8 @@ class RuntimeEncoder:
         precision = "bfloat16" if half else "float32"
         if precision not in self._engines:
             self._engines[precision] = self._opened(precision)
-        return self._engines[precision](lr)
+        (features,) = self._engines[precision](lr)
+        return features
 
     def _opened(self, precision: str) -> Engine:
         if self._runtime == "openvino":

@@ -9,11 +9,12 @@ The files are those of `pixperts export MODEL --to spandrel --scale 2`.
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pixperts.errors import MissingExtraError
 from pixperts.export.spandrel_file import CARD, read_spandrel
-from pixperts.models.interfaces import Network, SurveyedNetwork
+from pixperts.models.interfaces import Network, ScoutedNetwork, SurveyedNetwork
 from pixperts.models.presets import build
 
 ID = "pixperts"
@@ -44,6 +45,7 @@ def _architecture(spandrel: Any) -> Any:
             state = dict(state_dict)
             card, scale = read_spandrel(state)
             network = build(card.config, card.family)
+            network.prepare(torch.device("cpu"))  # as we do: other layouts round otherwise
             enlarges = network.does == "upscale"
             # What looks at all pixels is not the same in tiles.
             tiling = "DISCOURAGED" if isinstance(network, SurveyedNetwork) else "SUPPORTED"
@@ -67,8 +69,11 @@ def _architecture(spandrel: Any) -> Any:
 
 def _called(model: Network, image: Tensor, scale: int) -> Tensor:
     """(1, 3, h, w) in [0, 1] -> (1, 3, scale * h, scale * w)."""
-    if model.does == "restore":
-        found: Tensor = model(image).image
+    if isinstance(model, ScoutedNetwork):
+        # Programs cut pictures into tiles, each of which would be judged dark or not by itself.
+        found: Tensor = model(image, tone="off").image
+    elif model.does == "restore":
+        found = model(image).image
     else:
         found = model(image, (image.shape[2] * scale, image.shape[3] * scale)).image
     return found.to(image.dtype)

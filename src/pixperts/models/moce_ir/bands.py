@@ -46,8 +46,11 @@ def bands(x: Tensor, halo: int, unit: int = 1) -> Iterator[Band]:
         Band(top=32, bottom=64, low=31, high=65)
     """
     batch, _, height, width = x.shape
+    if torch.is_grad_enabled():
+        yield Band(0, height, 0, height)
+        return
     rows = max(16, BAND // (batch * width))
-    rows = height if torch.is_grad_enabled() else -(-rows // unit) * unit
+    rows = -(-rows // unit) * unit
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         yield Band(top, bottom, max(top - halo, 0), min(bottom + halo, height))

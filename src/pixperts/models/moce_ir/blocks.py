@@ -117,7 +117,7 @@ def attend(
     batch, channels, _, width = v.shape
     # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
     split = output.weight.to(v.dtype).view(-1, heads, channels // heads).transpose(0, 1)
-    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(len(weights), channels, -1)  # (B, C, D)
+    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(weights.shape[0], channels, -1)  # (B, C, D)
     rows = v.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     out: Tensor = rows @ mixed
     if output.bias is not None:
@@ -130,7 +130,7 @@ def _products(q: Tensor, k: Tensor, heads: int) -> Sums:
 
     def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
         rows = x.permute(0, 2, 3, 1)
-        return rows.reshape(len(x), rows.shape[1] * rows.shape[2], heads, x.shape[1] // heads)
+        return rows.reshape(x.shape[0], rows.shape[1] * rows.shape[2], heads, x.shape[1] // heads)
 
     # Sums over a whole picture pass the range of half precision.
     with torch.autocast(q.device.type, enabled=False):

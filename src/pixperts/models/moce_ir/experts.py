@@ -109,7 +109,8 @@ class FourierAttention(nn.Module):
         """The Fourier product of all windows, zeros beyond the right and bottom edge; float32."""
         batch, channels, height, width = q.shape
         size = self.window
-        rows, columns = -(-height // size), -(-width // size)
+        # Up, by what a graph with unknown sides can do.
+        rows, columns = (height + size - 1) // size, (width + size - 1) // size
         padding = (0, 0, 0, columns * size - width, 0, rows * size - height)
 
         def windows(x: Tensor) -> Tensor:

@@ -138,14 +138,18 @@ class MixtureBlock(nn.Module):
         routing = self.route(embedding, noise, name)
         if pinned is not None:
             routing = pinned
+        return self._add_experts(self.shared(x, embedding), x, routing, masked), routing
+
+    def shared(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x + shared(x), which every picture takes."""
         hidden = self.first(x)
         if self.modulation is not None:
             # Bounded, so that a picture unlike all of training is not amplified without limit.
             vector = torch.tanh(self.modulation(embedding)).to(hidden.dtype)[:, :, None, None]
             scale, shift = vector.chunk(2, dim=1)
             hidden = torch.addcmul(hidden + shift, hidden, 0.5 * scale)
-        y = self.second(F.relu(hidden)) + x
-        return self._add_experts(y, x, routing, masked), routing
+        result: Tensor = self.second(F.relu(hidden)) + x
+        return result
 
     def route(self, embedding: Tensor, noise: Tensor | None, name: str) -> Routing:
         """The expert of each picture; its gate is its probability without the noise."""

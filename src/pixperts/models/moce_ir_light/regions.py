@@ -34,14 +34,19 @@ def keep_means(residual: Tensor, cell: int, slack: float) -> Tensor:
     padded = values
     if height % cell or width % cell:
         padded = F.pad(values, (0, -width % cell, 0, -height % cell), mode="replicate")
+    surface = excess_surface(padded, cell, slack)[:, :, :height, :width]
+    return (values - surface).to(residual.dtype)
+
+
+def excess_surface(padded: Tensor, cell: int, slack: float) -> Tensor:
+    """What `keep_means` takes away of a residual whose sides are multiples of the cell's."""
     mean = F.avg_pool2d(padded, cell)
     centered = padded - mean.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
     # A root is infinitely steep at zero: its gradient is kept finite.
     spread = (F.avg_pool2d(centered.square(), cell) + 1e-12).sqrt() - 1e-6
     bound = slack * spread.clamp_min(0)
     excess = mean - torch.minimum(torch.maximum(mean, -bound), bound)
-    surface = smooth_surface(excess, cell)[:, :, :height, :width]
-    return (values - surface).to(residual.dtype)
+    return smooth_surface(excess, cell)
 
 
 def smooth_surface(means: Tensor, cell: int) -> Tensor:

@@ -68,7 +68,10 @@ class Scout(nn.Module):
         return Statistics((sums, overview))
 
     def _features(self, pixels: Tensor) -> Tensor:
-        padded = pad_to_multiple(pixels, 2 * STEP)
+        return self.features(pad_to_multiple(pixels, 2 * STEP))
+
+    def features(self, padded: Tensor) -> Tensor:
+        """(B, 3, H, W), sides multiples of 8 -> (B, C, H / 4, W / 4), before they are averaged."""
         x = F.pixel_unshuffle(padded, UNSHUFFLE).contiguous(memory_format=torch.channels_last)
         x = F.relu_(self.first(x - 0.5))
         x = F.relu_(self.second(x))
@@ -80,13 +83,17 @@ class Scout(nn.Module):
         with torch.autocast(total.device.type, enabled=False):
             mean = total / number
             spread = (squares / number - mean.square()).clamp_min(0)
-            # Degradations differ by factors, not by amounts.
-            seen = [((value + 1e-4).log() + 4) / 3 for value in (mean, spread)]
             x = self.overview(statistics) - 0.5
             for convolution in self.colors:
                 x = F.relu(convolution(x))
-            mixed = F.relu(self.mix(torch.cat([*seen, x.mean(dim=(2, 3))], dim=1)))
-            embedding: Tensor = F.relu(self.embed(mixed)) - 0.5
+            return self.described(mean, spread, x.mean(dim=(2, 3)))
+
+    def described(self, mean: Tensor, spread: Tensor, colors: Tensor) -> Tensor:
+        """(B, E) of the features' mean and variance (B, C) each, and of the overview (B, D)."""
+        # Degradations differ by factors, not by amounts.
+        seen = [((value + 1e-4).log() + 4) / 3 for value in (mean, spread)]
+        mixed = F.relu(self.mix(torch.cat([*seen, colors], dim=1)))
+        embedding: Tensor = F.relu(self.embed(mixed)) - 0.5
         return embedding
 
     @staticmethod

@@ -22,7 +22,7 @@ SHADES = 4  # and in lightness
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 LOCAL_QUANTILES = (0.01, 0.1, 0.5, 0.9, 0.99)  # of each cell
 LEVELS = 256  # of the histograms
-_SEEN = 32  # side to which the overview is brought
+SEEN = 32  # side to which the overview is brought
 _BAND = 256  # rows that are mapped at a time
 _BINS = 16  # shares of the histogram that the head sees
 _FEATURES = 2 * (2 * len(QUANTILES) + _BINS)
@@ -113,8 +113,11 @@ class ToneHead(nn.Module):
             overview: (B, 3, h, w) in [0, 1].
             histograms: (B, 2, CELLS^2, LEVELS), of `count_levels`.
         """
-        with torch.autocast(overview.device.type, enabled=False):
-            seen = F.adaptive_avg_pool2d(overview.float(), _SEEN)
+        return self.judged(F.adaptive_avg_pool2d(overview.float(), SEEN), histograms)
+
+    def judged(self, seen: Tensor, histograms: Tensor) -> Tone:
+        """`forward` with the overview brought to (B, 3, 32, 32)."""
+        with torch.autocast(seen.device.type, enabled=False):
             x = torch.cat([seen - 0.5, _stops(seen.amax(dim=1, keepdim=True))], dim=1)
             for layer in self.layers:
                 x = F.relu(layer(x))
@@ -162,7 +165,7 @@ class ToneHead(nn.Module):
             colors = image[:, :, window.top : window.bottom].float()
             rows = (torch.arange(*window[:2], device=image.device) + place[0] + 0.5) / tall
             columns = (torch.arange(width, device=image.device) + place[1] + 0.5) / wide
-            mapped = _brightened(
+            mapped = brightened(
                 _cleared(colors, tone, amounts[:, 1], rows, columns), tone, amounts
             )
             bands.append(mapped.to(image.dtype))
@@ -183,12 +186,17 @@ def _cleared(colors: Tensor, tone: Tone, amount: Tensor, rows: Tensor, columns: 
     depth = F.grid_sample(tone.haze, where[:, None], padding_mode="border", align_corners=False)[
         :, :, 0
     ]  # (B, 1, h, W)
+    return without_haze(colors, depth, tone, amount)
+
+
+def without_haze(colors: Tensor, depth: Tensor, tone: Tone, amount: Tensor) -> Tensor:
+    """(B, 3, h, W) by the depth of the haze (B, 1, h, W) and how much of it is undone (B,)."""
     through = (-depth * amount[:, None, None, None]).exp().clamp_min(_THINNEST)
     airlight = tone.airlight[:, :, None, None]
     return (colors - airlight) / through + airlight
 
 
-def _brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
+def brightened(colors: Tensor, tone: Tone, amounts: Tensor) -> Tensor:
     """x = (L 2^s)^(1/g) in linear light, the short exposure's law solved for the scene."""
     amount = amounts[:, 0]
     factor = (tone.stops * amount).exp2()[:, None, None, None]
@@ -261,7 +269,8 @@ def _quantiles(levels: Tensor, shares: tuple[float, ...]) -> Tensor:
     """(..., Q) of (..., LEVELS): levels in [0, 1] that these shares of the pixels do not pass."""
     below = levels.cumsum(dim=-1) / levels.sum(dim=-1, keepdim=True).clamp_min(1)
     wanted = torch.tensor(shares, device=levels.device).expand(*levels.shape[:-1], -1)
-    found = torch.searchsorted(below, wanted.contiguous())
+    # As `searchsorted`, in operations that graphs for other programs have.
+    found = (below[..., None, :] < wanted[..., None]).sum(dim=-1)
     return found.clamp_max(LEVELS - 1) / (LEVELS - 1)
 
 

@@ -1,6 +1,6 @@
 """The layers of moce-ir-light, from a picture to what is to be added to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -120,6 +120,15 @@ class LightTrunk(ScoutedNetwork):
             return x
 
         padded = pad_to_multiple(image.to(self.head.weight.dtype), MULTIPLE)
+        return self.layers(padded, mixed), tuple(routings)
+
+    def layers(self, padded: Tensor, mixed: Callable[[Tensor, nn.ModuleList], Tensor]) -> Tensor:
+        """`features` with blocks that choose as they are given.
+
+        Args:
+            padded: (B, 3, H, W), sides multiples of 8.
+            mixed: features (B, C, h, w) through blocks with experts.
+        """
         x = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
         x = self.head(x.contiguous(memory_format=torch.channels_last))
         skips = []
@@ -136,7 +145,7 @@ class LightTrunk(ScoutedNetwork):
             else:
                 for block in part:
                     x = block(x)
-        return x, tuple(routings)
+        return x
 
     def prepare(self, device: torch.device) -> None:
         """Lay the kernels out as the features are, or each convolution would do it anew."""

@@ -1,0 +1,236 @@
+"""moce-ir-light as graphs: in parts, for tiles and for choices from outside, or as a whole.
+
+The scout (`scout_form`) looks at the whole picture; the detail is repaired with what it saw; the
+tone head's law is applied to the result. Motion blur stays: its stage needs Fourier transforms.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pixperts.export.form import (
+    IMAGE,
+    Form,
+    continued_to_multiple,
+    mirrored_to_multiple,
+)
+from pixperts.export.scout_form import LIGHT, ScoutForm, Seen
+from pixperts.models.moce_ir_light.choices import sureness
+from pixperts.models.moce_ir_light.config import EXPERTS, PARTS
+from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.models.moce_ir_light.parts import MixtureBlock
+from pixperts.models.moce_ir_light.regions import excess_surface
+from pixperts.models.moce_ir_light.tone import (
+    CELLS,
+    SHADES,
+    Tone,
+    brightened,
+    without_haze,
+)
+from pixperts.models.moce_ir_light.trunk import MULTIPLE
+from pixperts.routing import Routing
+
+Experts = tuple[int, ...]
+
+
+class DetailForm(Form):
+    """Noise, compression and the rest of what is local, of a picture or of a tile of it.
+
+    Args:
+        model: the network.
+        experts: of each block; None = all are in the graph, and the scout's choice counts.
+    """
+
+    inputs = (IMAGE, "embedding", "shares")
+    outputs = ("repaired",)
+
+    def __init__(self, model: MoCEIRLight, experts: Experts | None) -> None:
+        super().__init__()
+        self.model, self.experts = model, experts
+        self.label = "detail" + label_of(experts)
+        self.summary = "repair of detail" + summary_of(experts)
+
+    def facts(self) -> dict[str, str]:
+        """What tiles need."""
+        # The motion stage, which is not in the graph, has a share in the model's own figure.
+        return {
+            "shares": ", ".join(PARTS),
+            "tiles": f"begin at multiples of {self.model.config.cell} pixels, with "
+            f"{self.model.context} pixels of the picture around what is kept",
+        }
+
+    def forward(self, image: Tensor, embedding: Tensor, shares: Tensor) -> Tensor:
+        """(B, 3, h, w) in [0, 1] -> the same around [0, 1]."""
+        height, width = image.shape[2:]
+        number = 0
+
+        def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
+            nonlocal number
+            for block in blocks:
+                assert isinstance(block, MixtureBlock)
+                x = self._mixed(block, x, embedding, number)
+                number += 1
+            return x
+
+        features = self.model.layers(mirrored_to_multiple(image, MULTIPLE), mixed)
+        changes = self.model.parts_of(features, image)
+        taken = sureness(self.model.scout.groups(embedding).sigmoid(), self.model.config.sure)
+        residual = (changes * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)
+        cell, slack = self.model.config.cell, self.model.config.slack
+        surface = excess_surface(continued_to_multiple(residual, cell), cell, slack)
+        return image + (residual - surface[:, :, :height, :width])
+
+    def _mixed(self, block: MixtureBlock, x: Tensor, embedding: Tensor, number: int) -> Tensor:
+        y = block.shared(x, embedding)
+        logits = block.router(embedding)
+        gates = logits.softmax(dim=-1)
+        if self.experts is None:  # 0 for all but the chosen one
+            places = torch.arange(EXPERTS, device=x.device)
+            gates = gates * (places == logits.argmax(dim=-1, keepdim=True)).to(gates.dtype)
+            chosen: Sequence[int] = range(EXPERTS)
+        else:
+            chosen = (self.experts[number],)
+        for expert in chosen:
+            if expert:
+                y = y + block.experts[expert - 1](x) * gates[:, expert, None, None, None]
+        return y
+
+    def reference(self, image: Tensor, embedding: Tensor, shares: Tensor) -> Sequence[Tensor]:
+        """By the network, with its experts pinned; for equal shares of all pictures."""
+        pinned = None
+        if self.experts is not None:
+            pinned = []
+            for block, expert in zip(self.model.mixtures, self.experts, strict=True):
+                gates = block.router(embedding).softmax(dim=-1)[:, expert, None]
+                pinned.append(Routing(torch.full_like(gates, expert).long(), block.costs,
+                                      gates=gates))  # fmt: skip
+        amounts = shares[0].tolist()
+        return (self.model.repair(image, embedding, pinned=pinned, amounts=amounts).image,)
+
+    def examples(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """A noisy picture, what the scout says of it or nearly so, and shares."""
+        image = torch.rand(batch, 3, height, width, generator=generator)
+        embedding = self.model.scout(self.model.count(image))
+        embedding = embedding + 0.2 * torch.randn(embedding.shape, generator=generator)
+        shares = torch.rand(1, len(PARTS), generator=generator).expand(batch, -1)
+        return image, embedding, shares.contiguous()
+
+
+class ToneForm(Form):
+    """Haze and darkness undone, as the scout says, of a repaired picture or of a tile of it."""
+
+    inputs = (IMAGE, *LIGHT, "window")
+    outputs = ("toned",)
+    label, summary = "tone", "undoing of haze and darkness"
+
+    def facts(self) -> dict[str, str]:
+        """What the window is."""
+        return {"window": "top and left of the tile, height and width of the picture, in pixels"}
+
+    def forward(
+        self, image: Tensor, undo: Tensor, curve: Tensor, airlight: Tensor, haze: Tensor,
+        window: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """(B, 3, h, w) around [0, 1] -> the same within [0, 1]."""
+        top, left, tall, wide = (value[:, None] for value in window.unbind(dim=1))
+        rows = (torch.arange(image.shape[2], device=image.device) + 0.5 + top) / tall  # (B, h)
+        columns = (torch.arange(image.shape[3], device=image.device) + 0.5 + left) / wide
+        light = image.mean(dim=1).clamp(0, 1)
+        # The grid is read by its hat functions along each axis, as `grid_sample` does.
+        shades = _hats(rows, CELLS)[:, None] @ haze @ _hats(columns, CELLS)[:, None].mT
+        depth = (shades * _hats(light, SHADES).permute(0, 3, 1, 2)).sum(dim=1, keepdim=True)
+        tone = _tone(curve, airlight, haze)
+        cleared = without_haze(image, depth, tone, undo[:, 1])
+        cleared = torch.where(undo[:, 1, None, None, None] > 0, cleared, image)
+        return brightened(cleared, tone, undo).clamp(0, 1)
+
+    def reference(self, *inputs: Tensor) -> Sequence[Tensor]:
+        """By the tone head; for equal windows of all pictures."""
+        image, undo, curve, airlight, haze, window = inputs
+        top, left, tall, wide = (int(value) for value in window[0])
+        tone = _tone(curve, airlight, haze)
+        found = self._head.apply_to(image, tone, undo, (top, left), (tall, wide))
+        return (found.clamp(0, 1),)
+
+    def __init__(self, model: MoCEIRLight) -> None:
+        super().__init__()
+        self._head = model.tone
+
+    def examples(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """A tile of a dark and hazy picture."""
+
+        def drawn(*shape: int) -> Tensor:
+            return torch.rand(batch, *shape, generator=generator)
+
+        window = torch.tensor([[5.0, 3.0, height + 20.0, width + 9.0]]).expand(batch, -1)
+        curve = torch.stack([3 * drawn(), 0.7 + drawn()], dim=1)
+        haze = 2 * drawn(SHADES, CELLS, CELLS)
+        return drawn(3, height, width), drawn(2), curve, 0.6 + 0.4 * drawn(3), haze, window + 0
+
+
+class WholeForm(Form):
+    """A picture in, the repaired picture out: scout, detail and tone in one graph."""
+
+    outputs = ("repaired",)
+
+    def __init__(self, model: MoCEIRLight, experts: Experts | None) -> None:
+        super().__init__()
+        self.model = model
+        self.scout, self.detail = ScoutForm(model), DetailForm(model, experts)
+        self.tone = ToneForm(model)
+        self.label = label_of(experts).removeprefix("_")
+        self.summary = "repair" + summary_of(experts)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, h, w) in [0, 1] -> the same."""
+        seen = self.scout(image)
+        shares = torch.ones_like(seen.undo[:, :1]).expand(-1, len(PARTS))
+        repaired = self.detail(image, seen.embedding, shares)
+        ends = [torch.arange(side, device=image.device)[-1:] + 1 for side in image.shape[2:]]
+        size = torch.cat([*(0 * end for end in ends), *ends]).to(image.dtype)
+        window = size.expand(image.shape[0], -1)
+        result: Tensor = self.tone(repaired, *(getattr(seen, name) for name in LIGHT), window)
+        return result
+
+    def reference(self, image: Tensor) -> Sequence[Tensor]:
+        """The network's own answer, without its stage for motion blur."""
+        seen: Seen = self.scout.reference(image)
+        shares = torch.ones(len(image), len(PARTS))
+        (repaired,) = self.detail.reference(image, seen.embedding, shares)
+        window = torch.tensor([[0.0, 0.0, *image.shape[2:]]]).expand(len(image), -1)
+        light = (getattr(seen, name) for name in LIGHT)
+        return self.tone.reference(repaired, *light, window)
+
+    def examples(
+        self, batch: int, height: int, width: int, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        """Those of the scout."""
+        return self.scout.examples(batch, height, width, generator)
+
+
+def label_of(experts: Experts | None) -> str:
+    """What the name of a file says of its experts."""
+    return "" if experts is None else "_e" + "".join(map(str, experts))
+
+
+def summary_of(experts: Experts | None) -> str:
+    """What people are told of its experts."""
+    return "" if experts is None else f" with experts {','.join(map(str, experts))}"
+
+
+def _tone(curve: Tensor, airlight: Tensor, haze: Tensor) -> Tone:
+    """What applying it needs; the rest is there for judging."""
+    stops, gamma = curve.unbind(dim=1)
+    return Tone(curve, stops, gamma, airlight, haze[:, None], stops, stops)
+
+
+def _hats(places: Tensor, cells: int) -> Tensor:
+    """(..., cells): how much of each cell's value counts at places in 0..1 of the axis."""
+    where = (places * cells - 0.5).clamp(0, cells - 1)
+    distance = where[..., None] - torch.arange(cells, device=places.device)
+    return (1 - distance.abs()).clamp_min(0)
