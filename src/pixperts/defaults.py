@@ -8,3 +8,4 @@ MAX_PIXELS = 500_000_000  # of an input
 
 ColorFix = Literal["none", "mean", "wavelet"]
 ToneMode = Literal["auto", "off", "on"]  # undo darkness and haze: if sure, never, always
+REPAIR_PARTS = ("scout", "detail", "tone")  # of moce-ir-light, as graphs

@@ -4,12 +4,10 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
+from pixperts.defaults import REPAIR_PARTS
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import parse_scale
 from pixperts.options import Option
-
-
-REPAIR_PARTS = ("scout", "detail", "tone")
 
 
 def parse_experts(text: str) -> tuple[int, ...]:

@@ -40,9 +40,7 @@ def largest_difference(form: Form, engine: Engine, name: str) -> float:
     return largest
 
 
-def _difference(
-    form: Form, engine: Engine, name: str, inputs: Sequence[Tensor]
-) -> Tensor:
+def _difference(form: Form, engine: Engine, name: str, inputs: Sequence[Tensor]) -> Tensor:
     """The largest of each output."""
     every = []
     for expected, found in zip(form.reference(*inputs), engine(*inputs), strict=True):

@@ -5,10 +5,12 @@ What a graph computes is compared with `reference`, which is the network as it i
 
 from collections.abc import Sequence
 from fractions import Fraction
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixperts.defaults import REPAIR_PARTS
 from pixperts.errors import UsageError
 from pixperts.export.faithful_form import FaithfulForm
 from pixperts.export.form import Form, up_to_multiple
@@ -22,7 +24,6 @@ from pixperts.models.moeisr_light.color import bound_color
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.ops.windows import Part, Window
 
-REPAIR_PARTS = ("scout", "detail", "tone")
 LARGEST = 12  # of p in a factor p/q: p * p phases are computed for each q * q pixels
 
 

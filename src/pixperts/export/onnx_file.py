@@ -19,9 +19,7 @@ PICTURES = frozenset({"features", "enlarged", "repaired", "toned"})  # outputs w
 UNWANTED = frozenset({"GridSample", "NonZero", "DFT", "STFT", "If", "Loop", "Scan"})
 
 
-def write_onnx(
-    form: Form, facts: Mapping[str, str], path: Path
-) -> None:
+def write_onnx(form: Form, facts: Mapping[str, str], path: Path) -> None:
     """Write a form with free height, width and batch.
 
     Args:
@@ -49,9 +47,7 @@ def write_onnx(
     sides = 12 * step + step // 2, 15 * step + step // 2
     example = form.examples(2, *sides, torch.Generator().manual_seed(0))
     free = torch.export.Dim.DYNAMIC
-    shapes = [
-        dict.fromkeys((0, 2, 3) if name == IMAGE else (0,), free) for name in form.inputs
-    ]
+    shapes = [dict.fromkeys((0, 2, 3) if name == IMAGE else (0,), free) for name in form.inputs]
     with _quiet(), torch.set_grad_enabled(form.whole_maps):
         program = torch.onnx.export(
             form.eval().requires_grad_(False),

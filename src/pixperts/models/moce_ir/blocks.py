@@ -117,7 +117,8 @@ def attend(
     batch, channels, _, width = v.shape
     # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
     split = output.weight.to(v.dtype).view(-1, heads, channels // heads).transpose(0, 1)
-    mixed = (split @ weights).permute(0, 1, 3, 2).reshape(weights.shape[0], channels, -1)  # (B, C, D)
+    merged = (split @ weights).permute(0, 1, 3, 2)
+    mixed = merged.reshape(weights.shape[0], channels, -1)  # (B, C, D)
     rows = v.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
     out: Tensor = rows @ mixed
     if output.bias is not None:

@@ -165,9 +165,7 @@ class ToneHead(nn.Module):
             colors = image[:, :, window.top : window.bottom].float()
             rows = (torch.arange(*window[:2], device=image.device) + place[0] + 0.5) / tall
             columns = (torch.arange(width, device=image.device) + place[1] + 0.5) / wide
-            mapped = brightened(
-                _cleared(colors, tone, amounts[:, 1], rows, columns), tone, amounts
-            )
+            mapped = brightened(_cleared(colors, tone, amounts[:, 1], rows, columns), tone, amounts)
             bands.append(mapped.to(image.dtype))
         return torch.cat(bands, dim=2)
 
