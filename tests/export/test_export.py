@@ -84,6 +84,7 @@ def test_an_encoder_for_openvino(here: Path, capsys: pytest.CaptureFixture[str])
 def test_a_repair_in_one_graph(here: Path) -> None:
     model = light_restorer().model
     assert isinstance(model, MoCEIRLight)
+    assert model.tone.faults.bias is not None
     with torch.no_grad():
         model.tone.faults.bias.fill_(3.0)  # darkness and haze are seen, and undone
     store.save(here / "own.safetensors", model, store.Card("own", {}))

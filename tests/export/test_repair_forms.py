@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 from pixperts.export.check import largest_difference
@@ -22,6 +22,12 @@ from tests.helpers.tiny_models import picture, same
 SIZES = [(1, 1, 1), (2, 3, 70), (1, 65, 129), (2, 96, 40)]
 
 
+def filled(layer: nn.Linear | nn.Conv2d, value: float) -> None:
+    """Give all its biases a value."""
+    assert layer.bias is not None
+    layer.bias.fill_(value)
+
+
 def repairing() -> MoCEIRLight:
     """A model whose routers disagree and whose parts all do something."""
     model = light_restorer().model
@@ -29,8 +35,8 @@ def repairing() -> MoCEIRLight:
     with torch.no_grad():
         for block in model.mixtures:
             block.router.weight.normal_(0, 2)
-        model.tone.faults.bias.fill_(3.0)  # sure of both faults
-        model.tone.haze.bias.fill_(0.5)
+        filled(model.tone.faults, 3.0)  # sure of both faults
+        filled(model.tone.haze, 0.5)
     return model
 
 
@@ -60,7 +66,7 @@ def test_a_whole_picture_is_that_of_restore() -> None:
     model = restorer.model
     assert isinstance(model, MoCEIRLight)
     image = 0.3 * picture(1, 3, 60, 44)
-    model.tone.faults.bias.fill_(6.0)
+    filled(model.tone.faults, 6.0)
     found = WholeForm(model, None)(image)
     same(found, restorer.restore(image))  # too small for motion blur to be looked for
     assert float((found - restorer.restore(image, tone="off")).abs().max()) > 0.01

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import pixperts
+from pixperts.inference.findings import RepairSettings
 from pixperts.inference.upscaler import Upscaler
 from pixperts.weights import store
 from tests.helpers.comfy_stub import Comfy, ProcessingInterruptedError
@@ -120,7 +121,7 @@ def test_repair_and_enlarge(nodes: dict[str, Any], comfy: Comfy) -> None:
     run = nodes["PixpertsEnhance"].execute
     (large,) = run(ours(), "moeisr-photo", "moce-ir-light", 1.5, 0, 0.8, 1.0, 0.5, "off").args
     own = pixperts.Enhancer.load(device="cpu")
-    settings = pixperts.inference.RepairSettings(0.8, 1.0, 0.5, "off")
+    settings = RepairSettings(0.8, 1.0, 0.5, "off")
     expected = own.enhance(ours().movedim(-1, 1), scale=1.5, settings=settings)
     assert torch.equal(large, expected.movedim(1, -1))
     assert large.shape == (1, 18, 30, 3)

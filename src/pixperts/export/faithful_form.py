@@ -54,7 +54,8 @@ class FaithfulForm(Form):
             for block in cast(DecoderStage, stage).layers:
                 x = _decoded(cast(DecoderBlock, block), x, embedding)
         residual = model.output(model.refinement(x))[:, :, :height, :width]
-        return (image + residual).clamp(0, 1)
+        result: Tensor = (image + residual).clamp(0, 1)
+        return result
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
         """By the network."""

@@ -1,7 +1,7 @@
 """What a network in the form of a fixed graph is: inputs, outputs, and what it is held against."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,8 @@ class Form(nn.Module):
         """What another program has to know to use it, by name."""
         return {}
 
-    def reference(self, *inputs: Tensor) -> Sequence[Tensor]:
+    # Any, so that each form may name its own inputs.
+    def reference(self, *inputs: Any, **named: Any) -> Sequence[Tensor]:
         """What the network itself gives for these inputs, by output."""
         raise NotImplementedError
 
