@@ -15,7 +15,7 @@ from pixperts.cli.app import main
 from pixperts.errors import MissingExtraError, UsageError
 from pixperts.export import export_model
 from pixperts.export.engines import onnxruntime_engine, openvino_engine
-from pixperts.export.forms import form_of
+from pixperts.export.forms import EncoderForm, form_of
 from pixperts.export.onnx_file import UNWANTED, write_onnx
 from pixperts.export.openvino_file import write_openvino
 from pixperts.export.repair_forms import WholeForm
@@ -170,7 +170,7 @@ def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     pytest.importorskip("onnxscript", reason="needs the export extra")
     monkeypatch.delattr(torch.export.Dim, "DYNAMIC", raising=False)
     with pytest.raises(UsageError, match=r"needs torch 2.6 or newer, not \d.*pip install"):
-        write_onnx(torch.nn.Identity(), "features", {}, tmp_path / "a.onnx")
+        write_onnx(EncoderForm(tiny()), {}, tmp_path / "a.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
