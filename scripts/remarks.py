@@ -3,6 +3,7 @@
 # Of these the license is known: Lincoln is a photo by Alexander Gardner, 1863, public domain.
 SHOWN = ("mixed/Lincoln",)
 
+SUMMARY = ""
 _LIGHT = "Dark before, bright after; "
 _SAME = "Nothing to see: it is left as it was."
 

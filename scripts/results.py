@@ -1,15 +1,16 @@
 """Measure everything that docs/results.md shows, draw its pictures and write it, in one go.
 
     python scripts/results.py --data BENCH_FOLDER [--out docs] [--sets Set5]
-        [--auto-sets Set14,B100] [--only enlarging,denoising,experts,maps,real] [--limit N]
-        [--threads N]
+        [--auto-sets Set14,B100:25] [--only enlarging,photos,repairs,pinned,...] [--limit N]
+        [--threads N] [--precision auto|float32|bfloat16]
 
 BENCH_FOLDER holds the sets in the layout of `pixperts evaluate`, CBSD68 and CID22-val (photos), and
 in real/ folders of photos with real damage. Measurements are kept in runs/results/ as they are
 made: a run that was stopped continues where it was, and with --only the page is put together from
 what is there. Other settings, weights or threads measure anew. Mixtures enlarge the pictures of
---sets at every budget, those of --auto-sets as their mapper decides. `pip install '.[compare]'`
-brings the methods that denoising is compared with.
+--sets at every budget, those of --auto-sets as their mapper decides; SET:N are its first N
+pictures. `pip install '.[compare]'` brings BM3D and scikit-image; benchmarks/peer_methods.py and
+peer_repairs.py tell how the others are installed, and what is not there is left out.
 """
 
 import argparse
@@ -21,45 +22,40 @@ from pathlib import Path
 import torch
 
 from pixperts.data.benchmarks import SuperResolutionSet
-from pixperts.defaults import DEFAULT_MODEL
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import PixpertsError, UsageError
 from pixperts.inference.expert_maps import draw_table
 from pixperts.io.atomic import replacing
 from pixperts.io.image import write_image
 from pixperts.memory import keep_freed_memory
 from results_measure import (
-    DISTANCE,
-    PATCH,
-    SEED,
-    STRENGTH,
-    TASKS,
-    TIMED,
     FirstPictures,
     Part,
     Row,
     circumstances,
-    measure_denoising,
     measure_enlarging,
-    measure_experts,
+    measure_photos,
     models_that,
 )
-from results_page import (
-    FIGURES,
-    PARTS,
-    page,
-    panels_denoising,
-    panels_enlarging,
-    without_remark,
-)
+from results_page import PARTS, page
+from results_page_repair import without_remark
+from results_peers import measure_command, measure_peers
 from results_pictures import MAP_SCALE, MAP_SIDE, REAL_SIDE, draw_maps, repair_real
+from results_plots import panels_budgets, panels_enlarging, panels_repair
+from results_repair import SEED, TASKS, measure_pinned, measure_repairs
+from results_text import FIGURES, summaries
 from scatter import scatter
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 KEPT = ROOT / "runs" / "results"
-REPAIRER = "moce-ir-tiny"
+MIXTURE = "moeisr-tiny"  # whose experts share a picture among them
 OF_EXAMPLES = ("budgie", "osprey", "circuits", "colosseum")
 OF_CID22 = ("792079",)  # a sharp insect before a blurred meadow
+CASES = (
+    "clean", "jpeg95", "jpeg85", "jpeg75", "jpeg60", "jpeg40", "soft", "soft85", "soft60",
+)  # fmt: skip
+PINNED = ("noise25", "jpeg", "grain_jpeg", "rain", "blur", "haze", "low_light", "clean")
 
 
 def options() -> argparse.Namespace:
@@ -71,13 +67,17 @@ def options() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
     parser.add_argument("--sets", default="Set5", help="at all budgets; drawn is the first")
     parser.add_argument("--auto-sets", default="", help="without a budget only")
-    parser.add_argument("--scales", default="2,3,4")
-    parser.add_argument("--budgets", default="0,0.1,0.3,none,0.5,1", help="of the mixtures")
+    parser.add_argument("--scales", default="1.5,2,2.5,3,3.5,4", help="of --sets")
+    parser.add_argument("--auto-models", default="", help="on --auto-sets; all if unset")
+    parser.add_argument("--auto-scales", default="2,3,4", help="of --auto-sets")
+    parser.add_argument("--budgets", default="0,0.3,none,1", help="of the mixtures")
     parser.add_argument("--limit", type=int, help="only so many pictures of each set or folder")
-    parser.add_argument("--photos", type=int, default=10, help="a task, for the table of experts")
-    parser.add_argument("--timed", type=Path, default=EXAMPLES / "colosseum.jpg")
-    parser.add_argument("--repeats", type=int, default=3, help="of the timed enlargement")
-    parser.add_argument("--threads", type=int, help="of torch and BM3D")
+    parser.add_argument("--photos", type=int, help="only so many of CID22-val")
+    parser.add_argument("--pinned", type=int, default=20, help="photos where experts are pinned")
+    parser.add_argument("--pictures", type=int, default=3, help="beside other programs")
+    parser.add_argument("--rounds", type=int, default=2, help="beside other programs")
+    parser.add_argument("--threads", type=int, help="of torch and the others")
+    parser.add_argument("--precision", default="auto", help="where quality is measured")
     return parser.parse_args()
 
 
@@ -85,61 +85,81 @@ def measure(args: argparse.Namespace, name: str) -> None:
     """One part, saved as it goes."""
 
     def part(models: list[str], settings: Row) -> Part:
-        return Part(
-            args.kept / f"{name}.json", circumstances(models) | settings | {"limit": args.limit}
-        )
+        fixed = circumstances(models, args.precision) | settings
+        return Part(args.kept / f"{name}.json", fixed)
 
     def enlarging() -> None:
-        scales = [int(scale) for scale in args.scales.split(",")]
+        scales, auto_scales = (
+            [float(scale) for scale in text.split(",")] for text in (args.scales, args.auto_scales)
+        )
         budgets = [None if text == "none" else float(text) for text in args.budgets.split(",")]
         sets, auto_sets = (
-            [
-                FirstPictures.of(SuperResolutionSet.open(args.data / folder), args.limit)
-                for folder in filter(None, text.split(","))
-            ]
-            for text in (args.sets, args.auto_sets)
+            [open_set(args.data, text, args.limit) for text in filter(None, names.split(","))]
+            for names in (args.sets, args.auto_sets)
         )
-        settings = {
-            "sets": [data.name for data in sets],
-            "scales": scales,
-            "timed": args.timed.name,
-            "timed_size": TIMED,
-            "repeats": args.repeats,
-        }
+        settings = {"sets": [data.name for data in sets], "limit": args.limit}
         own = part(models_that("enlarge"), settings)
-        measure_enlarging(own, sets, auto_sets, scales, budgets, args.timed, args.repeats)
+        some = args.auto_models.split(",") if args.auto_models else None
+        measure_enlarging(own, sets, auto_sets, scales, auto_scales, budgets, some)
 
-    def denoising() -> None:
-        means = f"patch_size={PATCH}, patch_distance={DISTANCE}, h={STRENGTH} sigma"
-        settings = {"set": "CBSD68", "seed": SEED, "non_local_means": means}
-        own = part(models_that("repair"), settings)
-        measure_denoising(own, args.data / "CBSD68", args.limit)
+    def photos() -> None:
+        models = ["moeisr-light", "moeisr-photo"]
+        own = part(models, {"set": "CID22-val"})
+        ways, count = ["Lanczos", *models], args.photos or args.limit
+        measure_photos(own, args.data / "CID22-val", [2.0, 4.0], list(CASES), ways, count)
 
-    def experts() -> None:
-        photos = min(args.photos, args.limit or args.photos)
-        settings = {"model": REPAIRER, "set": "CID22-val", "seed": SEED, "photos": photos}
-        measure_experts(part([REPAIRER], settings), REPAIRER, args.data / "CID22-val", photos)
+    def repairs() -> None:
+        settings = {"model": DEFAULT_REPAIR_MODEL, "seed": SEED}
+        own = part([DEFAULT_REPAIR_MODEL], settings)
+        counts = {"CBSD68": args.limit, "CID22-val": args.photos or args.limit}
+        measure_repairs(own, DEFAULT_REPAIR_MODEL, args.data, counts)
+
+    def pinned() -> None:
+        count = min(args.pinned, args.limit or args.pinned)
+        settings = {"model": DEFAULT_REPAIR_MODEL, "seed": SEED, "set": "CID22-val"}
+        own = part([DEFAULT_REPAIR_MODEL], settings)
+        measure_pinned(own, DEFAULT_REPAIR_MODEL, args.data / "CID22-val", PINNED, count)
+
+    def peers() -> None:
+        models = models_that("enlarge") + models_that("repair")
+        count = min(args.pictures, args.limit or args.pictures)
+        own = part(models, {"pictures": count, "rounds": args.rounds})
+        measure_peers(own, args.data, count, args.rounds)
+
+    def command() -> None:
+        own = part([DEFAULT_MODEL], {"photo": "colosseum.jpg", "size": [480, 360]})
+        measure_command(own, EXAMPLES / "colosseum.jpg", (480, 360))
 
     def maps() -> None:
-        settings = {"model": DEFAULT_MODEL, "side": MAP_SIDE, "scale": MAP_SCALE}
+        settings = {"model": MIXTURE, "side": MAP_SIDE, "scale": MAP_SCALE}
         photos = [EXAMPLES / f"{stem}.jpg" for stem in OF_EXAMPLES]
         photos += [args.data / "CID22-val" / f"{stem}.webp" for stem in OF_CID22]
-        own = part([DEFAULT_MODEL], settings)
-        draw_maps(own, DEFAULT_MODEL, photos[: args.limit], args.out / FIGURES)
+        own = part([MIXTURE], settings)
+        draw_maps(own, MIXTURE, photos[: args.limit], args.out / FIGURES)
 
     def real() -> None:
-        own = part([REPAIRER], {"model": REPAIRER, "side": REAL_SIDE})
+        own = part([DEFAULT_REPAIR_MODEL], {"model": DEFAULT_REPAIR_MODEL, "side": REAL_SIDE})
         figures, private = args.out / FIGURES, args.kept / "real"
-        repair_real(own, REPAIRER, args.data / "real", args.limit, figures, private)
+        repair_real(own, DEFAULT_REPAIR_MODEL, args.data / "real", args.limit, figures, private)
 
     measured: dict[str, Callable[[], None]] = {
         "enlarging": enlarging,
-        "denoising": denoising,
-        "experts": experts,
+        "photos": photos,
+        "repairs": repairs,
+        "pinned": pinned,
+        "peers": peers,
+        "command": command,
         "maps": maps,
         "real": real,
     }
     measured[name]()
+
+
+def open_set(data: Path, text: str, limit: int | None) -> SuperResolutionSet:
+    """NAME, or the first pictures of it by NAME:COUNT."""
+    folder, _, count = text.partition(":")
+    most = [number for number in (limit, int(count) if count else None) if number is not None]
+    return FirstPictures.of(SuperResolutionSet.open(data / folder), min(most, default=None))
 
 
 def assemble(out: Path, kept: Path) -> None:
@@ -151,16 +171,19 @@ def assemble(out: Path, kept: Path) -> None:
     }
     figures = out / FIGURES
     figures.mkdir(parents=True, exist_ok=True)
-    if "enlarging" in parts:
-        panels = panels_enlarging(parts["enlarging"])
-        columns = len(parts["enlarging"]["settings"]["scales"])
+    drawn = {
+        "speed": panels_enlarging(parts["peers"]) if "peers" in parts else [],
+        "repair": panels_repair(parts["peers"]) if "peers" in parts else [],
+        "budgets": panels_budgets(parts["enlarging"]) if "enlarging" in parts else [],
+    }
+    for stem, panels in drawn.items():
         if panels:
-            write_text(figures / "upscaling.svg", scatter(panels, columns))
-    if "denoising" in parts and (panels := panels_denoising(parts["denoising"])):
-        write_text(figures / "denoising.svg", scatter(panels, len(panels)))
-    if "experts" in parts and (rows := parts["experts"]["rows"]):
-        tasks = [task for task in TASKS if task in rows]
-        write_image(figures / "experts.png", draw_table(tasks, [rows[t]["experts"] for t in tasks]))
+            write_text(figures / f"{stem}.svg", scatter(panels, 3))
+    if "repairs" in parts:
+        rows = {r["task"]: r for r in summaries(parts["repairs"], set="CID22-val")}
+        if tasks := [task for task in TASKS if task in rows]:
+            table = draw_table(tasks, [rows[task]["experts"] for task in tasks])
+            write_image(figures / "experts.png", table)
     write_text(out / "results.md", page(parts))
     if "real" in parts and (names := without_remark(parts["real"])):
         print("without a remark (scripts/remarks.py):", ", ".join(names))

@@ -1,7 +1,7 @@
-"""What docs/results.md says in numbers: enlarging, denoising and experts by task, measured.
+"""What docs/results.md says in numbers: enlarging clean photos, and photos as they come.
 
-Every figure comes from `evaluate_upscaling`, `evaluate_restoration` and the models that `load`
-gives. A measurement is saved as soon as it is made (`Part.row`) and not made again.
+Every figure comes from `evaluate_upscaling` or from the models that `load` gives. A measurement is
+saved as soon as it is made (`Part.row`) and not made again.
 """
 
 import hashlib
@@ -14,45 +14,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pixperts.data.benchmarks import SuperResolutionSet
-from pixperts.errors import MissingExtraError
 from pixperts.evaluation import metrics
-from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
+from pixperts.evaluation.photo_cases import photo_pair
 from pixperts.evaluation.upscaling import Upscaler, bicubic_upscaler, evaluate_upscaling
-from pixperts.inference.restorer import Restorer
+from pixperts.hardware import fastest_precision
+from pixperts.inference.predictor import Predictor
 from pixperts.inference.upscaler import Upscaler as LoadedUpscaler
 from pixperts.io.atomic import replacing
-from pixperts.io.image import read_image
+from pixperts.io.image import list_images, read_image
 from pixperts.ops.pixels import to_float
-from pixperts.ops.resize import bicubic, quantize
-from pixperts.routing import Routing
+from pixperts.ops.resize import quantize
 from pixperts.weights.catalogue import list_models
 from pixperts.weights.packaged import packaged_models
 
 Row = dict[str, Any]
-
-SEED = 0
-SIGMAS = (15, 25, 50)
-TASKS = (
-    "noise25",
-    "noise50",
-    "rain",
-    "haze",
-    "snow",
-    "blur",
-    "low_light",
-    "low_haze_rain",
-    "clean",
-)
-TIMED = (960, 720)  # width and height of the enlargement that is timed; divisible by 2, 3 and 4
-BICUBIC = "bicubic"
-# The settings of scikit-image's example for the fast form with a known sigma.
-PATCH, DISTANCE, STRENGTH = 5, 6, 0.6
 
 
 class Part:
@@ -86,6 +69,17 @@ class Part:
             print(f"{self.path.stem}: {name}, {time.perf_counter() - started:.1f} s", flush=True)
         return self.rows[name]
 
+    def pictures(self, name: str, make: Callable[[int], Row], labels: Row, count: int) -> None:
+        """A row with a list of what was measured of picture 0, 1, ...; those there are kept."""
+        row = self.rows.setdefault(name, labels | {"pictures": []})
+        started, known = time.perf_counter(), len(row["pictures"])
+        for number in range(known, count):
+            row["pictures"].append(make(number))
+            self._save(finished=False)
+        if known < count:
+            seconds = time.perf_counter() - started
+            print(f"{self.path.stem}: {name}, {count} pictures, {seconds:.1f} s", flush=True)
+
     def finish(self) -> None:
         """Note that nothing is missing."""
         self._save(finished=True)
@@ -97,13 +91,29 @@ class Part:
             temporary.write_text(json.dumps(content, indent=1))
 
 
-def circumstances(models: list[str]) -> Row:
-    """What every measurement depends on besides its data: threads, machine, weights."""
+def circumstances(models: list[str], precision: str = "auto") -> Row:
+    """What every measurement depends on besides its data: threads, machine, precision, weights."""
     digests = {
         name: hashlib.sha256(packaged_models()[name].read_bytes()).hexdigest()[:12]
         for name in models
     }
-    return {"threads": torch.get_num_threads(), "machine": _machine(), "weights": digests}
+    return {
+        "threads": torch.get_num_threads(),
+        "machine": _machine(),
+        "precision": fastest_precision() if precision == "auto" else precision,
+        "weights": digests,
+    }
+
+
+P = TypeVar("P", bound=Predictor)
+
+
+def load_as(kind: type[P], name: str, precision: str) -> P:
+    """A packaged model on the CPU, in a precision where it is made for one, else in float32."""
+    model = kind.load(name, device="cpu", precision="float32")
+    if not model.model.fast_in_bfloat16:
+        return model
+    return kind(model.model, model.card, device="cpu", precision=precision)
 
 
 def models_that(does: str) -> list[str]:
@@ -112,14 +122,16 @@ def models_that(does: str) -> list[str]:
 
 
 def _machine() -> str:
-    """The processor's own name, where the system tells it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-        name = next(line for line in text.splitlines() if line.startswith("model name"))
-        name = name.partition(":")[2].strip()
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}"
+    """The processor's own name and its strongest instructions, where the system tells them."""
+    name = platform.processor() or platform.machine()
+    flags: list[str] = []
+    if (listed := Path("/proc/cpuinfo")).is_file():
+        values = dict(line.split(":", 1) for line in listed.read_text().splitlines() if ":" in line)
+        values = {key.strip(): value.strip() for key, value in values.items()}
+        name, flags = values.get("model name", name), values.get("flags", "").split()
+    known = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags]
+    means = f" with {known[0]}" if known else ""
+    return f"{name}{means}, {os.cpu_count()} cores, torch {torch.__version__}"
 
 
 @dataclass(frozen=True)
@@ -146,35 +158,38 @@ def measure_enlarging(
     part: Part,
     sets: list[SuperResolutionSet],
     auto_sets: list[SuperResolutionSet],
-    scales: list[int],
+    scales: list[float],
+    auto_scales: list[float],
     budgets: list[float | None],
-    timed: Path,
-    repeats: int,
+    auto_models: list[str] | None = None,
 ) -> None:
-    """Quality and multiply-adds on every set, seconds on one photo, of every way to enlarge.
+    """Quality and multiply-adds on every set, of every way to enlarge.
 
-    The pictures of `auto_sets` are enlarged without a budget only.
+    The mixtures take every budget on `sets` at whole factors, none elsewhere; models that are
+    slow, whole factors only.
     """
-    photo = read_tensor(timed)
-    for name in (BICUBIC, *models_that("enlarge")):
-        upscaler = (
-            bicubic_upscaler() if name == BICUBIC else LoadedUpscaler.load(name, device="cpu")
-        )
+    precision = part.settings["precision"]
+    for name in (*PLAIN, *models_that("enlarge")):
+        upscaler = PLAIN[name]() if name in PLAIN else load_as(LoadedUpscaler, name, precision)
         mixture = isinstance(upscaler, LoadedUpscaler) and upscaler.takes_budget
-        for budget in budgets if mixture else [None]:
-            for scale in scales:
-                shown = f"{name}{'' if budget is None else f' budget {budget:g}'} x{scale}"
-                labels = {"model": name, "mixture": mixture, "budget": budget, "scale": scale}
-                make = partial(_seconds, upscaler, photo, scale, budget, repeats)
-                part.row(f"seconds {shown}", make, labels | {"kind": "seconds"})
-                for data in [*sets, *(auto_sets if budget is None else [])]:
+        here = auto_models is None or name in (*PLAIN, *auto_models)
+        for data in [*sets, *(auto_sets if here else [])]:
+            for scale in scales if data in sets else auto_scales:
+                if name in SLOW and scale != round(scale):
+                    continue
+                every = mixture and data in sets and scale == round(scale)
+                for budget in budgets if every else [None]:
+                    shown = f"{name}{'' if budget is None else f' budget {budget:g}'} x{scale:g}"
+                    labels = {"model": name, "mixture": mixture, "budget": budget, "scale": scale}
+                    labels |= {"set": data.name}
                     make = partial(_quality, upscaler, data, scale, budget)
-                    more = {"kind": "quality", "set": data.name}
-                    part.row(f"{data.name} {shown}", make, labels | more)
+                    part.row(f"{data.name} {shown}", make, labels)
     part.finish()
 
 
-def _quality(upscaler: Upscaler, data: SuperResolutionSet, scale: int, budget: float | None) -> Row:
+def _quality(
+    upscaler: Upscaler, data: SuperResolutionSet, scale: float, budget: float | None
+) -> Row:
     """The score, and the multiply-adds per pixel of output over the whole set."""
     score = evaluate_upscaling(upscaler, data, [scale], "y-shave", budget)[0]
     adds = pixels = 0.0
@@ -185,158 +200,77 @@ def _quality(upscaler: Upscaler, data: SuperResolutionSet, scale: int, budget: f
             # With the shares of the whole set the sum is exact: it is linear in the pixels.
             adds += upscaler.model.multiply_adds(small, large, score.shares)["total"]
         else:
-            adds += bicubic_multiply_adds(small, large)
-    return score.to_dict() | {"multiply_adds_per_pixel": adds / pixels}
+            adds += plain_multiply_adds(small, large, 4 if upscaler is _BICUBIC else 6)
+    whole = data.whole if isinstance(data, FirstPictures) else data
+    return score.to_dict() | {"multiply_adds_per_pixel": adds / pixels, "of": len(whole)}
 
 
-def _seconds(
-    upscaler: Upscaler, photo: Tensor, scale: int, budget: float | None, repeats: int
-) -> Row:
-    """The fastest of some enlargements of the photo, reduced so that the result is `TIMED`."""
-    width, height = TIMED
-    lr = quantize(bicubic(photo, (height // scale, width // scale)))
-    clocks = []
-    for _ in range(repeats):
-        clock = Clock()
-        with torch.inference_mode(), clock:
-            upscaler.upscale(lr, size=TIMED, budget=budget)
-        clocks.append(clock)
-    return min(clocks, key=lambda clock: clock.processor).row(width * height)
+def plain_multiply_adds(lr_size: tuple[int, int], size: tuple[int, int], taps: int) -> float:
+    """Some taps a direction in three channels, rows first.
 
-
-class Clock:
-    """Processor time of all threads, which other programs do not stretch, and time on the clock."""
-
-    def __init__(self) -> None:
-        self.processor = self.wall = 0.0
-
-    def __enter__(self) -> None:
-        self._began = time.process_time(), time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.processor += time.process_time() - self._began[0]
-        self.wall += time.perf_counter() - self._began[1]
-
-    def row(self, pixels: int) -> Row:
-        """Both, per megapixel."""
-        return {
-            "seconds_per_megapixel": self.processor / pixels * 1e6,
-            "wall_seconds_per_megapixel": self.wall / pixels * 1e6,
-        }
-
-
-class Clocked(Restorer):
-    """A restorer that is timed whenever it repairs."""
-
-    clock: Clock
-
-    def restore_with_routing(self, *args: Any, **kwargs: Any) -> tuple[Any, tuple[Routing, ...]]:
-        """As `Restorer` does."""
-        with self.clock:
-            return super().restore_with_routing(*args, **kwargs)
-
-
-def bicubic_multiply_adds(lr_size: tuple[int, int], size: tuple[int, int]) -> float:
-    """Four taps a direction in three channels, rows first.
-
-    >>> bicubic_multiply_adds((1, 1), (2, 2))  # 3 * 4 * (1 * 2 + 2 * 2)
+    >>> plain_multiply_adds((1, 1), (2, 2), taps=4)  # 3 * 4 * (1 * 2 + 2 * 2)
     72.0
     """
-    return 12.0 * (lr_size[0] * size[1] + size[0] * size[1])
+    return 3.0 * taps * (lr_size[0] * size[1] + size[0] * size[1])
 
 
-def measure_denoising(part: Part, folder: Path, limit: int | None) -> None:
-    """Models that repair, BM3D and non-local means on the same noisy pictures."""
-    repairers = [(name, Restorer.load(name, device="cpu")) for name in models_that("repair")]
-    for sigma in SIGMAS:
-        data = RestorationSet.synthetic(folder, f"noise{sigma}", seed=SEED, limit=limit)
-        for name, restorer in repairers:
-            labels = {"method": name, "sigma": sigma}
-            part.row(f"{name} sigma {sigma}", partial(_denoised, restorer, data), labels)
-        for name, method in CLASSICAL.items():
-            labels = {"method": name, "sigma": sigma}
-            part.row(f"{name} sigma {sigma}", partial(_classical, method, data, sigma), labels)
+class Lanczos:
+    """Pillow's Lanczos kernel of three lobes, in floating point."""
+
+    def upscale(
+        self, image: Tensor, *, size: tuple[int, int], budget: float | None = None
+    ) -> Tensor:
+        """Enlarge (3, H, W) in [0, 1] to (width, height)."""
+        kernel = Image.Resampling.LANCZOS
+        channels = [Image.fromarray(channel).resize(size, kernel) for channel in image.numpy()]
+        return torch.from_numpy(np.stack([np.asarray(c) for c in channels])).clamp(0, 1)
+
+
+_BICUBIC = bicubic_upscaler()
+SLOW = ("liif-edsr", "moeisr-liif-edsr")
+PLAIN: dict[str, Callable[[], Upscaler]] = {"bicubic": lambda: _BICUBIC, "Lanczos": Lanczos}
+
+
+def measure_photos(
+    part: Part,
+    folder: Path,
+    scales: list[float],
+    cases: list[str],
+    models: list[str],
+    limit: int | None,
+) -> None:
+    """Gain over bicubic on photos as they come: compressed, soft, or neither.
+
+    Args:
+        part: where the rows go.
+        folder: of photos.
+        scales: factors by which they are reduced and enlarged.
+        cases: as in `photo_pair`.
+        models: by name, or of `PLAIN`.
+        limit: of the photos.
+    """
+    paths, precision = list_images(folder)[:limit], part.settings["precision"]
+    for name in models:
+        upscaler = PLAIN[name]() if name in PLAIN else load_as(LoadedUpscaler, name, precision)
+        for scale in scales:
+            for case in cases:
+                make = partial(_photo, upscaler, paths, scale, case)
+                labels = {"model": name, "scale": scale, "case": case}
+                part.pictures(f"{name} x{scale:g} {case}", make, labels, len(paths))
     part.finish()
 
 
-def _denoised(restorer: Restorer, data: RestorationSet) -> Row:
-    clocked = Clocked(restorer.model, restorer.card, device="cpu")
-    clocked.clock = Clock()
-    score = evaluate_restoration(clocked, [data], "rgb")[0]
-    pixels = sum(pair()[1][0].numel() for pair in data.pairs)
-    return score.to_dict() | clocked.clock.row(pixels)
-
-
-def _classical(method: Callable[[Tensor, float], Tensor], data: RestorationSet, sigma: int) -> Row:
-    marks, pixels, clock = [], 0, Clock()
-    try:
-        for number, pair in enumerate(data.pairs):
-            noisy, clean = pair()
-            if number == 0:
-                method(noisy[:, :64, :64], sigma / 255)  # imports are not timed
-            with clock:
-                restored = method(noisy, sigma / 255)
-            pixels += clean[0].numel()
-            marks.append(metrics.psnr(restored, clean, "rgb"))
-    except (ImportError, OSError) as error:
-        print(f"left out: {error}")
-        return {"reason": str(error)}
-    score = {"psnr": sum(marks) / len(marks), "images": len(marks)}
-    return score | clock.row(pixels)
-
-
-def bm3d(noisy: Tensor, sigma: float) -> Tensor:
-    """Color BM3D with its own default profile, given the standard deviation; (3, H, W).
-
-    Raises:
-        MissingExtraError: bm3d is not installed.
-    """
-    try:
-        from bm3d import BM3DProfile, bm3d_rgb
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("BM3D", "compare") from error
-    profile = BM3DProfile()
-    profile.num_threads = torch.get_num_threads()
-    result = bm3d_rgb(noisy.permute(1, 2, 0).double().numpy(), sigma, profile)  # (H, W, 3)
-    return torch.from_numpy(result).permute(2, 0, 1)
-
-
-def non_local_means(noisy: Tensor, sigma: float) -> Tensor:
-    """scikit-image's fast form, given the standard deviation; (3, H, W).
-
-    Raises:
-        MissingExtraError: scikit-image is not installed.
-    """
-    try:
-        from skimage.restoration import denoise_nl_means
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Non-local means", "compare") from error
-    result = denoise_nl_means(
-        noisy.permute(1, 2, 0).double().numpy(),  # (H, W, 3)
-        patch_size=PATCH,
-        patch_distance=DISTANCE,
-        h=STRENGTH * sigma,
-        sigma=sigma,
-        fast_mode=True,
-        channel_axis=-1,
-    )
-    return torch.from_numpy(result).permute(2, 0, 1)
-
-
-CLASSICAL = {"BM3D": bm3d, "non-local means": non_local_means}
-
-
-def measure_experts(part: Part, model: str, folder: Path, photos: int) -> None:
-    """Which experts a model that repairs gives to which synthetic degradation, and how it does."""
-    restorer = Restorer.load(model, device="cpu")
-    for task in TASKS:
-        part.row(task, partial(_experts, restorer, folder, task, photos), {"task": task})
-    part.finish()
-
-
-def _experts(restorer: Restorer, folder: Path, task: str, photos: int) -> Row:
-    data = RestorationSet.synthetic(folder, task, seed=SEED, limit=photos)
-    return evaluate_restoration(restorer, [data], "rgb")[0].to_dict()
+def _photo(upscaler: Upscaler, paths: list[Path], scale: float, case: str, number: int) -> Row:
+    """dB and SSIM of luma, the result rounded to 8 bit, and the dB of bicubic."""
+    small, photo = photo_pair(paths[number], scale, case)
+    size = (photo.shape[2], photo.shape[1])
+    with torch.inference_mode():
+        result, usual = (quantize(way.upscale(small, size=size)) for way in (upscaler, _BICUBIC))
+    return {
+        "psnr": metrics.psnr(result, photo, "y-shave", scale),
+        "before": metrics.psnr(usual, photo, "y-shave", scale),
+        "ssim": metrics.ssim(result, photo, "y-shave", scale),
+    }
 
 
 def read_tensor(path: Path) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from pixperts.inference.expert_maps import draw, label
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
-from pixperts.io.image import list_images, write_image
+from pixperts.io.image import list_images, read_image, write_image
 from pixperts.ops.pixels import from_float
 from pixperts.ops.resize import bicubic, quantize
 from remarks import SHOWN
@@ -20,6 +20,7 @@ from results_measure import Part, Row, read_tensor
 
 MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
 REAL_SIDE = 480  # longest side of a picture that is shown
+ON_A_SHEET = 6  # pairs
 QUALITIES = (90, 85, 80, 75, 70, 65, 60, 50, 40, 30)  # of WebP, the best that fits is taken
 MAP_BYTES, REAL_BYTES = 75_000, 60_000  # at most for one picture
 
@@ -68,6 +69,36 @@ def repair_real(
             make = partial(_repair, restorer, photo, target)
             part.row(name, make, {"picture": target.name}, target)
     part.finish()
+    write_sheets(part, (pictures, private), private / "sheets")
+
+
+def write_sheets(part: Part, folders: Sequence[Path], sheets: Path) -> None:
+    """All pairs, some to a sheet, for whoever looks at them and writes the remarks."""
+    names = list(part.rows)
+    for number in range(0, len(names), ON_A_SHEET):
+        cells = []
+        for name in names[number : number + ON_A_SHEET]:
+            files = [folder / part.rows[name]["picture"] for folder in folders]
+            pixels = read_image(next(file for file in files if file.is_file())).pixels
+            cells.append(label(np.ascontiguousarray(_on_white(pixels), np.uint8), name))
+        write_image(sheets / f"{number // ON_A_SHEET:02d}.png", _in_columns(cells, 2))
+
+
+def _on_white(pixels: Pixels) -> Pixels:
+    """At the left top of a cell."""
+    cell = np.full((max(REAL_SIDE // 2, pixels.shape[0]), 2 * REAL_SIDE + 6, 3), 255, np.uint8)
+    cell[: pixels.shape[0], : pixels.shape[1]] = pixels[..., :3]
+    return cell
+
+
+def _in_columns(cells: Sequence[Pixels], columns: int) -> Pixels:
+    """One below the other, in columns; all cells are equally wide."""
+    stacks = [np.concatenate(cells[column::columns]) for column in range(min(columns, len(cells)))]
+    height = max(len(stack) for stack in stacks)
+    filled = [
+        np.concatenate([s, np.full((height - len(s), *s.shape[1:]), 255, np.uint8)]) for s in stacks
+    ]
+    return np.concatenate(filled, axis=1)
 
 
 def _repair(restorer: Restorer, path: Path, target: Path) -> Row:
@@ -79,7 +110,9 @@ def _repair(restorer: Restorer, path: Path, target: Path) -> Row:
     both = [to_pixels(bicubic(picture, size)) for picture in (photo, repaired)]
     gap = np.full((size[0], 6, 3), 255, np.uint8)
     write_small(target, np.concatenate([both[0], gap, both[1]], axis=1), REAL_BYTES)
-    return {"width": photo.shape[2], "height": photo.shape[1], "seconds": seconds}
+    change = float((255 * (repaired - photo)).square().mean().sqrt())  # rms, 8-bit levels
+    shape = {"width": photo.shape[2], "height": photo.shape[1]}
+    return shape | {"seconds": seconds, "change": change}
 
 
 def shown_size(picture: Tensor, side: int) -> tuple[int, int]:

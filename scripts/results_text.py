@@ -6,13 +6,59 @@ What the sections of `results_page` share; a row is one measurement with its lab
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 Row = dict[str, Any]
+COMMAND = "python scripts/results.py"
+FIGURES = "images/results"  # below the folder of the page
 
 
 def rows(part: Row, **wanted: Any) -> list[Row]:
     """The rows whose labels are these."""
     found = (dict(r) for r in part["rows"].values())
     return [r for r in found if all(r.get(key) == value for key, value in wanted.items())]
+
+
+def summaries(part: Row, **wanted: Any) -> list[Row]:
+    """Rows of `Part.pictures`, each over as many pictures as all of these rows have."""
+    found = rows(part, **wanted)
+    count = min((len(r["pictures"]) for r in found), default=0)
+    return [summary(r, count) for r in found] if count else []
+
+
+def by_case(part: Row) -> dict[str, Row]:
+    """The runs of benchmarks/peers.py cut up: settings and rows of each case."""
+    found: dict[str, Row] = {}
+    for name, run in part["rows"].items():
+        if name != "peak":
+            for case in dict.fromkeys(r["case"] for r in run["rows"]):
+                mine = [r for r in run["rows"] if r["case"] == case]
+                found[case] = {"settings": run["settings"], "rows": mine}
+    return found
+
+
+def summary(row: Row, count: int) -> Row:
+    """Labels, means over the first pictures, and what the worst of them did.
+
+    >>> pictures = [{"psnr": 30.0, "before": 28.0}, {"psnr": 20.0, "before": 21.0}]
+    >>> found = summary({"task": "rain", "pictures": pictures}, 2)
+    >>> found["psnr"], found["gain"], found["lowest_gain"], found["worse"], found["lowest"]
+    (25.0, 0.5, -1.0, 1, 20.0)
+    """
+    pictures = row["pictures"][:count]
+    gains = [p["psnr"] - p["before"] for p in pictures]
+    means = {key: np.mean([p[key] for p in pictures], axis=0).tolist() for key in pictures[0]}
+    return (
+        {key: value for key, value in row.items() if key != "pictures"}
+        | means
+        | {
+            "gain": sum(gains) / count,
+            "lowest_gain": min(gains),
+            "worse": sum(gain < 0 for gain in gains),
+            "lowest": min(p["psnr"] for p in pictures),
+            "images": count,
+        }
+    )
 
 
 def way_of(row: Row) -> tuple[str, str]:
@@ -25,7 +71,7 @@ def way_of(row: Row) -> tuple[str, str]:
 def cells(
     mine: list[Row],
     way: tuple[str, str],
-    scales: list[int],
+    scales: list[float],
     key: str,
     form: str,
     factor: float = 1.0,
@@ -53,11 +99,6 @@ def circumstances(settings: Row) -> str:
     return f"{counted(settings['threads'], 'thread')}, {settings['machine']}"
 
 
-def first(settings: Row) -> str:
-    """A word that tells that a set was not measured to its end."""
-    return "" if settings["limit"] is None else "the first "
-
-
 def counted(number: int, noun: str) -> str:
     """With the plural where it is one.
 
@@ -65,3 +106,31 @@ def counted(number: int, noun: str) -> str:
     ('1 picture', '5 pictures')
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def factor(scale: float) -> str:
+    """As people write it.
+
+    >>> factor(2.0), factor(2.5)
+    ('x2', 'x2.5')
+    """
+    return f"x{scale:g}"
+
+
+def beside(run: Row, gain: str) -> list[str]:
+    """The table of one run of benchmarks/peers.py."""
+    peer = run["settings"]["peer"]
+    body = [
+        [
+            r["method"],
+            f"{r['psnr']:.2f}",
+            f"{r['gain']:+.2f} ({r['lowest_gain']:+.2f})",
+            f"{r['ssim']:.4f}",
+            f"{r['seconds']:.2f}",
+            "-" if r["ratio"] is None else f"{r['ratio']:.2f}",
+            f"{r['memory']:.0f}",
+        ]
+        for r in run["rows"]
+    ]
+    head = ["method", "dB", f"{gain} (lowest)", "SSIM", "core-s/MP", f"times {peer}", "MB/MP"]
+    return table(head, body)

@@ -12,17 +12,24 @@ import torch
 
 import results_measure
 import results_page
+import results_page_repair
 import results_pictures
+import results_plots
+import results_repair
 import results_text
 import scatter
 from pixperts.data.benchmarks import SuperResolutionSet
-from pixperts.io.image import write_image
+from pixperts.inference.upscaler import Upscaler
+from pixperts.io.image import read_image, write_image
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from results import assemble
 from results_measure import FirstPictures, Part
 from scatter import MARGIN, PLOT, Panel, Point, Series
+from tests.helpers.light_restoration import light_restorer
 
 SVG = "{http://www.w3.org/2000/svg}"
 SETTINGS = {"threads": 1, "machine": "a processor", "weights": {}, "limit": None}
+SETTINGS |= {"precision": "float32"}
 
 
 def drawn(*panels: Panel, columns: int = 1) -> ElementTree.Element:
@@ -35,7 +42,9 @@ def dots(svg: ElementTree.Element) -> list[tuple[float, float]]:
     return [(x, y) for x, y in found if y != 15]
 
 
-@pytest.mark.parametrize("module", [scatter, results_measure, results_text, results_pictures])
+@pytest.mark.parametrize(
+    "module", [scatter, results_measure, results_page, results_text, results_pictures]
+)
 def test_examples_of_docstrings(module: Any) -> None:
     names = module.__dict__ | {"torch": torch}
     done = doctest.testmod(module, extraglobs=names)
@@ -82,87 +91,151 @@ def test_level_is_drawn_at_its_height() -> None:
     assert float(line.attrib["y1"]) == pytest.approx(upper + PLOT[1] * 11.2 / 12.4, abs=0.06)
 
 
-def enlarged(model: str, budget: float | None, scale: int, psnr: float, seconds: float) -> Any:
-    same = {"model": model, "budget": budget, "scale": scale, "mixture": model == "mix"}
-    quality = {"kind": "quality", "set": "Set5", "psnr": psnr, "ssim": 0.9, "images": 2}
-    quality |= {"lr_source": "published", "multiply_adds_per_pixel": 500.0 * scale}
-    timed = {"kind": "seconds", "seconds_per_megapixel": seconds}
-    name = f"{model} {budget} {scale}"
-    return {f"q {name}": same | quality, f"s {name}": same | timed}
+def enlarged(model: str, budget: float | None, scale: float, psnr: float) -> Any:
+    row = {"model": model, "budget": budget, "scale": scale, "mixture": model == "mix"}
+    row |= {"set": "Set5", "psnr": psnr, "ssim": 0.9, "images": 2, "of": 5}
+    row |= {"multiply_adds_per_pixel": 500.0 * scale}
+    return {f"{model} {budget} {scale}": row}
 
 
 def enlarging(finished: bool = True) -> Any:
-    settings = SETTINGS | {"sets": ["Set5"], "scales": [2, 3], "repeats": 1}
-    settings |= {"timed": "a.jpg", "timed_size": [6, 4]}
-    found = enlarged("mix", None, 2, 37.125, 4.5) | enlarged("mix", 0.0, 2, 36.5, 2.25)
-    found |= enlarged("dense", None, 2, 38.0, 20.0) | enlarged("bicubic", None, 2, 33.5, 0.02)
+    settings = SETTINGS | {"sets": ["Set5"]}
+    found = enlarged("mix", None, 2.0, 37.125) | enlarged("mix", 0.0, 2.0, 36.5)
+    found |= enlarged("dense", None, 2.0, 38.0) | enlarged("bicubic", None, 2.0, 33.5)
+    found |= enlarged("dense", None, 1.5, 41.25)
     return {"settings": settings, "finished": finished, "rows": found}
 
 
 def test_page_of_enlarging() -> None:
     text = results_page.page({"enlarging": enlarging()})
-    assert "| mix | auto | 37.12 | - | 0.9000 | - | 1 | - |" in text
-    assert "| mix | 0 | 36.50 | - | 0.9000 | - | 1 | - |" in text
-    assert "| dense | - | 38.00 | - | 0.9000 | - | 1 | - |" in text
-    assert "| mix | auto | 4.50 | - |" in text
-    assert "enlarged to 6 x 4, the fastest of 1 run" in text
-    assert "1 thread, a processor" in text
+    assert "**Set5**, 2 pictures of 5, PSNR, dB:" in text
+    assert "| model | x1.5 | x2 |" in text
+    assert "| mix | - | 37.12 |" in text
+    assert "| dense | 41.25 | 38.00 |" in text
+    assert "| mix | 0.9000 |" in text  # SSIM of whole factors only
+    assert "| mix | 0 | 36.50 | 1 |" in text
+    assert "| mix | auto | 37.12 | 1 |" in text
     assert "Unfinished" not in text
     assert "Unfinished" in results_page.page({"enlarging": enlarging(finished=False)})
-    for name in ("denoising", "experts", "maps", "real"):
+    for name in ("photos", "repairs", "pinned", "peers", "command", "maps", "real"):
         assert f"`python scripts/results.py --only {name}`" in text
 
 
-def test_panels_of_enlarging() -> None:
-    panels = results_page.panels_enlarging(enlarging())
-    assert [(p.title, p.x_title) for p in panels] == [
-        ("Set5 x2", "processor seconds per megapixel"),
-        ("Set5 x2", "GMAC per megapixel"),
+def test_panels_of_budgets() -> None:
+    (panel,) = results_plots.panels_budgets(enlarging())
+    assert (panel.title, panel.note) == ("Set5 x2", "bicubic: 33.50 dB")
+    mix, dense = panel.series
+    assert mix == Series("mix", (Point(1.0, 37.125, "auto"), Point(1.0, 36.5, "0")))
+    assert dense == Series("dense", (Point(1.0, 38.0, "dense"),))
+
+
+def test_page_of_photos_counts_those_below_bicubic() -> None:
+    def pictures(*psnrs: float) -> Any:
+        return [{"psnr": psnr, "before": 30.0, "ssim": 0.9} for psnr in psnrs]
+
+    row = {"model": "a", "scale": 2.0}
+    one = row | {"case": "clean", "pictures": pictures(31.5, 30.5, 40.0)}
+    # As many pictures count as all cases have.
+    other = row | {"case": "soft60", "pictures": pictures(29.25, 29.95)}
+    settings = SETTINGS | {"set": "CID22-val"}
+    part = {"settings": settings, "finished": True, "rows": {"1": one, "2": other}}
+    text = "\n".join(results_page.photos(part))
+    assert "| clean | 30.00 | +1.00 (+0.50) |" in text
+    assert "| soft, JPEG 60 | 30.00 | -0.40 (-0.75, 2 below) |" in text
+
+
+def repaired(task: str, before: float, psnr: float) -> Any:
+    picture = {"before": before, "psnr": psnr, "ssim": 0.9, "skipped": 0.25}
+    picture |= {"multiply_adds_per_pixel": 150e3}
+    pictures = [picture | {"experts": [shares]} for shares in ([1, 0, 0, 0], [0, 1, 0, 0])]
+    return {"set": "CID22-val", "task": task, "pictures": pictures}
+
+
+def test_page_of_repairs() -> None:
+    found = {"1": repaired("rain", 24.0, 32.0), "2": repaired("clean", 100.0, 85.0)}
+    settings = SETTINGS | {"model": "m", "seed": 0}
+    part = {"settings": settings, "finished": True, "rows": found}
+    text = "\n".join(results_page.repairs_and_experts(part))
+    assert "| CID22-val | rain | 2 | 24.00 | 32.00 | +8.00 | 0 | 0.9000 | 150 | 25% |" in text
+    assert "| CID22-val | clean | 2 | equal | 85.00 | 85.00 | - | 0.9000 | 150 | 25% |" in text
+    assert "| rain | 50 / 50 / 0 / 0 |" in text
+
+
+def test_page_of_pinned_marks_the_best() -> None:
+    found = {}
+    for task, values in {"rain": (30.0, 31.0), "haze": (20.0, 18.0)}.items():
+        for pin, psnr in zip(("the router", "none"), values, strict=True):
+            picture = {"psnr": psnr, "before": 25.0, "multiply_adds_per_pixel": 150e3}
+            found[f"{task} {pin}"] = {"task": task, "pin": pin, "pictures": [picture] * 2}
+    settings = SETTINGS | {"model": "m", "seed": 0, "set": "CID22-val"}
+    part = {"settings": settings, "finished": True, "rows": found}
+    text = "\n".join(results_page_repair.pinned(part))
+    assert "| rain | 30.00 | **31.00** |" in text
+    assert "| haze | **20.00** | 18.00 |" in text
+    assert "| **mean** | 25.00 | 24.50 |" in text
+
+
+def test_a_pinned_expert_is_what_runs() -> None:
+    network = light_restorer().model
+    assert isinstance(network, MoCEIRLight)
+    picture = torch.rand(1, 3, 16, 24)
+    with torch.inference_mode():
+        for expert in range(4):
+            pins = results_repair.pins_of(network, expert)
+            routings = network(picture, pinned=pins).routings
+            assert [r.experts.tolist() for r in routings] == [[[expert]]] * len(pins)
+        none, wide = (
+            network.changes(
+                picture,
+                torch.zeros(1, network.config.embedding),
+                pinned=results_repair.pins_of(network, n),
+            )
+            for n in (0, 3)
+        )
+    assert not torch.equal(none[0], wide[0])
+
+
+def beside(case: str) -> Any:
+    settings = {"photos": "CBSD68", "pictures": 1, "peer": "moce-ir-tiny", "load": [1.0, 2.0]}
+    row = {"case": case, "gain": 0.0, "lowest_gain": 0.0, "ssim": 0.9, "memory": 80.0}
+    rows = [
+        row | {"method": "input", "psnr": 20.5, "seconds": 0.0, "ratio": None},
+        row | {"method": "moce-ir-light", "psnr": 29.0, "seconds": 4.0, "ratio": 0.75},
+        row | {"method": "FFDNet", "psnr": 30.0, "seconds": 3.0, "ratio": 0.5},
     ]
-    mix, dense = panels[0].series
-    assert [p.note for p in panels] == ["bicubic: 33.50 dB at 0.02", "bicubic: 33.50 dB at 1"]
-    assert mix == Series("mix", (Point(2.25, 36.5, "0"), Point(4.5, 37.125, "auto")))
-    assert dense == Series("dense", (Point(20.0, 38.0, "dense"),))
-    assert panels[1].series[1].points[0].x == 1.0  # 1000 multiply-adds a pixel
+    return {"settings": settings, "rows": rows}
 
 
-def denoising() -> Any:
-    settings = SETTINGS | {"set": "CBSD68", "seed": 0, "non_local_means": "h=1", "limit": 3}
-    score = {"sigma": 25, "images": 3, "psnr": 28.5, "seconds_per_megapixel": 12.0}
-    found = {
-        "a": score | {"method": "ours", "degraded_psnr": 20.5},
-        "b": {"method": "BM3D", "sigma": 25, "reason": "It is not there."},
-    }
-    return {"settings": settings, "finished": True, "rows": found}
-
-
-def test_page_of_denoising_tells_what_was_left_out() -> None:
-    text = "\n".join(results_page.denoising(denoising()))
-    assert "| noisy input | 20.50 | - |" in text
-    assert "| ours | 28.50 | 12.0 |" in text
-    assert "the first 3 pictures" in text
-    assert "BM3D is left out: It is not there." in text
-    assert "| BM3D" not in text
-    (panel,) = results_page.panels_denoising(denoising())
-    assert panel.levels == ((20.5, "noisy input"),)
-    assert panel.series == (Series("ours", (Point(12.0, 28.5, "ours"),)),)
+def test_page_and_panels_of_peers() -> None:
+    settings = SETTINGS | {"pictures": 1, "rounds": 2}
+    part = {"settings": settings, "finished": True, "rows": {"noise": beside("noise25")}}
+    text = "\n".join(results_page.peers(part))
+    assert "| moce-ir-light | 29.00 | +0.00 (+0.00) | 0.9000 | 4.00 | 0.75 | 80 |" in text
+    assert "| input | 20.50 | +0.00 (+0.00) | 0.9000 | 0.00 | - | 80 |" in text
+    (panel,) = results_plots.panels_repair(part)
+    assert panel.title == "noise, sigma 25"
+    assert panel.note == "input: 20.5"  # too far below to be drawn
+    assert panel.series == (
+        Series("pixperts", (Point(4.0, 29.0, "moce-ir-light"),)),
+        Series("others", (Point(3.0, 30.0, "FFDNet"),)),
+    )
 
 
 def real() -> Any:
-    pair = {"picture": "real_a_1.webp", "width": 6, "height": 4, "seconds": 1.0}
+    pair = {"picture": "real_a_1.webp", "width": 6, "height": 4, "seconds": 1.0, "change": 2.25}
     settings = SETTINGS | {"model": "m", "side": 480}
     return {"settings": settings, "finished": True, "rows": {"a/1": pair, "a/2": pair}}
 
 
 def test_remarks_stand_with_their_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results_page, "REMARKS", {"a/1": "The sky is flat."})
-    monkeypatch.setattr(results_page, "SHOWN", ("a/1",))
-    text = "\n".join(results_page.real(real()))
-    assert "| a/1 | 6 x 4 | The sky is flat. |" in text
-    assert "| a/2 | 6 x 4 | no remark yet |" in text
+    monkeypatch.setattr(results_page_repair, "REMARKS", {"a/1": "The sky is flat."})
+    monkeypatch.setattr(results_page_repair, "SHOWN", ("a/1",))
+    text = "\n".join(results_page_repair.real(real()))
+    assert "| a/1 | 6 x 4 | 2.2 | The sky is flat. |" in text
+    assert "| a/2 | 6 x 4 | 2.2 | no remark yet |" in text
     assert text.count("![") == 1  # what may not be shown is not linked
     assert "![a/1, before and after](images/results/real_a_1.webp)" in text
-    assert results_page.without_remark(real()) == ["a/2"]
+    assert results_page_repair.without_remark(real()) == ["a/2"]
 
 
 def test_a_part_is_measured_once_and_anew_with_other_settings(tmp_path: Path) -> None:
@@ -186,32 +259,61 @@ def test_a_part_is_measured_once_and_anew_with_other_settings(tmp_path: Path) ->
     assert run({"size": (1, 3)}).rows["one"]["value"] == 6
 
 
+def test_a_row_grows_by_the_pictures_that_are_missing(tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def measured(number: int) -> Any:
+        calls.append(number)
+        return {"psnr": float(number)}
+
+    for count in (2, 2, 3):
+        part = Part(tmp_path / "p.json", {})
+        part.pictures("rain", measured, {"task": "rain"}, count)
+    assert calls == [0, 1, 2]
+    assert part.rows["rain"] == {"task": "rain", "pictures": [{"psnr": n} for n in (0.0, 1.0, 2.0)]}
+
+
 def test_auto_sets_are_measured_without_a_budget_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(results_measure, "models_that", lambda does: ["moeisr-tiny"])
-    for name in ("_seconds", "_quality"):
-        monkeypatch.setattr(results_measure, name, lambda *args: {})
-    write_image(tmp_path / "a.png", np.zeros((4, 6, 3), np.uint8))
+    monkeypatch.setattr(results_measure, "_quality", lambda *args: {})
     sets = [SuperResolutionSet(tmp_path / name, ()) for name in ("Set5", "B100")]
-    part = Part(tmp_path / "p.json", {})
-    results_measure.measure_enlarging(
-        part, sets[:1], sets[1:], [2], [None, 0.5], tmp_path / "a.png", 1
+    part = Part(tmp_path / "p.json", {"precision": "float32"})
+    results_measure.measure_enlarging(part, sets[:1], sets[1:], [1.5, 2.0], [2.0], [None, 0.5])
+    ways = ["bicubic", "Lanczos", "moeisr-tiny"]
+    expected = []
+    for way in ways:
+        expected += [f"Set5 {way} x1.5", f"Set5 {way} x2"]
+        expected += ["Set5 moeisr-tiny budget 0.5 x2"] if way == "moeisr-tiny" else []
+        expected += [f"B100 {way} x2"]
+    assert list(part.rows) == expected
+
+
+def test_lanczos_keeps_a_flat_picture() -> None:
+    flat = torch.full((3, 5, 7), 0.25)
+    large = results_measure.Lanczos().upscale(flat, size=(18, 13))
+    assert large.shape == (3, 13, 18)
+    assert torch.allclose(large, torch.full_like(large, 0.25), atol=1e-6)
+
+
+def test_precision_is_for_those_made_for_it() -> None:
+    tiny, light = (
+        results_measure.load_as(Upscaler, name, "bfloat16")
+        for name in ("moeisr-tiny", "moeisr-light")
     )
-    assert [name for name in part.rows if not name.startswith("seconds")] == [
-        "Set5 bicubic x2",
-        "B100 bicubic x2",
-        "Set5 moeisr-tiny x2",
-        "B100 moeisr-tiny x2",
-        "Set5 moeisr-tiny budget 0.5 x2",
-    ]
+    assert (tiny.precision, light.precision) == ("float32", "bfloat16")
 
 
 def test_page_and_drawings_are_written_from_what_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept, out = tmp_path / "kept", tmp_path / "docs"
-    for name, part in {"enlarging": enlarging(), "denoising": denoising(), "real": real()}.items():
+    peers = {
+        "settings": SETTINGS | {"pictures": 1, "rounds": 1},
+        "rows": {"noise": beside("noise25")},
+    }
+    for name, part in {"enlarging": enlarging(), "peers": peers, "real": real()}.items():
         saved = Part(kept / f"{name}.json", part["settings"])
         saved.rows = part["rows"]
         saved.finish()
@@ -219,7 +321,8 @@ def test_page_and_drawings_are_written_from_what_is_there(
     text = (out / "results.md").read_text()
     for link in re.findall(r"\]\((images/results/\w+\.svg)\)", text):
         ElementTree.parse(out / link)
-    assert len(list((out / "images" / "results").iterdir())) == 2
+    drawn = {file.name for file in (out / "images" / "results").iterdir()}
+    assert drawn == {"budgets.svg", "repair.svg"}
     assert "a/1, a/2" in capsys.readouterr().out
 
 
@@ -242,3 +345,17 @@ def test_small_pictures_stay_below_their_size(tmp_path: Path) -> None:
     results_pictures.write_small(tmp_path / "b.webp", noise, 10**6)
     small, large = ((tmp_path / name).stat().st_size for name in ("a.webp", "b.webp"))
     assert small <= 4000 < large
+
+
+def test_pairs_stand_on_sheets(tmp_path: Path) -> None:
+    part = Part(tmp_path / "p.json", {})
+    for number in range(results_pictures.ON_A_SHEET + 1):
+        picture = f"{number}.png"
+        write_image(tmp_path / "shown" / picture, np.full((20, 40, 3), 10 * number, np.uint8))
+        part.rows[f"a/{number}"] = {"picture": picture}
+    folders = (tmp_path / "elsewhere", tmp_path / "shown")
+    results_pictures.write_sheets(part, folders, tmp_path / "sheets")
+    first, second = (read_image(tmp_path / "sheets" / name).pixels for name in ("00.png", "01.png"))
+    assert first.shape[1] == 2 * second.shape[1]  # two columns, and one pair alone
+    assert first.shape[0] == 3 * second.shape[0]
+    assert (first == 50).all(axis=2).sum() >= 20 * 40  # the sixth pair, as it is

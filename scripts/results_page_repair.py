@@ -1,0 +1,166 @@
+"""Sections of docs/results.md on repair: tasks, experts, pinned experts, others, real photos."""
+
+from remarks import REMARKS, SHOWN, SUMMARY
+from results_text import FIGURES, Row, beside, by_case, counted, summaries, table
+
+EXPERTS = ("none", "1x1", "two 3x3", "two dilated")
+
+
+def repairs(part: Row) -> list[str]:
+    """What each task gains, and what of the work is skipped."""
+    settings = part["settings"]
+    found = [r for name in ("CBSD68", "CID22-val") for r in summaries(part, set=name)]
+    body = [
+        [
+            r["set"],
+            r["task"],
+            str(r["images"]),
+            "equal" if r["task"] == "clean" else f"{r['before']:.2f}",
+            f"{r['psnr']:.2f}",
+            f"{r['lowest']:.2f}" if r["task"] == "clean" else f"{r['lowest_gain']:+.2f}",
+            "-" if r["task"] == "clean" else str(r["worse"]),
+            f"{r['ssim']:.4f}",
+            f"{r['multiply_adds_per_pixel'] * 1e-3:.0f}",
+            f"{100 * r['skipped']:.0f}%",
+        ]
+        for r in found
+    ]
+    head = ["set", "task", "pictures", "input, dB", "repaired, dB", "lowest gain", "worse than the "
+            "input", "SSIM", "GMAC/MP", "skipped"]  # fmt: skip
+    return [
+        f"`{settings['model']}`, told nothing but the picture. **Synthetic** degradations, seed "
+        f"{settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
+        "pictures, results not rounded, mean over pictures (protocol rgb); equal pictures count as "
+        f"100 dB; {settings['precision']}. For clean photos the lowest PSNR stands in place of the "
+        "lowest gain. Skipped: share of the multiply-adds of all experts and everything else "
+        "that routing did not spend.",
+        "",
+        *table(head, body),
+    ]
+
+
+def experts(part: Row) -> list[str]:
+    """Shares of the pictures that chose each expert."""
+    found = summaries(part, set="CID22-val")
+    if not found:
+        return []
+    blocks = len(found[0]["experts"])
+    body = [
+        [r["task"], *(" / ".join(f"{100 * share:.0f}" for share in b) for b in r["experts"])]
+        for r in found
+    ]
+    return [
+        "",
+        "### Experts by task",
+        "",
+        f"Share of the photos that took each expert ({', '.join(EXPERTS)}), in %, blocks in the "
+        "order of execution; the same photos as above.",
+        "",
+        *table(["task", *(f"block {number}" for number in range(blocks))], body),
+        "",
+        f"![The same as a picture: the fuller a cell, the larger its share]({FIGURES}/experts.png)",
+    ]
+
+
+def pinned(part: Row) -> list[str]:
+    """dB and work with one expert for every block, beside the router's choice."""
+    settings, found = part["settings"], summaries(part)
+    if not found:
+        return []
+    pins = list(dict.fromkeys(r["pin"] for r in found))
+    body = []
+    for task in dict.fromkeys(r["task"] for r in found):
+        mine = {r["pin"]: r for r in found if r["task"] == task}
+        best = max(round(r["psnr"], 2) for r in mine.values())
+        body.append([task, *(_marked(mine[pin], best) if pin in mine else "-" for pin in pins)])
+    complete = [row for row in body if "-" not in row]
+    tasks = [row[0] for row in complete]
+    means = [
+        sum(r["psnr"] for r in found if r["pin"] == pin and r["task"] in tasks) / max(len(tasks), 1)
+        for pin in pins
+    ]
+    work = [
+        sum(r["multiply_adds_per_pixel"] for r in found if r["pin"] == pin and r["task"] in tasks)
+        / max(len(tasks), 1)
+        for pin in pins
+    ]
+    body.append(["**mean**", *(f"{mean:.2f}" for mean in means)])
+    body.append(["GMAC/MP, mean", *(f"{adds * 1e-3:.0f}" for adds in work)])
+    return [
+        f"`{settings['model']}` with one and the same expert in every block, whatever the router "
+        "says, at its full weight; dB, the best of a row in bold. **This is pinning: the network "
+        "was trained with routing.** It tells what the router's choice is worth once the experts "
+        "are there, not what a network trained without routing would reach; that was not "
+        f"trained. {counted(found[0]['images'], 'photo')} of {settings['set']}, the "
+        f"task's seeds as above, protocol rgb, {settings['precision']}.",
+        "",
+        *table(["task", *pins], body),
+    ]
+
+
+def _marked(row: Row, best: float) -> str:
+    text = f"{row['psnr']:.2f}"
+    return f"**{text}**" if round(row["psnr"], 2) == best else text
+
+
+def repair_beside_others(part: Row) -> list[str]:
+    """Noise: ours and what is told its sigma."""
+    runs = {name: run for name, run in by_case(part).items() if name.startswith("noise")}
+    if not runs:
+        return []
+    lines = [
+        "",
+        "### Denoising",
+        "",
+        "White Gaussian noise, clipped and rounded to 8 bit; all channels of whole pictures. "
+        "BM3D, non-local means and FFDNet are told sigma and the kind of noise; ours are told "
+        "nothing. BM3D: the package `bm3d`, color, its default profile. Non-local means: "
+        "scikit-image's fast form by its own example, and OpenCV's for color with h = 0.5 sigma. "
+        "FFDNet: the weights in the package `ffdnet` (GPL; comparison only).",
+        "",
+        f"![PSNR against processor seconds per megapixel, denoising]({FIGURES}/repair.svg)",
+    ]
+    for name, run in runs.items():
+        low, high = run["settings"]["load"]
+        lines += [
+            "",
+            f"**sigma {name.removeprefix('noise')}**, the first "
+            f"{counted(run['settings']['pictures'], 'picture')} of {run['settings']['photos']}; "
+            f"load of the machine {low:.1f} to {high:.1f}:",
+            "",
+            *beside(run, "gain"),
+        ]
+    return lines
+
+
+def real(part: Row) -> list[str]:
+    """What was seen in each pair, and the pairs that may be shown."""
+    settings = part["settings"]
+    body = [
+        [
+            name,
+            f"{r['width']} x {r['height']}",
+            f"{r['change']:.1f}",
+            REMARKS.get(name, "no remark yet"),
+        ]
+        for name, r in part["rows"].items()
+    ]
+    lines = [
+        f"Photos with real damage through `pixperts restore` with `{settings['model']}`. There is "
+        "no truth to measure against, so this is what a person saw, before beside after. The "
+        "network was trained on synthetic degradations only. The photos are those of well-known "
+        f"test sets; most are not shown, because their licenses are not known. Change: rms of "
+        f"the difference, in levels of 8 bit. {SUMMARY}",
+        "",
+        *table(["photo", "pixels", "change", "what happened"], body),
+    ]
+    for name in SHOWN:
+        if name in part["rows"]:
+            picture = part["rows"][name]["picture"]
+            lines += ["", f"![{name}, before and after]({FIGURES}/{picture})", "", f"*{name}*"]
+    return lines
+
+
+def without_remark(part: Row) -> list[str]:
+    """Names of the pairs that nobody has looked at."""
+    return [name for name in part["rows"] if name not in REMARKS]
