@@ -111,7 +111,8 @@ def measure(args: argparse.Namespace, name: str) -> None:
     def repairs() -> None:
         settings = {"model": DEFAULT_REPAIR_MODEL, "seed": SEED}
         own = part([DEFAULT_REPAIR_MODEL], settings)
-        counts = {"CBSD68": args.limit, "CID22-val": args.photos or args.limit}
+        count = args.photos or args.limit
+        counts = {"CBSD68": count, "CID22-val": count}
         measure_repairs(own, DEFAULT_REPAIR_MODEL, args.data, counts)
 
     def pinned() -> None:
