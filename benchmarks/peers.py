@@ -2,7 +2,7 @@
 
     python benchmarks/peers.py PHOTOS [--scale 2 4] [--case clean jpeg75 soft75] [--pictures 8]
         [--method NAME ...] [--peer NAME] [--rounds 3] [--threads 1]
-        [--markdown FILE] [--json FILE]
+        [--markdown FILE] [--json FILE] [--kept FILE]
     python benchmarks/peers.py PHOTOS --repair [--case noise25 clean] ...
 
 To enlarge, each photo of the folder is reduced by the factor with an antialiased bicubic kernel,
@@ -25,7 +25,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--markdown", type=Path, help="also write the tables here")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--kept", type=Path, help="continue a run that was stopped from this file")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.scale = [1.0] if args.repair else args.scale
@@ -163,13 +164,7 @@ def main() -> None:
     first = next(iter(known))
     methods = [first, *[m for m in args.method if m != first]]
     methods = [name for name in methods if available(known, name)]
-    runs: dict[str, list[Row]] = {name: [] for name in methods}
-    loads = []
-    for _ in range(args.rounds):
-        for name in methods:
-            loads.append(os.getloadavg()[0])
-            done = subprocess.run(arguments(args, name), check=True, capture_output=True, text=True)
-            runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+    runs, loads = take_turns(args, methods)
     found = rows(runs, args.peer or methods[0])
     settings = {
         "photos": args.photos.name,
@@ -187,6 +182,28 @@ def main() -> None:
     if args.json:
         content = {"settings": settings, "rows": found}
         args.json.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+def take_turns(
+    args: argparse.Namespace, methods: Sequence[str]
+) -> tuple[dict[str, list[Row]], list[float]]:
+    """What each method gave in each round, and the loads; runs that are in `--kept` are taken."""
+    options = [str(args.photos), args.repair, args.case, args.scale, args.pictures, args.threads]
+    kept: Row = {"options": options, "runs": {}, "loads": []}
+    if args.kept and args.kept.is_file():
+        found = json.loads(args.kept.read_text())
+        kept = found if found["options"] == options else kept
+    for number in range(args.rounds):
+        for name in methods:
+            mine = kept["runs"].setdefault(name, [])
+            if len(mine) <= number:
+                kept["loads"].append(os.getloadavg()[0])
+                command = arguments(args, name)
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                mine.append(json.loads(done.stdout.splitlines()[-1]))
+                if args.kept:
+                    args.kept.write_text(json.dumps(kept))
+    return {name: kept["runs"][name][: args.rounds] for name in methods}, kept["loads"]
 
 
 def rows(runs: dict[str, list[Row]], peer: str) -> list[Row]:

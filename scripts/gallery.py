@@ -63,9 +63,9 @@ Photos that were degraded by the program (**synthetic**) on the left, `pixperts 
 ({repairer}) on the right. PSNR is on all channels, against the photo before the damage.
 """
 PLOT = """
-## Quality against time
+## Quality against work
 
-![PSNR on Set5 against processor seconds and multiply-adds](images/results/upscaling.svg)
+![PSNR on Set5 against multiply-adds](images/results/budgets.svg)
 
 Each mixture is a curve: a budget chooses its point. Figures and conditions: [results](results.md).
 """
@@ -163,7 +163,7 @@ class Gallery:
 
     def save(self) -> None:
         """Write the page; the plot is there only where this repository's documents are."""
-        if (self.page.parent / "images/results/upscaling.svg").exists():
+        if (self.page.parent / "images/results/budgets.svg").exists():
             self.parts.append(PLOT)
         self.page.write_text("".join(self.parts), encoding="utf-8")
 

@@ -29,6 +29,7 @@ from pixperts.io.atomic import replacing
 from pixperts.io.image import write_image
 from pixperts.memory import keep_freed_memory
 from results_measure import (
+    Enlargements,
     FirstPictures,
     Part,
     Row,
@@ -68,7 +69,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--sets", default="Set5", help="at all budgets; drawn is the first")
     parser.add_argument("--auto-sets", default="", help="without a budget only")
     parser.add_argument("--scales", default="1.5,2,2.5,3,3.5,4", help="of --sets")
-    parser.add_argument("--auto-models", default="", help="on --auto-sets; all if unset")
+    parser.add_argument("--models", default="", help="that enlarge clean pictures; all if unset")
     parser.add_argument("--auto-scales", default="2,3,4", help="of --auto-sets")
     parser.add_argument("--budgets", default="0,0.3,none,1", help="of the mixtures")
     parser.add_argument("--limit", type=int, help="only so many pictures of each set or folder")
@@ -89,18 +90,19 @@ def measure(args: argparse.Namespace, name: str) -> None:
         return Part(args.kept / f"{name}.json", fixed)
 
     def enlarging() -> None:
-        scales, auto_scales = (
-            [float(scale) for scale in text.split(",")] for text in (args.scales, args.auto_scales)
-        )
         budgets = [None if text == "none" else float(text) for text in args.budgets.split(",")]
-        sets, auto_sets = (
-            [open_set(args.data, text, args.limit) for text in filter(None, names.split(","))]
-            for names in (args.sets, args.auto_sets)
-        )
-        settings = {"sets": [data.name for data in sets], "limit": args.limit}
-        own = part(models_that("enlarge"), settings)
-        some = args.auto_models.split(",") if args.auto_models else None
-        measure_enlarging(own, sets, auto_sets, scales, auto_scales, budgets, some)
+        every = models_that("enlarge")
+        models = args.models.split(",") if args.models else every
+        wanted = [
+            Enlargements(open_set(args.data, text, args.limit), scales, models, given)
+            for names, scales, given in (
+                (args.sets, numbers(args.scales), budgets),
+                (args.auto_sets, numbers(args.auto_scales), [None]),
+            )
+            for text in filter(None, names.split(","))
+        ]
+        drawn = [one.data.name for one in wanted]
+        measure_enlarging(part(every, {"sets": drawn[:1], "limit": args.limit}), wanted)
 
     def photos() -> None:
         models = ["moeisr-light", "moeisr-photo"]
@@ -154,6 +156,11 @@ def measure(args: argparse.Namespace, name: str) -> None:
         "real": real,
     }
     measured[name]()
+
+
+def numbers(text: str) -> list[float]:
+    """With commas between."""
+    return [float(part) for part in text.split(",")]
 
 
 def open_set(data: Path, text: str, limit: int | None) -> SuperResolutionSet:

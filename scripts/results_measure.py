@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,36 +154,35 @@ class FirstPictures(SuperResolutionSet):
         return self.whole.pair(index, scale)
 
 
-def measure_enlarging(
-    part: Part,
-    sets: list[SuperResolutionSet],
-    auto_sets: list[SuperResolutionSet],
-    scales: list[float],
-    auto_scales: list[float],
-    budgets: list[float | None],
-    auto_models: list[str] | None = None,
-) -> None:
-    """Quality and multiply-adds on every set, of every way to enlarge.
+@dataclass(frozen=True)
+class Enlargements:
+    """What is measured on one set."""
 
-    The mixtures take every budget on `sets` at whole factors, none elsewhere; models that are
-    slow, whole factors only.
-    """
+    data: SuperResolutionSet
+    scales: Sequence[float]
+    models: Sequence[str]  # beside those of `PLAIN`; slow ones take whole factors only
+    budgets: Sequence[float | None]  # of mixtures, at whole factors
+
+
+def measure_enlarging(part: Part, wanted: Sequence[Enlargements]) -> None:
+    """Quality and multiply-adds on every set, of every way to enlarge."""
     precision = part.settings["precision"]
-    for name in (*PLAIN, *models_that("enlarge")):
+    for name in dict.fromkeys([*PLAIN, *(name for one in wanted for name in one.models)]):
         upscaler = PLAIN[name]() if name in PLAIN else load_as(LoadedUpscaler, name, precision)
         mixture = isinstance(upscaler, LoadedUpscaler) and upscaler.takes_budget
-        here = auto_models is None or name in (*PLAIN, *auto_models)
-        for data in [*sets, *(auto_sets if here else [])]:
-            for scale in scales if data in sets else auto_scales:
-                if name in SLOW and scale != round(scale):
+        for one in wanted:
+            if name not in (*PLAIN, *one.models):
+                continue
+            for scale in one.scales:
+                whole = scale == round(scale)
+                if name in SLOW and not whole:
                     continue
-                every = mixture and data in sets and scale == round(scale)
-                for budget in budgets if every else [None]:
+                for budget in one.budgets if mixture and whole else [None]:
                     shown = f"{name}{'' if budget is None else f' budget {budget:g}'} x{scale:g}"
                     labels = {"model": name, "mixture": mixture, "budget": budget, "scale": scale}
-                    labels |= {"set": data.name}
-                    make = partial(_quality, upscaler, data, scale, budget)
-                    part.row(f"{data.name} {shown}", make, labels)
+                    labels |= {"set": one.data.name}
+                    make = partial(_quality, upscaler, one.data, scale, budget)
+                    part.row(f"{one.data.name} {shown}", make, labels)
     part.finish()
 
 

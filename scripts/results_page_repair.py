@@ -32,8 +32,8 @@ def repairs(part: Row) -> list[str]:
         f"{settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
         "pictures, results not rounded, mean over pictures (protocol rgb); equal pictures count as "
         f"100 dB; {settings['precision']}. For clean photos the lowest PSNR stands in place of the "
-        "lowest gain. Skipped: share of the multiply-adds of all experts and everything else "
-        "that routing did not spend.",
+        "lowest gain. Skipped: share of all multiply-adds, every expert run, that the choice of "
+        "one saves.",
         "",
         *table(head, body),
     ]

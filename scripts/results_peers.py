@@ -23,8 +23,7 @@ BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 PEER, REPAIR_PEER = "moeisr-tiny", "moce-ir-tiny"  # whose time the others' is divided by
 OURS = ("moeisr-light", "moeisr-light, bfloat16", "moeisr-photo", "moeisr-photo, bfloat16", PEER)
 ENLARGE = (
-    "bicubic", "Lanczos", *OURS, "moeisr-liif-edsr", "liif-edsr", "SPAN",
-    "waifu2x, noise 1", "realesr-animevideov3",
+    "bicubic", "Lanczos", *OURS, "SPAN", "waifu2x, noise 1", "realesr-animevideov3",
 )  # fmt: skip
 COMPRESSED = ("bicubic", "Lanczos", *OURS, "SPAN", "waifu2x, noise 1", "realesr-animevideov3")
 # Name of each measurement: folder of photos, and what benchmarks/peers.py is told.
@@ -39,7 +38,7 @@ RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "noise": (
         "CBSD68",
-        ("--repair", "--case", "noise15", "noise25", "noise50", "--peer", REPAIR_PEER),
+        ("--repair", "--case", "noise25", "--peer", REPAIR_PEER),
     ),
 }
 REPEATS = 3  # of the whole command
@@ -50,6 +49,7 @@ def measure_peers(part: Part, data: Path, pictures: int, rounds: int) -> None:
     threads = ["--threads", str(torch.get_num_threads())]
     for name, (folder, options) in RUNS.items():
         words = ["peers.py", str(data / folder), *options, "--pictures", str(pictures)]
+        words += ["--kept", str(part.path.with_name(f"peers_{name}.json"))]
         make = partial(_benchmark, [*words, "--rounds", str(rounds), *threads])
         part.row(name, make, {"folder": folder})
     part.row("peak", partial(_benchmark, ["peak.py", *threads]), {})
@@ -84,8 +84,8 @@ def measure_command(part: Part, photo: Path, size: tuple[int, int]) -> None:
         ]
         programs = {
             "the whole command": [*upscale, "-o", str(Path(folder) / "large.jpg")],
-            "in bfloat16": [
-                *upscale, "-o", str(Path(folder) / "large.jpg"), "--precision", "bfloat16",
+            "in float32": [
+                *upscale, "-o", str(Path(folder) / "large.jpg"), "--precision", "float32",
             ],
             "import torch": ["-c", "import torch"],
             "Python alone": ["-c", "pass"],

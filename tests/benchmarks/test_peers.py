@@ -1,6 +1,7 @@
 """benchmarks/peers.py: ratios within a round, gains over the first method, and whole runs."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,23 @@ def test_a_share_is_the_rate_over_the_peak() -> None:
         "model": "m", "part": "encoder", "gmac": 4.0, "seconds": 0.5, "gmac_per_second": 8.0,
         "share": 0.5,
     }  # fmt: skip
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run(command: list[str], **_: Any) -> Any:
+        asked.append(command[command.index("--method") + 1])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return subprocess.CompletedProcess(command, 0, json.dumps(one_round(20.0, len(asked))))
+
+    monkeypatch.setattr(subprocess, "run", run)
+    words = ["peers.py", "photos", "--repair", "--rounds", "2", "--kept", str(tmp_path / "kept")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(KeyboardInterrupt):
+        peers.take_turns(peers.parse(), ["input", "BM3D"])
+    runs, loads = peers.take_turns(peers.parse(), ["input", "BM3D"])
+    assert asked == ["input", "BM3D", "input", "input", "BM3D"]
+    assert [one["cases"]["noise25"]["seconds"] for one in runs["BM3D"]] == [2, 5]
+    assert len(loads) == 4

@@ -41,7 +41,7 @@ def test_a_gallery_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(figures) == len(gallery.TASKS)
     before, after = figures[0]  # noise
     assert float(after) > float(before) + 3
-    assert "upscaling.svg" not in text  # there is none beside this page
+    assert "budgets.svg" not in text  # there is none beside this page
 
 
 def test_a_photo_that_is_missing(

@@ -23,7 +23,7 @@ from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from results import assemble
-from results_measure import FirstPictures, Part
+from results_measure import Enlargements, FirstPictures, Part
 from scatter import MARGIN, PLOT, Panel, Point, Series
 from tests.helpers.light_restoration import light_restorer
 
@@ -273,21 +273,27 @@ def test_a_row_grows_by_the_pictures_that_are_missing(tmp_path: Path) -> None:
     assert part.rows["rain"] == {"task": "rain", "pictures": [{"psnr": n} for n in (0.0, 1.0, 2.0)]}
 
 
-def test_auto_sets_are_measured_without_a_budget_only(
+def test_budgets_are_for_mixtures_at_whole_factors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results_measure, "models_that", lambda does: ["moeisr-tiny"])
     monkeypatch.setattr(results_measure, "_quality", lambda *args: {})
-    sets = [SuperResolutionSet(tmp_path / name, ()) for name in ("Set5", "B100")]
+    first, second = (SuperResolutionSet(tmp_path / name, ()) for name in ("Set5", "B100"))
     part = Part(tmp_path / "p.json", {"precision": "float32"})
-    results_measure.measure_enlarging(part, sets[:1], sets[1:], [1.5, 2.0], [2.0], [None, 0.5])
-    ways = ["bicubic", "Lanczos", "moeisr-tiny"]
-    expected = []
-    for way in ways:
-        expected += [f"Set5 {way} x1.5", f"Set5 {way} x2"]
-        expected += ["Set5 moeisr-tiny budget 0.5 x2"] if way == "moeisr-tiny" else []
-        expected += [f"B100 {way} x2"]
-    assert list(part.rows) == expected
+    wanted = [
+        Enlargements(first, [1.5, 2.0], ["moeisr-tiny", "liif-edsr"], [None, 0.5]),
+        Enlargements(second, [2.0], ["moeisr-tiny"], [None]),
+    ]
+    results_measure.measure_enlarging(part, wanted)
+    plain = [f"{data} x{scale}" for data, scale in (("Set5", "1.5"), ("Set5", "2"), ("B100", "2"))]
+    assert list(part.rows) == [
+        *(name.replace(" ", " bicubic ") for name in plain),
+        *(name.replace(" ", " Lanczos ") for name in plain),
+        "Set5 moeisr-tiny x1.5",
+        "Set5 moeisr-tiny x2",
+        "Set5 moeisr-tiny budget 0.5 x2",
+        "B100 moeisr-tiny x2",
+        "Set5 liif-edsr x2",  # slow ones at whole factors only
+    ]
 
 
 def test_lanczos_keeps_a_flat_picture() -> None:
