@@ -44,7 +44,7 @@ REMARKS: dict[str, str] = {
     "mixed/comic1": _LEFT + "blocks and halos stay.",
     "mixed/comic2": _SAME,
     "mixed/comic3": _SAME,
-    "mixed/computer": "**Wrong** in small: the gloss of some parts is dimmed, taken for snow or dust.",
+    "mixed/computer": "**Wrong** in small: the gloss of some parts is dimmed, taken for snow.",
     "mixed/dog": "The strong grain goes, fur and leather stay; the finest hair is softer.",
     "mixed/dped_crop00061": _LEFT + "a phone's photo, grain and blur stay.",
     "mixed/foreman": _LEFT + "the old film's look stays.",
