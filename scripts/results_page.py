@@ -187,7 +187,8 @@ def peers(part: Row) -> list[str]:
         "`benchmarks/peers.py`: every method runs in a process of its own, and in each round the "
         f"methods take turns on the same {counted(settings['pictures'], 'photo')}; seconds of the "
         f"fastest of {counted(settings['rounds'], 'round')}, the ratio is the median of the "
-        "rounds'; memory is the peak above that of the loaded process. Results rounded to 8 bit. "
+        "rounds'; memory is the peak above that of the loaded process, a dash where it was not "
+        "measured. Results rounded to 8 bit. "
         f"float32 unless named; {circumstances(settings)}.",
         *(["", plot] if runs else []),
     ]

@@ -128,7 +128,7 @@ def beside(run: Row, gain: str) -> list[str]:
             f"{r['ssim']:.4f}",
             f"{r['seconds']:.2f}",
             "-" if r["ratio"] is None else f"{r['ratio']:.2f}",
-            f"{r['memory']:.0f}",
+            "-" if r["memory"] is None else f"{r['memory']:.0f}",
         ]
         for r in run["rows"]
     ]
