@@ -81,9 +81,10 @@ def pinned(part: Row) -> list[str]:
     ):
         cells = []
         for pin in pins:
-            mine = [r[key] for r in (found if key != "psnr" else counted_in) if r["pin"] == pin]
+            chosen = found if key != "psnr" else counted_in
+            values = [r[key] for r in chosen if r["pin"] == pin]
             factor = 1.0 if key == "psnr" else 1e-3
-            cells.append(form.format(factor * sum(mine) / len(mine)) if mine else "-")
+            cells.append(form.format(factor * sum(values) / len(values)) if values else "-")
         body.append([title, *cells])
     return [
         f"`{settings['model']}` with one and the same expert in every block, whatever the router "
