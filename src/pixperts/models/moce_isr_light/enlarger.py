@@ -23,6 +23,12 @@ from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.parts import Block
 
 
+# What the trunk gives is small beside a picture. Muon changes all weights of a layer alike, so that
+# small inputs would be learned slowly.
+_FEATURE_SCALE = 16.0
+_REMOVED_SCALE = 8.0
+
+
 class DepthMapper(nn.Module):
     """Logits of each depth for each region, from the features in it and the factors.
 
@@ -98,9 +104,12 @@ class Enlarger(nn.Module):
             (B, C', h, w), channels last.
         """
         height, width = image.shape[2:]
-        both = torch.cat([image - 0.5, seen.removed.to(image.dtype)], dim=1)
+        removed = _REMOVED_SCALE * seen.removed.to(image.dtype)
+        both = torch.cat([image - 0.5, removed], dim=1)
         shown = both.to(self.image.weight.dtype).contiguous(memory_format=torch.channels_last)
-        known = F.pixel_shuffle(self.seen(seen.features), UNSHUFFLE)[:, :, :height, :width]
+        known = F.pixel_shuffle(self.seen(_FEATURE_SCALE * seen.features), UNSHUFFLE)[
+            :, :, :height, :width
+        ]
         x: Tensor = self.image(shown) + known
         return x.contiguous(memory_format=torch.channels_last)
 
