@@ -41,7 +41,7 @@ def _panel(run: Row, title: str, plain: str) -> Panel:
     # One color for ours and one for the others: names stand beside the points.
     groups = {"pixperts": True, "others": False}
     series = tuple(
-        Series(name, (Point(r["seconds"], r["psnr"], r["method"]),))
+        Series(name, (Point(r["seconds"], r["psnr"], r["method"].replace("bfloat16", "bf16")),))
         for name, own in groups.items()
         for r in shown
         if r["method"].startswith(OWN) == own
