@@ -28,7 +28,23 @@ if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
 
 
-class Manifest:
+class Entries:
+    """What is known of outputs that were made."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, dict[str, Any]] = {}
+
+    def made(self, output: str) -> dict[str, Any] | None:
+        """The last entry by which this output was made or found; failures do not count."""
+        return self._last.get(output)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add one."""
+        if entry.get("error") is None:
+            self._last[str(entry["output"])] = entry
+
+
+class Manifest(Entries):
     """The lines of a file, and the way to append some.
 
     Attributes:
@@ -40,15 +56,11 @@ class Manifest:
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
-        self._last: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(FileNotFoundError):
             for _, entry in read_entries(path):
-                self._note(entry)
-
-    def made(self, output: str) -> dict[str, Any] | None:
-        """The last entry by which this output was made or found; failures do not count."""
-        return self._last.get(output)
+                super().append(entry)
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add a line, whole or not at all; a line that was cut off before it is removed.
@@ -60,7 +72,7 @@ class Manifest:
             UsageError: where something else has been put into the file.
         """
         self._append((json.dumps(entry, allow_nan=False) + "\n").encode())
-        self._note(entry)
+        super().append(entry)
 
     def make(self) -> None:
         """Make the file where it is missing, for a run that has nothing to note.
@@ -91,10 +103,6 @@ class Manifest:
                 f"The manifest {self.path} could not be written ({reason(error)}): check the "
                 "free space and the permissions of its folder."
             ) from error
-
-    def _note(self, entry: dict[str, Any]) -> None:
-        if entry.get("error") is None:
-            self._last[str(entry["output"])] = entry
 
 
 _START = b'{"input": '

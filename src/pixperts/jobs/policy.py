@@ -2,51 +2,73 @@
 
 import os
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from pixperts.errors import ImageError
 from pixperts.jobs.job import Job
-from pixperts.jobs.manifest import Manifest, new_entry, settings_of
+from pixperts.jobs.manifest import Entries, new_entry, settings_of
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.outcomes import Outcome
 from pixperts.jobs.places import Opened, Places
-from pixperts.jobs.plan import Plan, check_inside
+from pixperts.jobs.plan import check_inside
 from pixperts.weights.checksums import file_sha256
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
 
 
+@dataclass(frozen=True)
+class Making:
+    """How outputs are made, as a manifest says it."""
+
+    model: str
+    settings: dict[str, Any]
+    weights: str | None  # SHA-256, where it is noted
+
+    @classmethod
+    def of(cls, operation: Operation, predictor: "AnyPredictor", *, weights: bool) -> Self:
+        """By this model; without `weights` they are not hashed."""
+        digest = predictor.weights_sha256 if weights else None
+        return cls(predictor.name, settings_of(operation, predictor), digest)
+
+
+def roots_of(jobs: Iterable[Job]) -> set[Path]:
+    """The folders of outputs that are there now."""
+    roots = {root for job in jobs for root in (job.root, job.map_root) if root is not None}
+    return set(filter(os.path.isdir, roots))
+
+
 class Policy:
     """The decisions about outputs, from what is there and what the manifest knows.
 
     Args:
-        planned: the jobs, and what happens to outputs that exist.
-        operation: what is done; its settings are compared with the manifest's.
-        predictor: the model, whose weights are compared likewise.
-        manifest: None where none is kept.
+        if_exists: what happens to outputs that exist.
+        roots: of `roots_of` when the run began.
+        making: compared with what the manifest says.
+        entries: of the manifest; None where none is kept.
         places: where the files lie.
     """
 
     def __init__(
         self,
-        planned: Plan,
-        operation: Operation,
-        predictor: "AnyPredictor",
-        manifest: Manifest | None,
+        if_exists: str,
+        roots: Iterable[Path],
+        making: Making,
+        entries: Entries | None,
         places: Places,
     ) -> None:
-        self._if_exists = planned.if_exists
-        self._manifest, self._places = manifest, places
-        self._model = predictor.name
-        self._settings = settings_of(operation, predictor)
-        self._weights = None if manifest is None else predictor.weights_sha256
-        jobs = planned.jobs
-        roots = {root for job in jobs for root in (job.root, job.map_root) if root is not None}
-        self._roots = set(filter(os.path.isdir, roots))  # those that are there
+        self.if_exists, self.making = if_exists, making
+        self._entries, self._places = entries, places
+        self._roots = set(roots)
         self._lock = threading.Lock()
+
+    @property
+    def roots(self) -> set[Path]:
+        """Folders of outputs that are known to be there."""
+        return set(self._roots)
 
     def has_work(self, job: Job, *, fresh: bool = True) -> bool:
         """Whether it is to be done, as far as is known without reading the input.
@@ -57,7 +79,7 @@ class Policy:
 
     def input_hash(self, opened: Opened) -> str | None:
         """SHA-256 of the input, where it is noted."""
-        if self._manifest is None or not os.path.isfile(source := opened.fetch().source):
+        if self._entries is None or not os.path.isfile(source := opened.fetch().source):
             return None
         return file_sha256(source)
 
@@ -68,7 +90,7 @@ class Policy:
             job: the picture.
             digest: of its input.
         """
-        entry = self._made(job)
+        entry = self.made(job)
         if job.in_place and entry is not None and digest is not None:
             done = entry.get("output_sha256") == digest and not self._differs(job)
             return Outcome(job, skipped=True) if done else None
@@ -78,7 +100,7 @@ class Policy:
         if entry is not None and known and entry.get("input_sha256") != digest:
             return None
         # The manifest learns of an output that it did not know.
-        unknown = self._manifest is not None and entry is None
+        unknown = self._entries is not None and entry is None
         made = self._places.sha256(job.target) if unknown else None
         return Outcome(job, skipped=True, hashes=(digest, made))
 
@@ -101,7 +123,7 @@ class Policy:
         """
         with self._lock:
             self._roots |= set(filter(os.path.isdir, filter(None, (job.root, job.map_root))))
-        return None if self._manifest is None else file_sha256(job.target)
+        return None if self._entries is None else file_sha256(job.target)
 
     def note(self, outcome: Outcome) -> None:
         """Add a line to the manifest, where there is one and something is new.
@@ -109,26 +131,27 @@ class Policy:
         Raises:
             ImageError: if it cannot be written.
         """
-        if self._manifest is None or (outcome.skipped and outcome.hashes[1] is None):
+        if self._entries is None or (outcome.skipped and outcome.hashes[1] is None):
             return
-        self._manifest.append(self._entry(outcome))
+        self._entries.append(self._entry(outcome))
 
     def _kept(self, job: Job, fresh: bool) -> bool:
         """Whether the output is there and shall not be replaced lightly."""
-        return self._if_exists == "skip" and self._places.is_file(job.target, fresh=fresh)
+        return self.if_exists == "skip" and self._places.is_file(job.target, fresh=fresh)
 
     def _differs(self, job: Job) -> bool:
         """Whether the manifest knows that the output was made with other settings or weights."""
-        entry = self._made(job)
+        entry = self.made(job)
         if entry is None or entry.get("settings") is None:
             return False
         made = (entry.get("settings"), entry.get("weights_sha256"))
-        return made != (self._settings, self._weights)
+        return made != (self.making.settings, self.making.weights)
 
-    def _made(self, job: Job) -> dict[str, Any] | None:
-        if self._manifest is None:
+    def made(self, job: Job) -> dict[str, Any] | None:
+        """What the manifest says of its output, if it was made or found."""
+        if self._entries is None:
             return None
-        return self._manifest.made(self._places.name(job.target))
+        return self._entries.made(self._places.name(job.target))
 
     def _entry(self, outcome: Outcome) -> dict[str, Any]:
         if outcome.skipped:
@@ -141,9 +164,9 @@ class Policy:
         more: Mapping[str, Any] = {} if outcome.report is None else asdict(outcome.report)
         return new_entry(
             outcome.job,
-            model=self._model,
-            weights=self._weights,
-            settings=self._settings,
+            model=self.making.model,
+            weights=self.making.weights,
+            settings=self.making.settings,
             hashes=outcome.hashes,
             error=outcome.error,
             more=more,

@@ -6,23 +6,25 @@ was killed continues where it was when it is started again.
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixperts.errors import PixpertsError, UsageError, explain, is_out_of_memory
+from pixperts.errors import UsageError
 from pixperts.io.atomic import remove_leftovers
 from pixperts.io.urls import local_name
-from pixperts.jobs.job import Done, Job, Loaded
+from pixperts.jobs.job import Job
 from pixperts.jobs.manifest import Manifest
 from pixperts.jobs.operation import Operation
 from pixperts.jobs.options import FolderOptions
 from pixperts.jobs.outcomes import Listener, Outcome, Summary
+from pixperts.jobs.phases import Phases
 from pixperts.jobs.pipeline import Interrupts, run_overlapped
-from pixperts.jobs.places import Opened, Places, as_file, places_of
+from pixperts.jobs.places import as_file, places_of
 from pixperts.jobs.plan import Plan, plan
-from pixperts.jobs.policy import Policy
+from pixperts.jobs.policy import Making, Policy, roots_of
+from pixperts.jobs.results import Results
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
@@ -142,128 +144,54 @@ def run_folder(
         planned = replace(planned, remarks=remarks, sized=not places.remote)
         if record is not None and options.part is not None:
             record.make()  # one without a line says that this shard was run
-        policy = Policy(planned, operation, predictor(), record, places)
-        run = _Run(planned, operation, predictor(), policy, listener, places)
-        return run.work(options.workers)
-
-
-class _Run:
-    """The phases of every picture, with their failures turned into outcomes."""
-
-    def __init__(
-        self,
-        planned: Plan,
-        operation: Operation,
-        predictor: "AnyPredictor",
-        policy: Policy,
-        listener: Listener,
-        places: Places,
-    ) -> None:
-        self.planned, self.jobs = planned, planned.jobs
-        self.operation, self.predictor = operation, predictor
-        self.policy, self.listener, self.places = policy, listener, places
-        self.opened: dict[int, Opened] = {}  # pictures in work, by number
-        self.counts = {"done": 0, "skipped": 0, "failed": 0}
-        self.interrupts = Interrupts()
-
-    def work(self, workers: int) -> Summary:
-        remove_leftovers(
-            path.parent for job in self.jobs for path in (job.target, job.expert_map) if path
+        making = Making.of(operation, predictor(), weights=record is not None)
+        policy = Policy(planned.if_exists, roots_of(planned.jobs), making, record, places)
+        results = Results(policy, places, listener)
+        remove_leftovers(_folders_of(planned))
+        interrupts = Interrupts()
+        phases = Phases(
+            planned.jobs, operation, predictor(), policy, places, listener, interrupts.check
         )
-        self.listener.begin(self.planned, self.weigh)
-        with self.interrupts:
-            run_overlapped(
-                len(self.jobs),
-                self.read,
-                self.compute,
-                self.save,
-                self.finish,
-                ended=Outcome,
-                workers=workers,
-                heed=self.interrupts.heed,
-            )
-        return Summary(**self.counts)
+        _run_here(planned, phases, results, listener, interrupts, options.workers)
+        return results.summary
 
-    def weigh(self, job: Job) -> float:
+
+def _run_here(
+    planned: Plan,
+    phases: Phases,
+    results: Results,
+    listener: Listener,
+    interrupts: Interrupts,
+    workers: int,
+) -> None:
+    """Everything in this process."""
+
+    def weigh(job: Job) -> float:
         """Output pixels that are to be computed; a changed input is found out later.
 
         Objects are not fetched for that: each of them counts alike.
         """
-        if not self.policy.has_work(job, fresh=False):
+        if not phases.policy.has_work(job, fresh=False):
             return 0.0
-        return self.operation.expected_pixels(job) if self.planned.sized else 1.0
+        return phases.operation.expected_pixels(job) if planned.sized else 1.0
 
-    def read(self, number: int) -> "tuple[Loaded, str | None] | Outcome":
-        job = self.jobs[number]
-        if job.problem is not None:
-            return Outcome(job, error=job.problem)
-        opened = self.opened[number] = self.places.open(job)
-        digest = None
-        try:
-            digest = self.policy.input_hash(opened)
-            left = self.policy.left(job, digest)
-            if left is not None:
-                self.close(number)
-                return left
-            self.policy.check_places(job)
-            check = functools.partial(self.policy.check_places, job)
-            return replace(self.operation.read(opened.fetch()), check=check), digest
-        except Exception as error:  # one bad picture must not cost the others
-            return self.failed(number, error, digest)
+    listener.begin(planned, weigh)
+    with interrupts:
+        run_overlapped(
+            len(planned.jobs),
+            phases.read,
+            phases.compute,
+            phases.save,
+            results.finish,
+            ended=Outcome,
+            workers=workers,
+            heed=interrupts.heed,
+        )
 
-    def compute(
-        self, number: int, item: "tuple[Loaded, str | None]", settle: Callable[[], bool]
-    ) -> "tuple[Done, str | None] | Outcome":
-        loaded, digest = item
 
-        def advance(share: float) -> None:
-            self.interrupts.check()
-            self.listener.progress(number, share)
-
-        say = functools.partial(self.listener.note, number)
-        advance(0.0)
-        try:
-            try:
-                return self.operation.compute(loaded, self.predictor, advance, say), digest
-            except Exception as error:
-                # Results that are being written may hold what is missing.
-                if not (is_out_of_memory(error) and settle()):
-                    raise
-            return self.operation.compute(loaded, self.predictor, advance, say), digest
-        except Exception as error:
-            return self.failed(number, error, digest)
-
-    def save(self, number: int, item: "tuple[Done, str | None]") -> Outcome:
-        done, digest = item
-        job, opened = self.jobs[number], self.opened[number]
-        try:
-            if done.pixels is not None:  # else it is there already, and was checked before
-                self.policy.check_places(job)
-            report = opened.report(self.operation.save(done))
-            made = self.policy.written(done.loaded.job)
-            opened.deliver(done)
-        except Exception as error:
-            return self.failed(number, error, digest)
-        self.close(number)
-        return Outcome(job, report, hashes=(digest, made))
-
-    def failed(self, number: int, error: Exception, digest: str | None) -> Outcome:
-        text = self.opened[number].explain(error)
-        self.close(number)
-        return Outcome(self.jobs[number], error=text, hashes=(digest, None), cause=error)
-
-    def close(self, number: int) -> None:
-        self.opened.pop(number).close()
-
-    def finish(self, number: int, outcome: Outcome) -> None:
-        job = outcome.job
-        error = None if outcome.error is None else self.places.named(outcome.error)
-        outcome = replace(outcome, error=error, names=self.places.names_of(job))
-        try:
-            self.policy.note(outcome)
-        except PixpertsError as refused:
-            text = self.places.named(explain(job.source, refused))
-            outcome = Outcome(job, error=text, cause=refused, names=outcome.names)
-        key = "failed" if outcome.error else "skipped" if outcome.skipped else "done"
-        self.counts[key] += 1
-        self.listener.result(number, outcome)
+def _folders_of(planned: Plan) -> Iterator[Path]:
+    """Those of all outputs."""
+    for job in planned.jobs:
+        yield job.target.parent
+        if job.expert_map is not None:
+            yield job.expert_map.parent
