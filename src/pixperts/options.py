@@ -16,6 +16,7 @@ SIZE = "Size"
 MODEL = "Model"
 OUTPUT = "Output"
 FOLDER = "Folder jobs"
+CLUSTER = "Clusters"
 
 T = TypeVar("T")
 

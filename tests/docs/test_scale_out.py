@@ -2,18 +2,27 @@
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from pixperts.cli.app import main
+from pixperts.jobs import run as jobs_run
+from pixperts.jobs.cluster.options import EngineOptions
+from pixperts.jobs.outcomes import Summary
 from tests.helpers.folder_jobs import picture, tree
 
 ROOT = Path(__file__).parents[2]
 SLURM = ROOT / "examples/scale_out/slurm.sh"
 KUBERNETES = ROOT / "examples/scale_out/kubernetes.yaml"
+RAY_SLURM = ROOT / "examples/scale_out/ray_slurm.sh"
+RAY_KUBERNETES = ROOT / "examples/scale_out/ray_kubernetes.yaml"
+PAGE = ROOT / "docs/scale_out.md"
 
 
 @pytest.fixture
@@ -21,10 +30,12 @@ def lines(here: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str
     """What a script would call pixperts with, as if it were run by the scheduler."""
 
     def run(script: list[str], environment: dict[str, str]) -> list[str]:
-        stub = here / "bin/pixperts"
-        stub.parent.mkdir(exist_ok=True)
-        stub.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
-        stub.chmod(0o755)
+        (here / "bin").mkdir(exist_ok=True)
+        for name in ("pixperts", "ray", "srun"):
+            stub = here / "bin" / name
+            said = '"$@"' if name == "pixperts" else f'"{name} $*" >&2'
+            stub.write_text(f"#!/bin/sh\nprintf '%s\\n' {said}\n")
+            stub.chmod(0o755)
         path = f"{stub.parent}{os.pathsep}{os.environ['PATH']}"
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
@@ -88,7 +99,75 @@ def test_the_job_of_kubernetes(
     assert sorted(tree("large.parts")) == ["0.jsonl", "58.jsonl"]
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What runs the command line would start."""
+    found: list[dict[str, Any]] = []
+
+    def run_folder(*given: Any, **options: Any) -> Summary:
+        found.append(options)
+        return Summary(0, 0, 0)
+
+    monkeypatch.setattr(jobs_run, "run_folder", run_folder)
+    return found
+
+
+def test_ray_on_slurm(
+    here: Path, lines: Callable[..., list[str]], started: list[dict[str, Any]]
+) -> None:
+    subprocess.run(["bash", "-n", str(RAY_SLURM)], check=True)
+    directives = dict(re.findall(r"^#SBATCH --([\w-]+)=(.+)$", RAY_SLURM.read_text(), re.MULTILINE))
+    assert directives["ntasks-per-node"] == "1"
+    variables = {
+        "PHOTOS": "a photo", "RESULTS": "large", "SLURM_JOB_NUM_NODES": directives["nodes"],
+        "SLURM_CPUS_PER_TASK": directives["cpus-per-task"],
+    }  # fmt: skip
+    assert main(lines([str(RAY_SLURM)], variables)) == 0
+    (options,) = started
+    head = os.uname().nodename
+    assert options["engine"] == EngineOptions("ray", f"{head}:6379", processes=64)
+    assert options["options"].manifest == "large.jsonl"
+
+
+def test_ray_on_slurm_needs_folders() -> None:
+    done = subprocess.run(["bash", str(RAY_SLURM)], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "PHOTOS: names the folder of photos" in done.stderr
+
+
+def test_ray_on_kubernetes(started: list[dict[str, Any]]) -> None:
+    job = yaml.safe_load(RAY_KUBERNETES.read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    spec = job["spec"]
+    program, *line = shlex.split(spec["entrypoint"])
+    assert program == "pixperts"
+    assert main(line) == 0
+    (options,) = started
+    cluster = spec["rayClusterSpec"]
+    (workers,) = cluster["workerGroupSpecs"]
+    assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
+    room = workers["maxReplicas"] * int(workers["rayStartParams"]["num-cpus"])
+    assert options["engine"] == EngineOptions("ray", processes=room)  # the address is RAY_ADDRESS
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert f"\nray=={cluster['rayVersion']}\n" in pins
+    for group in (cluster["headGroupSpec"], workers):
+        pod = group["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["image"] in PAGE.read_text(encoding="utf-8")
+        mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+        assert mounts["shm"] == "/dev/shm"
+        assert mounts.keys() <= {one["name"] for one in pod["volumes"]}
+
+
 def test_the_page_names_the_scripts() -> None:
-    text = (ROOT / "docs/scale_out.md").read_text(encoding="utf-8")
-    for script in (SLURM, KUBERNETES):
+    text = PAGE.read_text(encoding="utf-8")
+    for script in (SLURM, KUBERNETES, RAY_SLURM, RAY_KUBERNETES):
         assert f"(../{script.relative_to(ROOT)})" in text
+
+
+def test_the_lines_for_ray_are_taken(started: list[dict[str, Any]]) -> None:
+    found = re.findall(r"^pixperts (.*--engine ray[^#\n]*)", PAGE.read_text(), re.MULTILINE)
+    assert len(found) >= 3
+    for line in found:
+        assert main(shlex.split(line)) == 0
+    assert all(one["engine"].engine == "ray" for one in started)

@@ -8,6 +8,7 @@ from PIL import Image
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.data.photos import load_photos
 from pixperts.degradations.tasks import degrade, draw_parameters
+from pixperts.errors import UnknownModelError
 from pixperts.evaluation.metrics import psnr
 from pixperts.evaluation.photo_cases import photo_pair
 from pixperts.evaluation.repair_cases import UNTOUCHED, repair_pair
@@ -19,7 +20,7 @@ from pixperts.models.moce_ir.motion import SURE_OF_MOTION
 from pixperts.ops.resize import bicubic, quantize
 from pixperts.weights import store
 from pixperts.weights.catalogue import list_models
-from pixperts.weights.packaged import packaged_models
+from pixperts.weights.packaged import packaged_models, weights_file
 from tests.helpers.moce_models import moce_ir
 from tests.helpers.places import BENCH, EXAMPLES
 
@@ -30,6 +31,14 @@ needs_bench = pytest.mark.skipif(not BENCH.is_dir(), reason="needs ../shared/dat
 
 def test_packaged_are_these() -> None:
     assert sorted(packaged_models()) == ["liif-edsr", *REPAIRERS, *UPSCALERS[1:]]
+
+
+def test_models_are_files_here() -> None:
+    for url in ("s3://models/mine.safetensors", "https://example.org/mine.safetensors"):
+        with pytest.raises(UnknownModelError, match=f"^{url} is a URL, but models are files of"):
+            weights_file(url)
+    path = packaged_models()["moeisr-tiny"]
+    assert weights_file(path.as_uri()) == path
 
 
 @pytest.mark.slow

@@ -18,7 +18,9 @@ from pixperts.options import Option, parser_of, types_in
 REQUIRED = inspect.Parameter.empty
 # Stands for "-" as a value, which the parser takes for an option; no argument of a program has it.
 DASH = "\0-"
-PANELS = ("Arguments", "Options", "Size", "Pairs", "Model", "Output", "Folder jobs", "Limits")
+PANELS = (
+    "Arguments", "Options", "Size", "Pairs", "Model", "Output", "Folder jobs", "Clusters", "Limits",
+)  # fmt: skip
 GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate(PANELS)}
 _METAVARS = {str: "TEXT", int: "INT", float: "NUMBER", Path: "PATH", bool: None}
 

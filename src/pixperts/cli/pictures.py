@@ -1,14 +1,18 @@
 """The commands that work on pictures: `upscale`, `restore` and `enhance`."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pixperts.cli.options import Inputs, Output, ReportOptions, RestoreModel, UpscaleModel
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions, UpscaleModelOptions
+from pixperts.jobs.cluster.options import ENGINE_OPTIONS, LOCAL, EngineOptions
 from pixperts.jobs.options import (
     EnhanceOptions,
     FolderOptions,
@@ -31,6 +35,7 @@ def upscale(
     loading: UpscaleModelOptions,
     folder: FolderOptions,
     report: ReportOptions,
+    engine: EngineOptions,
     expert_map: Annotated[
         str | None,
         Option(
@@ -45,7 +50,7 @@ def upscale(
 
     files = replace(options.files, max_memory=loading.max_memory)
     operation = Upscale(**{**vars(options), "files": files})
-    return _run(inputs, output, operation, model, loading, folder, report, expert_map)
+    return _run(inputs, output, operation, model, loading, folder, report, engine, expert_map)
 
 
 def restore(
@@ -57,13 +62,14 @@ def restore(
     loading: ModelOptions,
     folder: FolderOptions,
     report: ReportOptions,
+    engine: EngineOptions,
 ) -> int:
     """Repair pictures: noise, rain, haze, motion blur, darkness, snow and their mixtures."""
     from pixperts.jobs.operations import Restore
 
     files = replace(options.files, max_memory=loading.max_memory)
     operation = Restore(**{**vars(options), "files": files})
-    return _run(inputs, output, operation, model, loading, folder, report)
+    return _run(inputs, output, operation, model, loading, folder, report, engine)
 
 
 def enhance(
@@ -75,13 +81,14 @@ def enhance(
     loading: UpscaleModelOptions,
     folder: FolderOptions,
     report: ReportOptions,
+    engine: EngineOptions,
 ) -> int:
     """Repair pictures, then enlarge them; twice as large if no size is given."""
     from pixperts.jobs.enhance import Enhance
 
     files = replace(options.files, max_memory=loading.max_memory)
     operation = Enhance(**{**vars(options), "files": files})
-    return _run(inputs, output, operation, model, loading, folder, report)
+    return _run(inputs, output, operation, model, loading, folder, report, engine)
 
 
 def _run(
@@ -92,6 +99,7 @@ def _run(
     loading: ModelOptions,
     folder: FolderOptions,
     report: ReportOptions,
+    engine: EngineOptions,
     expert_map: str | None = None,
 ) -> int:
     """Run a command over pictures; 1 where one of them failed."""
@@ -111,13 +119,15 @@ def _run(
             raise UsageError(
                 "--shard or PIXPERTS_SHARD divides files: leave it out if '-' is one of them."
             )
+        if engine != ENGINE_OPTIONS and (pipes.writes or pipes.inputs != inputs):
+            raise UsageError("--engine ray works on files: leave it out where '-' is one of them.")
         listener = ConsoleReporter(
             as_json=report.as_json,
             quiet=report.quiet,
             named=pipes.named,
             results=sys.stderr if pipes.writes else sys.stdout,
         )
-        with listener as reporter:
+        with listener as reporter, _stdout_for_results(engine):
             summary = run_folder(
                 pipes.inputs,
                 pipes.output,
@@ -126,6 +136,7 @@ def _run(
                 options=folder,
                 expert_map=expert_map,
                 listener=reporter,
+                engine=engine,
                 **asdict(loading),
             )
         pipes.deliver()
@@ -138,3 +149,13 @@ def _with_shard(folder: FolderOptions) -> FolderOptions:
     if folder.shard is not None or not given:
         return folder
     return replace(folder, shard=parse_shard(given, VARIABLE))
+
+
+@contextlib.contextmanager
+def _stdout_for_results(engine: EngineOptions) -> Iterator[None]:
+    """Ray prints to `sys.stdout` that workers died, which the reporter says in its own way."""
+    if engine.engine == LOCAL:
+        yield
+        return
+    with Path(os.devnull).open("w") as nothing, contextlib.redirect_stdout(nothing):
+        yield

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from pixperts.lazy import attach
 
 if TYPE_CHECKING:
+    from pixperts.jobs.cluster.options import EngineOptions
     from pixperts.jobs.enhance import Enhance
     from pixperts.jobs.job import Job
     from pixperts.jobs.operation import Operation
@@ -23,6 +24,7 @@ else:
     __getattr__ = attach(
         __name__,
         {
+            "cluster.options": ["EngineOptions"],
             "enhance": ["Enhance"],
             "job": ["Job"],
             "operation": ["Operation"],
@@ -35,6 +37,7 @@ else:
     )
 
 __all__ = [
+    "EngineOptions",
     "Enhance",
     "EnhanceReport",
     "FileOptions",

@@ -92,6 +92,11 @@ class ObjectPlaces(Places):
         url = self.url(path)
         return super().name(path) if url is None else str(url)
 
+    def anywhere(self, path: Path) -> str:
+        """The URL of an object."""
+        url = self.url(path)
+        return super().anywhere(path) if url is None else str(url)
+
     def named(self, text: str) -> str:
         """With URLs in the place of paths."""
         start = re.escape(f"{self._home}{os.sep}")

@@ -80,6 +80,10 @@ class Places:
         """What a path is called in a manifest, the same from wherever it is seen."""
         return os.path.abspath(path)
 
+    def anywhere(self, path: Path) -> str:
+        """What a path is called from any working folder, on any machine."""
+        return os.path.join(os.getcwd(), path)
+
     def named(self, text: str) -> str:
         """A text for a person, in which paths are called by their names."""
         return text

@@ -17,6 +17,14 @@ class Report(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
+    def input(self) -> str:
+        """Name of the file that was read."""
+
+    @property
+    def output(self) -> str:
+        """Name of the file that was written."""
+
+    @property
     def notes(self) -> list[str]:
         """Sentences for the user."""
 

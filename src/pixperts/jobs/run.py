@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from pixperts.errors import UsageError
 from pixperts.io.atomic import remove_leftovers
-from pixperts.io.urls import local_name
+from pixperts.io.urls import local_name, parse_url
+from pixperts.jobs.cluster.options import ENGINE_OPTIONS, LOCAL, EngineOptions
+from pixperts.jobs.cluster.tasks import order_of
 from pixperts.jobs.job import Job
 from pixperts.jobs.manifest import Manifest
 from pixperts.jobs.operation import Operation
@@ -28,6 +30,7 @@ from pixperts.jobs.results import Results
 
 if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
+    from pixperts.jobs.cluster.engine import RayEngine
 
 PathLike = str | os.PathLike[str]
 _SLOW = (
@@ -51,6 +54,7 @@ def run_folder(
     runtime: str = "torch",
     offline: bool = False,
     listener: Listener | None = None,
+    engine: EngineOptions = ENGINE_OPTIONS,
 ) -> Summary:
     """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
 
@@ -79,11 +83,16 @@ def run_folder(
         runtime: likewise.
         offline: likewise.
         listener: hears of progress and outcomes.
+        engine: who does the work. On a cluster, outcomes come in any order and are numbered as they
+            come, the progress within a picture is not heard of, and every worker loads the model,
+            which therefore is a name or a file.
 
     Raises:
         UsageError: before the first picture, for what makes no sense as a whole.
         ImageError, ModelError: before the first picture, for a folder or model that cannot be read.
-        MissingExtraError: for objects of a store, where obstore is not installed.
+        MissingExtraError: for objects of a store, where obstore is not installed; for a cluster,
+            where Ray is not.
+        PixpertsError: the cluster failed.
         KeyboardInterrupt: after the writes in flight.
 
     Example:
@@ -100,27 +109,26 @@ def run_folder(
     charts = None if expert_map is None else os.fspath(expert_map)
     if "" in (*given, goal, charts, model):
         raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
-    for name in (*given, goal or "", charts or ""):
+    names = (*given, goal or "", charts or "")
+    for name in names:
         if "\0" in name:
             raise UsageError(f"{name!r} is not a file name: it holds a null byte.")
     given = list(map(local_name, given))
     goal, charts = goal and local_name(goal), charts and local_name(charts)
     if options.manifest is not None:
         options = replace(options, manifest=as_file(os.fspath(options.manifest), "--manifest"))
+    cluster = None if engine.engine == LOCAL else _cluster(engine, model, options)
+
+    loading = {
+        "device": device, "tile": tile, "max_memory": max_memory, "precision": precision,
+        "runtime": runtime, "offline": offline,
+    }  # fmt: skip
 
     @functools.cache
     def predictor() -> "AnyPredictor":
         if not isinstance(model, str | os.PathLike):
             return model
-        return operation.load(
-            os.fspath(model),
-            device=device,
-            tile=tile,
-            max_memory=max_memory,
-            precision=precision,
-            runtime=runtime,
-            offline=offline,
-        )
+        return operation.load(os.fspath(model), **loading)
 
     with places_of([*given, *filter(None, (goal, charts))]) as places:
         planned = plan(
@@ -144,10 +152,22 @@ def run_folder(
         planned = replace(planned, remarks=remarks, sized=not places.remote)
         if record is not None and options.part is not None:
             record.make()  # one without a line says that this shard was run
-        making = Making.of(operation, predictor(), weights=record is not None)
+        noted = record is not None or cluster is not None
+        making = Making.of(operation, predictor(), weights=noted)
         policy = Policy(planned.if_exists, roots_of(planned.jobs), making, record, places)
         results = Results(policy, places, listener)
         remove_leftovers(_folders_of(planned))
+        if cluster is not None:
+            from pixperts.jobs.cluster.run import run_on_cluster
+
+            order = order_of(
+                operation, str(model), loading, predictor().precision, policy,
+                places=places, example=next(filter(parse_url, names), None),
+                records=record is not None, threads=engine.threads,
+            )  # fmt: skip
+            run_on_cluster(planned, order, policy, places, cluster, results, listener)
+            remove_leftovers(_folders_of(planned))  # of workers that were killed
+            return results.summary
         interrupts = Interrupts()
         phases = Phases(
             planned.jobs, operation, predictor(), policy, places, listener, interrupts.check
@@ -187,6 +207,19 @@ def _run_here(
             workers=workers,
             heed=interrupts.heed,
         )
+
+
+def _cluster(
+    engine: EngineOptions, model: "AnyPredictor | PathLike", options: FolderOptions
+) -> "RayEngine":
+    """The way to the cluster, which is not connected to yet."""
+    from pixperts.jobs.cluster.engine import RayEngine
+
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError("--engine ray loads the model on every machine: give its name or file.")
+    if options.workers != FolderOptions().workers:
+        raise UsageError("--workers is for --engine local: give --processes, or leave it out.")
+    return RayEngine(engine)
 
 
 def _folders_of(planned: Plan) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from pixperts.errors import ModelError, UnknownModelError
+from pixperts.io.urls import local_name
 from pixperts.weights.hub import FILE, fetch, hub_name
 
 WEIGHTS = Path(__file__).parent
@@ -28,7 +29,7 @@ def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
         offline: only look into the cache of the hub's files.
 
     Raises:
-        UnknownModelError: for an unknown name.
+        UnknownModelError: for an unknown name, or a URL.
         ModelError: for weights that have to be converted first, or that the hub does not give.
             Whether there is a file of a path is left to whoever opens it.
         MissingExtraError: for a repository, where huggingface_hub is not installed.
@@ -39,8 +40,13 @@ def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
         >>> weights_file("my.safetensors").name
         'my.safetensors'
     """
-    text, packaged = str(name_or_path), packaged_models()
-    path = packaged.get(text, Path(name_or_path))
+    text, packaged = local_name(str(name_or_path)), packaged_models()
+    if "://" in text and not os.path.lexists(text):
+        raise UnknownModelError(
+            f"{text} is a URL, but models are files of this machine, or 'org/name' on the hub: "
+            "copy it to a file, and give its path."
+        )
+    path = packaged.get(text, Path(text))
     there = text in packaged or os.path.exists(path)
     if not there and (repository := hub_name(text)) is not None:
         return fetch(repository, offline=offline)
