@@ -1,7 +1,7 @@
 """How long many machines take for many pictures, simulated: `simulate`.
 
 Workers take blocks of pictures from one queue. Some workers are slow all the time, some die once,
-somewhere in the middle: the block goes on with the picture that was lost, on whichever worker is
+somewhere in the middle: the block continues with the picture that was lost, on whichever worker is
 free, and the dead one comes back after a while.
 """
 

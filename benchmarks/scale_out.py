@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,9 @@ def on_ray(photos: Path, out: Path, workers: int) -> Measured:
 
 def inside(photos: str, out: str, workers: int, store: str) -> None:
     """A run on Ray in this process, with an eye on its object store."""
+    import ray
+    from ray._private.internal_api import node_stats  # there is no public way to the figure
+
     from pixperts.inference.size_request import SizeRequest
     from pixperts.jobs.cluster.engine import RayEngine
     from pixperts.jobs.cluster.options import EngineOptions
@@ -140,25 +144,27 @@ def inside(photos: str, out: str, workers: int, store: str) -> None:
     from pixperts.jobs.run import run_folder
 
     options = EngineOptions(engine="ray", processes=workers)
-    most, over = 0, threading.Event()
+    over = threading.Event()
 
-    def look() -> None:
-        nonlocal most
-        from ray._private.internal_api import node_stats
-
+    def most_held() -> int:
+        node = ray.nodes()[0]
+        address = (node["NodeManagerAddress"], node["NodeManagerPort"])
+        most = 0
         while not over.wait(0.5):
-            most = max(most, int(node_stats().store_stats.object_store_bytes_used))
+            held = node_stats(*address, include_memory_info=False).store_stats
+            most = max(most, int(held.object_store_bytes_used))
+        return most
 
-    with RayEngine(options):
-        eye = threading.Thread(target=look, daemon=True)
-        eye.start()
+    with RayEngine(options), ThreadPoolExecutor(1) as eye:
+        most = eye.submit(most_held)
         operation = Upscale(SizeRequest(scale=2))
-        done = run_folder(
-            photos, f"{out}/", operation, "moeisr-photo", device="cpu", engine=options
-        )
-        over.set()
-        eye.join()
-    Path(store).write_text(str(most))
+        try:
+            done = run_folder(
+                photos, f"{out}/", operation, "moeisr-photo", device="cpu", engine=options
+            )
+        finally:
+            over.set()
+        Path(store).write_text(str(most.result()))
     if done.failed:
         raise SystemExit("a picture failed")
 
@@ -202,7 +208,10 @@ def measure(source: Path, many: int, side: int, workers: list[int]) -> tuple[flo
     print(
         f"\nA photo takes {each:.3f} processor seconds, starting {start:.1f}. All results are "
         "equal. Beside the local engine Ray takes "
-        + ", ".join(f"{more:.1f} s more with {count} workers" for count, more in over.items())
+        + ", ".join(
+            f"{more:.1f} s more with {count} worker{'s' * (count > 1)}"
+            for count, more in over.items()
+        )
         + f"; of that {found['ray', 1, 1].processor - start:.1f} s for the start."
     )
     per_megapixel = (whole - start) / megapixels

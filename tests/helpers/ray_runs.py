@@ -32,14 +32,14 @@ class Texts(Listener):
     """Keeps what became of each picture."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, dict[str, Any]]] = []
+        self.results: list[tuple[int, dict[str, Any]]] = []
         self.notes: list[str] = []
 
     def note(self, number: int, text: str) -> None:
         self.notes.append(text)
 
     def result(self, number: int, outcome: Outcome) -> None:
-        self.told.append((number, outcome.to_dict()))
+        self.results.append((number, outcome.to_dict()))
 
 
 def workers() -> list[psutil.Process]:
@@ -74,7 +74,7 @@ def main(upscaling: str, restoring: str, work: str) -> None:
             options=FolderOptions(recursive=True, manifest=f"{name}.jsonl"),
             expert_map=f"{name}-maps" if isinstance(operation, Upscale) else None,
         )  # fmt: skip
-        facts[name] = {"summary": vars(done), "told": listener.told, "notes": listener.notes}
+        facts[name] = {"summary": vars(done), "results": listener.results, "notes": listener.notes}
         return done
 
     for address in ("127.0.0.1:1", "auto"):

@@ -100,12 +100,12 @@ def test_a_run_on_ray_is_one_on_this_machine(
     if name == "upscaled":
         assert tree(work / "ray" / maps.name) == tree(maps)
     assert lines(work / f"{name}.ray.jsonl") == lines(work / f"{name}.jsonl")
-    numbers, told = zip(*facts[name]["told"], strict=True)
+    numbers, results = zip(*facts[name]["results"], strict=True)
     assert numbers == tuple(range(len(NAMES) + 1))
     wanted = {one.job.source.name: one.to_dict() for one in listener.outcomes}
-    for one in (*told, *wanted.values()):
+    for one in (*results, *wanted.values()):
         one.pop("seconds", None)
-    assert {Path(one["input"]).name: one for one in told} == json.loads(json.dumps(wanted))
+    assert {Path(one["input"]).name: one for one in results} == json.loads(json.dumps(wanted))
 
 
 @pytest.mark.slow
