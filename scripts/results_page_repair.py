@@ -28,7 +28,7 @@ def repairs(part: Row) -> list[str]:
     head = ["set", "task", "pictures", "input, dB", "repaired, dB", "lowest gain", "worse than the "
             "input", "SSIM", "GMAC/MP", "skipped"]  # fmt: skip
     return [
-        f"`{settings['model']}`, told nothing but the picture. **Synthetic** degradations, seed "
+        f"`{settings['model']}`, which gets nothing but the picture. **Synthetic** degradations, seed "
         f"{settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
         "pictures, results not rounded, mean over pictures (protocol rgb); equal pictures count as "
         f"100 dB; {settings['precision']}. For clean photos the lowest PSNR stands in place of the "
@@ -104,7 +104,7 @@ def _marked(row: Row, best: float) -> str:
 
 
 def repair_beside_others(part: Row) -> list[str]:
-    """Noise: ours and what is told its sigma."""
+    """Noise: ours and what knows its sigma."""
     runs = {name: run for name, run in by_case(part).items() if name.startswith("noise")}
     if not runs:
         return []
@@ -113,7 +113,7 @@ def repair_beside_others(part: Row) -> list[str]:
         "### Denoising",
         "",
         "White Gaussian noise, clipped and rounded to 8 bit; all channels of whole pictures. "
-        "BM3D, non-local means and FFDNet are told sigma and the kind of noise; ours are told "
+        "BM3D, non-local means and FFDNet know sigma and the kind of noise; ours know "
         "nothing. BM3D: the package `bm3d`, color, its default profile. Non-local means: "
         "scikit-image's fast form by its own example, and OpenCV's for color with h = 0.5 sigma. "
         "FFDNet: the weights in the package `ffdnet` (GPL; comparison only).",

@@ -26,7 +26,7 @@ ENLARGE = (
     "bicubic", "Lanczos", *OURS, "SPAN", "waifu2x, noise 1", "realesr-animevideov3",
 )  # fmt: skip
 COMPRESSED = ("bicubic", "Lanczos", *OURS, "SPAN", "waifu2x, noise 1", "realesr-animevideov3")
-# Name of each measurement: folder of photos, and what benchmarks/peers.py is told.
+# Name of each measurement: folder of photos, and what benchmarks/peers.py gets.
 RUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "clean": (
         "CID22-val",

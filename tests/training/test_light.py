@@ -24,8 +24,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_photos(tmp_path_factory.mktemp("photos"))
 
 
-def config(photos: Path, **changes: Any) -> LightConfig:
-    found = TrainConfig.from_dict(values_of("light", photos, **changes), "test")
+def config(folder: Path, /, **changes: Any) -> LightConfig:
+    values = values_of("light", folder) | changes
+    if not values["cache"]:
+        values = {"photos": [str(folder)]} | values
+    found = TrainConfig.from_dict(values, "test")
     assert isinstance(found, LightConfig)
     return found
 
@@ -46,6 +49,28 @@ def test_a_dense_model_is_compared_with_photo_and_teacher(photos: Path) -> None:
     terms = task.loss(batch)
     assert list(terms) == ["l1"]
     assert float(terms["l1"].detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+
+
+def test_a_field_learns_factors_between_whole_ones_from_photos(photos: Path) -> None:
+    """Coefficients of its own factors only: what is enlarged by a whole factor stays."""
+    options = {**DENSE["model_options"], "own_factors": [1.5, 2.5, 3.5]}
+    task, batch = module(
+        photos,
+        cache="",
+        teacher_weight=0,
+        model_options=options,
+        optimizer="adam",
+        frozen=["encoder", "field.coefficients", "field.gains"],
+    )
+    lr = batch.lr.float() / 255
+    sizes = (32, 32), (batch.photo.shape[2], batch.photo.shape[3])
+    before = [task.model(lr, size).image for size in sizes]
+    optimizer = torch.optim.SGD([p for p in task.model.parameters() if p.requires_grad], lr=1e-2)
+    sum(task.loss(batch).values()).backward()  # type: ignore[union-attr]
+    optimizer.step()
+    after = [task.model(lr, size).image for size in sizes]
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
 
 
 def test_squared_errors_weigh_forty_times(photos: Path) -> None:
@@ -111,7 +136,9 @@ def test_a_last_stage_starts_from_the_one_before(photos: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"cache": ""}, UsageError, "cache is missing: name a folder that scripts/cache"),
+        ({"cache": "", "patch": 48}, DataError, "no photo has sides of 192"),
+        ({"cache": "", "photos": []}, UsageError, "cache is missing: name a folder that scripts/"),
+        ({"cache": "", "patch": 20}, UsageError, "patch is 20, but must be a multiple of 16"),
         ({"error": "l2"}, UsageError, "error is 'l2', but must be l1, squared or log"),
         ({"teacher_weight": 1.5}, UsageError, "teacher_weight is 1.5"),
         ({"optimizer": "sgd"}, UsageError, "optimizer is 'sgd', but must be one of adam"),

@@ -150,3 +150,20 @@ def describe_photos(photos: Sequence[Tensor]) -> str:
     else:
         pixels = sum(photo.shape[1] * photo.shape[2] for photo in photos)
     return f"{len(photos)} training photos, {pixels / 1e6:.0f} megapixels"
+
+
+def check_largest(photos: Sequence[Tensor], side: int) -> None:
+    """Refuse photos of which none holds a square of `side` pixels.
+
+    Raises:
+        DataError: naming what is missing.
+    """
+    if isinstance(photos, PhotoSource):
+        largest = max(min(size) for size in photos.sizes)
+    else:
+        largest = max(min(photo.shape[1:]) for photo in photos)
+    if largest < side:
+        raise DataError(
+            f"no photo has sides of {side} pixels, which the largest factor needs: lower patch or "
+            "add larger photos."
+        )

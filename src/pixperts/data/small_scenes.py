@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from pixperts.data.photos import describe_photos
+from pixperts.data.photos import check_largest, describe_photos
 from pixperts.data.restoration import cut_and_turn
 from pixperts.data.scenes import DRAWN
 from pixperts.degradations.chain import reduced
@@ -46,6 +46,9 @@ class SmallScenes(Dataset[SmallScene]):
         largest: factor; half of the batches have a whole one, the others any from 1.
         dark: share of the samples that are darkened before they are degraded.
         seed: 0 or more.
+
+    Raises:
+        DataError: no photo is large enough.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class SmallScenes(Dataset[SmallScene]):
         dark: float = 0.0,
         seed: int = 0,
     ) -> None:
+        check_largest(photos, round(side * largest))
         self.photos, self.seed, self.side, self.batch = photos, seed, side, batch
         self.largest, self.dark = largest, dark
         self.tasks = tuple(tasks)

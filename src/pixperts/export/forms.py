@@ -83,8 +83,7 @@ class LightForm(Form):
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Cosines times coefficients, each phase's 3x3 kernel around its own LR pixel."""
         field, p, q = self.model.field, self.p, self.q
-        k, weight = field.basis, field.coefficients.weight
-        assert field.coefficients.bias is not None
+        k, (weight, shifts) = field.basis, field.coefficients_at(p / q, p / q)
         places, waves = field.cosines(torch.arange(p), p, q)  # (p,), (p, k)
         table = torch.einsum("ai,bj->abij", waves, waves).reshape(p * p, k * k)
         flat = torch.einsum("pk,ckf->cpf", table, weight.reshape(3, k * k, -1))
@@ -93,7 +92,7 @@ class LightForm(Form):
         for a, y in enumerate(places.tolist()):
             for b, x in enumerate(places.tolist()):
                 kernel[:, a, b, :, y : y + 3, x : x + 3] = small[:, a, b]
-        bias = torch.einsum("pk,ck->cp", table, field.coefficients.bias.view(3, k * k))
+        bias = torch.einsum("pk,ck->cp", table, shifts.view(3, k * k))
         return kernel.reshape(3 * p * p, *kernel.shape[3:]), bias.flatten()
 
     def forward(self, image: Tensor) -> Tensor:

@@ -219,7 +219,7 @@ def label_of(experts: Experts | None) -> str:
 
 
 def summary_of(experts: Experts | None) -> str:
-    """What people are told of its experts."""
+    """What is said of its experts."""
     return "" if experts is None else f" with experts {','.join(map(str, experts))}"
 
 

@@ -21,7 +21,7 @@ SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones 
 def check_config(report: DataReport, config: TrainConfig) -> None:
     """Examine all that a training reads."""
     photos = [Path(folder) for folder in config.photos]
-    if isinstance(config, LightConfig):
+    if isinstance(config, LightConfig) and config.cache:
         _check_cache(report, config)
     elif not isinstance(config, RestorationConfig) or config.tasks:
         if not photos:

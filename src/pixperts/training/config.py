@@ -202,9 +202,13 @@ class UpscalingConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class LightConfig(TrainConfig):
-    """A run of moeisr-light, on patches of a cache; all pixels of a patch are targets."""
+    """A run of moeisr-light, on patches of a cache; all pixels of a patch are targets.
+
+    Without a cache, on patches of photos at factors between whole ones; see `data.factor_patches`.
+    """
 
     cache: str = ""  # a folder that scripts/cache_patches.py fills, in place of photos
+    degraded: bool = False  # without a cache, whether LR patches are as photos have them
     patch: int = 48
     optimizer: str = "muon"
     learning_rate: float = 2e-4  # of what Muon leaves to Adam
@@ -224,9 +228,13 @@ class LightConfig(TrainConfig):
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, by name."""
         super().__post_init__()
-        if not self.cache:
+        if not self.cache and not self.photos:
             raise UsageError(
                 "cache is missing: name a folder that scripts/cache_patches.py has filled."
+            )
+        if not self.cache and self.patch % 16:
+            raise UsageError(
+                f"patch is {self.patch}, but must be a multiple of 16 without a cache."
             )
         if self.error not in ("l1", "squared", "log"):
             raise UsageError(f"error is {self.error!r}, but must be l1, squared or log.")

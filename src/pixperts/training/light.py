@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pixperts.data.factor_patches import FactorPatches
 from pixperts.data.patch_cache import CachedPatches, Patches
+from pixperts.data.photos import load_photos
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.training.config import LightConfig
 from pixperts.training.distributed import Layout, all_gather_with_grad
@@ -37,9 +39,18 @@ class LightModule(EnlargingModule):
         # Convolutions are faster so on CPUs, in bfloat16 many times.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def samples(self) -> CachedPatches:
-        """Patches of the cache, one scale a step."""
+    def samples(self) -> CachedPatches | FactorPatches:
+        """Patches of the cache, or of photos at factors between whole ones; one scale a step."""
         config = self.config
+        if not config.cache:
+            photos = load_photos([Path(p) for p in config.photos], config.exclude)
+            return FactorPatches(
+                photos,
+                side=config.patch,
+                batch=config.batch,
+                degraded=config.degraded,
+                seed=config.seed,
+            )
         return CachedPatches(
             Path(config.cache),
             batch=config.batch,

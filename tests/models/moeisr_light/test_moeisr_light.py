@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
-from pixperts.models.moeisr_light.field import KNOTS, LinearField
+from pixperts.models.moeisr_light.field import KNOTS, LinearField, hats
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.ops.windows import Part, Window
+from tests.helpers.light_models import light
 
 SMALL = MoEISRLightConfig(
     channels=16, blocks=2, shared_width=16, mapper_width=8, widths=(0, 8, 8, 16)
@@ -194,3 +196,36 @@ def test_bad_calls_are_refused(model: MoEISRLight) -> None:
     assert dense(photo(), (20, 20)).routings == ()
     with pytest.raises(UsageError, match="budget"):
         dense(photo(), (20, 20), budget=0.5)
+
+
+@pytest.mark.parametrize("size", [(40, 50), (30, 40), (36, 33), (60, 75)])
+def test_own_factors_change_what_lies_between_whole_ones(size: tuple[int, int]) -> None:
+    """20x25: x2 and x3 as before to the bit; elsewhere one set of coefficients, and tiles fit."""
+    plain, own = light(), light(own_factors=(1.25, 1.5, 2.5))
+    own.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        own.field.changes.normal_(0, 0.05)
+        own.field.shifts.normal_(0, 0.05)
+    lr = torch.rand(1, 3, 20, 25)
+    with torch.inference_mode():
+        before, after = (model(lr, size).image for model in (plain, own))
+        part = Part(Window(3, size[0] - 2, 0, size[1]), Window(0, 20, 0, 25), (20, 25))
+        tile = own(lr, size, part=part).image
+    whole = all(a % b == 0 for a, b in zip(size, (20, 25), strict=True))
+    assert torch.equal(before, after) == whole
+    torch.testing.assert_close(tile, after[:, :, 3 : size[0] - 2], rtol=0, atol=1e-5)
+
+
+def test_hats_sum_to_one_between_own_factors() -> None:
+    own = (1.25, 1.5, 2.5)
+    assert hats(own, 1.25) == [(0, 1.0)]
+    assert hats(own, 1.0) == [(0, 1.0)]
+    assert sum(share for _, share in hats(own, 1.4)) == pytest.approx(1)
+    assert [place for place, _ in hats(own, 1.9)] == [1]
+    assert all(hats(own, whole) == [] for whole in (2.0, 3.0, 4.0, 7.5))
+
+
+@pytest.mark.parametrize("own", [(2.0,), (1.5, 1.2), (0.5,), (4.0,), "x", (True, "a")])
+def test_own_factors_that_are_none(own: Any) -> None:
+    with pytest.raises(ModelError, match="own_factors is"):
+        light(own_factors=own)

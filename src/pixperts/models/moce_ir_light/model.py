@@ -32,7 +32,7 @@ from pixperts.routing import Routing
 
 
 class Seen(NamedTuple):
-    """What a network that goes on from a repair reads, beside the repaired picture."""
+    """What a network that continues a repair reads, beside the repaired picture."""
 
     features: Tensor  # (B, C, h, w) at 1/2, of `LightTrunk.features`
     removed: Tensor  # (B, 3, H, W) what the repair of detail took away

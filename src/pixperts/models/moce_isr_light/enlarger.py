@@ -22,7 +22,6 @@ from pixperts.models.moce_isr_light.regions import run_in_regions, spread
 from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.parts import Block
 
-
 # What the trunk gives is small beside a picture. Muon changes all weights of a layer alike, so that
 # small inputs would be learned slowly.
 _FEATURE_SCALE = 16.0

@@ -32,7 +32,7 @@ DEPTH = "depth of regions"  # name of the enlarger's routing
 
 
 class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
-    """moce-ir-light, which repairs, and an enlarger that goes on from its features.
+    """moce-ir-light, which repairs, and an enlarger that reads its features.
 
     Example:
         >>> small = MoCEISRLightConfig(

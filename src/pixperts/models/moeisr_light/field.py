@@ -10,9 +10,17 @@ where c = C z is one 3x3 convolution of the features, s and s' are the factors a
 g are learned gains. With k cosines the phases of a factor up to k span every pattern of output
 pixels, as the discrete cosine transform does; the gains fade out what a lower factor cannot show.
 For whole factors the cosines fold exactly into the convolution, and a shuffle is left.
+
+A lower factor also wants other colors, not only fainter ones: at x1.5 they must be right to 40 dB,
+which gains alone miss by 3. So between whole factors the coefficients change,
+
+    C(s) = C + sum_k h_k(ln s) D_k,
+
+with hat functions h_k around some factors of their own. C(s) is one convolution, whatever k.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +28,7 @@ from torch import Tensor, nn
 
 from pixperts.ops.windows import Part
 
+_SHARED = (2.0, 3.0, 4.0)  # factors at which all have the same coefficients
 KNOTS = (1.0, 1.5, 2.0, 3.0, 4.0)  # the factors at which gains are learned; between them, by log
 
 
@@ -29,11 +38,12 @@ class LinearField(nn.Module):
     Args:
         channels: of the features.
         basis: k, cosines along each axis.
+        own: rising factors around which coefficients change; at whole factors they do not.
     """
 
-    def __init__(self, channels: int, basis: int) -> None:
+    def __init__(self, channels: int, basis: int, own: Sequence[float] = ()) -> None:
         super().__init__()
-        self.basis = basis
+        self.basis, self.own = basis, tuple(own)
         self.coefficients = nn.Conv2d(channels, 3 * basis * basis, 3, padding=1)
         # The ideal low-pass: a factor s can show the cosines below s.
         gains = [[min(1.0, max(0.0, s - i)) if i else 1.0 for i in range(basis)] for s in KNOTS]
@@ -41,6 +51,20 @@ class LinearField(nn.Module):
         with torch.no_grad():
             self.coefficients.weight.mul_(0.1)  # begins close to the nearest LR pixel
             nn.init.zeros_(self._bias)
+        if own:
+            shape = self.coefficients.weight.shape
+            # One after the other, in four dimensions, as a memory format with channels last wants.
+            self.changes = nn.Parameter(torch.zeros(len(own) * shape[0], *shape[1:]))
+            self.shifts = nn.Parameter(torch.zeros(len(own) * shape[0]))
+
+    def coefficients_at(self, tall: float, wide: float) -> tuple[Tensor, Tensor]:
+        """Weight (3 k^2, C, 3, 3) and bias (3 k^2,) of C for the factors along both axes."""
+        weight, bias = self.coefficients.weight, self._bias
+        for place, share in hats(self.own, math.sqrt(tall * wide)):
+            rows = slice(place * len(bias), (place + 1) * len(bias))
+            weight = weight + share * self.changes[rows]
+            bias = bias + share * self.shifts[rows]
+        return weight, bias
 
     @property
     def _bias(self) -> Tensor:
@@ -95,7 +119,7 @@ class LinearField(nn.Module):
 
     def _kernel(self, tall: int, wide: int, features: Tensor) -> tuple[Tensor, Tensor]:
         """The convolution to 3 colors of tall x wide phases: T C, exactly."""
-        k, weight, bias = self.basis, self.coefficients.weight, self._bias
+        k, (weight, bias) = self.basis, self.coefficients_at(tall, wide)
         device = weight.device
         rows = self.cosines(torch.arange(tall, device=device), tall, 1)[1]
         columns = self.cosines(torch.arange(wide, device=device), wide, 1)[1]
@@ -121,7 +145,7 @@ class LinearField(nn.Module):
         x, wide = self.cosines(torch.arange(out[2], out[3], device=device), size[1], whole[1])
         y, x = y - first[0], x - first[1]
         top, bottom, left, right = int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
-        weight, bias = self.coefficients.weight, self._bias
+        weight, bias = self.coefficients_at(size[0] / whole[0], size[1] / whole[1])
         found = _conv_of_window(features, weight, bias, (top, bottom, left, right))
         # (B, 3, k, k, rows, columns): vertical cosines first
         found = found.float().reshape(len(lr), 3, k, k, bottom - top, right - left)
@@ -158,6 +182,31 @@ class LinearField(nn.Module):
             return 3.0 * taps * (size[0] // lr_size[0]) * (size[1] // lr_size[1]) * lr_pixels
         k = self.basis
         return 3.0 * k * (taps * k * lr_pixels + k * size[0] * lr_size[1] + size[0] * size[1])
+
+
+def hats(own: Sequence[float], factor: float) -> list[tuple[int, float]]:
+    """Places in `own` of what counts at a factor, and by how much; at whole ones nothing does.
+
+    Piecewise linear in the factor's logarithm: 1 at an own factor, 0 at the next ones and at 2, 3
+    and 4. Below the first it stays 1.
+
+    Example:
+        >>> hats((1.5, 2.5), 1.2), hats((1.5, 2.5), 2.0), hats((1.5, 2.5), 2.5)
+        ([(0, 1.0)], [], [(1, 1.0)])
+    """
+    knots = sorted({*own, *_SHARED})
+    place = math.log(min(max(factor, knots[0]), knots[-1]))
+    shares = []
+    for number, knot in enumerate(own):
+        at = knots.index(knot)
+        low = math.log(knots[at - 1]) if at else -math.inf
+        high = math.log(knots[at + 1]) if at + 1 < len(knots) else math.inf
+        middle = math.log(knot)
+        side = low if place < middle else high
+        share = 1.0 if place == middle else 1 - (place - middle) / (side - middle)
+        if share > 0:
+            shares.append((number, share))
+    return shares
 
 
 def _conv_of_window(

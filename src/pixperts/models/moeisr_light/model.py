@@ -64,7 +64,7 @@ class MoEISRLight(EngineNetwork):
             self.experts = LatentExperts(config)
             self.mapper = Mapper(config.channels, config.mapper_width, len(config.depths))
             self.costs = self.experts.costs
-        self.field = LinearField(config.channels, config.basis)
+        self.field = LinearField(config.channels, config.basis, config.own_factors)
 
     def forward(
         self,

@@ -1,0 +1,80 @@
+"""Patches for factors between whole ones, cut and reduced on the fly.
+
+What a field of moeisr-light needs there is little: the features are learned already, so that photos
+are enough and no teacher is asked. Sample number i depends on (seed, i) alone.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pixperts.data.patch_cache import GRID, Patches
+from pixperts.data.photos import check_largest, describe_photos
+from pixperts.data.restoration import cut_and_turn
+from pixperts.degradations.chain import draw_chain
+from pixperts.ops.resize import bicubic, quantize
+
+_BETWEEN = [n for n in range(GRID + 1, 4 * GRID) if n % GRID]  # factors times GRID
+
+
+class FactorPatches(Dataset[Patches]):
+    """Squares of photos, flipped and turned, and what is left of them at a lower resolution.
+
+    Half of the squares are first reduced by a random factor, so that they are as sharp as can be.
+
+    Args:
+        photos: uint8 (3, H, W), some of them with sides of four times `side`.
+        side: of an LR patch; a multiple of 16.
+        batch: samples in a row that have the same factor.
+        degraded: LR as photos have it (`degradations.chain`), instead of a plain reduction.
+        seed: 0 or more.
+
+    Raises:
+        DataError: no photo is large enough.
+    """
+
+    def __init__(
+        self,
+        photos: Sequence[Tensor],
+        *,
+        side: int,
+        batch: int,
+        degraded: bool = False,
+        seed: int = 0,
+    ) -> None:
+        check_largest(photos, 4 * side)
+        self.photos, self.side, self.batch = photos, side, batch
+        self.degraded, self.seed = degraded, seed
+
+    def describe(self) -> str:
+        """One line on what there is to learn from."""
+        return describe_photos(self.photos)
+
+    def __getitem__(self, number: int) -> Patches:
+        """Sample `number`, the same on every call; the photo stands for a teacher's answer."""
+        common = np.random.Generator(np.random.PCG64([self.seed, number // self.batch, 1]))
+        random = np.random.Generator(np.random.PCG64([self.seed, number, 0]))
+        side = self.side * int(common.choice(_BETWEEN)) // GRID
+        while True:
+            photo = self.photos[int(random.integers(len(self.photos)))]
+            if min(photo.shape[1:]) >= side:
+                break
+        most = min(photo.shape[1:]) / side
+        factor = most ** random.random() if random.random() < 0.5 else 1.0
+        (square,), _ = cut_and_turn([photo], round(side * factor), random)
+        large = square if factor == 1.0 else quantize(bicubic(square, (side, side)))
+        size = self.side, self.side
+        if self.degraded:
+            seed = int(random.integers(2**31))
+            small = draw_chain(seed).apply(large, size, seed)
+        else:
+            small = quantize(bicubic(large, size))
+        levels = _levels(large)
+        return Patches(_levels(small), levels, levels)
+
+
+def _levels(image: Tensor) -> Tensor:
+    return (image * 255).round().to(torch.uint8)
