@@ -1,7 +1,7 @@
 """How well a repair and an enlargement do together, beside each alone.
 
     python benchmarks/enhance.py --bench FOLDER [--photos 8] [--scales 1,2,3,4] [--cases NAME ...]
-        [--models moeisr-photo,moeisr-light] [--one moce-isr-light] [--budget 0.5]
+        [--models moeisr-photo,moeisr-light] [--one FILE] [--budget 0.5]
         [--restore-model moce-ir-light] [--threads 2]
 
 FOLDER holds CID22-val. Each photo is reduced by an antialiased bicubic kernel, rounded to 8 bit
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--scales", default="1,2,3,4")
     parser.add_argument("--cases", nargs="+", default=list(CASES))
     parser.add_argument("--models", default="moeisr-photo,moeisr-light", help="that enlarge")
-    parser.add_argument("--one", default="moce-isr-light", help="that does both; '' for none")
+    parser.add_argument("--one", help="weights of a model that does both, if any")
     parser.add_argument("--budget", type=float, help="of the model that does both")
     parser.add_argument("--restore-model", default="moce-ir-light")
     parser.add_argument("--threads", type=int, default=2)

@@ -28,8 +28,8 @@ def repairs(part: Row) -> list[str]:
     head = ["set", "task", "pictures", "input, dB", "repaired, dB", "lowest gain", "worse than the "
             "input", "SSIM", "GMAC/MP", "skipped"]  # fmt: skip
     return [
-        f"`{settings['model']}`, which gets nothing but the picture. **Synthetic** degradations, seed "
-        f"{settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
+        f"`{settings['model']}`, which gets nothing but the picture. **Synthetic** degradations, "
+        f"seed {settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
         "pictures, results not rounded, mean over pictures (protocol rgb); equal pictures count as "
         f"100 dB; {settings['precision']}. For clean photos the lowest PSNR stands in place of the "
         "lowest gain. Skipped: share of all multiply-adds, every expert run, that the choice of "

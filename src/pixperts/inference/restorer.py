@@ -179,7 +179,9 @@ class Restorer(Predictor):
             ImageError: values that are not finite.
         """
         if not isinstance(self.model, EnhancingNetwork):
-            raise UsageError(f"{self.name} repairs and does not enlarge: use moce-isr-light.")
+            raise UsageError(
+                f"{self.name} repairs and does not enlarge: use an Enhancer of two models."
+            )
         statistics = statistics or self.count(source)
         with torch.inference_mode():
             one = OnePass(self.model, settings, statistics, budget)
