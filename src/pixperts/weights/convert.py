@@ -25,7 +25,7 @@ from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.presets import PRESETS, create_model
 from pixperts.weights import store
 
-_OURS = ("moeisr", "moce-ir-tiny", "moce-ir-light")
+_OURS = ("moeisr", "moce-ir-tiny", "moce-ir-light", "moce-isr-light")
 PUBLISHED = tuple(name for name in PRESETS if not name.startswith(_OURS))
 # Constants that the published encoders carry: unused mean shifts, and what we compute.
 _ABSENT = re.compile(r"encoder\.((sub|add)_mean\..*|.*\.(relative_position_index|attn_mask))")
