@@ -130,6 +130,10 @@ def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None
         wanted |= {"loss/fourier", "loss/groups", "loss/cost", "lr-Muon/pg1"}
         wanted |= {"validation/psnr_noise25", "experts/rain/level 2 block 0/1"}
         pictures = {"pictures/noise25"}
+    elif family == "one":
+        wanted |= {"loss/prediction", "lr-Muon/pg1", "validation/psnr_clean_x2"}
+        wanted |= {"experts/clean/depth of regions/2"}
+        pictures = {"pictures/clean"}
     else:
         own = {"lr-Muon/pg1"} if family == "light" else {"loss/distillation", "lr-Adam"}
         wanted |= {"loss/balance", "validation/psnr_x2"} | own
@@ -138,7 +142,7 @@ def test_everything_is_logged(family: str, photos: Path, tmp_path: Path) -> None
     assert wanted <= scalars
     assert set(log.Tags()["images"]) == pictures
     assert [event.step for event in log.Scalars(error)] == [3, 6]
-    if family != "scenes":  # a logarithm is below 0
+    if family not in ("scenes", "one"):  # a logarithm is below 0
         assert all(event.value > 0 for event in log.Scalars(error))
     shares = [event.value for event in log.Scalars("step/waiting_for_data")]
     assert all(0 <= share < 1 for share in shares)

