@@ -201,6 +201,33 @@ def at_price(logits: Tensor, costs: Sequence[float], price: float) -> Tensor:
     return _assign(logits.float().t().contiguous(), costs, price)
 
 
+def choose_each(
+    logits: Tensor,
+    costs: Sequence[float],
+    budget: float | None,
+    price: float | Sequence[float] | None,
+) -> Tensor:
+    """The expert of each item of several pictures: by a budget of each, or by a price.
+
+    Args:
+        logits: (B, J, h, w).
+        costs: cost of each expert, length J.
+        budget: as in `choose`, spent on each picture by itself; None = by the price.
+        price: as in `prices_for`.
+
+    Returns:
+        (B, h, w) int64.
+    """
+    batch, experts, height, width = logits.shape
+    rows = logits.permute(0, 2, 3, 1).reshape(batch, height * width, experts)
+    if budget is None:
+        pairs = zip(rows, prices_for(price, batch), strict=True)
+        chosen = [at_price(picture, costs, own) for picture, own in pairs]
+    else:
+        chosen = [choose(picture, costs, budget) for picture in rows]
+    return torch.stack(chosen).view(batch, height, width)
+
+
 def prices_for(price: float | Sequence[float] | None, batch: int) -> Sequence[float]:
     """One price for each picture of a batch; None = 0, the plain argmax.
 

@@ -46,10 +46,6 @@ FAMILIES: dict[str, Family] = {
     "moce-isr-light": Family(MoCEISRLightConfig, MoCEISRLight, "restore", enhances=True),
 }
 
-# Of noise and compression, then weather, blur and marks. Clean photos seem noisy with up to 0.91,
-# and what is noisy with 0.95 and more; of marks the scout is never as sure.
-_SURE = (0.85, 0.97, 0.5, 0.8, 0.5, 0.8, 0.5, 0.8)
-
 # The deepest is the dense decoder; the others ask the nearest LR pixel only, and the third is as
 # deep as the deepest: a quarter of the cost. The neck gives them features for that.
 _POOL: dict[str, Any] = {
@@ -111,11 +107,11 @@ def _presets() -> dict[str, Preset]:
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(
         "plain convolutions, experts that can be left out; made for CPUs",
-        MoCEIRLightConfig(sure=_SURE),
+        MoCEIRLightConfig(sure=(0.5, 0.8)),
     )
     presets["moce-isr-light"] = Preset(
         "moce-ir-light and an enlarger that reads its features: any fault, any size",
-        MoCEISRLightConfig(sure=_SURE),
+        MoCEISRLightConfig(sure=(0.5, 0.8)),
     )
     return presets
 

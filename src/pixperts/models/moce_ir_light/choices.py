@@ -110,23 +110,17 @@ def within_cost(
         chosen[block] = lower
 
 
-def sureness(found: Tensor, spans: Sequence[float]) -> Tensor:
-    """(B,) how much of a change is taken, by the scout's groups of faults: the surest counts.
+def sureness(found: Tensor, span: Sequence[float]) -> Tensor:
+    """(B,) how much of a change is taken, by the scout's groups of faults.
 
     Args:
         found: (B, G) probabilities.
-        spans: of each group's probability but that of light, from which the change is taken in
-            part, and wholly; two numbers for all groups, or two for each. Always wholly where the
-            numbers are 0.
-
-    Example:
-        >>> sureness(torch.tensor([[0.65, 0.0, 1.0, 0.0, 0.0]]), (0.5, 0.8))
-        tensor([0.5000])
+        span: of the likeliest fault but those of light, from which the change is taken in part,
+            and wholly; always wholly where both are 0.
     """
+    low, high = span
     places = [place for place, name in enumerate(GROUPS) if name != "light"]
-    if max(spans) <= 0:
-        return torch.ones_like(found[:, 0])
-    pairs = torch.tensor(spans, dtype=found.dtype, device=found.device).view(-1, 2)  # (1 or G, 2)
-    low, high = pairs[:, 0], pairs[:, 1]
-    shares = (found[:, places] - low) / (high - low).clamp_min(1e-6)
-    return shares.clamp(0, 1).amax(dim=1)
+    likeliest = found[:, places].amax(dim=1)
+    if high <= 0:
+        return torch.ones_like(likeliest)
+    return ((likeliest - low) / max(high - low, 1e-6)).clamp(0, 1)

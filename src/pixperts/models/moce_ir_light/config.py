@@ -29,9 +29,8 @@ class MoCEIRLightConfig:
     slack: float = 0.5  # change of a region's mean, as a share of the spread of what is changed
     cell: int = 32  # side of such a region in pixels
     router_noise: float = 0.3  # standard deviation in training, in logits
-    # Probability of faults of detail from which the change is taken in part, and wholly: where the
-    # scout finds nothing, what looks like a fault is texture. Two numbers for all, or for each of
-    # noise, weather, blur and marks.
+    # Probability of any fault of detail from which the change is taken in part, and wholly: where
+    # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
@@ -58,16 +57,9 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        spans = self.sure
-        counts = 2, 2 * (len(GROUPS) - 1)
-        good = isinstance(spans, tuple | list) and len(spans) in counts
-        if not good or any(
-            not 0 <= low <= high for low, high in zip(spans[::2], spans[1::2], strict=True)
-        ):
-            raise ModelError(
-                f"sure is {spans!r}, but must be two rising numbers from 0 on, or two for each "
-                "group of faults but light."
-            )
+        span = self.sure
+        if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
+            raise ModelError(f"sure is {span!r}, but must be two rising numbers from 0 on.")
         for name in ("modulated", "motion"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")

@@ -26,7 +26,7 @@ from pixperts.models.moeisr_light.color import RADIUS, bound_color
 from pixperts.models.moeisr_light.field import pixels_below
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
-from pixperts.routing import Routing, at_price, choose, prices_for
+from pixperts.routing import Routing, choose_each
 
 DEPTH = "depth of regions"  # name of the enlarger's routing
 
@@ -121,7 +121,7 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         whole = (lr.shape[2], lr.shape[3]) if part is None else part.whole
         x = self.enlarger.start(lr, seen)
         logits = self.enlarger.logits(x, whole, size)  # (B, J, rows, columns)
-        depths = self._depths(logits, budget, price)
+        depths = choose_each(logits, self.enlarger.costs, budget, price)
         x = self.enlarger.deepened(x, depths, masked=masked)
         base = lr.float()
         large = self.enlarger.field(x, base, size, part)
@@ -130,20 +130,6 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         chosen = spread(depths, self.config.cell, lr)[:, 0]  # (B, h, w)
         shown = chosen[:, rows][:, :, columns].to(torch.uint8)
         return large, Routing(shown, self.enlarger.costs, name=DEPTH)
-
-    def _depths(
-        self, logits: Tensor, budget: float | None, price: float | Sequence[float] | None
-    ) -> Tensor:
-        """(B, J, rows, columns) -> (B, rows, columns); a budget is spent on each picture alone."""
-        batch, _, rows, columns = logits.shape
-        items = logits.permute(0, 2, 3, 1).reshape(batch, rows * columns, -1)
-        costs = self.enlarger.costs
-        if budget is None:
-            pairs = zip(items, prices_for(price, batch), strict=True)
-            chosen = [at_price(picture, costs, own) for picture, own in pairs]
-        else:
-            chosen = [choose(picture, costs, budget) for picture in items]
-        return torch.stack(chosen).view(batch, rows, columns)
 
     def plan(self, statistics: Statistics, budget: float) -> tuple[tuple[Routing, ...], float]:
         """One budget for both halves: the experts of the repair, and a budget of the enlarger.

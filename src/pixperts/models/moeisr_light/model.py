@@ -27,7 +27,7 @@ from pixperts.models.moeisr_light.field import LinearField, pixels_below
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
-from pixperts.routing import Routing, at_price, choose, prices_for
+from pixperts.routing import Routing, choose_each
 
 _ROWS = 4096  # rows are padded to a multiple: for each new number oneDNN builds a new primitive
 
@@ -110,7 +110,7 @@ class MoEISRLight(EngineNetwork):
         routings: tuple[Routing, ...] = ()
         if self.mapper is not None:
             logits = self.logits(features, size, part)  # (B, J, h, w)
-            choice = self._choose(logits, budget, price)  # (B, h, w)
+            choice = choose_each(logits, self.costs, budget, price)  # (B, h, w)
             features = self.refine(features, choice, masked=masked)
             rows, columns = pixels_below(lr, size, part)
             shown = choice[:, rows][:, :, columns].to(torch.uint8)
@@ -221,20 +221,6 @@ class MoEISRLight(EngineNetwork):
         factors = [math.log(a / b) for a, b in zip(size, whole, strict=True)]
         logits: Tensor = self.mapper(features, torch.tensor(factors).to(features))
         return logits.float()
-
-    def _choose(
-        self, logits: Tensor, budget: float | None, price: float | Sequence[float] | None
-    ) -> Tensor:
-        """(B, J, h, w) -> (B, h, w) int64; a budget is spent on each picture by itself."""
-        batch, _, height, width = logits.shape
-        rows = logits.permute(0, 2, 3, 1).reshape(batch, height * width, -1)
-        if budget is None:
-            prices = prices_for(price, batch)
-            pairs = zip(rows, prices, strict=True)
-            chosen = [at_price(picture, self.costs, own) for picture, own in pairs]
-        else:
-            chosen = [choose(picture, self.costs, budget) for picture in rows]
-        return torch.stack(chosen).view(batch, height, width)
 
     def multiply_adds(
         self,
