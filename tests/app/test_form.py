@@ -8,11 +8,12 @@ from pixperts.app.form import (
     all_fields,
     folder_options_of,
     size_of,
-    steps_of,
+    step_of,
 )
 from pixperts.background.fields import fields_of
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
+from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.options import FileOptions, FolderOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import option, options_of
@@ -47,11 +48,19 @@ def test_a_new_option_gets_a_control_that_fits_it() -> None:
 def test_what_was_filled_in_becomes_the_operations_of_the_command_line() -> None:
     given = {"strength": 0.5, "budget": "0.25", "size": "2.5x", "quality": "90", "format": ""}
     files = FileOptions(quality=90, max_pixels=LIMIT)
-    repair, enlarge = steps_of("both", given, LIMIT)
+    repair, enlarge, both = (step_of(work, given, LIMIT) for work in ("repair", "enlarge", "both"))
+    size = SizeRequest(scale=2.5)
     assert repair.operation == Restore(strength=0.5, files=files)
-    assert enlarge.operation == Upscale(size=SizeRequest(scale=2.5), budget=0.25, files=files)
-    assert (repair.model, enlarge.model) == ("moce-ir-light", "moeisr-photo")
-    assert [step.model for step in steps_of("repair", {"repair_model": "mine"}, 1)] == ["mine"]
+    assert enlarge.operation == Upscale(size=size, budget=0.25, files=files)
+    assert both.operation == Enhance(size=size, strength=0.5, budget=0.25, files=files)
+    assert (repair.model, enlarge.model, both.model) == (
+        "moce-ir-light", "moeisr-photo", "moeisr-photo",
+    )  # fmt: skip
+    models = {"repair_model": "mine", "enlarge_model": "yours"}
+    assert step_of("repair", models, 1).model == "mine"
+    both = step_of("both", models, 1)
+    assert isinstance(both.operation, Enhance)
+    assert (both.operation.restore_model, both.model) == ("mine", "yours")
     assert folder_options_of({"format": "png", "name": ""}) == FolderOptions(format="png")
 
 
@@ -86,7 +95,7 @@ def test_what_makes_no_sense_gets_a_sentence(
     work: str, given: dict[str, object], words: str
 ) -> None:
     with pytest.raises(UsageError, match=words):
-        steps_of(work, given, LIMIT)
+        step_of(work, given, LIMIT)
 
 
 def test_no_name_leads_out_of_the_folder() -> None:

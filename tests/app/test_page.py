@@ -130,7 +130,7 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     for words in (
         "Nothing found to repair",
         "Expert chosen",
-        "of the work of all experts was skipped",
+        "of the work of all experts that repair was skipped",
         "Pixels",
     ):
         assert words in seen
@@ -139,11 +139,10 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     with page.expect_download() as download:
         page.locator("#results a").first.click()
     saved = Path(download.value.path())
-    between, own = tmp_path / "a_restored.png", tmp_path / "own.jpg"
-    assert main(["restore", str(photo), "-q", "-o", str(between)]) == 0
-    size = ["-s", "2", "-m", "moeisr-tiny", "--budget", "0.5"]
-    assert main(["upscale", str(between), *size, "-q", "-o", str(own)]) == 0
-    assert download.value.suggested_filename == "a_restored_x2.jpg"
+    own = tmp_path / "own.jpg"
+    options = ["-s", "2", "-m", "moeisr-tiny", "--budget", "0.5"]
+    assert main(["enhance", str(photo), *options, "-q", "-o", str(own)]) == 0
+    assert download.value.suggested_filename == "a_enhanced_x2.jpg"
     assert saved.read_bytes() == own.read_bytes()
 
     # For keyboards, screen readers, small and dark screens.
@@ -250,7 +249,7 @@ def test_programs_get_the_same_files(page_server: Served, tmp_path: Path) -> Non
     assert main(["upscale", str(photo), "-s", "1.5", "--quality", "80", "-q", "-o", str(own)]) == 0
     assert [Path(file).name for file in files] == ["a_x1.5.jpg"]
     assert Path(files[0]).read_bytes() == own.read_bytes()
-    assert report["results"][0]["steps"][0]["new_width"] == 48
+    assert report["results"][0]["new_width"] == 48
     for options, words in (
         ({"work": "enlarge", "size": "-1"}, "--scale must be a positive"),
         ({"work": "repair", "repair_model": "/etc/passwd"}, "not in the list of choices"),

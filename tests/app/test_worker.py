@@ -11,6 +11,7 @@ import pytest
 
 from pixperts.app.options import AppOptions
 from pixperts.app.orders import Look, Order, carry_out
+from pixperts.app.pace import Pace
 from pixperts.app.service import Service, State
 from pixperts.background.events import Ended, Failed, Previewed
 from pixperts.background.orders import Run, Step
@@ -85,7 +86,7 @@ def test_a_process_that_dies_is_a_sentence_and_the_next_one_works(tmp_path: Path
     photo = picture(tmp_path / "a.png")
     look = Look(str(photo), str(tmp_path), 1000)
     step = Step(Restore(), "moce-ir-tiny")
-    run = Run((str(picture(tmp_path / "b.png", 900, 1100)),), str(tmp_path), (step,),
+    run = Run((str(picture(tmp_path / "b.png", 900, 1100)),), str(tmp_path), step,
               FolderOptions(), 10**9)  # fmt: skip
     worker: Worker[Order] = Worker(carry_out)
     with worker:
@@ -115,21 +116,36 @@ def test_limits_are_said_before_the_work(service: Service, tmp_path: Path) -> No
         ([str(tmp_path / "gone.png")], {}, "gone.png is not here any more"),
         ([small], {"repair_model": "mine.safetensors"}, "unknown here: use liif-edsr"),
     ):
-        with pytest.raises(UsageError, match=words):
-            next(service.run("visitor/page", uploads, "repair", given))
+        for work in ("repair", "both"):
+            with pytest.raises(UsageError, match=words):
+                next(service.run("visitor/page", uploads, work, given))
 
 
 def test_a_trial_takes_a_part_that_is_done_in_time(service: Service, tmp_path: Path) -> None:
-    steps = service._steps("repair", {})
-    before = service.pace.seconds(DEFAULT_REPAIR_MODEL, 1.0)
+    step = service._step("repair", {})
+    before = service.pace.seconds({DEFAULT_REPAIR_MODEL: 1.0})
     service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": 1.0})
-    assert service.trial_side(steps) == 256
+    assert service.trial_side(step) == 256
     service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": 73.24})
-    assert service.trial_side(steps) == 128
+    assert service.trial_side(step) == 128
     service.pace.learn({"model": DEFAULT_REPAIR_MODEL, "megapixels": 1.0, "seconds": before})
     photo = str(picture(tmp_path / "a.png", 40, 50))
     (*_, last) = service.attempt("visitor/trial", photo, "repair", {}, (0.5, 0.5))
     assert len(last.results) == 1
+
+
+def test_what_two_models_took_counts_for_each() -> None:
+    pace = Pace({"a": 8.0, "b": 24.0})
+    report = {
+        "model": "a+b", "width": 1000, "height": 1000, "megapixels": 4.0, "seconds": 26.0,
+        "method": "network",
+    }  # fmt: skip
+    assert pace.seconds({"a": 1.0, "b": 4.0}) == 13.0
+    pace.learn(report)
+    assert pace.seconds({"a": 1.0}) == 2.0
+    assert pace.seconds({"a": 1.0, "b": 4.0}) == 26.0
+    pace.learn({**report, "method": "copy", "seconds": 1.0})
+    assert pace.seconds({"a": 1.0, "b": 4.0}) == 26.0
 
 
 def test_the_time_left_is_from_the_usual_pace_until_something_is_done() -> None:

@@ -30,5 +30,5 @@ def carry_out(order: Order, tell: Tell) -> None:
             tell(Advanced(0.5, path.name))
         time.sleep(0.02)
     report = {"megapixels": 0.5, "notes": []}
-    tell(Finished(path.name, source=str(path), output=str(path), reports=(report,)))
+    tell(Finished(path.name, source=str(path), output=str(path), report=report))
     tell(Ended())

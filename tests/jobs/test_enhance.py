@@ -148,3 +148,34 @@ def test_single_models_are_refused(models: dict[str, str], tmp_path: Path) -> No
     for operation, word in ((Upscale(SizeRequest(scale=2)), "enhance"), (Restore(), "enhance")):
         with pytest.raises(UsageError, match=rf"mini\+light repairs and enlarges: use '{word}'"):
             run_folder(source, None, operation, enhancer(models))
+
+
+def test_a_map_of_the_experts_that_enlarge(
+    models: dict[str, str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo(here / "a.png")
+    line = ["enhance", "a.png", "-m", models["tiny"], "--restore-model", models["mini"]]
+    line += ["--device", "cpu", "--expert-map", "map.png", "--budget", "0"]
+    assert main([*line, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["method"], report["shares"][0], report["skipped"] > 0) == ("network", 1, True)
+    assert len(report["experts"]) == len(report["gates"]) > 0
+    chart = read_image("map.png").pixels
+    assert chart.shape[1] == 60
+    assert (chart[:48] == [68, 1, 84]).all()  # budget 0: the first expert everywhere
+    # That of `upscale` over the repaired picture.
+    settings = ["-m", models["tiny"], "--device", "cpu"]
+    repair = ["restore", "a.png", "-m", models["mini"], "--device", "cpu", "-o", "r.tif", "-q"]
+    assert main(repair) == 0
+    assert main(["upscale", "r.tif", *settings, "-o", "b.tif", "--expert-map", "own.png"]) == 0
+    assert main([*line[:-2], "-o", "c.png"]) == 0
+    own, mine = (read_image(name).pixels[:48] for name in ("own.png", "map.png"))
+    assert (own == mine).all(axis=2).mean() > 0.95  # r.tif was rounded to 8 bits
+    # Nothing grows, and so there is no map.
+    capsys.readouterr()
+    assert main([*line, "-s", "1", "-o", "d.png"]) == 0
+    assert "No expert worked on a.png" in capsys.readouterr().err
+    report_of_copy = [*line[:-4], "-s", "1", "-o", "e.png", "--json"]
+    assert main(report_of_copy) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["method"], report["shares"], report["mean_cost"]) == ("copy", None, None)

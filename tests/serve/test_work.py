@@ -33,7 +33,7 @@ def order(tmp_path: Path, files: dict[str, Path]) -> Callable[..., Run]:
             else Restore(strength=0.8, files=options)
         )
         step = Step(operation, str(files[work]), LOADING)
-        return Run((str(path),), str(tmp_path), (step,), FolderOptions(workers=0), 10**6)
+        return Run((str(path),), str(tmp_path), step, FolderOptions(workers=0), 10**6)
 
     return make
 
@@ -59,7 +59,8 @@ def test_the_file_is_that_of_the_command_line(
     assert isinstance(done, Finished)
     assert done.output is not None
     assert Path(done.output).read_bytes() == own.read_bytes()
-    (report,) = done.reports
+    report = done.report
+    assert report is not None
     assert report["input"] == "a.jpg"
     assert report["output"] == Path(done.output).name
     assert done.chart is None

@@ -36,7 +36,7 @@ class Controls:
 
     Attributes:
         work: what is done.
-        given: those of `form.steps_of` and `form.folder_options_of`, by their keys.
+        given: those of `form.step_of` and `form.folder_options_of`, by their keys.
         of_repair: what is shown for repairs only.
         of_enlargement: what is shown for enlargements only.
     """

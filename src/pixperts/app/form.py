@@ -9,6 +9,7 @@ from pixperts.background.orders import Step
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import DEFAULT_SCALE, SizeRequest
+from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.options import FileOptions, FolderOptions, RestoreOptions, UpscaleOptions
 from pixperts.options import options_of
@@ -37,7 +38,7 @@ def all_fields() -> Iterator[Field]:
     yield from (*REPAIR_FIELDS, *ENLARGE_FIELDS, ONLY_ENLARGE, *FILE_FIELDS)
 
 
-def steps_of(work: str, given: Mapping[str, Any], max_pixels: int) -> tuple[Step, ...]:
+def step_of(work: str, given: Mapping[str, Any], max_pixels: int) -> Step:
     """What is to be done to every picture.
 
     Args:
@@ -52,14 +53,15 @@ def steps_of(work: str, given: Mapping[str, Any], max_pixels: int) -> tuple[Step
     if work not in WORKS:
         raise UsageError(f"The work {work!r} is unknown: use {', '.join(WORKS)}.")
     files = replace(filled(FileOptions, given, _OWN), max_pixels=max_pixels)
-    steps = []
-    if work in (REPAIR, BOTH):
-        model = given.get("repair_model") or DEFAULT_REPAIR_MODEL
-        steps.append(Step(filled(Restore, given, files=files), model))
-    if work in (ENLARGE, BOTH):
-        model = given.get("enlarge_model") or DEFAULT_MODEL
-        steps.append(Step(filled(Upscale, given, files=files, size=size_of(given)), model))
-    return tuple(steps)
+    repairs = given.get("repair_model") or DEFAULT_REPAIR_MODEL
+    enlarges = given.get("enlarge_model") or DEFAULT_MODEL
+    if work == REPAIR:
+        return Step(filled(Restore, given, files=files), repairs)
+    size = size_of(given)
+    if work == ENLARGE:
+        return Step(filled(Upscale, given, files=files, size=size), enlarges)
+    operation = filled(Enhance, given, ("restore_model",), files=files, size=size)
+    return Step(replace(operation, restore_model=repairs), enlarges)
 
 
 def size_of(given: Mapping[str, Any]) -> SizeRequest:

@@ -79,9 +79,8 @@ def _for_programs(one: Finished) -> dict[str, Any]:
     """A result without the folders of this machine."""
     if one.output is None:
         return {"name": one.name, "error": one.error}
-    reports = [
-        {key: Path(value).name if key in ("input", "output") else value
-         for key, value in report.items()}
-        for report in one.reports
-    ]  # fmt: skip
-    return {"name": one.name, "output": Path(one.output).name, "steps": reports}
+    report = {
+        key: Path(value).name if key in ("input", "output") else value
+        for key, value in (one.report or {}).items()
+    }
+    return {"name": one.name, **report, "output": Path(one.output).name}

@@ -16,7 +16,7 @@ class Trial:
 
     input: str
     folder: str
-    steps: tuple[Step, ...]
+    step: Step
     center: tuple[float, float]
     side: int
     max_pixels: int

@@ -202,9 +202,9 @@ def _wire_work(
         )
         yield from _updates(states, shown, files=False)
 
-    def end(request: gr.Request) -> str:
-        service.stop(visitor_of(request))
-        return status_of(State(share=None, stopped=True))
+    def end(request: gr.Request) -> Updates:
+        done = service.stop(visitor_of(request))
+        return shown.results(State(share=None, stopped=True, finished=done), files=True)
 
     running = start.click(
         run,
@@ -228,7 +228,7 @@ def _wire_work(
     stop.click(
         end,
         None,
-        shown.status,
+        outputs,
         cancels=[running, trying],
         queue=False,
         show_progress="hidden",

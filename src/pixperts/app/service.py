@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pixperts.app.form import folder_options_of, steps_of
+from pixperts.app.form import folder_options_of, step_of
 from pixperts.app.options import AppOptions
 from pixperts.app.orders import Look, Order, Trial, carry_out
-from pixperts.app.pace import Pace
+from pixperts.app.pace import Pace, amounts
 from pixperts.background.events import (
     Advanced,
     Ended,
@@ -89,6 +89,7 @@ class Service:
         self._runs: Worker[Order] = Worker(carry_out, first)
         self._trials: Worker[Order] = Worker(carry_out, first)
         self._stops: dict[str, threading.Event] = {}
+        self._states: dict[str, State] = {}  # of the runs that are worked on
 
     def __enter__(self) -> "Service":
         self._trials.start()
@@ -107,12 +108,12 @@ class Service:
             run: the visitor, a slash and more; results of a run of the same name are removed.
             uploads: files.
             work: a key of `form.WORKS`.
-            given: see `form.steps_of`.
+            given: see `form.step_of`.
 
         Raises:
             UsageError: before the first picture, for what makes no sense.
         """
-        steps, named = self._steps(work, given), folder_options_of(given)
+        step, named = self._step(work, given), folder_options_of(given)
         if not uploads:
             raise UsageError(_NO_FILES)
         if len(uploads) > self.options.max_files:
@@ -123,8 +124,8 @@ class Service:
         for upload in uploads:
             self._check_upload(upload)
         folder, paths = self.workspace.begin(run, uploads)
-        order = Run(tuple(map(str, paths)), str(folder), steps, named, self.options.max_result)
-        yield from self._follow(self._runs, run, order, steps)
+        order = Run(tuple(map(str, paths)), str(folder), step, named, self.options.max_result)
+        yield from self._follow(self._runs, run, order)
 
     def attempt(
         self,
@@ -135,15 +136,15 @@ class Service:
         center: tuple[float, float],
     ) -> Iterator[State]:
         """Do the same to a part of one picture."""
-        steps = self._steps(work, given)
+        step = self._step(work, given)
         if upload is None:
             raise UsageError(_NO_FILES)
         self._check_upload(upload)
         folder, (path,) = self.workspace.begin(run, [upload])
-        side = self.trial_side(steps)
+        side = self.trial_side(step)
         limits = self.options.max_pixels, self.options.max_result
-        order = Trial(str(path), str(folder), steps, center, side, *limits)
-        yield from self._follow(self._trials, run, order, steps)
+        order = Trial(str(path), str(folder), step, center, side, *limits)
+        yield from self._follow(self._trials, run, order)
 
     def look(self, run: str, upload: str) -> Iterator[State]:
         """A small picture of an upload, or why it cannot be read."""
@@ -151,35 +152,39 @@ class Service:
         self._runs.start()  # it will be needed soon
         folder, (path,) = self.workspace.begin(run, [upload])
         order = Look(str(path), str(folder), self.options.max_pixels)
-        yield from self._follow(self._trials, run, order, ())
+        yield from self._follow(self._trials, run, order)
 
-    def stop(self, visitor: str) -> None:
-        """End what is worked on for a visitor; it ends within a second."""
+    def stop(self, visitor: str) -> tuple[Finished, ...]:
+        """End what is worked on for a visitor; it ends within a second.
+
+        Returns:
+            The pictures that were finished before.
+        """
+        done: tuple[Finished, ...] = ()
         for run, stop in list(self._stops.items()):
             if run.startswith(f"{visitor}/"):
                 stop.set()
+                done += self._states.get(run, State()).finished
+        return done
 
     def leave(self, visitor: str) -> None:
         """A visitor went away: his work ends, his files are removed."""
         self.stop(visitor)
         self.workspace.forget(visitor)
 
-    def trial_side(self, steps: Sequence[Step]) -> int:
+    def trial_side(self, step: Step) -> int:
         """Pixels of a part that is tried within two seconds, as far as the pace is known."""
-        size, seconds = (TRIAL_SIDE, TRIAL_SIDE), 0.0
-        for step in steps:
-            size = step.operation.new_size(*size)
-            seconds += self.pace.seconds(step.model, size[0] * size[1] / 1e6)
+        seconds = self.pace.seconds(amounts(step, (TRIAL_SIDE, TRIAL_SIDE)))
         return max(64, round(TRIAL_SIDE * math.sqrt(min(1.0, _TRIAL_SECONDS / max(seconds, 1e-9)))))
 
-    def _steps(self, work: str, given: Mapping[str, Any]) -> tuple[Step, ...]:
-        steps = steps_of(work, given, self.options.max_pixels)
-        for step in steps:
-            if step.model not in self.models:
+    def _step(self, work: str, given: Mapping[str, Any]) -> Step:
+        step = step_of(work, given, self.options.max_pixels)
+        for name in (step.model, getattr(step.operation, "restore_model", step.model)):
+            if name not in self.models:
                 raise UsageError(
-                    f"The model {step.model!r} is unknown here: use {', '.join(self.models)}."
+                    f"The model {name!r} is unknown here: use {', '.join(self.models)}."
                 )
-        return steps
+        return step
 
     def _check_upload(self, upload: str) -> None:
         path = Path(upload)
@@ -192,9 +197,7 @@ class Service:
                 f"{self.options.max_upload / 1e6:g} MB: use the command line."
             )
 
-    def _follow(
-        self, worker: Worker[Order], run: str, order: Order, steps: Sequence[Step]
-    ) -> Iterator[State]:
+    def _follow(self, worker: Worker[Order], run: str, order: Order) -> Iterator[State]:
         """The states of a run from what its process reports."""
         stop = self._stops[run] = threading.Event()
         state, expected, started = State(), 0.0, time.monotonic()
@@ -207,18 +210,17 @@ class Service:
                     return
                 if isinstance(event, Started) and event.megapixels:
                     started = time.monotonic()
-                    expected = sum(
-                        self.pace.seconds(step.model, amount)
-                        for step, amount in zip(steps, event.megapixels, strict=True)
-                    )
+                    expected = self.pace.seconds(event.megapixels)
                 state = self._after(state, event)
                 elapsed = time.monotonic() - started
                 state = replace(state, elapsed=elapsed, left=_left(state, elapsed, expected))
+                self._states[run] = state
                 yield state
         finally:
             events.close()  # type: ignore[attr-defined]
             if self._stops.get(run) is stop:
                 del self._stops[run]
+                self._states.pop(run, None)
 
     def _after(self, state: State, event: Event | None) -> State:
         match event:
@@ -227,8 +229,8 @@ class Service:
             case Advanced(share=share, name=name):
                 return replace(state, share=max(state.share or 0.0, share), name=name)
             case Finished():
-                for report in event.reports:
-                    self.pace.learn(report)
+                if event.report is not None:
+                    self.pace.learn(event.report)
                 return replace(state, finished=(*state.finished, event))
             case Previewed():
                 return replace(state, preview=event)

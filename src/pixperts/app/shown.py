@@ -89,7 +89,9 @@ def status_of(state: State) -> str:
     done = len(state.results)
     text = f"Done in {summary.duration(state.elapsed)}."
     if state.stopped:
-        text = "Stopped. Nothing more is computed."
+        count = "1 picture was" if done == 1 else f"{done} pictures were"
+        kept = f" {count} done before and can be downloaded." if done else ""
+        text = f"Stopped. Nothing more is computed.{kept}"
     elif done > 1:
         text = f"{done} pictures done in {summary.duration(state.elapsed)}."
     elif not done and state.preview is None:

@@ -24,6 +24,11 @@ _TASKS = {
     "snow": "snowy",
     "jpeg": "compressed",
 }
+_METHODS = {
+    "lanczos": "No side grew, so it was reduced with Lanczos.",
+    "copy": "The size is the same, so nothing was enlarged.",
+    "both": "One side grew; the other was reduced with Lanczos.",
+}
 
 
 def status(text: str, share: float | None = None) -> str:
@@ -113,30 +118,34 @@ def view_sizes(views: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 def seen(one: Finished) -> str:
     """What the routers saw in one picture, and what else there is to say of it."""
-    parts = [_of_report(report) for report in one.reports]
-    notes = [note for report in one.reports for note in report["notes"]]
-    listed = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
+    report = one.report or {}
+    parts = [f"<p>{_done(report)} in {duration(report['seconds'])} by {_name(report)}.</p>"]
+    if "experts" in report:
+        parts += [_faults(report), _blocks(report)]
+    if "shares" in report:
+        parts.append(_shares(report))
+    listed = "".join(f"<li>{html.escape(note)}</li>" for note in report["notes"])
     if listed:
         parts.append(f"<p>Good to know:</p><ul>{listed}</ul>")
     return f'<div class="pix-seen">{"".join(parts)}</div>'
 
 
-def _of_report(report: Mapping[str, Any]) -> str:
-    return _of_repair(report) if "experts" in report else _of_enlargement(report)
+def _done(report: Mapping[str, Any]) -> str:
+    if "shares" not in report:
+        return "Repaired"
+    begin = "Repaired and enlarged" if "experts" in report else "Enlarged"
+    return f"{begin} from {{width}} x {{height}} to {{new_width}} x {{new_height}} pixels".format(
+        **report
+    )
 
 
-def _of_enlargement(report: Mapping[str, Any]) -> str:
-    sizes = "{width} x {height} to {new_width} x {new_height} pixels".format(**report)
-    text = f"<p>Enlarged from {sizes} in {duration(report['seconds'])} by {_name(report)}.</p>"
-    if report["method"] != "network":
-        words = {
-            "lanczos": "No side grew, so it was reduced with Lanczos.",
-            "copy": "The size is the same, so the picture was not changed.",
-            "both": "One side grew; the other was reduced with Lanczos.",
-        }
-        text += f"<p>{words[report['method']]}</p>"
+def _shares(report: Mapping[str, Any]) -> str:
+    """Who enlarged which share of the pixels."""
+    text = f"<p>{_METHODS[report['method']]}</p>" if report["method"] in _METHODS else ""
+    if report["method"] in ("lanczos", "copy"):
+        return text
     if report["shares"] is None:
-        return text + "<p>This model has one expert, so there is no map.</p>"
+        return f"{text}<p>The model that enlarges has one expert, so there is no map.</p>"
     colors = palette(len(report["shares"]))
     rows = "".join(
         f"<tr><td><span class='pix-swatch' style='background:rgb({r},{g},{b})'></span>"
@@ -147,13 +156,14 @@ def _of_enlargement(report: Mapping[str, Any]) -> str:
     )
     return (
         f"{text}<table><thead><tr><th>Expert, the cheapest first</th><th>Pixels</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table><p>{1 - report['mean_cost']:.0%} of the experts' work was "
-        "skipped, compared with the most expensive one everywhere.</p>"
+        f"<tbody>{rows}</tbody></table><p>{1 - report['mean_cost']:.0%} of the work of the experts "
+        "that enlarge was skipped, compared with the most expensive one everywhere.</p>"
     )
 
 
-def _of_repair(report: Mapping[str, Any]) -> str:
-    text = f"<p>Repaired in {duration(report['seconds'])} by {_name(report)}.</p>"
+def _faults(report: Mapping[str, Any]) -> str:
+    """What was found wrong."""
+    text = ""
     if report["found"] is not None:
         text += f"<p>{html.escape(report['found'][0].upper() + report['found'][1:])}.</p>"
     elif report["task"] is not None:
@@ -162,6 +172,11 @@ def _of_repair(report: Mapping[str, Any]) -> str:
     if report["motion"] is not None:
         length, angle = report["motion"]
         text += f"<p>Motion blur of {length:.1f} pixels at {angle:.0f} degrees was undone.</p>"
+    return text
+
+
+def _blocks(report: Mapping[str, Any]) -> str:
+    """Which experts repaired."""
     rows = "".join(
         f"<tr><td>{number}</td><td>{', '.join(map(str, experts))}</td>"
         f"<td>{', '.join(f'{gate:.2f}' for gate in gates)}</td></tr>"
@@ -170,11 +185,11 @@ def _of_repair(report: Mapping[str, Any]) -> str:
         )
     )
     return (
-        f"{text}<table><thead><tr><th>Block</th><th>Expert chosen</th><th>Its weight</th></tr>"
-        f"</thead><tbody>{rows}</tbody></table><p>{report['skipped']:.0%} of the work of all "
-        "experts was skipped.</p>"
+        "<table><thead><tr><th>Block</th><th>Expert chosen</th><th>Its weight</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table><p>{report['skipped']:.0%} of the work of all experts that "
+        "repair was skipped.</p>"
     )
 
 
 def _name(report: Mapping[str, Any]) -> str:
-    return html.escape(str(report["model"]))
+    return html.escape(" and ".join(report["model"].split("+")))

@@ -23,7 +23,14 @@ _BAND = 256  # rows that are decoded at a time
 _OF_PHOTOS, _OF_MAPS = ".jpg[Q=92,subsample_mode=off]", ".png"
 
 
-def write_tiles(source: Path, base: Path, *, rows: int | None = None, exact: bool = False) -> Path:
+def write_tiles(
+    source: Path,
+    base: Path,
+    *,
+    rows: int | None = None,
+    exact: bool = False,
+    page: int | None = None,
+) -> Path:
     """A pyramid of tiles (Deep Zoom): `base`.dzi and the folder `base`_files.
 
     Args:
@@ -31,8 +38,9 @@ def write_tiles(source: Path, base: Path, *, rows: int | None = None, exact: boo
         base: of the names.
         rows: how many of the rows are shown, from the top; all where None.
         exact: without loss, for maps, whose colors mean something.
+        page: of a file with several; the first where None.
     """
-    with _image_of(source, rows) as image:
+    with _image_of(source, rows, page) as image:
         suffix = _OF_MAPS if exact else _OF_PHOTOS
         image.dzsave(os.fspath(base), tile_size=TILE, overlap=1, suffix=suffix)
     return base.with_name(f"{base.name}.dzi")
@@ -58,6 +66,7 @@ def write_part(
     center: tuple[float, float],
     side: int,
     max_pixels: int = MAX_PIXELS,
+    page: int | None = None,
 ) -> Path:
     """A square part of a picture as a file of its own, with profile and metadata.
 
@@ -67,11 +76,12 @@ def write_part(
         center: (x, y) of the part, each from 0 to 1.
         side: in pixels, at most; a part never leaves the picture.
         max_pixels: of the picture.
+        page: of a file with several; the first where None.
 
     Raises:
         ImageError: a picture that cannot be read or is larger than `max_pixels`.
     """
-    with RowReader(source, max_pixels=max_pixels) as reader:
+    with RowReader(source, max_pixels=max_pixels, page=page) as reader:
         left, width = _span(center[0], side, reader.width)
         top, height = _span(center[1], side, reader.height)
         pixels = reader.rows(top, top + height)[:, left : left + width]
@@ -118,12 +128,12 @@ def _span(center: float, side: int, length: int) -> tuple[int, int]:
 
 
 @contextmanager
-def _image_of(source: Path, rows: int | None = None) -> Iterator[Any]:
+def _image_of(source: Path, rows: int | None = None, page: int | None = None) -> Iterator[Any]:
     """A libvips image of 8 bits in a file of its own, so that it may be larger than the memory."""
     raw = source.with_name(f".{source.name}.raw")
     try:
         with (
-            RowReader(source, max_pixels=MAX_PIXELS, color="srgb") as reader,
+            RowReader(source, max_pixels=MAX_PIXELS, color="srgb", page=page) as reader,
             raw.open("wb") as out,
         ):
             height = reader.height if rows is None else min(rows, reader.height)

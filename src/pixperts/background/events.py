@@ -12,12 +12,12 @@ Fault = Literal["request", "format", "picture", "size", "server"]
 class Started:
     """The work has begun; remarks are on files that are left out.
 
-    `megapixels` are those of all pictures together for each step: of the pictures themselves for
-    a repair, of the results for an enlargement.
+    `megapixels` are those of all pictures together, by the names of the models: of the pictures
+    themselves for one that repairs, of the results for one that enlarges.
     """
 
     remarks: tuple[str, ...] = ()
-    megapixels: tuple[float, ...] = ()
+    megapixels: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Finished:
     chart: str | None = None  # the map of experts
     error: str | None = None
     lines: tuple[str, ...] = ()  # what the command line prints of it
-    reports: tuple[dict[str, Any], ...] = ()  # as `--json` prints them, one for each step
+    report: dict[str, Any] | None = None  # as `--json` prints it
+    page: int | None = None  # of a file with several
     views: dict[str, str] = field(default_factory=dict)
     fault: Fault = "server"  # where there is an error
 

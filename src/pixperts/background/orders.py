@@ -11,7 +11,7 @@ LOADING = UpscaleModelOptions()
 
 @dataclass(frozen=True)
 class Step:
-    """One operation, the name of the model that does it, and how that is loaded."""
+    """One operation, the name of its model (as on the command line), and how that is loaded."""
 
     operation: Operation
     model: str
@@ -20,14 +20,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """Pictures, and what is done to each: one step, or a repair and then an enlargement.
+    """Pictures, and what is done to each.
 
     `folder` belongs to this run alone; what it makes lies there.
     """
 
     inputs: tuple[str, ...]
     folder: str
-    steps: tuple[Step, ...]
+    step: Step
     options: FolderOptions
     max_result_pixels: int
 

@@ -22,23 +22,17 @@ Tell = Callable[[Event], None]
 
 
 class Relay(Listener):
-    """Passes on what a run says, as a share of the whole order.
+    """Passes on what a run says, as a share of the whole.
 
     Args:
         tell: takes events.
-        start: share of the order that is done before.
-        span: share that this run makes up.
+        keep: takes every picture that is over and done with, as soon as it is.
     """
 
-    def __init__(self, tell: Tell, start: float, span: float) -> None:
-        self._tell, self._start, self._span = tell, start, span
-        self.finished: list[Finished] = []
+    def __init__(self, tell: Tell, keep: Callable[[Finished], None]) -> None:
+        self._tell, self._keep = tell, keep
         self._names: list[str] = []
         self._before = [0.0]
-
-    def part(self, start: float, span: float) -> "Relay":
-        """The relay of a run that is a part of this one."""
-        return Relay(self._tell, self._start + start * self._span, span * self._span)
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
         """Weigh the pictures by their pixels."""
@@ -54,28 +48,28 @@ class Relay(Listener):
         before, after = self._before[number : number + 2]
         whole = self._before[-1] or 1.0
         reached = min(1.0, (before + (after - before) * share) / whole)
-        self._tell(Advanced(self._start + self._span * reached, self._names[number]))
+        self._tell(Advanced(reached, self._names[number]))
 
     def result(self, number: int, outcome: Outcome) -> None:
-        """Keep it for the caller."""
+        """Hand it to the caller."""
         job = outcome.job
         name, folder = job.source.name, job.source.parent
         if outcome.report is None or outcome.error is not None:
             error = outcome.error or f"{name}: a file with the name of its result already exists."
-            self.finished.append(
-                Finished(name, error=without_folders(error, folder), fault=fault_of(outcome.cause))
-            )
+            error = without_folders(error, folder)
+            self._keep(Finished(name, error=error, fault=fault_of(outcome.cause)))
             return
         line = without_folders(outcome.report.to_line(), job.target.parent)
         chart = job.expert_map if job.expert_map is not None and job.expert_map.exists() else None
-        self.finished.append(
+        self._keep(
             Finished(
                 name,
                 source=str(job.source),
                 output=str(job.target),
                 chart=None if chart is None else str(chart),
                 lines=tuple(without_folders(line, folder).splitlines()),
-                reports=(asdict(outcome.report),),
+                report=asdict(outcome.report),
+                page=job.page,
             )
         )
 

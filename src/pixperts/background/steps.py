@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
-from pixperts.background.events import Ended, Failed, Finished
+from pixperts.background.events import Ended, Failed
 from pixperts.background.orders import Prepare, Step
 from pixperts.background.relay import Relay, Tell
 from pixperts.errors import PixpertsError
@@ -60,18 +60,14 @@ def prepare(order: Prepare, tell: Tell) -> None:
         tell(Ended())
 
 
-def sizes_after(path: Path, steps: Sequence[Step]) -> list[tuple[int, int]]:
-    """(width, height) after each step; none for a picture that reading will refuse."""
-    sizes = []
+def sizes_of(path: Path, step: Step) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """(width, height) before and after a step; None for a picture that reading will refuse."""
     try:
-        page = steps[0].operation.files.page if steps else None
+        page = step.operation.files.page
         size = header_size(path, page if isinstance(page, int) else None)
-        for step in steps:
-            size = step.operation.new_size(*size)
-            sizes.append(size)
+        return size, step.operation.new_size(*size)
     except PixpertsError:
-        return []
-    return sizes
+        return None
 
 
 def take_step(
@@ -79,29 +75,27 @@ def take_step(
     step: Step,
     options: FolderOptions,
     pass_on: Relay,
-    output: str | None = None,
     *,
     charts: bool = True,
-) -> list[Finished]:
-    """Pictures through one step, as the command line takes them there.
+) -> None:
+    """Pictures through one step, as the command line takes them there; results lie beside them.
 
     Args:
         paths: the pictures.
         step: what is done to them.
         options: names and formats of the results.
-        pass_on: hears of it.
-        output: as on the command line; None: beside the pictures.
+        pass_on: hears of it, and of every result.
         charts: whether maps of experts are drawn beside the pictures, where there are any.
     """
     predictor = _predictor_for(step)
-    has_chart = charts and isinstance(predictor, Upscaler) and predictor.takes_budget
+    enlarges = predictor.upscaler if isinstance(predictor, Enhancer) else predictor
+    has_chart = charts and isinstance(enlarges, Upscaler) and enlarges.takes_budget
     run_folder(
         list(paths),
-        output,
+        None,
         step.operation,
         predictor,
         options=options,
         expert_map=f"{paths[0].parent}/" if has_chart else None,
         listener=pass_on,
     )
-    return pass_on.finished

@@ -42,6 +42,14 @@ RestoreModel = Annotated[
         panel=MODEL,
     ),
 ]
+ExpertMap = Annotated[
+    str | None,
+    Option(
+        "Also draw which expert enlarged which pixel: a .png for one picture, a folder for "
+        "several, which receives NAME_experts.png.",
+        panel=OUTPUT,
+    ),
+]
 Exclude = Annotated[
     list[str] | None,
     Option("A file name to leave out; repeatable.", metavar="NAME"),

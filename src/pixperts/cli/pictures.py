@@ -6,9 +6,16 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pixperts.cli.options import Inputs, Output, ReportOptions, RestoreModel, UpscaleModel
+from pixperts.cli.options import (
+    ExpertMap,
+    Inputs,
+    Output,
+    ReportOptions,
+    RestoreModel,
+    UpscaleModel,
+)
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions, UpscaleModelOptions
@@ -20,7 +27,6 @@ from pixperts.jobs.options import (
     UpscaleOptions,
 )
 from pixperts.jobs.scale_out.shard import VARIABLE, parse_shard
-from pixperts.options import OUTPUT, Option
 
 if TYPE_CHECKING:
     from pixperts.jobs.operation import Operation
@@ -36,14 +42,7 @@ def upscale(
     folder: FolderOptions,
     report: ReportOptions,
     engine: EngineOptions,
-    expert_map: Annotated[
-        str | None,
-        Option(
-            "Also draw which expert computed which pixel: a .png for one picture, a folder for "
-            "several, which receives NAME_experts.png.",
-            panel=OUTPUT,
-        ),
-    ] = None,
+    expert_map: ExpertMap = None,
 ) -> int:
     """Enlarge pictures to any size; twice as large if no size is given."""
     from pixperts.jobs.operations import Upscale
@@ -82,13 +81,14 @@ def enhance(
     folder: FolderOptions,
     report: ReportOptions,
     engine: EngineOptions,
+    expert_map: ExpertMap = None,
 ) -> int:
     """Repair pictures, then enlarge them; twice as large if no size is given."""
     from pixperts.jobs.enhance import Enhance
 
     files = replace(options.files, max_memory=loading.max_memory)
     operation = Enhance(**{**vars(options), "files": files})
-    return _run(inputs, output, operation, model, loading, folder, report, engine)
+    return _run(inputs, output, operation, model, loading, folder, report, engine, expert_map)
 
 
 def _run(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from torch import Tensor
+
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.findings import RepairSettings
@@ -13,6 +15,7 @@ from pixperts.inference.reduction import ReducedSource, kept_size, reduce_rows
 from pixperts.inference.restorer import Repair, Restorer
 from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.streams import ArraySink, ArraySource, PixelSink, PixelSource
+from pixperts.inference.tiles import Tile
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
@@ -197,6 +200,7 @@ class Enhancer:
         statistics: Statistics | None = None,
         budget: float | None = None,
         progress: Progress | None = None,
+        listener: Callable[[Tile, Tensor], None] | None = None,
     ) -> Enhanced:
         """Repair and enlarge a picture that need not be in memory.
 
@@ -209,6 +213,7 @@ class Enhancer:
             statistics: as in `Restorer.repair_rows`.
             budget: compute of the enlargement.
             progress: called with the share that is done, rising to 1.
+            listener: as in `Upscaler.upscale_rows`; unused where one network does both.
 
         Raises:
             UsageError: settings that the network does not offer, or a budget that makes no sense.
@@ -237,7 +242,7 @@ class Enhancer:
             reduce_rows(repaired if kept == whole else ReducedSource(repaired, kept), sink, second)
             return Enhanced(repair, Tally((), ()))
         tally = self.upscaler.upscale_rows(
-            between.source, sink, size, budget=budget, progress=second
+            between.source, sink, size, budget=budget, progress=second, listener=listener
         )
         return Enhanced(repair, tally)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pixperts.errors import UsageError
 from pixperts.jobs.job import Job, Loaded
 from pixperts.jobs.operation import Operation, Progress
+from pixperts.jobs.operations import NO_MAP, check_experts, method_of, sketch_of
 from pixperts.jobs.options import EnhanceOptions
 from pixperts.jobs.reports import EnhanceReport, Report
 from pixperts.ops.pixels import Pixels
@@ -28,12 +29,6 @@ class Enhance(EnhanceOptions, Operation):
 
         return Enhancer.load(model, self.restore_model, **options)
 
-    def check_jobs(self, jobs: Sequence[Job]) -> None:
-        """Raise UsageError for what no picture of the run could be done with."""
-        super().check_jobs(jobs)
-        if any(job.expert_map is not None for job in jobs):
-            raise UsageError("Maps of experts are for enlarging alone: leave expert_map out.")
-
     def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a single model, or one that offers no such controls."""
         from pixperts.inference.enhancer import Enhancer
@@ -42,11 +37,12 @@ class Enhance(EnhanceOptions, Operation):
             raise UsageError(f"{predictor.name} is one model: give an Enhancer, or a name.")
         restorer = predictor.restorer
         self.settings.check_model(restorer.model, restorer.name)
-        if self.budget is not None and not predictor.takes_budget:
-            assert predictor.upscaler is not None
+        if predictor.upscaler is not None:
+            check_experts(predictor.upscaler, self.budget, jobs)
+        elif any(job.expert_map is not None for job in jobs):
             raise UsageError(
-                f"{predictor.upscaler.name} has a single expert: leave --budget out, or choose a "
-                "model with several, such as '-m moeisr-tiny'."
+                f"{predictor.name} repairs and enlarges in one pass, of which there is no map: "
+                "leave --expert-map out."
             )
 
     @property
@@ -64,17 +60,24 @@ class Enhance(EnhanceOptions, Operation):
         """Repair and enlarge one picture; see `Operation.apply`."""
         from pixperts.inference.analysis import Analysis
         from pixperts.inference.enhancer import Enhancer
+        from pixperts.inference.expert_maps import draw
 
         assert isinstance(predictor, Enhancer)  # see `check_model`
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         settings, statistics = loaded.judged(self.settings)
+        upscaler = predictor.upscaler
+        sketch = None if upscaler is None else sketch_of(loaded, medium, upscaler)
         with _between(loaded, medium) as between:
             done = predictor.enhance_rows(
                 medium.source, medium.sink, size, between, settings,
                 statistics=statistics, budget=self.budget, progress=progress,
+                listener=None if sketch is None else sketch.add,
             )  # fmt: skip
         repair = done.repair
         found = Analysis.of(predictor.restorer, repair.routings, (height, width), repair.findings)
+        method = method_of((width, height), size)
+        grows = method in ("network", "both")
+        routed = done.tally if predictor.takes_budget and any(done.tally.counts) else None
         report = EnhanceReport(
             input=str(job.source),
             output=str(job.target),
@@ -85,13 +88,23 @@ class Enhance(EnhanceOptions, Operation):
             seconds=0.0,
             model=predictor.name,
             strength=self.strength,
+            experts=[list(block.experts) for block in found.blocks],
+            gates=[[round(gate, 4) for gate in block.gates] for block in found.blocks],
+            skipped=round(found.skipped, 4),
+            task=found.task,
+            confidence=None if found.confidence is None else round(found.confidence, 4),
             findings=None if found.findings is None else found.findings.to_dict(),
             found=None if found.findings is None else found.findings.to_text(),
             motion=None if found.motion is None else [round(value, 2) for value in found.motion],
+            mean_cost=None if routed is None else routed.mean_cost,
+            shares=None if routed is None else list(routed.shares),
+            method=method,
             multiply_adds=predictor.multiply_adds(width, height, *size, done),
             megapixels=size[0] * size[1] / 1e6,
+            notes=[NO_MAP.format(job.source)] if job.expert_map and not grows else [],
         )
-        return report, None
+        routing = None if sketch is None else sketch.routing
+        return report, None if routing is None else draw(routing)
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from pixperts.ops.pixels import Pixels
 from pixperts.video.codecs import VIDEO_OPTIONS
 
 if TYPE_CHECKING:
+    from pixperts.inference.expert_maps import Sketch
     from pixperts.inference.predictor import AnyPredictor
+    from pixperts.inference.upscaler import Upscaler
     from pixperts.jobs.medium import Medium
 
-_NO_MAP = "No expert worked on {}, which did not grow, so there is no map."
+NO_MAP = "No expert worked on {}, which did not grow, so there is no map."
 MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
 
 
@@ -28,16 +30,7 @@ class Upscale(UpscaleOptions, Operation):
         """Raise UsageError for a model that repairs, or has no experts to choose from."""
         from pixperts.inference.upscaler import Upscaler
 
-        upscaler = Upscaler.of(predictor)
-        if upscaler.takes_budget:
-            return
-        charts = any(job.expert_map is not None for job in jobs)
-        for flag, given in (("--budget", self.budget is not None), ("--expert-map", charts)):
-            if given:
-                raise UsageError(
-                    f"{upscaler.name} has a single expert: leave {flag} out, or choose a model "
-                    "with several, such as '-m moeisr-tiny'."
-                )
+        check_experts(Upscaler.of(predictor), self.budget, jobs)
 
     @property
     def label(self) -> str:
@@ -60,7 +53,7 @@ class Upscale(UpscaleOptions, Operation):
         self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
         """Enlarge one picture; see `Operation.apply`."""
-        from pixperts.inference.expert_maps import Sketch, draw
+        from pixperts.inference.expert_maps import draw
         from pixperts.inference.reduction import kept_size
         from pixperts.inference.upscaler import Upscaler
 
@@ -73,10 +66,7 @@ class Upscale(UpscaleOptions, Operation):
             # Nothing is heard of the encoder, so the first band of rows brings its share along.
             parts = upscaler.model.multiply_adds(kept[::-1], size[::-1])
             advance = _after(parts["encoder"] / parts["total"], progress)
-        sketch: Sketch | None = None
-        if job.expert_map is not None and grows:
-            side = max(size) if medium.held else MAP_SIDE
-            sketch = Sketch(size, upscaler.model.costs, side)
+        sketch = sketch_of(loaded, medium, upscaler)
         tally = upscaler.upscale_rows(
             medium.source,
             medium.sink,
@@ -86,9 +76,6 @@ class Upscale(UpscaleOptions, Operation):
             listener=None if sketch is None else sketch.add,
         )
         routed = tally if upscaler.takes_budget and grows else None
-        method = "network" if kept == (width, height) else "both"
-        if not grows:
-            method = "copy" if size == (width, height) else "lanczos"
         report = UpscaleReport(
             input=str(job.source),
             output=str(job.target),
@@ -102,8 +89,8 @@ class Upscale(UpscaleOptions, Operation):
             shares=None if routed is None else list(routed.shares),
             multiply_adds=upscaler.multiply_adds(width, height, *size, routed),
             megapixels=size[0] * size[1] / 1e6,
-            method=method,
-            notes=[] if grows or job.expert_map is None else [_NO_MAP.format(job.source)],
+            method=method_of((width, height), size),
+            notes=[] if grows or job.expert_map is None else [NO_MAP.format(job.source)],
         )
         routing = None if sketch is None else sketch.routing
         return report, None if routing is None else draw(routing)
@@ -166,6 +153,44 @@ class Restore(RestoreOptions, Operation):
             megapixels=width * height / 1e6,
         )
         return report, None
+
+
+def check_experts(upscaler: "Upscaler", budget: float | None, jobs: Sequence[Job]) -> None:
+    """Raise UsageError where a budget or maps are wanted of a model with a single expert."""
+    if upscaler.takes_budget:
+        return
+    charts = any(job.expert_map is not None for job in jobs)
+    for flag, given in (("--budget", budget is not None), ("--expert-map", charts)):
+        if given:
+            raise UsageError(
+                f"{upscaler.name} has a single expert: leave {flag} out, or choose a model "
+                "with several, such as '-m moeisr-tiny'."
+            )
+
+
+def sketch_of(loaded: Loaded, medium: "Medium", upscaler: "Upscaler") -> "Sketch | None":
+    """The map of experts that an enlargement fills; None where none is wanted or nothing grows."""
+    from pixperts.inference.expert_maps import Sketch
+    from pixperts.inference.reduction import kept_size
+
+    size = loaded.size
+    if loaded.job.expert_map is None or kept_size(loaded.source_size, size) == size:
+        return None
+    return Sketch(size, upscaler.model.costs, max(size) if medium.held else MAP_SIDE)
+
+
+def method_of(before: tuple[int, int], after: tuple[int, int]) -> str:
+    """How a picture of one (width, height) is brought to another, as `UpscaleReport` says it.
+
+    >>> [method_of((4, 4), size) for size in ((8, 8), (8, 2), (2, 2), (4, 4))]
+    ['network', 'both', 'lanczos', 'copy']
+    """
+    from pixperts.inference.reduction import kept_size
+
+    kept = kept_size(before, after)
+    if kept == after:
+        return "copy" if after == before else "lanczos"
+    return "network" if kept == before else "both"
 
 
 def _after(start: float, progress: Progress) -> Callable[[float], None]:

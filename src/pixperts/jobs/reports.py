@@ -125,9 +125,17 @@ class EnhanceReport:
     seconds: float  # of both, without reading and writing files
     model: str  # names of both
     strength: float  # 1 = what the network says
-    findings: dict[str, Any] | None  # what was found, where the network tells faults apart
-    found: str | None  # the same in words
-    motion: list[float] | None  # length in pixels and angle in degrees of the blur that was undone
+    experts: list[list[int]]  # chosen in each block of the repair, the best first
+    gates: list[list[float]]  # their weights
+    skipped: float  # share of the multiply-adds of all experts of the repair that was not spent
+    task: str | None  # as in `RestoreReport`, likewise the next four
+    confidence: float | None
+    findings: dict[str, Any] | None
+    found: str | None
+    motion: list[float] | None
+    mean_cost: float | None  # as in `UpscaleReport`, likewise the next one
+    shares: list[float] | None
+    method: str  # of the enlargement: network, lanczos, both or copy, as in `UpscaleReport`
     multiply_adds: float
     megapixels: float  # of the output
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
@@ -136,6 +144,9 @@ class EnhanceReport:
         """One line for a person, and one for each note."""
         sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
+        if self.mean_cost is not None and self.shares is not None:
+            shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
+            line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"
         if self.found is not None:
             line += f", {self.found}"
         if self.motion is not None:

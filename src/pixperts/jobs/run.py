@@ -75,7 +75,8 @@ def run_folder(
         options: which pictures, which names, what happens to outputs that exist, how many are
             read and written meanwhile, and the manifest. With a manifest, an output that exists
             is made again where its last entry names other settings, weights or input.
-        expert_map: a .png for one picture, or a folder, for maps of experts (enlarging only).
+        expert_map: a .png for one picture, or a folder, for maps of the experts
+            that enlarge.
         device: where a model that is given by name runs.
         tile: see `inference.load`, for such a model.
         max_memory: likewise, bytes.

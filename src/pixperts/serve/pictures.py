@@ -90,7 +90,7 @@ class Pictures:
             folder = service.workspace.make()
             try:
                 path = await self._receive(request, asked, folder / "in", deadline)
-                order = Run((str(path),), str(folder), (step,), asked.options, limits.max_result)
+                order = Run((str(path),), str(folder), step, asked.options, limits.max_result)
                 result = await self._compute(order, request.receive, deadline)
                 async with asyncio.timeout(limits.timeout):
                     await _send(result, send)
@@ -147,7 +147,8 @@ class Pictures:
             await asyncio.gather(work, gone, return_exceptions=True)
         if isinstance(done, Failed) or done.output is None:
             raise Refusal(CODES[done.fault], done.error or "There is no result.")
-        (report,) = done.reports
+        report = done.report
+        assert report is not None  # a result has one
         self._service.metrics.done(self._name, report["megapixels"], time.monotonic() - began)
         return Result(Path(done.output), report)
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pixperts.background.events import Ended, Failed
+from pixperts.background.events import Ended, Failed, Finished
 from pixperts.background.orders import Prepare, Run
 from pixperts.background.relay import Relay, Tell, fault_of, without_folders
-from pixperts.background.steps import prepare, sizes_after, take_step
+from pixperts.background.steps import prepare, sizes_of, take_step
 from pixperts.errors import PixpertsError, explain
 
 
@@ -26,8 +26,9 @@ def carry_out(order: Run | Prepare, tell: Tell) -> None:
 
 
 def _run(order: Run, path: Path, tell: Tell) -> None:
-    (step,) = order.steps
-    for width, height in sizes_after(path, order.steps):
+    sizes = sizes_of(path, order.step)
+    if sizes is not None:
+        width, height = sizes[1]
         if width * height > order.max_result_pixels:
             tell(
                 Failed(
@@ -37,9 +38,11 @@ def _run(order: Run, path: Path, tell: Tell) -> None:
                 )
             )
             return
-    for one in take_step([path], step, order.options, Relay(tell, 0.0, 1.0), charts=False):
-        reports = tuple(_bare(report, path.parent) for report in one.reports)
-        tell(replace(one, reports=reports))
+
+    def keep(one: Finished) -> None:
+        tell(one if one.report is None else replace(one, report=_bare(one.report, path.parent)))
+
+    take_step([path], order.step, order.options, Relay(tell, keep), charts=False)
     tell(Ended())
 
 

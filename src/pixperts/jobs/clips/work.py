@@ -220,7 +220,11 @@ class _Work:
         job, encoding = self.loaded.job, self.plan.encoding
         (width, height), size, count = self.loaded.source_size, self.loaded.size, len(self.timeline)
         size = (size[0] + size[0] % 2, size[1] + size[1] % 2)
-        costs = [r.mean_cost for r in self.reports if isinstance(r, UpscaleReport) and r.mean_cost]
+        costs = [
+            one.mean_cost
+            for one in self.reports
+            if not isinstance(one, RestoreReport) and one.mean_cost
+        ]
         notes = [*self.timeline.notes, *self.steady.notes]
         if self.loaded.copied:
             size, notes = (width, height), []
