@@ -1,4 +1,4 @@
-"""Patches for factors between whole ones: they fit their photos, seeds repeat."""
+"""Patches of one factor a batch: they fit their photos, seeds repeat."""
 
 import numpy as np
 import pytest
@@ -19,23 +19,32 @@ def photos(side: int = 160) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("degraded", [False, True])
-def test_batches_of_one_factor_between_whole_ones(degraded: bool) -> None:
+def test_batches_of_one_factor(degraded: bool) -> None:
     data = FactorPatches(photos(), side=32, batch=4, degraded=degraded, seed=1)
-    sides = set()
-    for first in range(0, 60, 4):
+    sides = []
+    for first in range(0, 160, 4):
         samples = [data[first + number] for number in range(4)]
         batch = default_collate(samples)
         assert batch.lr.shape == (4, 3, 32, 32)
         assert batch.lr.dtype == batch.photo.dtype == torch.uint8
         assert torch.equal(batch.photo, batch.taught)
-        sides.add(batch.photo.shape[2])
+        sides.append(batch.photo.shape[2])
         for small, photo in zip(batch.lr, batch.photo, strict=True):
             reduced = 255 * quantize(bicubic(photo.float() / 255, (32, 32)))
             change = float((small.float() - reduced).abs().mean())
             assert change < (60 if degraded else 1e-3)
         assert torch.equal(data[first].lr, samples[0].lr)
-    assert all(32 < side < 128 and side % 32 for side in sides)
-    assert len(sides) > 8
+    assert all(32 < side <= 128 for side in sides)
+    between = [side for side in sides if side % 32]
+    assert 2 <= len(between) <= 16
+    assert sides.count(64) > sides.count(96) > 0
+
+
+def test_some_patches_stay_clean() -> None:
+    data = FactorPatches(photos(), side=32, batch=4, degraded=True, clean=1.0)
+    found = data[3]
+    reduced = quantize(bicubic(found.photo.float() / 255, (32, 32)))
+    assert torch.equal(found.lr, (255 * reduced).round().to(torch.uint8))
 
 
 def test_photos_must_hold_the_largest_square() -> None:

@@ -15,6 +15,7 @@ from pixperts.degradations.mixture import (
     Step,
     apply_steps,
     draw_mixture,
+    draw_snapshot,
     faulty,
     resized_and_back,
     tone_curve,
@@ -62,6 +63,22 @@ def test_every_part_is_there_and_often_absent() -> None:
     assert 0.03 < twice / 1500 < 0.2
     last = [steps[-1].name for steps in mixtures if any(s.name == "jpeg" for s in steps)]
     assert last.count("jpeg") < len(last)  # some were edited after the first compression
+
+
+def test_snapshots_are_noisy_and_their_sharpening_stays() -> None:
+    snapshots = [draw_snapshot(seed) for seed in range(300)]
+    shares = Counter(step.name for steps in snapshots for step in steps)
+    assert set(shares) == {"low_light", "camera", "grain", "sharpen", "jpeg"}
+    assert shares["camera"] == 300
+    assert all(0.2 < shares[name] / 300 < 0.95 for name in set(shares) - {"camera"})
+    found = faulty(photo(), "snapshot", 4)
+    assert found.groups[GROUPS.index("noise")]
+    assert torch.equal(found.faulty, found.target)
+    halo = Step("sharpen", {"amount": 1.0, "sigma": 1.0})
+    only = apply_steps(photo(), (halo,), 0)
+    assert torch.equal(only.degraded, only.target)
+    assert not any(only.groups)
+    assert float(only.target.std()) > float(photo().std())
 
 
 @pytest.mark.parametrize("task", sorted(TASKS))

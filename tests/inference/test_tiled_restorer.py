@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixperts.errors import ImageError, UsageError
 from pixperts.models.moeisr.model import MoEISR
-from pixperts.ops.resize import bicubic, bicubic_part, bicubic_rows
+from pixperts.ops.resize import bicubic, bicubic_rows, resized_part
 from pixperts.ops.windows import Part, Window
 from pixperts.routing import Routing
 from tests.helpers.moce_models import mini, pictures
@@ -92,7 +92,7 @@ def test_a_picture_spends_its_own_budget_whatever_lies_beside_it(tile: int | Non
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.7, 1.0, 2.7])
-def test_bicubic_parts_are_parts_of_bicubic(scale: float) -> None:
+def test_resized_parts_are_parts_of_bicubic(scale: float) -> None:
     image = picture(1, 2, 83, 91)
     size = round(83 * scale), round(91 * scale)
     whole = bicubic(image, size)
@@ -101,7 +101,7 @@ def test_bicubic_parts_are_parts_of_bicubic(scale: float) -> None:
     low = [max(0, int(out[2 * a] / scale) - reach) for a in (0, 1)]
     source = Window(low[0], min(83, int(out.bottom / scale) + reach), low[1], 91)
     given = image[:, :, source.top : source.bottom, source.left :]
-    found = bicubic_part(given, size, Part(out, source, (83, 91)))
+    found = resized_part(given, size, Part(out, source, (83, 91)))
     same(found, whole[:, :, out.top : out.bottom, out.left : out.right])
     rows = bicubic_rows(image, size)
     assert torch.equal(found, rows[:, :, out.top : out.bottom, out.left : out.right])

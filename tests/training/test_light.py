@@ -51,26 +51,15 @@ def test_a_dense_model_is_compared_with_photo_and_teacher(photos: Path) -> None:
     assert float(terms["l1"].detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
 
 
-def test_a_field_learns_factors_between_whole_ones_from_photos(photos: Path) -> None:
-    """Coefficients of its own factors only: what is enlarged by a whole factor stays."""
-    options = {**DENSE["model_options"], "own_factors": [1.5, 2.5, 3.5]}
-    task, batch = module(
-        photos,
-        cache="",
-        teacher_weight=0,
-        model_options=options,
-        optimizer="adam",
-        frozen=["encoder", "field.coefficients", "field.gains"],
-    )
-    lr = batch.lr.float() / 255
-    sizes = (32, 32), (batch.photo.shape[2], batch.photo.shape[3])
-    before = [task.model(lr, size).image for size in sizes]
-    optimizer = torch.optim.SGD([p for p in task.model.parameters() if p.requires_grad], lr=1e-2)
+def test_factors_between_whole_ones_are_learned_from_photos(photos: Path) -> None:
+    """Without a cache; what reduces the next whole factor passes the error on."""
+    task, batch = module(photos, **{**DENSE, "cache": "", "teacher_weight": 0})
     sum(task.loss(batch).values()).backward()  # type: ignore[union-attr]
-    optimizer.step()
-    after = [task.model(lr, size).image for size in sizes]
-    assert torch.equal(before[0], after[0])
-    assert not torch.equal(before[1], after[1])
+    gradients = [p.grad for p in task.model.parameters() if p.requires_grad]
+    assert any(g is not None and g.abs().max() > 0 for g in gradients)
+    gains = task.model.field.gains.grad
+    assert gains is not None
+    assert gains.isfinite().all()
 
 
 def test_squared_errors_weigh_forty_times(photos: Path) -> None:

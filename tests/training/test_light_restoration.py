@@ -13,6 +13,7 @@ from pixperts.data.scenes import Scene
 from pixperts.errors import UsageError
 from pixperts.training.config import TrainConfig
 from pixperts.training.light_restoration_config import LightRestorationConfig
+from pixperts.weights import store
 from tests.helpers.training_runs import make_photos, step_of, train, values_of
 
 pytest.importorskip("lightning", reason="needs the train extra: pip install 'pixperts[train]'")
@@ -42,6 +43,19 @@ def module(photos: Path, **changes: Any) -> tuple[LightRestorationModule, Scene]
     samples = task.samples()
     task._numbers = range(4)
     return task, default_collate([samples[number] for number in range(4)])
+
+
+def test_a_network_grows_from_weights_that_are_smaller(photos: Path, tmp_path: Path) -> None:
+    """Blocks that the file lacks change nothing at first."""
+    options = _options(photos)
+    start, batch = module(photos)
+    store.save(tmp_path / "start.safetensors", start.model, store.Card("start", {}))
+    more = {**options, "deep_blocks": 1, "decoder_blocks": start.model.config.decoder_blocks + 1}
+    grown, _ = module(photos, model_options=more, init=str(tmp_path / "start.safetensors"))
+    image = batch.degraded.float() / 255
+    with torch.inference_mode():
+        before, after = (task.model.eval()(image).image for task in (start, grown))
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
 
 
 def test_the_loss_is_that_of_whole_scenes_routing(photos: Path) -> None:

@@ -1,7 +1,6 @@
-"""Patches for factors between whole ones, cut and reduced on the fly.
+"""Patches of photos at whole factors and between them, cut and reduced on the fly.
 
-What a field of moeisr-light needs there is little: the features are learned already, so that photos
-are enough and no teacher is asked. Sample number i depends on (seed, i) alone.
+They need no cache and no teacher. Sample number i depends on (seed, i) alone.
 """
 
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pixperts.degradations.chain import draw_chain
 from pixperts.ops.resize import bicubic, quantize
 
 _BETWEEN = [n for n in range(GRID + 1, 4 * GRID) if n % GRID]  # factors times GRID
+_WHOLE = 0.8  # share of the steps at a whole factor, half of them at 2
 
 
 class FactorPatches(Dataset[Patches]):
@@ -30,6 +30,7 @@ class FactorPatches(Dataset[Patches]):
         side: of an LR patch; a multiple of 16.
         batch: samples in a row that have the same factor.
         degraded: LR as photos have it (`degradations.chain`), instead of a plain reduction.
+        clean: share of the samples that are reduced plainly all the same.
         seed: 0 or more.
 
     Raises:
@@ -43,11 +44,12 @@ class FactorPatches(Dataset[Patches]):
         side: int,
         batch: int,
         degraded: bool = False,
+        clean: float = 0.0,
         seed: int = 0,
     ) -> None:
         check_largest(photos, 4 * side)
         self.photos, self.side, self.batch = photos, side, batch
-        self.degraded, self.seed = degraded, seed
+        self.degraded, self.clean, self.seed = degraded, clean, seed
 
     def describe(self) -> str:
         """One line on what there is to learn from."""
@@ -57,7 +59,10 @@ class FactorPatches(Dataset[Patches]):
         """Sample `number`, the same on every call; the photo stands for a teacher's answer."""
         common = np.random.Generator(np.random.PCG64([self.seed, number // self.batch, 1]))
         random = np.random.Generator(np.random.PCG64([self.seed, number, 0]))
-        side = self.side * int(common.choice(_BETWEEN)) // GRID
+        if common.random() < _WHOLE:
+            side = self.side * int(common.choice([2, 2, 3, 4]))
+        else:
+            side = self.side * int(common.choice(_BETWEEN)) // GRID
         while True:
             photo = self.photos[int(random.integers(len(self.photos)))]
             if min(photo.shape[1:]) >= side:
@@ -67,7 +72,7 @@ class FactorPatches(Dataset[Patches]):
         (square,), _ = cut_and_turn([photo], round(side * factor), random)
         large = square if factor == 1.0 else quantize(bicubic(square, (side, side)))
         size = self.side, self.side
-        if self.degraded:
+        if self.degraded and random.random() >= self.clean:
             seed = int(random.integers(2**31))
             small = draw_chain(seed).apply(large, size, seed)
         else:

@@ -16,13 +16,13 @@ from torch.utils.data import Dataset
 from pixperts.data.photos import describe_photos
 from pixperts.data.restoration import cut_and_turn
 from pixperts.degradations.drawings import draw_over
-from pixperts.degradations.mixture import CLEAN, MIXTURE, faulty
+from pixperts.degradations.mixture import CLEAN, MIXTURE, SNAPSHOT, faulty
 from pixperts.degradations.tasks import TASKS
 from pixperts.degradations.weather import Frame
 from pixperts.ops.resize import bicubic, quantize
 
 DRAWN = "drawn"  # the task of a drawing, untouched or with faults
-SCENE_TASKS = (*TASKS, MIXTURE, CLEAN, DRAWN)
+SCENE_TASKS = (*TASKS, MIXTURE, SNAPSHOT, CLEAN, DRAWN)
 _FACTORS = (1.5, 4.0)  # by which small pictures are reduced
 _GRID = 8  # of JPEG, at which most patches begin, as tiles do in use
 

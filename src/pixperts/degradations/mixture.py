@@ -5,8 +5,8 @@ lens (blur), a program (resized down and up again), a sensor (noise) and a file 
 twice), as in SCUNet's recipe (Zhang et al., arXiv 2203.13278), with random strengths, in an order
 that is sometimes shuffled, each part often absent.
 
-Haze, darkness and tone curves belong to the picture, as far as detail is concerned: the target has
-them too, without noise. Everything else is to be undone.
+Haze, darkness, sharpening and tone curves belong to the picture, as far as detail is concerned: the
+target has them too, without noise. Everything else is to be undone.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ from pixperts.degradations.weather import Frame, haze, rain, snow
 from pixperts.errors import UsageError
 from pixperts.ops.resize import bicubic
 
-MIXTURE, CLEAN = "mixture", "clean"
+MIXTURE, SNAPSHOT, CLEAN = "mixture", "snapshot", "clean"
 GROUPS = ("noise", "weather", "light", "blur", "marks")  # of steps that are undone in a similar way
 _GROUP_OF = {
     "white": 0, "camera": 0, "grain": 0, "jpeg": 0, "noise15": 0, "noise25": 0, "noise50": 0,
@@ -37,7 +37,7 @@ _GROUP_OF = {
     "blur": 3, "defocus": 3, "soft": 3, "resize": 3,
     "scratches": 4,
 }  # fmt: skip
-LIGHT = ("haze", "low_light", "tone", "fade")  # steps that the target has, too
+LIGHT = ("haze", "low_light", "tone", "fade", "sharpen")  # steps that the target has, too
 _NOISE = ("white", "camera", "grain", "noise15", "noise25", "noise50")
 PARTS = ("noise", "jpeg", "rest")  # of a repair, each with an amount of its own
 
@@ -103,6 +103,40 @@ def draw_mixture(seed: int) -> tuple[Step, ...]:
         random.shuffle(camera)
         files = files[1:]
     return (*scene, *camera, *files)
+
+
+def draw_snapshot(seed: int) -> tuple[Step, ...]:
+    """What a telephone or a small camera makes of a scene, in the order in which it happens.
+
+    Sometimes too little light, the noise of the sensor, spread by demosaicking and by the camera's
+    own smoothing, often blots of color, then sharpening and JPEG.
+
+    Raises:
+        UsageError: a bad seed.
+
+    Example:
+        >>> [step.name for step in draw_snapshot(3)]
+        ['low_light', 'camera', 'grain', 'sharpen', 'jpeg']
+    """
+    random = random_stream(seed, "snapshot/parameters")
+    steps: list[Step] = []
+    if random.random() < 0.3:
+        exposure = float(np.exp(random.uniform(np.log(0.03), np.log(0.5))))
+        steps.append(Step("low_light", {"exposure": exposure, "gamma": random.uniform(0.9, 1.3)}))
+    shot, read = 10 ** random.uniform(-3.8, -1.9), 10 ** random.uniform(-3.2, -1.8)
+    size = random.uniform(0.4, 1.6)
+    steps.append(Step("camera", {"shot_noise": shot, "read_noise": read, "size": size}))
+    if random.random() < 0.5:
+        blots = {"sigma": random.uniform(2, 14), "size": random.uniform(1.2, 4), "color": 1.0}
+        steps.append(Step("grain", blots))
+    if random.random() < 0.6:
+        halo = {"amount": random.uniform(0.2, 1.5), "sigma": random.uniform(0.6, 1.6)}
+        steps.append(Step("sharpen", halo))
+    if random.random() < 0.85:
+        chroma = "4:2:0" if random.random() < 0.7 else "4:4:4"
+        quality = int(random.integers(60, 99))
+        steps.append(Step("jpeg", {"quality": quality, "chroma": chroma}))
+    return tuple(steps)
 
 
 def _ranged(name: str, random: np.random.Generator) -> Step:
@@ -185,8 +219,8 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
 
     Args:
         image: (3, H, W) in [0, 1].
-        task: "mixture" (see `draw_mixture`), "clean", or one of `tasks.TASKS`, whose degraded
-            picture is that of `tasks.degrade`.
+        task: "mixture" (see `draw_mixture`), "snapshot" (`draw_snapshot`), "clean", or one of
+            `tasks.TASKS`, whose degraded picture is that of `tasks.degrade`.
         seed: 0 or more.
         frame: for a crop, where it lies in the whole picture.
 
@@ -197,6 +231,8 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
         return apply_steps(image, (), seed, frame)
     if task == MIXTURE:
         return apply_steps(image, draw_mixture(seed), seed, frame)
+    if task == SNAPSHOT:
+        return apply_steps(image, draw_snapshot(seed), seed, frame)
     if task not in TASKS:
         raise UsageError(f"There is no degradation {task!r}: choose from {', '.join(TASKS)}.")
     made = _Versions(image)
@@ -258,6 +294,17 @@ def tone_curve(image: Tensor, *, gamma: float, bend: float) -> Tensor:
     return to_tensor(values, image)
 
 
+def sharpened(image: Tensor, *, amount: float, sigma: float) -> Tensor:
+    """An unsharp mask: what a Gaussian blur takes away is added once more, clipped to [0, 1].
+
+    Args:
+        image: (3, H, W) in [0, 1].
+        amount: of it, 0 or more.
+        sigma: of the blur, pixels.
+    """
+    return (image + amount * (image - gaussian_blur(image, sigma=sigma))).clamp(0, 1)
+
+
 def resized_and_back(image: Tensor, *, factor: float, down: Any, up: str) -> Tensor:
     """Reduced by a factor and enlarged to its size again, clipped to [0, 1]."""
     size = (image.shape[1], image.shape[2])
@@ -296,6 +343,7 @@ _STEPS: dict[str, Any] = {
     "white": _white,
     "camera": lambda image, given, seed, frame: camera_noise(image, **given, seed=seed),
     "grain": lambda image, given, seed, frame: grain(image, **given, seed=seed),
+    "sharpen": lambda image, given, seed, frame: sharpened(image, **given),
     "tone": lambda image, given, seed, frame: tone_curve(image, **given),
     "scratches": lambda image, given, seed, frame: dust_and_scratches(image, **given, seed=seed),
     "fade": lambda image, given, seed, frame: fade(image, **given),

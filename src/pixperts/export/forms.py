@@ -3,6 +3,7 @@
 What a graph computes is compared with `reference`, which is the network as it is.
 """
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from pixperts.defaults import REPAIR_PARTS
 from pixperts.errors import UsageError
 from pixperts.export.faithful_form import FaithfulForm
-from pixperts.export.form import Form, up_to_multiple
+from pixperts.export.form import Form
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
 from pixperts.export.scout_form import ScoutForm
 from pixperts.models.interfaces import Network, UpscalingNetwork
@@ -21,10 +22,12 @@ from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moce_ir_light.config import EXPERTS
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moeisr_light.color import bound_color
+from pixperts.models.moeisr_light.field import pixels_below
 from pixperts.models.moeisr_light.model import MoEISRLight
+from pixperts.ops.resize import LANCZOS, resized_part
 from pixperts.ops.windows import Part, Window
 
-LARGEST = 12  # of p in a factor p/q: p * p phases are computed for each q * q pixels
+LARGEST = 12  # factor
 
 
 class EncoderForm(Form):
@@ -49,17 +52,13 @@ class EncoderForm(Form):
 class LightForm(Form):
     """moeisr-light at a factor p/q: its field becomes one convolution and a shuffle.
 
-    Each q x q LR pixels make p x p pixels of the result, whose cosines are known beforehand. Sides
-    that are no multiple of q are continued with zeros, as the convolution does at borders, and the
-    result is cut to those of its pixels whose centers lie on the picture.
+    Between whole factors they make the picture at the next whole one, and sums of its rows and
+    columns reduce it. The result has those pixels whose centers lie on the picture.
 
     Args:
         model: the network.
         scale: p/q.
         expert: which one refines all features; 0 leaves them.
-
-    Raises:
-        UsageError: for a factor whose p is too large, or an expert that is not there.
     """
 
     outputs = ("enlarged",)
@@ -68,65 +67,61 @@ class LightForm(Form):
         super().__init__()
         self.model, self.p, self.q = model, scale.numerator, scale.denominator
         self.step, self.expert = self.q, expert
+        self.whole = -(-self.p // self.q)  # the next whole factor
+        # Taps of the reduction: sides that q does not divide are reduced by a little more or less.
+        most = max(self.whole * side / self._length(side) for side in range(1, self.q + 1))
+        self.taps = 0 if self.q == 1 else math.ceil(2 * LANCZOS.reach * most) + 1
         self.label = self.summary = f"x{float(scale):g}"
         if len(model.costs) > 1:
             self.label += f"_e{expert}"
             self.summary += f" with expert {expert}"
-        kernel, bias = self._folded()
+        with torch.no_grad():
+            kernel, bias = model.field.folded(self.whole, self.whole)
         self.register_buffer("kernel", kernel, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
 
-    kernel: Tensor  # (3 * p * p, C, q + 2, q + 2)
-    bias: Tensor  # (3 * p * p,)
-
-    @torch.no_grad()
-    def _folded(self) -> tuple[Tensor, Tensor]:
-        """Cosines times coefficients, each phase's 3x3 kernel around its own LR pixel."""
-        field, p, q = self.model.field, self.p, self.q
-        k, (weight, shifts) = field.basis, field.coefficients_at(p / q, p / q)
-        places, waves = field.cosines(torch.arange(p), p, q)  # (p,), (p, k)
-        table = torch.einsum("ai,bj->abij", waves, waves).reshape(p * p, k * k)
-        flat = torch.einsum("pk,ckf->cpf", table, weight.reshape(3, k * k, -1))
-        small = flat.reshape(3, p, p, -1, 3, 3)
-        kernel = weight.new_zeros(3, p, p, weight.shape[1], q + 2, q + 2)
-        for a, y in enumerate(places.tolist()):
-            for b, x in enumerate(places.tolist()):
-                kernel[:, a, b, :, y : y + 3, x : x + 3] = small[:, a, b]
-        bias = torch.einsum("pk,ck->cp", table, shifts.view(3, k * k))
-        return kernel.reshape(3 * p * p, *kernel.shape[3:]), bias.flatten()
+    kernel: Tensor  # (3 * whole * whole, C, 3, 3)
+    bias: Tensor  # (3 * whole * whole,)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> (B, 3, H, W) in [0, 1]."""
-        height, width = image.shape[2:]
-        features = self._refined(self.model.encode(image))
-        margin = (1, 1 + self._missing(width), 1, 1 + self._missing(height))
-        phases = F.conv2d(F.pad(features, margin), self.kernel, self.bias, stride=self.q)
-        new_height, new_width = self._length(height), self._length(width)
-        detail = F.pixel_shuffle(phases, self.p)[:, :, :new_height, :new_width]
-        rows = self._below(new_height, image)
-        columns = self._below(new_width, image)
-        result = detail + image.index_select(2, rows).index_select(3, columns)
+        phases = F.conv2d(
+            self._refined(self.model.encode(image)), self.kernel, self.bias, padding=1
+        )
+        result = F.pixel_shuffle(phases, self.whole)
+        result = result + self._repeated(self._repeated(image, 2), 3)
+        sides = self._length(image.shape[2]), self._length(image.shape[3])
+        if self.q > 1:
+            # The fine sides by themselves, as the graph knows them.
+            fine = image.shape[2] * self.whole, image.shape[3] * self.whole
+            result = reduced(result, 3, fine[1], sides[1], self.taps)
+            result = reduced(result, 2, fine[0], sides[0], self.taps)
         if self.model.config.bounded_color:
+            rows, columns = (
+                self._below(side, image.shape[axis], image)
+                for axis, side in enumerate(sides, start=2)
+            )
             result = bound_color(result, image, rows, columns)
         return result.clamp(0, 1)
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
-        """The network's own answer, for a tile of a picture whose sides are multiples of q."""
+        """What the network's own parts give.
+
+        That is its answer at the same size, but for pictures of so few pixels that their rounded
+        sides are multiples of a whole factor below p/q.
+        """
         height, width = image.shape[2:]
-        whole = height + self._missing(height), width + self._missing(width)
-        size = whole[0] * self.p // self.q, whole[1] * self.p // self.q
-        out = Window(0, self._length(height), 0, self._length(width))
-        part = Part(out, Window(0, height, 0, width), whole)
-        routed = self.model
-        if self.model.mapper is None:
-            plain: Tensor = routed(image, size, part=part).image
-            return (plain.clamp(0, 1),)
-        chosen = torch.full((len(image), height, width), self.expert)
-        features = routed.refine(routed.encode(image), chosen)
-        found: Tensor = routed.field(features, image, size, part)
+        size = self._length(height), self._length(width)
+        fine = height * self.whole, width * self.whole
+        features = self.model.encode(image)
+        if self.model.mapper is not None:
+            chosen = torch.full((len(image), height, width), self.expert)
+            features = self.model.refine(features, chosen)
+        found: Tensor = self.model.field(features, image, fine)
+        part = Part(Window(0, size[0], 0, size[1]), Window(0, fine[0], 0, fine[1]), fine)
+        found = resized_part(found, size, part, LANCZOS)
         if self.model.config.bounded_color:
-            places = (self._below(n, image) for n in (out.bottom, out.right))
-            found = bound_color(found, image, *places)
+            found = bound_color(found, image, *pixels_below(image, size, None))
         return (found.clamp(0, 1),)
 
     def _refined(self, features: Tensor) -> Tensor:
@@ -139,18 +134,59 @@ class LightForm(Form):
 
     # In the following a side may be an unknown of the graph, see `form`.
 
-    def _missing(self, side: int) -> int:
-        """Pixels up to the next multiple of q."""
-        return 0 if self.q == 1 else up_to_multiple(side, self.q) - side
-
     def _length(self, side: int) -> int:
         """Pixels of the result whose centers lie on the picture."""
         return side * self.p if self.q == 1 else (2 * side * self.p + self.q - 1) // (2 * self.q)
 
-    def _below(self, length: int, image: Tensor) -> Tensor:
+    def _repeated(self, image: Tensor, axis: int) -> Tensor:
+        """Each row or column as often as the whole factor says."""
+        places = torch.arange(image.shape[axis] * self.whole, device=image.device)
+        return image.index_select(axis, torch.div(places, self.whole, rounding_mode="floor"))
+
+    def _below(self, length: int, side: int, image: Tensor) -> Tensor:
         """The LR row or column below each of the result."""
         places = torch.arange(length, device=image.device)
-        return torch.div((2 * places + 1) * self.q, 2 * self.p, rounding_mode="floor")
+        return torch.div((2 * places + 1) * side, 2 * length, rounding_mode="floor")
+
+
+def reduced(image: Tensor, axis: int, length: int, result: int, taps: int) -> Tensor:
+    """One axis reduced by Lanczos' kernel, as `resized_part` does, in operators of a graph.
+
+    Args:
+        image: (B, C, H, W).
+        axis: 2 or 3.
+        length: of the axis, which may be an unknown of the graph, as the next.
+        result: pixels of the result along it.
+        taps: pixels of which each of the result is a sum, at least.
+
+    Example:
+        >>> from pixperts.ops.resize import LANCZOS, resized_part
+        >>> from pixperts.ops.windows import Part, Window
+        >>> image = torch.rand(1, 3, 9, 4)
+        >>> part = Part(Window(0, 7, 0, 4), Window(0, 9, 0, 4), (9, 4))
+        >>> known = resized_part(image, (7, 4), part, LANCZOS)
+        >>> torch.allclose(reduced(image, 2, 9, 7, 8), known, atol=1e-5)
+        True
+    """
+    ends = (2 * torch.arange(result, device=image.device) + 1) * length  # in halves of 1 / result
+    below = torch.div(ends, 2 * result, rounding_mode="floor")
+    center = (ends - below * (2 * result)).float() / (2 * result)  # from there, in [0, 1)
+    wide = torch.ones_like(center) * length / result
+    first = torch.floor(center - LANCZOS.reach * wide + 0.5)
+    places, weights = [], []
+    for tap in range(taps):
+        place = below + (first + tap).long()
+        weight = LANCZOS.weights(((first + tap + 0.5 - center) / wide).abs())
+        inside = (place >= 0) & (place < length)
+        weights.append(torch.where(inside, weight, torch.zeros_like(weight)))
+        places.append(place.clamp(min=0).clamp(max=length - 1))
+    total = torch.stack(weights).sum(dim=0)
+    shape = (1, 1, 1, -1) if axis == 3 else (1, 1, -1, 1)
+    parts = (
+        image.index_select(axis, place) * (weight / total).reshape(shape)
+        for place, weight in zip(places, weights, strict=True)
+    )
+    return sum(parts, start=torch.zeros(1, device=image.device))
 
 
 def form_of(
@@ -241,9 +277,4 @@ def _ratio(scale: float) -> Fraction:
     ratio = Fraction(repr(float(scale)))
     if ratio < 1:
         raise UsageError(f"--scale is {scale:g}, but an exported model enlarges: give 1 or more.")
-    if ratio.numerator > LARGEST:
-        raise UsageError(
-            f"--scale is {scale:g}, which is {ratio}: a graph of one convolution needs a factor "
-            f"such as 1.5, 2, 2.5 or 3, a fraction of whole numbers up to {LARGEST}."
-        )
     return ratio

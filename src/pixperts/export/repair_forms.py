@@ -28,7 +28,6 @@ from pixperts.models.moce_ir_light.tone import (
     brightened,
     without_haze,
 )
-from pixperts.models.moce_ir_light.trunk import MULTIPLE
 from pixperts.routing import Routing
 
 Experts = tuple[int, ...]
@@ -73,7 +72,7 @@ class DetailForm(Form):
                 number += 1
             return x
 
-        features = self.model.layers(mirrored_to_multiple(image, MULTIPLE), mixed)
+        features = self.model.layers(mirrored_to_multiple(image, self.model.config.multiple), mixed)
         changes = self.model.parts_of(features, image)
         taken = sureness(self.model.scout.groups(embedding).sigmoid(), self.model.config.sure)
         residual = (changes * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)

@@ -17,7 +17,7 @@ from pixperts.inference.streams import PixelSink, PixelSource
 from pixperts.inference.tiles import Strip, Tile, best_tile, strips
 from pixperts.models.interfaces import Encoder
 from pixperts.models.output import Output
-from pixperts.ops.resize import bicubic_part
+from pixperts.ops.resize import resized_part
 from pixperts.ops.transparency import REACH, fill_transparent
 from pixperts.ops.windows import Part
 from pixperts.routing import Tally, price_of
@@ -144,7 +144,7 @@ class TiledUpscale:
         rgb, alpha = colors_and_alpha(pixels)
         if alpha is not None:
             rgb = fill_transparent(rgb, alpha)
-            alpha = bicubic_part(alpha, self.size, part).clamp(0, 1)
+            alpha = resized_part(alpha, self.size, part).clamp(0, 1)
         lr = self.runner.expect(rgb)
         budget = None if self.price is not None else self.budget
         # Bands of rows report from inside of a tile that is the whole picture.

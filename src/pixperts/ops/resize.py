@@ -53,21 +53,11 @@ def bicubic(image: Tensor, size: tuple[int, int]) -> Tensor:
     return resized if image.ndim == 4 else resized.squeeze(0)
 
 
-def bicubic_part(source: Tensor, size: tuple[int, int], part: Part) -> Tensor:
-    """What `bicubic` gives of a whole picture, for a part of the result, from a tile of it.
+class Kernel(NamedTuple):
+    """Weights by distance, and the distance in pixels from which on they are 0."""
 
-    Args:
-        source: `(B, C, h, w)`, the pixels of `part.source`: all that the part depends on, which is
-            two pixels around it, times the factor where the picture shrinks.
-        size: `(H, W)` of the whole result.
-        part: which part.
-
-    Returns:
-        `(B, C, h', w')`, the pixels of `part.out`.
-    """
-    out, given, whole = part.out, part.source, part.whole
-    wide = _resized(source, 3, (whole[1], size[1]), (out.left, out.right), given.left)
-    return _resized(wide, 2, (whole[0], size[0]), (out.top, out.bottom), given.top)
+    weights: Callable[[Tensor], Tensor]
+    reach: int
 
 
 def _cubic(x: Tensor) -> Tensor:
@@ -82,15 +72,28 @@ def _lanczos(x: Tensor) -> Tensor:
     return torch.where(x < 3, torch.sinc(x) * torch.sinc(x / 3), 0.0)
 
 
-class Kernel(NamedTuple):
-    """Weights by distance, and the distance in pixels from which on they are 0."""
-
-    weights: Callable[[Tensor], Tensor]
-    reach: int
-
-
 CUBIC = Kernel(_cubic, 2)
 LANCZOS = Kernel(_lanczos, 3)
+
+
+def resized_part(
+    source: Tensor, size: tuple[int, int], part: Part, kernel: Kernel = CUBIC
+) -> Tensor:
+    """A part of a resized picture, antialiased, from a tile of the picture.
+
+    Args:
+        source: `(B, C, h, w)`, the pixels of `part.source`: all that the part depends on, which is
+            the kernel's reach around it, times the factor where the picture shrinks.
+        size: `(H, W)` of the whole result.
+        part: which part.
+        kernel: `CUBIC`, as `bicubic` has it, or `LANCZOS`.
+
+    Returns:
+        `(B, C, h', w')`, the pixels of `part.out`.
+    """
+    out, given, whole = part.out, part.source, part.whole
+    wide = _resized(source, 3, (whole[1], size[1]), (out.left, out.right), given.left, kernel)
+    return _resized(wide, 2, (whole[0], size[0]), (out.top, out.bottom), given.top, kernel)
 
 
 def bicubic_rows(
@@ -176,6 +179,7 @@ def _resized(
     lengths: tuple[int, int],
     out: tuple[int, int],
     first: int = 0,
+    kernel: Kernel = CUBIC,
 ) -> Tensor:
     """One axis resized, as far as `out` says.
 
@@ -185,8 +189,9 @@ def _resized(
         lengths: of the whole picture along the axis, and of its whole result.
         out: the part of the result that is wanted, from and before.
         first: pixels of the whole picture before the given ones.
+        kernel: of the weights.
     """
-    places, weights = _taps(*lengths, *out, CUBIC)
+    places, weights = _taps(*lengths, *out, kernel)
     places = places - first
     # Taps of no weight may lie beyond the given pixels.
     places = torch.where(weights == 0, places.clamp(0, image.shape[axis] - 1), places)

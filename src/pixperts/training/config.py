@@ -204,11 +204,12 @@ class UpscalingConfig(TrainConfig):
 class LightConfig(TrainConfig):
     """A run of moeisr-light, on patches of a cache; all pixels of a patch are targets.
 
-    Without a cache, on patches of photos at factors between whole ones; see `data.factor_patches`.
+    Without a cache, on patches of photos, see `data.factor_patches`.
     """
 
     cache: str = ""  # a folder that scripts/cache_patches.py fills, in place of photos
     degraded: bool = False  # without a cache, whether LR patches are as photos have them
+    clean: float = 0.0  # share of them that are not, all the same
     patch: int = 48
     optimizer: str = "muon"
     learning_rate: float = 2e-4  # of what Muon leaves to Adam
@@ -238,6 +239,8 @@ class LightConfig(TrainConfig):
             )
         if self.error not in ("l1", "squared", "log"):
             raise UsageError(f"error is {self.error!r}, but must be l1, squared or log.")
+        if not 0 <= self.clean <= 1:
+            raise UsageError(f"clean is {self.clean}, but must be between 0 and 1.")
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError(f"teacher_weight is {self.teacher_weight}, but must be in [0, 1].")
         self._positive("temperature", min(self.temperature))

@@ -40,7 +40,7 @@ class LightModule(EnlargingModule):
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def samples(self) -> CachedPatches | FactorPatches:
-        """Patches of the cache, or of photos at factors between whole ones; one scale a step."""
+        """Patches of the cache, or of photos; one factor a step."""
         config = self.config
         if not config.cache:
             photos = load_photos([Path(p) for p in config.photos], config.exclude)
@@ -49,6 +49,7 @@ class LightModule(EnlargingModule):
                 side=config.patch,
                 batch=config.batch,
                 degraded=config.degraded,
+                clean=config.clean,
                 seed=config.seed,
             )
         return CachedPatches(

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import Network
+from pixperts.models.moeisr_light.parts import Block
 from pixperts.models.presets import create_model
 from pixperts.training import distributed
 from pixperts.training.config import TrainConfig
@@ -234,6 +235,8 @@ class TrainingModule(L.LightningModule):
 def start_from(model: torch.nn.Module, path: Path) -> list[str]:
     """Copy the tensors of a weights file that fit by name and shape; the names that were taken.
 
+    Residual blocks that the file lacks begin as nothing, so that a network can grow.
+
     Raises:
         UsageError: if none fits.
     """
@@ -243,4 +246,7 @@ def start_from(model: torch.nn.Module, path: Path) -> list[str]:
     if not fitting:
         raise UsageError(f"{path}: none of its tensors fits the model that is to be trained.")
     model.load_state_dict({**own, **fitting})
+    for name, block in model.named_modules():
+        if isinstance(block, Block) and f"{name}.second.weight" not in fitting:
+            torch.nn.init.zeros_(block.second.weight)
     return sorted(fitting)

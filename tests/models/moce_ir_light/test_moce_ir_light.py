@@ -38,6 +38,8 @@ def small(seed: int = 0, **changes: Any) -> MoCEIRLight:
         torch.nn.init.normal_(block.router.weight, std=4.0)
         if block.modulation is not None:
             torch.nn.init.normal_(block.modulation.weight, std=0.5)
+    if model.deep is not None:
+        torch.nn.init.normal_(model.deep.up.weight, std=0.3)
     with torch.no_grad():
         model.output.weight.mul_(30)
     return model
@@ -84,17 +86,18 @@ def test_a_picture_alone_is_as_in_a_batch() -> None:
     torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("deep", [0, 2])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (5, 3), (8, 8), (31, 33), (64, 17)])
-def test_any_size_will_do(size: tuple[int, int]) -> None:
+def test_any_size_will_do(size: tuple[int, int], deep: int) -> None:
     image = pictures(1, *size)
-    result = restored(small(), image)
+    result = restored(small(deep_blocks=deep), image)
     assert result.shape == image.shape
     assert result.isfinite().all()
 
 
-@pytest.mark.parametrize("tile", [128, 200])
-def test_tiles_equal_the_whole(tile: int) -> None:
-    model, image = small(), pictures(2, 333, 541)
+@pytest.mark.parametrize(("tile", "deep"), [(128, 0), (200, 0), (144, 1)])
+def test_tiles_equal_the_whole(tile: int, deep: int) -> None:
+    model, image = small(deep_blocks=deep), pictures(2, 333, 541)
     card = store.Card("small", {})
     options: dict[str, Any] = {"device": "cpu", "precision": "float32"}
     whole, routed = Restorer(model, card, **options).restore_with_routing(image)
@@ -104,8 +107,9 @@ def test_tiles_equal_the_whole(tile: int) -> None:
     assert float((whole - tiled).abs().max()) < 1e-5
 
 
-def test_nothing_beyond_the_context_is_seen() -> None:
-    model = small(slack=0.1)
+@pytest.mark.parametrize("deep", [0, 2])
+def test_nothing_beyond_the_context_is_seen(deep: int) -> None:
+    model = small(slack=0.1, deep_blocks=deep)
     image = pictures(1, 96, 1024)
     changed = image.clone()
     changed[:, :, :, :64] = 1 - changed[:, :, :, :64]
@@ -206,8 +210,9 @@ def test_the_surface_has_the_means_and_no_steps() -> None:
 # ---------------------------------------------------------------- cost, gradients, tone
 
 
-def test_multiply_adds_equal_the_counted_ones() -> None:
-    model, image = small(), pictures(3, 64, 80)
+@pytest.mark.parametrize("deep", [0, 2])
+def test_multiply_adds_equal_the_counted_ones(deep: int) -> None:
+    model, image = small(deep_blocks=deep), pictures(3, 64, 80)
     for one in image:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             output = model(one[None])
@@ -263,7 +268,7 @@ def _none(model: MoCEIRLight) -> list[Any]:
 
 
 def test_gradients_reach_everything_but_the_tone_head() -> None:
-    model, image = small().train(), pictures(8, 32, 32)
+    model, image = small(deep_blocks=1).train(), pictures(8, 32, 32)
     embedding = model.scout(model.count(image))
     output = model.repair(image, embedding, noise=every_expert(8))
     groups = model.scout.groups(embedding)
@@ -432,6 +437,14 @@ def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
         small(sure=span)
 
 
+def test_a_new_deep_part_changes_nothing() -> None:
+    plain, image = small(), pictures(2, 48, 64)
+    deep = MoCEIRLight(MoCEIRLightConfig(**SMALL, deep_blocks=2)).eval()
+    missing = deep.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert all(key.startswith("deep.") for key in missing)
+    torch.testing.assert_close(restored(deep, image), restored(plain, image), rtol=0, atol=1e-5)
+
+
 def test_pinned_routings_are_used_again() -> None:
     model, image = small(), pictures(2, 24, 24)
     with torch.inference_mode():
@@ -451,6 +464,8 @@ def test_pinned_routings_are_used_again() -> None:
         ({"channels": (8, 8, 0)}, "channels"),
         ({"latent_mixtures": 0, "decoder_mixtures": 0}, "one block must choose"),
         ({"cell": 20}, "multiple of 8"),
+        ({"cell": 24, "deep_blocks": 1}, "multiple of 16"),
+        ({"deep_blocks": -1}, "deep_blocks"),
         ({"slack": -1}, "slack"),
         ({"modulated": 1}, "modulated"),
         ({"embedding": 0}, "embedding"),

@@ -1,18 +1,18 @@
-"""moeisr-light: routed equals masked, folded equals separable, tiles equal the whole."""
+"""moeisr-light: routed equals masked, between whole factors, tiles equal the whole."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
-from pixperts.models.moeisr_light.field import KNOTS, LinearField, hats
+from pixperts.models.moeisr_light.field import LinearField
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.ops.windows import Part, Window
-from tests.helpers.light_models import light
 
 SMALL = MoEISRLightConfig(
     channels=16, blocks=2, shared_width=16, mapper_width=8, widths=(0, 8, 8, 16)
@@ -50,27 +50,18 @@ def test_each_pixel_by_its_expert_equals_all_experts_and_a_mask(
     torch.testing.assert_close(routed.image, masked.image, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(26, 34), (39, 68), (13, 17), (52, 51)])
-def test_a_whole_factor_folds_exactly(model: MoEISRLight, size: tuple[int, int]) -> None:
-    lr = photo()
-    features = model.encode(lr)
-    folded = model.field(features, lr, size)
-    whole, out = (HEIGHT, WIDTH), (0, size[0], 0, size[1])
-    plain = model.field._separable(features, lr, size, whole, out, (0, 0))
-    torch.testing.assert_close(folded, plain, rtol=0, atol=1e-5)
-
-
 def test_the_field_is_the_sum_in_its_docstring() -> None:
     torch.manual_seed(0)
     field = LinearField(5, 3)
+    torch.nn.init.uniform_(field.gains)
     features, lr = torch.rand(1, 5, 4, 6), torch.rand(1, 3, 4, 6)
-    size, row, column = (11, 14), 7, 9
+    size, row, column = (12, 30), 7, 19
     with torch.no_grad():
         image = field(features, lr, size)
         c = field.coefficients(features).view(3, 3, 3, 4, 6)
-        n, m = (row + 0.5) * 4 / 11, (column + 0.5) * 6 / 14
+        n, m = (row + 0.5) * 4 / 12, (column + 0.5) * 6 / 30
         y, x = math.floor(n), math.floor(m)
-        tall, wide = field._gains_at(11 / 4), field._gains_at(14 / 6)
+        tall, wide = field.gains[2], field.gains[3]  # of x3, and of x4, which x5 has, too
         for channel in range(3):
             total = float(lr[0, channel, y, x])
             for i in range(3):
@@ -80,15 +71,19 @@ def test_the_field_is_the_sum_in_its_docstring() -> None:
             assert image[0, channel, row, column] == pytest.approx(total, abs=1e-5)
 
 
-def test_gains_meet_the_learned_ones_at_the_knots() -> None:
-    field = LinearField(4, 4)
-    torch.nn.init.uniform_(field.gains)
-    for number, factor in enumerate(KNOTS):
-        torch.testing.assert_close(field._gains_at(factor), field.gains[number])
-    torch.testing.assert_close(field._gains_at(9.0), field.gains[-1])
-    torch.testing.assert_close(field._gains_at(0.3), field.gains[0])
-    between = field._gains_at(math.sqrt(2 * 3))
-    torch.testing.assert_close(between, (field.gains[2] + field.gains[3]) / 2)
+@pytest.mark.parametrize("size", [(9, 10), (13, 17), (8, 20), (21, 15)])
+def test_between_whole_factors_the_next_one_is_reduced(size: tuple[int, int]) -> None:
+    """As Pillow reduces by Lanczos' kernel; 8x5."""
+    torch.manual_seed(0)
+    field = LinearField(5, 4)
+    features, lr = torch.rand(1, 5, 8, 5), torch.rand(1, 3, 8, 5)
+    with torch.no_grad():
+        fine = field(features, lr, (8 * -(-size[0] // 8), 5 * -(-size[1] // 5)))
+        found = field(features, lr, size)
+    for channel in range(3):
+        picture = Image.fromarray(fine[0, channel].numpy(), mode="F")
+        known = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+        assert np.abs(found[0, channel].numpy() - np.asarray(known)).max() < 1e-5
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -196,36 +191,3 @@ def test_bad_calls_are_refused(model: MoEISRLight) -> None:
     assert dense(photo(), (20, 20)).routings == ()
     with pytest.raises(UsageError, match="budget"):
         dense(photo(), (20, 20), budget=0.5)
-
-
-@pytest.mark.parametrize("size", [(40, 50), (30, 40), (36, 33), (60, 75)])
-def test_own_factors_change_what_lies_between_whole_ones(size: tuple[int, int]) -> None:
-    """20x25: x2 and x3 as before to the bit; elsewhere one set of coefficients, and tiles fit."""
-    plain, own = light(), light(own_factors=(1.25, 1.5, 2.5))
-    own.load_state_dict(plain.state_dict(), strict=False)
-    with torch.no_grad():
-        own.field.changes.normal_(0, 0.05)
-        own.field.shifts.normal_(0, 0.05)
-    lr = torch.rand(1, 3, 20, 25)
-    with torch.inference_mode():
-        before, after = (model(lr, size).image for model in (plain, own))
-        part = Part(Window(3, size[0] - 2, 0, size[1]), Window(0, 20, 0, 25), (20, 25))
-        tile = own(lr, size, part=part).image
-    whole = all(a % b == 0 for a, b in zip(size, (20, 25), strict=True))
-    assert torch.equal(before, after) == whole
-    torch.testing.assert_close(tile, after[:, :, 3 : size[0] - 2], rtol=0, atol=1e-5)
-
-
-def test_hats_sum_to_one_between_own_factors() -> None:
-    own = (1.25, 1.5, 2.5)
-    assert hats(own, 1.25) == [(0, 1.0)]
-    assert hats(own, 1.0) == [(0, 1.0)]
-    assert sum(share for _, share in hats(own, 1.4)) == pytest.approx(1)
-    assert [place for place, _ in hats(own, 1.9)] == [1]
-    assert all(hats(own, whole) == [] for whole in (2.0, 3.0, 4.0, 7.5))
-
-
-@pytest.mark.parametrize("own", [(2.0,), (1.5, 1.2), (0.5,), (4.0,), "x", (True, "a")])
-def test_own_factors_that_are_none(own: Any) -> None:
-    with pytest.raises(ModelError, match="own_factors is"):
-        light(own_factors=own)

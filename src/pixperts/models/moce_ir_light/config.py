@@ -18,6 +18,7 @@ class MoCEIRLightConfig:
 
     channels: tuple[int, ...] = (64, 128, 160)  # at each level; multiples of 16 are fast on CPUs
     encoder_blocks: tuple[int, ...] = (1, 1)  # plain residual blocks at 1/2 and 1/4
+    deep_blocks: int = 0  # plain residual blocks at 1/16, beside the features at 1/8
     latent_mixtures: int = 2  # blocks with experts at 1/8
     decoder_mixtures: int = 2  # blocks with experts at 1/4
     decoder_blocks: int = 2  # plain residual blocks at 1/2
@@ -44,15 +45,15 @@ class MoCEIRLightConfig:
                 raise ModelError(f"{name} is {values!r}, but must be a list of {length} numbers.")
             for value in values:
                 check_integer("the model", name, value, 0 if name == "encoder_blocks" else 1, 4096)
-        for name in ("latent_mixtures", "decoder_mixtures", "decoder_blocks"):
+        for name in ("deep_blocks", "latent_mixtures", "decoder_mixtures", "decoder_blocks"):
             check_integer("the model", name, getattr(self, name), 0, 256)
         if self.latent_mixtures + self.decoder_mixtures == 0:
             raise ModelError("latent_mixtures and decoder_mixtures are 0: one block must choose.")
         for name in ("bottleneck", "scout_channels", "embedding", "tone_width"):
             check_integer("the model", name, getattr(self, name), 1, 4096)
         check_integer("the model", "cell", self.cell, 8, 1024)
-        if self.cell % 8:
-            raise ModelError(f"cell is {self.cell}, but must be a multiple of 8.")
+        if self.cell % self.multiple:
+            raise ModelError(f"cell is {self.cell}, but must be a multiple of {self.multiple}.")
         for name, high in (("slack", 10.0), ("router_noise", 100.0)):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
@@ -63,3 +64,8 @@ class MoCEIRLightConfig:
         for name in ("modulated", "motion"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")
+
+    @property
+    def multiple(self) -> int:
+        """Sides of what is computed are multiples of this."""
+        return 1 << (LEVELS + bool(self.deep_blocks))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.models.moce_ir_light.config import EXPERTS
+from pixperts.models.moeisr_light.parts import Block
 from pixperts.routing import Routing, run_experts_masked
 
 
@@ -58,6 +59,34 @@ class Convolutions(nn.Module):
         """(B, C, h, w) -> (B, C, h, w)."""
         result: Tensor = self.second(F.relu_(self.first(x)))
         return result
+
+
+class Deep(nn.Module):
+    """Plain residual blocks at half the size, for what spreads wide, as strong noise does.
+
+    New weights change nothing: the last layer starts at zero, so that a trained network can be
+    given this part.
+    """
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(channels, channels, 2, stride=2)
+        self.blocks = nn.ModuleList([Block(channels) for _ in range(blocks)])
+        self.up = nn.Conv2d(channels, 4 * channels, 1)
+        for parameter in self.up.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w), sides even -> what is to be added to it, alike."""
+        x = self.down(x)
+        for block in self.blocks:
+            x = block(x)
+        return shuffled(self.up(x))
+
+
+def shuffled(x: Tensor) -> Tensor:
+    """(B, 4 C, h, w) -> (B, C, 2 h, 2 w), laid out with channels last."""
+    return F.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
 
 
 class MixtureBlock(nn.Module):

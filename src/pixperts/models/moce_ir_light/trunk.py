@@ -13,16 +13,16 @@ from pixperts.models.moce_ir.motion import RADIUS, SIDE, MotionStage
 from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.parts import (
+    Deep,
     MixtureBlock,
     expert_multiply_adds,
     kernel_weights,
+    shuffled,
 )
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
 from pixperts.models.moce_ir_light.tone import ToneHead
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.routing import Routing
-
-MULTIPLE = 8  # sides of what is computed are multiples of this
 
 
 class LightTrunk(ScoutedNetwork):
@@ -35,7 +35,7 @@ class LightTrunk(ScoutedNetwork):
     config: MoCEIRLightConfig
     fast_in_bfloat16: ClassVar[bool] = True
     hidden_layers: ClassVar[tuple[str, ...]] = (
-        "scout.", "encoder.", "down.", "latent.", "up.", "decoder.", "refinement."
+        "scout.", "encoder.", "down.", "deep.", "latent.", "up.", "decoder.", "refinement."
     )  # fmt: skip
     parts: ClassVar[tuple[str, ...]] = PARTS
 
@@ -54,6 +54,7 @@ class LightTrunk(ScoutedNetwork):
         self.down = nn.ModuleList(
             [nn.Conv2d(half, quarter, 2, stride=2), nn.Conv2d(quarter, eighth, 2, stride=2)]
         )
+        self.deep = Deep(eighth, config.deep_blocks) if config.deep_blocks else None
         self.latent = nn.ModuleList([self._mixture(2) for _ in range(config.latent_mixtures)])
         self.up = nn.ModuleList(
             [nn.Conv2d(eighth, 4 * quarter, 1), nn.Conv2d(quarter, 4 * half, 1)]
@@ -119,14 +120,14 @@ class LightTrunk(ScoutedNetwork):
                 routings.append(routing)
             return x
 
-        padded = pad_to_multiple(image.to(self.head.weight.dtype), MULTIPLE)
+        padded = pad_to_multiple(image.to(self.head.weight.dtype), self.config.multiple)
         return self.layers(padded, mixed), tuple(routings)
 
     def layers(self, padded: Tensor, mixed: Callable[[Tensor, nn.ModuleList], Tensor]) -> Tensor:
         """`features` with blocks that choose as they are given.
 
         Args:
-            padded: (B, 3, H, W), sides multiples of 8.
+            padded: (B, 3, H, W), sides multiples of `config.multiple`.
             mixed: features (B, C, h, w) through blocks with experts.
         """
         x = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
@@ -137,9 +138,11 @@ class LightTrunk(ScoutedNetwork):
                 x = block(x)
             skips.append(x)
             x = down(x)
+        if self.deep is not None:
+            x = x + self.deep(x)
         x = mixed(x, self.latent)
         for up, part in zip(self.up, (self.decoder, self.refinement), strict=True):
-            x = _shuffled(up(x)) + skips.pop()
+            x = shuffled(up(x)) + skips.pop()
             if part is self.decoder:
                 x = mixed(x, part)
             else:
@@ -179,12 +182,12 @@ class LightTrunk(ScoutedNetwork):
         """Pixels around an output's own on which it depends, at most, given the statistics."""
         config = self.config
         reach = 2 * (2 + 2 * (config.encoder_blocks[0] + config.decoder_blocks))
-        reach += 4 * 2 * config.encoder_blocks[1]
+        reach += 4 * 2 * config.encoder_blocks[1] + 16 * 2 * config.deep_blocks
         levels = [8] * config.latent_mixtures + [4] * config.decoder_mixtures
         for step, block in zip(levels, self.mixtures, strict=True):
             reach += step * block.reach
-        # Within a value of 1/8, and then the own region and those around it.
-        return reach + MULTIPLE + 2 * config.cell + (RADIUS if config.motion else 0)
+        # Within a value of the coarsest level, and then the own region and those around it.
+        return reach + config.multiple + 2 * config.cell + (RADIUS if config.motion else 0)
 
     @property
     def scout_context(self) -> int:
@@ -213,7 +216,8 @@ class LightTrunk(ScoutedNetwork):
         Returns:
             scout, encoder, latent, decoder (shared parts), experts, refinement, total.
         """
-        pixels = float(-(-size[0] // MULTIPLE) * -(-size[1] // MULTIPLE)) * MULTIPLE**2
+        multiple = self.config.multiple
+        pixels = float(-(-size[0] // multiple) * -(-size[1] // multiple)) * multiple**2
         half, quarter, eighth = (pixels / 4**level for level in (1, 2, 3))
         first, second = (kernel_weights(blocks) for blocks in self.encoder)
         downs, ups = ([kernel_weights(layer) for layer in part] for part in (self.down, self.up))
@@ -221,19 +225,15 @@ class LightTrunk(ScoutedNetwork):
         places = [eighth] * self.config.latent_mixtures + [quarter] * self.config.decoder_mixtures
         adds = [kernels * here for kernels, here in zip(shared, places, strict=True)]
         latent = self.config.latent_mixtures
+        deep = 0.0 if self.deep is None else kernel_weights(self.deep)
         parts = {
             "scout": self.scout.multiply_adds(size)
             + (0.0 if self.motion is None else self.motion.multiply_adds(size)),
             "encoder": (kernel_weights(self.head) + first) * half + (second + downs[0]) * quarter,
-            "latent": (downs[1] + ups[0]) * eighth + sum(adds[:latent]),
+            "latent": (downs[1] + ups[0]) * eighth + sum(adds[:latent]) + deep * eighth / 4,
             "decoder": ups[1] * quarter + sum(adds[latent:]),
             "experts": expert_multiply_adds(self.mixtures, places, routings, every=every),
             "refinement": (kernel_weights(self.refinement) + kernel_weights(self.output)) * half,
         }
         parts["total"] = sum(parts.values())
         return parts
-
-
-def _shuffled(x: Tensor) -> Tensor:
-    """(B, 4 C, h, w) -> (B, C, 2 h, 2 w), laid out with channels last."""
-    return F.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)

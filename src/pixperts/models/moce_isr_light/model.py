@@ -23,7 +23,7 @@ from pixperts.models.moce_isr_light.config import MoCEISRLightConfig
 from pixperts.models.moce_isr_light.enlarger import Enlarger
 from pixperts.models.moce_isr_light.regions import spread
 from pixperts.models.moeisr_light.color import RADIUS, bound_color
-from pixperts.models.moeisr_light.field import pixels_below
+from pixperts.models.moeisr_light.field import REACH, pixels_below
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
 from pixperts.routing import Routing, choose_each
@@ -207,7 +207,7 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
 
         The regions around an output's own must be known as a whole, as their depth is.
         """
-        return self.context + self.config.cell + max(self.enlarger.reach, RADIUS)
+        return self.context + self.config.cell + max(self.enlarger.reach + REACH, RADIUS)
 
     def enlarging_multiply_adds(
         self,

@@ -1,6 +1,5 @@
 """What fixes the shape of a moeisr-light model."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pixperts.errors import ModelError
@@ -14,7 +13,6 @@ class MoEISRLightConfig:
     channels: int = 48  # of the features; multiples of 16 are fast on CPUs
     blocks: int = 6  # residual blocks of the encoder, two 3x3 convolutions each
     basis: int = 4  # cosines along each axis of the field; 4 give any pattern up to x4
-    own_factors: tuple[float, ...] = ()  # around which the field's coefficients change
     shared_width: int = 64  # of the 3x3 convolution that all experts but the first share
     depths: tuple[int, ...] = (0, 2, 3, 5)  # layers of each expert; 0 leaves the features
     widths: tuple[int, ...] = (0, 64, 96, 160)  # of their hidden layers
@@ -26,7 +24,6 @@ class MoEISRLightConfig:
         for name in ("depths", "widths"):
             if not isinstance(getattr(self, name), tuple | list):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be a list.")
-        check_factors(self.own_factors)
         if not 1 <= len(self.depths) <= 64 or len(self.widths) != len(self.depths):
             raise ModelError("depths and widths must list one number for each of 1 to 64 experts.")
         if self.depths[0] != 0 or list(self.depths) != sorted(self.depths):
@@ -37,18 +34,3 @@ class MoEISRLightConfig:
         highest = {"channels": 4096, "blocks": 256, "basis": 16, "shared_width": 4096}
         for name, high in (highest | {"mapper_width": 4096}).items():
             check_integer("the model", name, getattr(self, name), 1, high)
-
-
-def check_factors(own: Sequence[float]) -> None:
-    """Refuse factors of a field that are none, do not rise or are shared by all.
-
-    Raises:
-        ModelError: naming them.
-    """
-    good = isinstance(own, tuple | list) and len(own) <= 64
-    good = good and all(isinstance(x, int | float) and 1 <= x < 4 and x not in (2, 3) for x in own)
-    if not good or list(own) != sorted(set(own)):
-        raise ModelError(
-            f"own_factors is {own!r}, but must be a list of rising factors in 1..4 other than "
-            "2, 3 and 4."
-        )

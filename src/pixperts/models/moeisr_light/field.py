@@ -9,27 +9,22 @@ from top to bottom and from left to right,
 where c = C z is one 3x3 convolution of the features, s and s' are the factors along the axes and
 g are learned gains. With k cosines the phases of a factor up to k span every pattern of output
 pixels, as the discrete cosine transform does; the gains fade out what a lower factor cannot show.
-For whole factors the cosines fold exactly into the convolution, and a shuffle is left.
-
-A lower factor also wants other colors, not only fainter ones: at x1.5 they must be right to 40 dB,
-which gains alone miss by 3. So between whole factors the coefficients change,
-
-    C(s) = C + sum_k h_k(ln s) D_k,
-
-with hat functions h_k around some factors of their own. C(s) is one convolution, whatever k.
+For whole factors the cosines fold exactly into the convolution, and a shuffle is left. Any other
+factor is rendered at the next whole one, where the network is right, and reduced by Lanczos'
+kernel: better than cosines of its own, and cheaper.
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pixperts.ops.windows import Part
+from pixperts.ops.resize import LANCZOS, resized_part, rows_needed
+from pixperts.ops.windows import Part, Window
 
-_SHARED = (2.0, 3.0, 4.0)  # factors at which all have the same coefficients
-KNOTS = (1.0, 1.5, 2.0, 3.0, 4.0)  # the factors at which gains are learned; between them, by log
+REACH = 4  # LR pixels around an output's own on which a reduction depends, at most
+GAINS = 4  # factors that have gains of their own, from 1 on; the last serve those beyond, too
 
 
 class LinearField(nn.Module):
@@ -38,33 +33,19 @@ class LinearField(nn.Module):
     Args:
         channels: of the features.
         basis: k, cosines along each axis.
-        own: rising factors around which coefficients change; at whole factors they do not.
     """
 
-    def __init__(self, channels: int, basis: int, own: Sequence[float] = ()) -> None:
+    def __init__(self, channels: int, basis: int) -> None:
         super().__init__()
-        self.basis, self.own = basis, tuple(own)
+        self.basis = basis
         self.coefficients = nn.Conv2d(channels, 3 * basis * basis, 3, padding=1)
         # The ideal low-pass: a factor s can show the cosines below s.
-        gains = [[min(1.0, max(0.0, s - i)) if i else 1.0 for i in range(basis)] for s in KNOTS]
-        self.gains = nn.Parameter(torch.tensor(gains))  # (knots, k)
+        factors = range(1, GAINS + 1)
+        gains = [[min(1.0, max(0.0, s - i)) if i else 1.0 for i in range(basis)] for s in factors]
+        self.gains = nn.Parameter(torch.tensor(gains))  # (factors, k)
         with torch.no_grad():
             self.coefficients.weight.mul_(0.1)  # begins close to the nearest LR pixel
             nn.init.zeros_(self._bias)
-        if own:
-            shape = self.coefficients.weight.shape
-            # One after the other, in four dimensions, as a memory format with channels last wants.
-            self.changes = nn.Parameter(torch.zeros(len(own) * shape[0], *shape[1:]))
-            self.shifts = nn.Parameter(torch.zeros(len(own) * shape[0]))
-
-    def coefficients_at(self, tall: float, wide: float) -> tuple[Tensor, Tensor]:
-        """Weight (3 k^2, C, 3, 3) and bias (3 k^2,) of C for the factors along both axes."""
-        weight, bias = self.coefficients.weight, self._bias
-        for place, share in hats(self.own, math.sqrt(tall * wide)):
-            rows = slice(place * len(bias), (place + 1) * len(bias))
-            weight = weight + share * self.changes[rows]
-            bias = bias + share * self.shifts[rows]
-        return weight, bias
 
     @property
     def _bias(self) -> Tensor:
@@ -86,19 +67,24 @@ class LinearField(nn.Module):
             (B, 3, H, W), or of the part, float32, unclamped.
         """
         whole = (lr.shape[2], lr.shape[3]) if part is None else part.whole
-        out = (0, size[0], 0, size[1]) if part is None else tuple(part.out)
-        first = (0, 0) if part is None else (part.source[0], part.source[2])
-        if all(large % small == 0 for large, small in zip(size, whole, strict=True)):
-            factors = size[0] // whole[0], size[1] // whole[1]
+        out = Window(0, size[0], 0, size[1]) if part is None else part.out
+        first = (0, 0) if part is None else (part.source.top, part.source.left)
+        factors = -(-size[0] // whole[0]), -(-size[1] // whole[1])
+        fine = whole[0] * factors[0], whole[1] * factors[1]
+        if fine == size:
             return self._folded(features, lr, factors, out, first)
-        return self._separable(features, lr, size, whole, out, first)
+        rows = rows_needed(fine[0], size[0], out.top, out.bottom, LANCZOS)
+        columns = rows_needed(fine[1], size[1], out.left, out.right, LANCZOS)
+        rendered = Window(*rows, *columns)
+        image = self._folded(features, lr, factors, rendered, first)
+        return resized_part(image, size, Part(out, rendered, fine), LANCZOS)
 
     def _folded(
         self,
         features: Tensor,
         lr: Tensor,
         factors: tuple[int, int],
-        out: tuple[int, ...],
+        out: Window,
         first: tuple[int, int],
     ) -> Tensor:
         """Whole factors: each phase is a convolution of its own, all phases one convolution."""
@@ -106,7 +92,8 @@ class LinearField(nn.Module):
         # LR rows and columns on which the output lies, counted in lr.
         top, bottom = out[0] // tall - first[0], -(-out[1] // tall) - first[0]
         left, right = out[2] // wide - first[1], -(-out[3] // wide) - first[1]
-        weight, bias = self._kernel(tall, wide, features)
+        weight, bias = (x.to(features.dtype) for x in self.folded(tall, wide))
+        weight = weight.contiguous(memory_format=torch.channels_last)
         # (B, 3 * tall * wide, rows, columns)
         phases = _conv_of_window(features, weight, bias, (top, bottom, left, right)).float()
         batch, _, rows, columns = phases.shape
@@ -117,96 +104,36 @@ class LinearField(nn.Module):
         above, beside = out[0] % tall, out[2] % wide
         return image[:, :, above : above + out[1] - out[0], beside : beside + out[3] - out[2]]
 
-    def _kernel(self, tall: int, wide: int, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The convolution to 3 colors of tall x wide phases: T C, exactly."""
-        k, (weight, bias) = self.basis, self.coefficients_at(tall, wide)
-        device = weight.device
-        rows = self.cosines(torch.arange(tall, device=device), tall, 1)[1]
-        columns = self.cosines(torch.arange(wide, device=device), wide, 1)[1]
+    def folded(self, tall: int, wide: int) -> tuple[Tensor, Tensor]:
+        """The convolution to 3 colors of tall x wide phases, T C.
+
+        Returns:
+            Kernel (3 * tall * wide, C, 3, 3) and bias (3 * tall * wide,).
+        """
+        k, weight, bias = self.basis, self.coefficients.weight, self._bias
+        rows, columns = self._cosines(tall), self._cosines(wide)
         table = torch.einsum("pi,qj->pqij", rows, columns).reshape(tall * wide, k * k)
         kernel = torch.einsum("pk,ckf->cpf", table, weight.reshape(3, k * k, -1))
         kernel = kernel.reshape(3 * tall * wide, *weight.shape[1:])
         shift = torch.einsum("pk,ck->cp", table, bias.view(3, k * k)).flatten()
-        kernel = kernel.to(features.dtype).contiguous(memory_format=torch.channels_last)
-        return kernel, shift.to(features.dtype)
+        return kernel, shift
 
-    def _separable(
-        self,
-        features: Tensor,
-        lr: Tensor,
-        size: tuple[int, int],
-        whole: tuple[int, int],
-        out: tuple[int, ...],
-        first: tuple[int, int],
-    ) -> Tensor:
-        """Any factors: rows of the output from the coefficients, then its columns."""
-        k, device = self.basis, lr.device
-        y, tall = self.cosines(torch.arange(out[0], out[1], device=device), size[0], whole[0])
-        x, wide = self.cosines(torch.arange(out[2], out[3], device=device), size[1], whole[1])
-        y, x = y - first[0], x - first[1]
-        top, bottom, left, right = int(y[0]), int(y[-1]) + 1, int(x[0]), int(x[-1]) + 1
-        weight, bias = self.coefficients_at(size[0] / whole[0], size[1] / whole[1])
-        found = _conv_of_window(features, weight, bias, (top, bottom, left, right))
-        # (B, 3, k, k, rows, columns): vertical cosines first
-        found = found.float().reshape(len(lr), 3, k, k, bottom - top, right - left)
-        y, x = y - top, x - left
-        rows = sum(found[:, :, i].index_select(3, y) * tall[:, i, None] for i in range(k))
-        assert isinstance(rows, Tensor)  # (B, 3, k, H, columns)
-        base = lr[:, :, top:bottom, left:right].index_select(2, y).index_select(3, x)
-        for j in range(k):
-            base = base + rows[:, :, j].index_select(3, x) * wide[:, j]
-        return base
-
-    def cosines(self, positions: Tensor, length: int, lr_length: int) -> tuple[Tensor, Tensor]:
-        """LR pixel (N,) and weighted cosines (N, k) of output positions along one axis."""
-        scaled = (2 * positions + 1) * lr_length  # in halves of 1 / length, whole numbers
-        index = torch.div(scaled, 2 * length, rounding_mode="floor")
-        place = (scaled - index * 2 * length).to(torch.float32) / (2 * length)  # t in (0, 1)
-        order = torch.arange(self.basis, device=positions.device)
-        waves = torch.cos(math.pi * place[:, None] * order)
-        return index, waves * self._gains_at(length / lr_length)
-
-    def _gains_at(self, factor: float) -> Tensor:
-        """(k,) gains for a factor, constant beyond the outer knots."""
-        place = math.log(min(max(factor, KNOTS[0]), KNOTS[-1]))
-        lower = max(i for i in range(len(KNOTS) - 1) if math.log(KNOTS[i]) <= place)
-        low, high = math.log(KNOTS[lower]), math.log(KNOTS[lower + 1])
-        share = (place - low) / (high - low)
-        return self.gains[lower] * (1 - share) + self.gains[lower + 1] * share
+    def _cosines(self, factor: int) -> Tensor:
+        """Weighted cosines (factor, k) of the output pixels of an LR pixel along one axis."""
+        places = (torch.arange(factor) + 0.5) / factor  # t in (0, 1)
+        waves = torch.cos(math.pi * places[:, None] * torch.arange(self.basis))
+        return waves.to(self.gains.device) * self.gains[min(factor, GAINS) - 1]
 
     def multiply_adds(self, lr_size: tuple[int, int], size: tuple[int, int]) -> float:
-        """Multiply-adds of one picture: the convolution, and the two products where not folded."""
-        lr_pixels = lr_size[0] * lr_size[1]
-        taps = 9 * self.coefficients.in_channels
-        if size[0] % lr_size[0] == 0 and size[1] % lr_size[1] == 0:
-            return 3.0 * taps * (size[0] // lr_size[0]) * (size[1] // lr_size[1]) * lr_pixels
-        k = self.basis
-        return 3.0 * k * (taps * k * lr_pixels + k * size[0] * lr_size[1] + size[0] * size[1])
-
-
-def hats(own: Sequence[float], factor: float) -> list[tuple[int, float]]:
-    """Places in `own` of what counts at a factor, and by how much; at whole ones nothing does.
-
-    Piecewise linear in the factor's logarithm: 1 at an own factor, 0 at the next ones and at 2, 3
-    and 4. Below the first it stays 1.
-
-    Example:
-        >>> hats((1.5, 2.5), 1.2), hats((1.5, 2.5), 2.0), hats((1.5, 2.5), 2.5)
-        ([(0, 1.0)], [], [(1, 1.0)])
-    """
-    knots = sorted({*own, *_SHARED})
-    place = math.log(min(max(factor, knots[0]), knots[-1]))
-    shares = []
-    for number, knot in enumerate(own):
-        at = knots.index(knot)
-        low = math.log(knots[at - 1]) if at else -math.inf
-        high = math.log(knots[at + 1]) if at + 1 < len(knots) else math.inf
-        middle = math.log(knot)
-        side = low if place < middle else high
-        share = 1.0 if place == middle else 1 - (place - middle) / (side - middle)
-        if share > 0:
-            shares.append((number, share))
-    return shares
+        """Multiply-adds of one picture: the convolution, and the reduction of what it gives."""
+        tall, wide = (-(-large // small) for large, small in zip(size, lr_size, strict=True))
+        fine = lr_size[0] * tall, lr_size[1] * wide
+        folded = 9 * self.coefficients.in_channels * fine[0] * fine[1]
+        across, down = (
+            0 if small == large else math.ceil(2 * LANCZOS.reach * large / small)
+            for small, large in zip(reversed(size), reversed(fine), strict=True)
+        )
+        return 3.0 * (folded + across * fine[0] * size[1] + down * size[0] * size[1])
 
 
 def _conv_of_window(

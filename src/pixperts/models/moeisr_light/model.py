@@ -23,7 +23,7 @@ from pixperts.errors import UsageError
 from pixperts.models.engine import EngineNetwork
 from pixperts.models.moeisr_light.color import RADIUS, bound_color
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
-from pixperts.models.moeisr_light.field import LinearField, pixels_below
+from pixperts.models.moeisr_light.field import REACH, LinearField, pixels_below
 from pixperts.models.moeisr_light.parts import LatentExpert, LatentExperts, Mapper, PlainEncoder
 from pixperts.models.output import Output
 from pixperts.ops.windows import Part
@@ -64,7 +64,7 @@ class MoEISRLight(EngineNetwork):
             self.experts = LatentExperts(config)
             self.mapper = Mapper(config.channels, config.mapper_width, len(config.depths))
             self.costs = self.experts.costs
-        self.field = LinearField(config.channels, config.basis, config.own_factors)
+        self.field = LinearField(config.channels, config.basis)
 
     def forward(
         self,
@@ -129,7 +129,7 @@ class MoEISRLight(EngineNetwork):
     def context(self) -> int:
         """LR pixels beyond an output's own LR pixel on which it depends, at most."""
         experts = 1 if self.experts is not None else 0
-        return max(self.encoder.receptive_radius + experts + 1, RADIUS)
+        return max(self.encoder.receptive_radius + experts + 1 + REACH, RADIUS)
 
     @property
     def multiply_adds_of_experts(self) -> tuple[int, ...]:
