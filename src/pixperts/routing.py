@@ -29,6 +29,7 @@ class Routing:
         pooled: (B, C) the mean over all pixels of the features that the router looked at.
         motion: (B, 3) length in pixels, angle in degrees and probability of none, of the motion
             blur that was looked for before the first block; recorded with that block.
+        idle: (B,) whether nothing ran for a picture, neither experts nor what they share.
         name: the block that was routed.
     """
 
@@ -40,6 +41,7 @@ class Routing:
     noisy_logits: Tensor | None = None
     pooled: Tensor | None = None
     motion: Tensor | None = None
+    idle: Tensor | None = None
     name: str = ""
 
     @property

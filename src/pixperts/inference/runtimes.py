@@ -4,15 +4,19 @@ The encoder is 60 to 95 % of the work of the light family, knows nothing of fact
 so is one graph for all of them. Cutting tiles, choosing experts and decoding stay in torch.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.export.engines import Engine, import_openvino, onnxruntime_engine, openvino_engine
-from pixperts.export.run import encoder_file
 from pixperts.inference.options import RUNTIMES
 from pixperts.models.engine import EngineNetwork
 from pixperts.models.interfaces import Network
+
+# The graphs' modules are imported where they are used: most commands use torch alone.
+if TYPE_CHECKING:
+    from pixperts.export.engines import Engine
 
 
 class RuntimeEncoder:
@@ -30,6 +34,9 @@ class RuntimeEncoder:
     """
 
     def __init__(self, model: EngineNetwork, runtime: str) -> None:
+        from pixperts.export.engines import import_openvino
+        from pixperts.export.run import encoder_file
+
         if runtime == "openvino":
             import_openvino()  # its own sentence where it is missing, before the graph is made
         self._path, self._runtime = encoder_file(model, type(model).__name__), runtime
@@ -44,7 +51,9 @@ class RuntimeEncoder:
         (features,) = self._engines[precision](lr)
         return features
 
-    def _opened(self, precision: str) -> Engine:
+    def _opened(self, precision: str) -> "Engine":
+        from pixperts.export.engines import onnxruntime_engine, openvino_engine
+
         if self._runtime == "openvino":
             return openvino_engine(self._path, precision)
         return onnxruntime_engine(self._path)

@@ -431,6 +431,50 @@ def test_a_change_is_taken_as_far_as_the_scout_is_sure() -> None:
     assert torch.equal(part.image[likeliest.argmin()], image[likeliest.argmin()])
 
 
+def some_idle(image: Tensor) -> MoCEIRLight:
+    """A network whose scout finds nothing in the less noisy half of the pictures."""
+    model = small(sure=(0.5, 0.8))
+    with torch.no_grad():
+        embedding = model.scout(model.count(image))
+        direction = embedding[-1] - embedding[0]
+        seen = (embedding @ direction).sort().values
+        middle = seen[len(seen) // 2 - 1 : len(seen) // 2 + 1].mean()
+        scale = 20 / (seen[-1] - seen[0])
+        model.scout.groups.weight.copy_(scale * direction.expand(len(GROUPS), -1))
+        model.scout.groups.bias.fill_(float(-scale * middle))
+    return model
+
+
+def test_nothing_runs_for_pictures_without_a_fault() -> None:
+    """With the result of running everything and taking nothing of it."""
+    image = pictures(4, 64, 80)
+    model = some_idle(image)
+    with torch.inference_mode():
+        output, every = model(image), model.look(image)[0]
+    idle = output.routings[0].idle
+    assert idle is not None
+    assert sorted(idle.tolist()) == [False, False, True, True]
+    assert torch.equal(output.image[idle], image[idle])
+    torch.testing.assert_close(output.image, every.image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(output.changes, every.changes, rtol=0, atol=1e-6)
+    assert float((output.image - image)[~idle].abs().mean()) > 1e-3
+    for routing, known in zip(output.routings, every.routings, strict=True):
+        assert not routing.experts[idle].any()
+        assert torch.equal(routing.experts[~idle], known.experts[~idle])
+    for number, one in enumerate(image):
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            alone = model(one[None])
+        parts = model.multiply_adds((64, 80), alone.routings)
+        torch.testing.assert_close(alone.image, output.image[number][None], rtol=0, atol=1e-5)
+        if idle[number]:
+            assert parts["total"] == parts["scout"]
+            # Of the scout, its overview and the routers alone.
+            assert counter.get_total_flops() / 2 < 2 * parts["scout"]
+    mean = model.multiply_adds((64, 80), output.routings)
+    all_run = model.multiply_adds((64, 80), every.routings)
+    assert mean["encoder"] == pytest.approx(all_run["encoder"] / 2)
+
+
 @pytest.mark.parametrize("span", [(0.8, 0.5), (0.5,), (-0.1, 0.5)])
 def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
     with pytest.raises(ModelError, match=r"sure is .*, but must be two rising numbers"):

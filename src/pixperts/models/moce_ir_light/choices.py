@@ -1,6 +1,7 @@
 """What the blocks of moce-ir-light choose by: noise, routings of an earlier pass, and sureness."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -75,6 +76,29 @@ def spread_pins(
 
 def _spread(values: Tensor | None, batch: int) -> Tensor | None:
     return None if values is None else values.expand(batch, -1)
+
+
+def without_experts(routing: Routing, idle: Tensor) -> Routing:
+    """A routing in which some pictures (B,) take no expert, as nothing runs for them."""
+    assert routing.gates is not None
+    experts = routing.experts.masked_fill(idle[:, None], 0)
+    gates = routing.gates
+    if routing.probabilities is not None:
+        gates = torch.where(idle[:, None], routing.probabilities[:, :1], gates)
+    return replace(routing, experts=experts, gates=gates, idle=idle)
+
+
+def of_pictures(routing: Routing, items: Tensor) -> Routing:
+    """What a routing says of some pictures (M,) of its batch, to be pinned."""
+    assert routing.gates is not None
+    probabilities = None if routing.probabilities is None else routing.probabilities[items]
+    return Routing(
+        routing.experts[items],
+        routing.costs,
+        probabilities,
+        routing.gates[items],
+        name=routing.name,
+    )
 
 
 def within_cost(

@@ -22,7 +22,13 @@ from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.moce_ir.motion import Motion, cepstrum_sums, without
 from pixperts.models.moce_ir.statistics import Statistics
-from pixperts.models.moce_ir_light.choices import sureness
+from pixperts.models.moce_ir_light.choices import (
+    of_pictures,
+    spread_pins,
+    sureness,
+    without_experts,
+)
+from pixperts.models.moce_ir_light.config import PARTS
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.tone import FAULTS, Tone, count_levels
 from pixperts.models.moce_ir_light.trunk import LightTrunk
@@ -54,15 +60,47 @@ class MoCEIRLight(LightTrunk):
     def forward(self, image: Tensor, **choices: Any) -> Output:
         """Restore; arguments as of `look`.
 
+        For pictures in which the scout finds no fault of detail only the scout runs: nothing of a
+        change would be taken.
+
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each block with experts.
         """
-        return self.look(image, **choices)[0]
+        return self._look(image, spare=True, **choices)[0]
 
-    def look(
+    def look(self, image: Tensor, **choices: Any) -> tuple[Output, Seen]:
+        """Restore, and say what that was made from.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], any size from 1x1; mirrored inside to multiples of
+                `config.multiple`.
+            choices: noise: of the routers, in training mode only: drawn from this generator, or
+                from torch's own (True, the default), or left out (False), or given: (blocks, B, J)
+                standard normal numbers. Never any in evaluation mode.
+                pinned: routings of an earlier pass, one for each block, to be used again; for one
+                picture or for as many as there are.
+                masked: run every expert on every picture and mask (slow; the oracle of the tests).
+                statistics: see `count`, of the whole pictures of which the images are tiles; of
+                the images themselves when None.
+                motion: whether straight motion blur is undone where there is some (True).
+                amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
+                tone: undo darkness and haze: never ("off", the default), where the tone head is
+                sure of them ("auto"), or in any case ("on").
+                place: (top, left) of the images in the whole pictures.
+                whole: (height, width) of those; None = the images are whole.
+
+        Raises:
+            UsageError: for an empty or misshapen image, or pinned routings that do not fit.
+        """
+        output, seen = self._look(image, **choices)
+        assert seen is not None
+        return output, seen
+
+    def _look(
         self,
         image: Tensor,
         *,
+        spare: bool = False,
         noise: bool | torch.Generator | Tensor = True,
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
@@ -72,29 +110,8 @@ class MoCEIRLight(LightTrunk):
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
-    ) -> tuple[Output, Seen]:
-        """Restore, and say what that was made from.
-
-        Args:
-            image: (B, 3, H, W) in [0, 1], any size from 1x1; mirrored inside to multiples of 8.
-            noise: of the routers, in training mode only: drawn from this generator, or from
-                torch's own, or left out, or given: (blocks, B, J) standard normal numbers. Never
-                any in evaluation mode.
-            pinned: routings of an earlier pass, one for each block, to be used again; for one
-                picture or for as many as there are.
-            masked: run every expert on every picture and mask (slow; the oracle of the tests).
-            statistics: see `count`, of the whole pictures of which the images are tiles; of the
-                images themselves when None.
-            motion: whether straight motion blur is undone where there is some.
-            amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
-            tone: undo darkness and haze: never, where the tone head is sure of them, or in any
-                case.
-            place: (top, left) of the images in the whole pictures.
-            whole: (height, width) of those; None = the images are whole.
-
-        Raises:
-            UsageError: for an empty or misshapen image, or pinned routings that do not fit.
-        """
+    ) -> tuple[Output, Seen | None]:
+        """`look`; `spare` runs no layer for pictures without a fault, and then tells nothing."""
         if image.dim() != 4 or image.shape[1] != 3 or image.numel() == 0:
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         statistics = statistics or self.count(image)
@@ -104,11 +121,16 @@ class MoCEIRLight(LightTrunk):
             moved = self.motion.read(statistics.places[3])
             image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
         options = {"noise": noise, "pinned": pinned, "masked": masked}
-        output, features = self._repaired(image, embedding, amounts, **options)
+        taken = self._taken(embedding)
+        features: Tensor | None = None
+        if spare and not (self.training or masked) and bool((taken == 0).any()):
+            output = self._spared(image, embedding, taken, amounts, pinned)
+        else:
+            output, features = self._repaired(image, embedding, taken, amounts, **options)
         if moved is not None:
             first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
-        seen = Seen(features, image - output.image)
+        seen = None if features is None else Seen(features, image - output.image)
         if tone == "off":
             return output, seen
         found = self.judge(statistics)
@@ -154,12 +176,13 @@ class MoCEIRLight(LightTrunk):
         `amounts` are those of the `PARTS`; 1 for all when None.
         """
         options = {"noise": noise, "pinned": pinned, "masked": masked}
-        return self._repaired(image, embedding, amounts, **options)[0]
+        return self._repaired(image, embedding, self._taken(embedding), amounts, **options)[0]
 
     def _repaired(
         self,
         image: Tensor,
         embedding: Tensor,
+        taken: Tensor,
         amounts: Sequence[float] | None,
         **options: Any,
     ) -> tuple[Output, Tensor]:
@@ -167,10 +190,41 @@ class MoCEIRLight(LightTrunk):
         parts = self.parts_of(features, image)
         sizes = None
         if not self.scout.training:  # it judges only once it is trained
-            taken = sureness(self.scout.groups(embedding).sigmoid(), self.config.sure)  # (B,)
             parts = parts * taken.to(parts.dtype)[:, None, None, None, None]
             sizes = parts.square().mean(dim=(2, 3, 4))  # (B, P)
         return Output(self.changed(image, parts, amounts), routings, sizes), features
+
+    def _taken(self, embedding: Tensor) -> Tensor:
+        """(B,) the share of a change of detail that is taken: all while the scout is trained."""
+        if self.scout.training:
+            return torch.ones(len(embedding), device=embedding.device)
+        return sureness(self.scout.groups(embedding).sigmoid(), self.config.sure)
+
+    def _spared(
+        self,
+        image: Tensor,
+        embedding: Tensor,
+        taken: Tensor,
+        amounts: Sequence[float] | None,
+        pinned: Sequence[Routing] | None,
+    ) -> Output:
+        """What `_repaired` gives; its layers run only for pictures of which something is taken."""
+        idle = taken == 0
+        pins = spread_pins(pinned, len(self.mixtures), len(image))
+        routings = []
+        for block, pin, name in zip(self.mixtures, pins, self.block_names, strict=True):
+            routing = pin or block.route(embedding, None, name)
+            routings.append(without_experts(routing, idle))
+        sizes = image.new_zeros(len(image), len(PARTS), dtype=torch.float32)
+        active = torch.nonzero(~idle).squeeze(1)
+        if len(active):
+            own = [of_pictures(routing, active) for routing in routings]
+            given = image[active], embedding[active], taken[active]
+            found, _ = self._repaired(*given, amounts, pinned=own)
+            assert found.changes is not None
+            image = image.index_copy(0, active, found.image)
+            sizes = sizes.index_copy(0, active, found.changes.float())
+        return Output(image, tuple(routings), sizes)
 
     def changed(
         self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None

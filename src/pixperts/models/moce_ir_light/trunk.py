@@ -235,5 +235,9 @@ class LightTrunk(ScoutedNetwork):
             "experts": expert_multiply_adds(self.mixtures, places, routings, every=every),
             "refinement": (kernel_weights(self.refinement) + kernel_weights(self.output)) * half,
         }
+        if routings is not None and routings[0].idle is not None:
+            busy = 1 - float(routings[0].idle.float().mean())
+            for name in ("encoder", "latent", "decoder", "refinement"):  # idle ones have no expert
+                parts[name] *= busy
         parts["total"] = sum(parts.values())
         return parts
