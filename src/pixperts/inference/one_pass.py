@@ -67,4 +67,5 @@ class OnePass:
 
     def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
         """See `EnhancingNetwork.sample_depths`."""
-        return self.model.sample_depths(lr, size, part, step, **self._choices)
+        strength = self.settings.strength
+        return self.model.sample_depths(lr, size, part, step, strength=strength, **self._choices)

@@ -274,7 +274,14 @@ class EnhancingNetwork(ScoutedNetwork):
 
     @abstractmethod
     def sample_depths(
-        self, image: Tensor, size: tuple[int, int], part: Part, step: int, **choices: Any
+        self,
+        image: Tensor,
+        size: tuple[int, int],
+        part: Part,
+        step: int,
+        *,
+        strength: float = 1.0,
+        **choices: Any,
     ) -> Tensor:
         """Logits (B, N, J) of the depth of every `step`-th output row and column of a part."""
 

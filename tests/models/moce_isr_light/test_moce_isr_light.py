@@ -17,6 +17,7 @@ from pixperts.models.moce_isr_light.model import MoCEISRLight
 from pixperts.models.moce_isr_light.regions import run_in_regions, spread
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.ops.resize import bicubic
+from pixperts.ops.windows import Part, Window
 from pixperts.weights import store
 from tests.helpers.one_network import SMALL, one_network
 
@@ -81,6 +82,19 @@ def test_the_strength_is_that_of_the_repair() -> None:
         expected = model.enlarge(half, removed, (80, 96))[0]
         found = model.enhance(image, (80, 96), strength=0.5).image
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_samples_are_of_the_strength_too() -> None:
+    model, image = one_network(), pictures(1, 64, 96)
+    part = Part(Window(0, 128, 0, 192), Window(0, 64, 0, 96), (64, 96))
+    with torch.inference_mode():
+        sampled = [
+            model.sample_depths(image, (128, 192), part, 1, strength=strength)
+            for strength in (0.4, 1.0)
+        ]
+        depths = model.enhance(image, (128, 192), strength=0.4).routings[-1].experts
+    assert torch.equal(sampled[0].argmax(dim=2), depths.flatten(1).long())
+    assert not torch.equal(*sampled)
 
 
 @pytest.mark.parametrize("budget", [0.1, 0.3, 0.5, 0.8, 1.0])

@@ -95,10 +95,7 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
             )
         place = (0, 0) if part is None else (part.source.top, part.source.left)
         output, seen = self.look(image, masked=masked, place=place, whole=whole, **choices)
-        lr = output.image
-        if strength < 1:
-            lr = torch.lerp(image.to(lr.dtype), lr, strength)
-            seen = seen._replace(removed=strength * seen.removed)
+        lr, seen = _weakened(image, output.image, seen, strength)
         if progress is not None:
             progress(0.5)
         large, routing = self.enlarge(lr, seen, size, part, budget, price, masked=masked)
@@ -172,7 +169,14 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         return tuple(pins), min(1.0, max(0.0, rest / len(embedding)))
 
     def sample_depths(
-        self, image: Tensor, size: tuple[int, int], part: Part, step: int, **choices: Any
+        self,
+        image: Tensor,
+        size: tuple[int, int],
+        part: Part,
+        step: int,
+        *,
+        strength: float = 1.0,
+        **choices: Any,
     ) -> Tensor:
         """Logits (B, N, J) of the depth of every `step`-th output row and column of a part.
 
@@ -181,11 +185,12 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
             size: of the whole output.
             part: which tile.
             step: distance of the samples in the whole output.
+            strength: of the repair, as of `enhance`.
             choices: of the repair.
         """
         place = part.source.top, part.source.left
         output, seen = self.look(image, place=place, whole=part.whole, **choices)
-        x = self.enlarger.start(output.image, seen)
+        x = self.enlarger.start(*_weakened(image, output.image, seen, strength))
         logits = self.enlarger.logits(x, part.whole, size)  # (B, J, rows, columns)
         rows, columns = (below // self.region for below in pixels_below(image, size, part))
         rows, columns = rows[-part.out.top % step :: step], columns[-part.out.left % step :: step]
@@ -221,6 +226,14 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         parts["enlarger"] = self.enlarger.multiply_adds(lr_size, size, shares)
         parts["total"] += parts["enlarger"]
         return parts
+
+
+def _weakened(image: Tensor, repaired: Tensor, seen: Seen, strength: float) -> tuple[Tensor, Seen]:
+    """A blend of a picture and the repaired one, and what was then seen of it."""
+    if strength == 1:
+        return repaired, seen
+    blend = torch.lerp(image.to(repaired.dtype), repaired, strength)
+    return blend, seen._replace(removed=strength * seen.removed)
 
 
 def _of(routing: Routing, picture: int) -> list[float]:
