@@ -21,6 +21,7 @@ from pixperts.jobs.run import run_folder
 from pixperts.weights import store
 from tests.helpers.command_line import one_sentence
 from tests.helpers.light_models import light
+from tests.helpers.light_restoration import light_restorer
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import tiny
 
@@ -59,6 +60,19 @@ def test_it_is_a_repair_and_then_an_enlargement(
     assert not torch.equal(repaired, image)
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
+
+
+def test_slight_faults_are_left_to_what_enlarges(models: dict[str, str]) -> None:
+    """Where no side grows the repair is that of `restore`."""
+    restorer = light_restorer(sure=(0.0, 0.1), sure_enlarged=(1.0, 1.1))
+    upscaler = Upscaler.load(models["light"], device="cpu")
+    both, image = Enhancer(restorer, upscaler), torch.rand(1, 3, 24, 32)
+    settings = RepairSettings(tone="off")
+    large = both.enhance(image, size=(64, 48), settings=settings)
+    assert torch.equal(large, upscaler.upscale(image, size=(64, 48)))
+    same = both.enhance(image, size=(32, 24), settings=settings)
+    assert torch.equal(same, restorer.restore(image, tone="off"))
+    assert not torch.equal(same, image)
 
 
 @pytest.mark.parametrize(("channels", "dtype"), [(3, "uint8"), (4, "uint16"), (1, "uint8")])

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -232,6 +233,8 @@ class Enhancer:
                     statistics=statistics, budget=budget, progress=progress,
                 )  # fmt: skip
                 return Enhanced(*done)
+        elif size[0] > source.width or size[1] > source.height:
+            settings = replace(settings or RepairSettings(), enlarged=True)
         share = self._repair_share(source, size)
         first, second = _parts(progress, share)
         repair = self.restorer.repair_rows(

@@ -29,6 +29,7 @@ class RepairSettings:
     jpeg: float = 1.0  # of the traces of compression
     tone: ToneMode = "auto"  # darkness and haze: where the network is sure, never, or always
     motion: bool = True  # straight motion blur is undone where it is found
+    enlarged: bool = False  # the result is enlarged afterwards, so that slight faults are left
 
     def __post_init__(self) -> None:
         for name in ("strength", "denoise", "jpeg"):

@@ -277,6 +277,7 @@ class TiledRestore:
         if isinstance(self.model, ScoutedNetwork):
             options |= {
                 "amounts": self.settings.amounts(self.model.parts),
+                "enlarged": self.settings.enlarged,
                 "tone": self.settings.tone,
                 "place": (window.top, window.left),
                 "whole": self.size,

@@ -107,7 +107,7 @@ def _presets() -> dict[str, Preset]:
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(
         "plain convolutions, experts that can be left out; made for CPUs",
-        MoCEIRLightConfig(sure=(0.5, 0.8)),
+        MoCEIRLightConfig(sure=(0.5, 0.8), sure_enlarged=(0.9, 0.98)),
     )
     presets["moce-isr-light"] = Preset(
         "moce-ir-light and an enlarger that reads its features: any fault, any size",

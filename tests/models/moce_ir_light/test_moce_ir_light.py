@@ -475,8 +475,25 @@ def test_nothing_runs_for_pictures_without_a_fault() -> None:
     assert mean["encoder"] == pytest.approx(all_run["encoder"] / 2)
 
 
+def test_before_an_enlargement_slight_faults_are_left_unless_light_is_undone() -> None:
+    image = pictures(1, 40, 48)
+    model = small(sure=(0.0, 0.5), sure_enlarged=(0.9, 0.98))
+    torch.nn.init.zeros_(model.scout.groups.weight)
+    model.scout.groups.bias.data.fill_(math.log(0.94 / 0.06))
+    with torch.inference_mode():
+        plain = model(image).image
+        careful = model(image, enlarged=True).image
+        dark_and_hazy(model)
+        lit, calm = (model(image, tone="on", enlarged=one).image for one in (True, False))
+    torch.testing.assert_close(careful - image, 0.5 * (plain - image), rtol=0, atol=1e-5)
+    assert float((plain - image).abs().mean()) > 1e-3
+    assert torch.equal(lit, calm)
+
+
 @pytest.mark.parametrize("span", [(0.8, 0.5), (0.5,), (-0.1, 0.5)])
 def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
+    with pytest.raises(ModelError, match="sure_enlarged is"):
+        MoCEIRLightConfig(sure_enlarged=span)
     with pytest.raises(ModelError, match=r"sure is .*, but must be two rising numbers"):
         small(sure=span)
 

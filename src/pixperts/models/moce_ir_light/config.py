@@ -33,6 +33,10 @@ class MoCEIRLightConfig:
     # Probability of any fault of detail from which the change is taken in part, and wholly: where
     # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
+    # The same where the picture is enlarged afterwards: small pictures are sharp, which looks like
+    # noise, and what enlarges copes with slight faults. Not where darkness or haze is undone, which
+    # brings out the noise.
+    sure_enlarged: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
 
@@ -58,9 +62,10 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        span = self.sure
-        if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
-            raise ModelError(f"sure is {span!r}, but must be two rising numbers from 0 on.")
+        for name in ("sure", "sure_enlarged"):
+            span = getattr(self, name)
+            if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
+                raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")
         for name in ("modulated", "motion"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")

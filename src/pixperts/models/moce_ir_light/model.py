@@ -84,6 +84,7 @@ class MoCEIRLight(LightTrunk):
                 the images themselves when None.
                 motion: whether straight motion blur is undone where there is some (True).
                 amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
+                enlarged: whether the result is enlarged afterwards, see `config.sure_enlarged`.
                 tone: undo darkness and haze: never ("off", the default), where the tone head is
                 sure of them ("auto"), or in any case ("on").
                 place: (top, left) of the images in the whole pictures.
@@ -107,6 +108,7 @@ class MoCEIRLight(LightTrunk):
         statistics: Statistics | None = None,
         motion: bool = True,
         amounts: Sequence[float] | None = None,
+        enlarged: bool = False,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
@@ -121,7 +123,15 @@ class MoCEIRLight(LightTrunk):
             moved = self.motion.read(statistics.places[3])
             image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
         options = {"noise": noise, "pinned": pinned, "masked": masked}
+        found, shares = None, None
+        if tone != "off":
+            found = self.judge(statistics)
+            shares = found.amounts(tone)
         taken = self._taken(embedding)
+        if enlarged and max(self.config.sure_enlarged) > 0:
+            careful = self._taken(embedding, self.config.sure_enlarged)
+            lit = False if shares is None else (shares > 0).any(dim=1)
+            taken = torch.where(torch.as_tensor(lit, device=taken.device), taken, careful)
         features: Tensor | None = None
         if spare and not (self.training or masked) and bool((taken == 0).any()):
             output = self._spared(image, embedding, taken, amounts, pinned)
@@ -131,10 +141,8 @@ class MoCEIRLight(LightTrunk):
             first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
         seen = None if features is None else Seen(features, image - output.image)
-        if tone == "off":
+        if found is None or shares is None:
             return output, seen
-        found = self.judge(statistics)
-        shares = found.amounts(tone)
         toned = self.tone.apply_to(output.image, found, shares, place, whole)
         light = torch.stack([found.probabilities, shares], dim=2)
         return output._replace(image=toned, light=light), seen
@@ -194,11 +202,11 @@ class MoCEIRLight(LightTrunk):
             sizes = parts.square().mean(dim=(2, 3, 4))  # (B, P)
         return Output(self.changed(image, parts, amounts), routings, sizes), features
 
-    def _taken(self, embedding: Tensor) -> Tensor:
+    def _taken(self, embedding: Tensor, span: Sequence[float] | None = None) -> Tensor:
         """(B,) the share of a change of detail that is taken: all while the scout is trained."""
         if self.scout.training:
             return torch.ones(len(embedding), device=embedding.device)
-        return sureness(self.scout.groups(embedding).sigmoid(), self.config.sure)
+        return sureness(self.scout.groups(embedding).sigmoid(), span or self.config.sure)
 
     def _spared(
         self,
