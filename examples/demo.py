@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 PHOTOS = ("budgie", "osprey", "circuits", "colosseum")
 CROP = (300, 240)  # width and height of a detail on the sheet, in enlarged pixels
 # What is done to one sample photo before it is repaired; synthetic, the same on every machine.
-SPOILT = "budgie"
+DAMAGED = "budgie"
 TASKS = {
     "noise25": "noisy",
     "rain": "rainy",
@@ -85,24 +85,24 @@ def row(name: str, out: Path) -> NDArray[np.uint8]:
     return np.concatenate([label(picture, text) for text, picture in pictures.items()], axis=1)
 
 
-def spoil(out: Path) -> list[Path]:
+def damage(out: Path) -> list[Path]:
     """Write versions of one sample photo that need repair."""
-    photo = torch.from_numpy(to_float(read_image(HERE / f"{SPOILT}.jpg").pixels)).permute(2, 0, 1)
+    photo = torch.from_numpy(to_float(read_image(HERE / f"{DAMAGED}.jpg").pixels)).permute(2, 0, 1)
     files = []
     for task, name in TASKS.items():
         pixels = degrade(photo, task, SEED).permute(1, 2, 0).numpy()
-        files.append(out / "spoilt" / f"{SPOILT}_{name}.png")
+        files.append(out / "damaged" / f"{DAMAGED}_{name}.png")
         write_image(files[-1], from_float(pixels, np.uint8))
     return files
 
 
 def repaired_row(file: Path, out: Path) -> NDArray[np.uint8]:
-    """One spoiled photo: as it is, repaired, and the original, each in part."""
+    """One damaged photo: as it is, repaired, and the original, each in part."""
     rows, columns = CROP[1], (4 * CROP[0] + 20) // 3
     pictures = {
         f"{file.stem.replace('_', ', ')} (synthetic)": read_image(file).pixels,
         "repaired by pixperts": read_image(out / "repaired" / file.name).pixels,
-        "original": read_image(HERE / f"{SPOILT}.jpg").pixels,
+        "original": read_image(HERE / f"{DAMAGED}.jpg").pixels,
     }
     shown = []
     for text, picture in pictures.items():
@@ -134,9 +134,9 @@ def main() -> None:
     pixperts("upscale", *photos, "-o", out / "x2.5", "-s", "2.5")
     mixture = ("-m", MIXTURE, "--expert-map", out / "experts", "--budget", "0.3")
     pixperts("upscale", *photos, "-o", out / "width_1000", "--width", "1000", *mixture)
-    spoilt = spoil(out)
-    pixperts("restore", *spoilt, "-o", f"{out / 'repaired'}/")
-    sheet = [row(name, out) for name in PHOTOS] + [repaired_row(file, out) for file in spoilt]
+    damaged = damage(out)
+    pixperts("restore", *damaged, "-o", f"{out / 'repaired'}/")
+    sheet = [row(name, out) for name in PHOTOS] + [repaired_row(file, out) for file in damaged]
     write_image(out / "sheet.png", stack(sheet))
     seconds = time.perf_counter() - start
     print(f"\n{out / 'sheet.png'}: before and after side by side ({seconds:.0f} s in all).")

@@ -50,8 +50,14 @@ def test_models(
     assert main(["models"]) == 0
     table = capsys.readouterr().out.splitlines()
     assert len(table) == 1 + len(PRESETS)
-    assert "Set5 x2 37.6" in table[1]
+    assert "Set5 x2 37.6 " in table[1]
     assert "Apache-2.0" in table[1]
+    many = {f"Set5 x{scale}": 30 + scale for scale in range(1, 7)}
+    long = store.Card("moeisr-tiny", card.config, "Apache-2.0", notes={"quality": many})
+    store.save(tmp_path / "moeisr-tiny.safetensors", model, long)
+    assert main(["models"]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "Set5 x1 31, Set5 x2 32, Set5 x3 33 and 3 more" in line
 
 
 def test_evaluate(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:

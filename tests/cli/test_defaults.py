@@ -105,7 +105,7 @@ def test_results_of_an_earlier_run_are_no_inputs(
         assert upscale(*line) == 0
         assert names(here) == ["a.png", "a_x2.png", "b.png", "b_x2.png"]
         first, second = capsys.readouterr().err.splitlines()
-        assert first == "2 inputs are results of others, by the name, and left out."
+        assert first == "2 inputs were left out: by their names, they are results of other inputs."
         assert "2 outputs existed and were kept" in second
 
 

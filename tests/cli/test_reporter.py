@@ -27,7 +27,7 @@ def test_results_are_one_line_a_picture(
     Path(f"in {EVIL}/words").write_text("no picture")
     assert call(command, f"in {EVIL}", "-o", f"out {EVIL}") == 0
     skipped, *told = capsys.readouterr().err.splitlines()
-    assert skipped == f"in {SHOWN}: skipped 1 entries that are not picture files."
+    assert skipped == f"in {SHOWN}: skipped 1 entry that is not a picture."
     assert len(told) == 2
     assert told[1].startswith(f"in {SHOWN}/{SHOWN}.png -> out {SHOWN}/{SHOWN}.png: 8 x 6")
     assert all(line.isprintable() for line in told)

@@ -72,7 +72,7 @@ def test_a_folder_keeps_names_and_formats(
     assert upscale(source, "-o", target, "-s", 2, "--quality", 80) == 0
     lines = capsys.readouterr().err.splitlines()
     remark, cure = lines[0].rsplit(". ", 1)
-    assert remark == f"{source}: skipped 2 entries that are not picture files"
+    assert remark == f"{source}: skipped 2 entries that are not pictures"
     assert cure == "-r also takes the pictures in its subfolders."
     assert [Path(line.split(" -> ")[0]).name for line in lines[1:]] == [
         "C.PNG", "a.jpg", "b.webp", "d.tif",

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,27 @@ def test_the_citation_is_complete() -> None:
     assert {entry["type"] for entry in cited["references"]} <= {"article", "conference-paper"}
     papers = {entry["url"].rsplit("/", 1)[1] for entry in cited["references"]}
     assert papers == {"2311.12077", "2411.18466", "2012.09161"}
+
+
+def test_versions_agree() -> None:
+    """What pyproject.toml promises, the workflow runs and the page on installing says."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    promised = {one.removeprefix(prefix) for one in project["classifiers"] if prefix in one}
+    text = (ROOT / ".github/workflows/checks.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]["versions"]["strategy"]["matrix"]["include"]
+    assert {job["python"].removeprefix("3.") for job in jobs} == promised
+    oldest = f"3.{min(promised, key=int)}"
+    assert project["requires-python"] == f">={oldest}"
+    torch = next(one for one in project["dependencies"] if one.startswith("torch>="))
+    torch = torch.removeprefix("torch>=")
+    assert any(
+        job["python"] == oldest and job["torch"].startswith(f"torch=={torch}.") for job in jobs
+    )
+    install = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    assert f"Python {oldest} or newer and torch {torch} or newer" in install
+    for page in ("README.md", "docs/quick_start.md", "CONTRIBUTING.md"):
+        assert f"Python {oldest} or newer" in (ROOT / page).read_text(encoding="utf-8")
 
 
 def test_forms_and_workflows_are_whole() -> None:

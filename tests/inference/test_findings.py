@@ -84,6 +84,7 @@ def test_small_changes_are_not_called_faults() -> None:
     assert night.to_text() == "darkness (99%) left, as it may be meant: see --tone"
     off = Findings({"noise": 1.0}, {}, {})  # with --tone off nobody looked
     assert off.to_text() == "found noise (1.0 levels)"
+    assert calm.to_text((15.5, -16.2)) == "found motion blur (15.5 pixels at -16 degrees)"
     assert loud.to_dict()["undone"] == {"dark": 1.0}
 
 

@@ -38,8 +38,7 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
     listing = find(["p"])
     assert listing.several
     assert listing.remarks == [
-        "p: skipped 3 entries that are not picture files. "
-        "-r also takes the pictures in its subfolders."
+        "p: skipped 3 entries that are not pictures. -r also takes the pictures in its subfolders."
     ]
     listing = find(["p"], recursive=True)
     p = Path("p")
@@ -51,7 +50,7 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
         Found(Path("p/z/[1].jpg"), Path("z"), p),
         Found(Path("p/z/f.jpg"), Path("z"), p),
     ]
-    assert listing.remarks == ["p: skipped 2 entries that are not picture files."]
+    assert listing.remarks == ["p: skipped 2 entries that are not pictures."]
 
 
 def test_patterns(tree: Path) -> None:
@@ -61,7 +60,7 @@ def test_patterns(tree: Path) -> None:
     assert paths(f"{tree}/p/?/c.jpg") == [f"{tree}/p/x/c.jpg"]
     assert paths("[pq]/a.*") == ["p/a.PNG", "q/a.jpg"]
     assert find(["p/**/*.jpg"]).found[1] == Found(Path("p/x/c.jpg"), Path("x"))
-    assert find(["p/**"]).remarks == ["p/**: skipped 2 entries that are not picture files."]
+    assert find(["p/**"]).remarks == ["p/**: skipped 2 entries that are not pictures."]
     assert find(["p/b.*"]).several  # also if it is one
     # A folder that matches counts as if it were named, once.
     assert paths("p/[xz]") == ["p/x/c.jpg", "p/z/[1].jpg", "p/z/f.jpg"]

@@ -39,7 +39,7 @@ def manifest(
     ] = False,
     report: JsonOption,
 ) -> int:
-    """Join the manifests of shards, or check results by one: exit code 1 if any is not as noted."""
+    """Join manifests, or check that results are unchanged (exit code 1 if one is not)."""
     if "" in files:
         raise UsageError("An empty name was given: name manifests.")
     paths = [Path(name) for name in files]

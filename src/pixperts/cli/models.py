@@ -8,6 +8,8 @@ from pixperts.defaults import DEFAULT_REPAIR_MODEL
 from pixperts.inference.options import DeviceOptions
 from pixperts.options import Option
 
+_FIGURES = 3  # of a model in the table; --json has all
+
 
 def analyze(
     photo: Annotated[str, Option("One picture, or - for standard input.", positional=True)],
@@ -16,7 +18,7 @@ def analyze(
     running: DeviceOptions,
     report: JsonOption,
 ) -> None:
-    """Show what the routers see in a picture: experts, gates, nearest task, skipped work."""
+    """Show what is wrong with a picture, and which experts the network chooses for it."""
     from pixperts.cli.pipes import Pipes
     from pixperts.inference.analysis import analyze as analyze_picture
     from pixperts.inference.restorer import Restorer
@@ -34,7 +36,7 @@ def analyze(
 
 
 def models(report: JsonOption) -> None:
-    """List the models: first those with weights, then the untrained architectures."""
+    """List the models: first those with weights, then architectures without weights."""
     from pixperts.weights import catalogue
 
     listed = catalogue.list_models()
@@ -50,12 +52,14 @@ def models(report: JsonOption) -> None:
         Column("what"),
         Column("parameters", number=True),
         Column("GMAC / MP", number=True),
-        Column("quality"),
-        Column("license"),
+        Column("quality, dB"),
+        Column("license of the weights"),
     ]
     rows = []
     for entry in listed:
-        quality = ", ".join(f"{key} {value}" for key, value in entry.quality.items())
+        figures = [f"{key} {value}" for key, value in entry.quality.items()]
+        more = f" and {len(figures) - _FIGURES} more" if len(figures) > _FIGURES else ""
+        quality = ", ".join(figures[:_FIGURES]) + more
         rows.append(
             [
                 entry.name,

@@ -59,6 +59,11 @@ class Analysis:
         """Probability of the nearest task among those that were measured."""
         return self.tasks[0][1] if self.tasks else None
 
+    @property
+    def found(self) -> str | None:
+        """What was found, in words; None for a network that does not tell faults apart."""
+        return None if self.findings is None else self.findings.to_text(self.motion)
+
     @classmethod
     def of(
         cls,
@@ -107,8 +112,16 @@ class Analysis:
         return asdict(self) | own
 
     def to_text(self) -> str:
-        """Lines for a person."""
+        """Lines for a person: what was found, then what the network did."""
         lines = []
+        if self.found is not None:
+            lines.append(self.found)
+        elif self.motion is not None:
+            length, angle = self.motion
+            lines.append(f"motion blur of {length:.1f} pixels at {angle:.0f} degrees undone first")
+        if self.tasks:
+            ranked = ", ".join(f"{task} {share:.1%}" for task, share in self.tasks[:4])
+            lines.append(f"most similar to: {ranked}")
         for block in self.blocks:
             chosen = ", ".join(
                 f"expert {expert} with gate {gate:.2f}"
@@ -117,17 +130,9 @@ class Analysis:
             spread = " / ".join(f"{value:.2f}" for value in block.probabilities)
             lines.append(f"{block.name}: {chosen} (probabilities {spread})")
         lines.append(
-            f"{self.multiply_adds / 1e9:.2f} G multiply-adds; {self.skipped:.1%} of the cost with "
-            "all experts was skipped"
+            f"{self.multiply_adds / 1e9:.2f} G multiply-adds, {self.skipped:.1%} fewer than with "
+            "all experts"
         )
-        if self.motion is not None:
-            length, angle = self.motion
-            lines.append(f"motion blur of {length:.1f} pixels at {angle:.0f} degrees undone first")
-        if self.tasks:
-            ranked = ", ".join(f"{task} {share:.1%}" for task, share in self.tasks[:4])
-            lines.append(f"nearest by routing signature: {ranked}")
-        if self.findings is not None:
-            lines.append(self.findings.to_text())
         return "\n".join(lines)
 
 

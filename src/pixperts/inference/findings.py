@@ -71,14 +71,21 @@ class Findings:
         found = [f"{_WORDS[k]} ({v:.1f} levels)" for k, v in ranked if v >= NOTICED]
         return found + [f"{_LIGHT[k]} ({self.light[k]:.0%})" for k, v in self.undone.items() if v]
 
-    def to_text(self) -> str:
-        """One phrase for a person."""
+    def to_text(self, motion: tuple[float, float] | None = None) -> str:
+        """One phrase for a person.
+
+        Args:
+            motion: length in pixels and angle in degrees of the motion blur that was undone.
+        """
         left = [
             f"{_LIGHT[name]} ({share:.0%}) left, as it may be meant: see --tone"
             for name, share in self.light.items()
             if share >= LIKELY and not self.undone[name]
         ]
-        found = ["found " + ", ".join(self.noticed)] if self.noticed else []
+        noticed = self.noticed
+        if motion is not None:
+            noticed.append("motion blur ({:.1f} pixels at {:.0f} degrees)".format(*motion))
+        found = ["found " + ", ".join(noticed)] if noticed else []
         return "; ".join(found + left) or "nothing found to repair"
 
     def to_dict(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Enhance(EnhanceOptions, Operation):
             task=found.task,
             confidence=None if found.confidence is None else round(found.confidence, 4),
             findings=None if found.findings is None else found.findings.to_dict(),
-            found=None if found.findings is None else found.findings.to_text(),
+            found=found.found,
             motion=None if found.motion is None else [round(value, 2) for value in found.motion],
             mean_cost=None if routed is None else routed.mean_cost,
             shares=None if routed is None else list(routed.shares),

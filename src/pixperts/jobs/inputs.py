@@ -95,7 +95,9 @@ def find(
                 seen.add(key)
                 files.append(one)
         if skipped:
-            remarks.append(f"{path}: skipped {skipped} entries that are not picture files.{hint}")
+            single = skipped == 1
+            those = "entry that is not a picture" if single else "entries that are not pictures"
+            remarks.append(f"{path}: skipped {skipped} {those}.{hint}")
     return Listing(files, remarks, several)
 
 

@@ -147,7 +147,7 @@ class Restore(RestoreOptions, Operation):
             task=found.task,
             confidence=None if found.confidence is None else round(found.confidence, 4),
             findings=None if found.findings is None else found.findings.to_dict(),
-            found=None if found.findings is None else found.findings.to_text(),
+            found=found.found,
             motion=None if found.motion is None else [round(value, 2) for value in found.motion],
             multiply_adds=found.multiply_adds,
             megapixels=width * height / 1e6,

@@ -177,8 +177,9 @@ def _without_results(
 def _left_out(count: int) -> list[str]:
     if not count:
         return []
-    word = "input is the result of another" if count == 1 else "inputs are results of others"
-    return [f"{count} {word}, by the name, and left out."]
+    if count == 1:
+        return ["1 input was left out: by its name, it is the result of another input."]
+    return [f"{count} inputs were left out: by their names, they are results of other inputs."]
 
 
 def _in_folder(placed: Sequence[Placed], namer: "_Namer") -> list[Job]:

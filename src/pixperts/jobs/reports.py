@@ -107,7 +107,7 @@ class RestoreReport:
             line += f", {self.found}"
         elif self.task is not None and self.confidence is not None:
             line += f", looks like {self.task} ({self.confidence:.0%})"
-        if self.motion is not None:
+        if self.motion is not None and self.found is None:
             line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
         return "\n".join(map(printable, [line, *self.notes]))
 
@@ -149,7 +149,7 @@ class EnhanceReport:
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"
         if self.found is not None:
             line += f", {self.found}"
-        if self.motion is not None:
+        elif self.motion is not None:
             line += ", motion blur of {:.1f} pixels at {:.0f} degrees undone".format(*self.motion)
         return "\n".join(map(printable, [line, *self.notes]))
 

@@ -298,8 +298,8 @@ def test_what_was_undone_is_told() -> None:
     restorer = Restorer(moving(), store.Card("mini", {}), device="cpu")
     found = analyze(restorer, shaken(160, 160))
     assert found.motion == pytest.approx((8.944, 26.565), abs=0.01)  # (8, 4) pixels
-    last = found.to_text().splitlines()[-1]
-    assert last == "motion blur of 8.9 pixels at 27 degrees undone first"
+    first = found.to_text().splitlines()[0]
+    assert first == "motion blur of 8.9 pixels at 27 degrees undone first"
     assert found.to_dict()["motion"] == found.motion
     restorer = Restorer(mini(motion=True), store.Card("mini", {}), device="cpu")
     still = analyze(restorer, scene(160, 160))
