@@ -10,7 +10,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import default_collate
 
 from pixperts.data.scenes import Scene
+from pixperts.degradations.mixture import PARTS
 from pixperts.errors import UsageError
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.training.config import TrainConfig
 from pixperts.training.light_restoration_config import LightRestorationConfig
 from pixperts.weights import store
@@ -24,6 +26,7 @@ from pixperts.training.light_restoration import (
     meant_expert,
     picture_error,
 )
+from pixperts.training.parts import PartsModule, wanted_parts
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +208,55 @@ def test_what_cannot_be_trained_is_refused_by_name(
 ) -> None:
     with pytest.raises(UsageError, match=named):
         config(photos, **changes)
+
+
+def test_parts_are_learned_and_their_sum_stays(photos: Path, tmp_path: Path) -> None:
+    task, batch = module(photos)
+    with torch.no_grad():
+        task.model.output.weight.normal_(std=0.01)
+    store.save(tmp_path / "start.safetensors", task.model, store.Card("start", {}))
+    values = values_of(
+        "scenes", photos, head="parts", init=str(tmp_path / "start.safetensors"), optimizer="adam",
+        model_options=_options(photos), max_steps=6, learning_rate=3e-3, precision="float32",
+    )  # fmt: skip
+    run = tmp_path / "run"
+    train(TrainConfig.from_dict(values, "test"), run)
+    learned, _ = store.load(run / "last.safetensors")
+    assert isinstance(learned, MoCEIRLight)
+    image = batch.degraded.float() / 255
+    embedding = task.model.scout(task.model.count(image))
+    with torch.inference_mode():
+        before, after = (
+            one.eval().changes(image, embedding, noise=False)[0] for one in (task.model, learned)
+        )
+    torch.testing.assert_close(after.sum(dim=1), before.sum(dim=1), rtol=0, atol=1e-5)
+    assert float((after - before).abs().max()) > 1e-3
+    same = {
+        k for k, v in learned.state_dict().items() if torch.equal(v, task.model.state_dict()[k])
+    }
+    assert task.model.state_dict().keys() - same == {"output.weight", "output.bias"}
+
+
+def test_the_loss_of_parts_is_that_of_each_fault(photos: Path) -> None:
+    task = PartsModule(config(photos, head="parts")).train()
+    samples = task.samples()
+    batch = default_collate([samples[number] for number in range(4)])
+    terms = task.loss(batch)
+    assert list(terms) == ["noise", "jpeg", "rest"]
+    patches = cut_patches(batch.degraded, batch.places, task.config.patch).float() / 255
+    wanted = wanted_parts(patches, batch.targets.flatten(0, 1).float() / 255)
+    total = patches + sum(wanted.values())
+    torch.testing.assert_close(total, batch.targets[:, :, -1].flatten(0, 1).float() / 255)
+    with torch.no_grad():
+        embedding = task.model.scout(task.model.count(batch.degraded.float() / 255))
+        found, _ = task.model.changes(patches, embedding.repeat_interleave(2, 0), noise=False)
+    for place, (name, term) in enumerate(terms.items()):
+        assert name == PARTS[place]
+        error = picture_error(found[:, place], wanted[name], "log", task.config.floor)
+        assert float(term.detach()) == pytest.approx(float(error), rel=1e-4)
+    torch.stack(list(terms.values())).sum().backward()
+    gradient = task.model.output.weight.grad
+    assert gradient is not None
+    moved = gradient.unflatten(0, (len(PARTS), -1)).abs().amax(dim=(1, 2, 3, 4)) > 0
+    assert moved.tolist() == [True, True, False]  # the rest follows from the two
+    assert all(p.grad is None for n, p in task.model.named_parameters() if "output" not in n)

@@ -12,7 +12,7 @@ from pixperts.training.config import TrainConfig
 class LightRestorationConfig(TrainConfig):
     """A run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
 
-    head: str = "detail"  # what is trained: detail, or tone, on whole views (`data.tone_scenes`)
+    head: str = "detail"  # or tone, on whole views (`data.tone_scenes`), or parts (`parts`)
     batch: int = 6  # scenes a step
     patches: int = 2  # of each scene
     patch: int = 128
@@ -52,8 +52,8 @@ class LightRestorationConfig(TrainConfig):
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
         if not 0 <= self.small <= 1:
             raise UsageError(f"small is {self.small}, but must be between 0 and 1.")
-        if self.head not in ("detail", "tone"):
-            raise UsageError(f"head is {self.head!r}, but must be detail or tone.")
+        if self.head not in ("detail", "tone", "parts"):
+            raise UsageError(f"head is {self.head!r}, but must be detail, tone or parts.")
         if self.error not in ("log", "l1"):
             raise UsageError(f"error is {self.error!r}, but must be log or l1.")
         self._positive("floor", self.floor)
@@ -73,7 +73,7 @@ class LightRestorationConfig(TrainConfig):
                 f"balance_target is {list(target)}, but must be {EXPERTS} positive shares that "
                 "sum to 1."
             )
-        if not self.tasks and self.head == "detail":
+        if not self.tasks and self.head != "tone":
             raise UsageError("tasks is missing: name degradations and the weights of their draw.")
         check_tasks(self.tasks, self.validation_tasks)
 

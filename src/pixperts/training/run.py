@@ -40,6 +40,7 @@ from pixperts.training.light import LightModule
 from pixperts.training.light_restoration import LightRestorationModule
 from pixperts.training.light_restoration_config import LightRestorationConfig
 from pixperts.training.module import TrainingModule
+from pixperts.training.parts import PartsModule
 from pixperts.training.restoration import RestorationModule
 from pixperts.training.tone import ToneModule
 from pixperts.training.upscaling import UpscalingModule
@@ -54,8 +55,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
     if isinstance(config, EnhancementConfig):
         return EnhancementModule(config, layout)
     if isinstance(config, LightRestorationConfig):
-        module = ToneModule if config.head == "tone" else LightRestorationModule
-        return module(config, layout)
+        heads = {"tone": ToneModule, "parts": PartsModule}
+        return heads.get(config.head, LightRestorationModule)(config, layout)
     assert isinstance(config, UpscalingConfig)
     return UpscalingModule(config, layout)
 

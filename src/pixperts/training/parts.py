@@ -1,0 +1,91 @@
+"""Training of the parts of moce-ir-light's change: which share undoes noise, which compression.
+
+The change as a whole stays as it is. Only its division is learned, by the last layer, from the
+features of the network as it is: with W_k the weights of part k, sum_k W_k is kept.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixperts.data.scenes import Scene
+from pixperts.degradations.mixture import PARTS, faulty
+from pixperts.evaluation.metrics import psnr
+from pixperts.training.distributed import Layout, processes, rank
+from pixperts.training.light_restoration import LightRestorationModule, cut_patches, picture_error
+from pixperts.training.light_restoration_config import LightRestorationConfig
+
+_NOISE, _JPEG, _REST = (PARTS.index(name) for name in ("noise", "jpeg", "rest"))
+
+
+class PartsModule(LightRestorationModule):
+    """The training step: the change of patches, and what each of its parts should be."""
+
+    def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
+        super().__init__(config, layout)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith("output."))
+        self._whole = [values.sum(dim=0) for values in self._divided()]
+        self.train()
+
+    def _divided(self) -> list[Tensor]:
+        """Views of the last layer's weight (P, 12, C, 3, 3) and bias (P, 12)."""
+        output = self.model.output
+        assert output.bias is not None
+        return [
+            values.detach().unflatten(0, (len(PARTS), -1))
+            for values in (output.weight, output.bias)
+        ]
+
+    def loss(self, batch: Scene) -> dict[str, Tensor]:
+        """The error of each part."""
+        config, model = self.config, self.model
+        with torch.no_grad():
+            scenes = batch.degraded.float() / 255  # (B, 3, s, s)
+            patches = cut_patches(scenes, batch.places, config.patch)  # (B P, 3, p, p)
+            embedding = model.scout(model.count(scenes)).repeat_interleave(config.patches, 0)
+            features, _ = model.features(patches, embedding, noise=False)
+        versions = batch.targets.flatten(0, 1).float() / 255  # (B P, V, 3, p, p)
+        parts = model.parts_of(features, patches)  # (B P, P, 3, p, p)
+        # The rest is what the other two leave of the whole, which does not change.
+        rest = parts.sum(dim=1).detach() - parts[:, _NOISE] - parts[:, _JPEG]
+        found = {"noise": parts[:, _NOISE], "jpeg": parts[:, _JPEG], "rest": rest}
+        wanted = wanted_parts(patches, versions)
+        return {
+            name: picture_error(found[name], wanted[name], config.error, config.floor)
+            for name in PARTS
+        }
+
+    def optimizer_step(self, *args: Any, **named: Any) -> None:
+        """A step, after which the parts are brought to the whole again by the rest."""
+        super().optimizer_step(*args, **named)
+        for values, whole in zip(self._divided(), self._whole, strict=True):
+            values[_REST] = whole.to(values.device) - values[_NOISE] - values[_JPEG]
+
+    def scores(self) -> Iterator[tuple[str, float]]:
+        """PSNR of each part, and of all together, for each validation task and photo."""
+        cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
+        for task, number in cases[rank() :: processes()]:
+            made = faulty(self.photos[number].float() / 255, task, number)
+            image = made.degraded[None].to(self.device)
+            versions = torch.stack([made.noisy, made.faulty, made.target])[None].to(self.device)
+            embedding = self.model.scout(self.model.count(image))
+            found, _ = self.model.changes(image, embedding, noise=False)
+            wanted = wanted_parts(image, versions)
+            for place, name in enumerate(PARTS):
+                error = psnr(0.5 + found[0, place].cpu(), 0.5 + wanted[name][0].cpu(), "rgb")
+                yield f"{name}_{task}", min(error, 100.0)
+            yield f"psnr_{task}", min(psnr(self._repaired(made.degraded), made.target, "rgb"), 100)
+
+
+def wanted_parts(images: Tensor, versions: Tensor) -> dict[str, Tensor]:
+    """What each part of a change should be, (B, 3, h, w).
+
+    Args:
+        images: (B, 3, h, w) with all faults.
+        versions: (B, 3, 3, h, w) without compression, without noise, too, and all right.
+    """
+    plain, calm, right = versions.unbind(dim=1)
+    return {"jpeg": plain - images, "noise": calm - plain, "rest": right - calm}
