@@ -1,10 +1,10 @@
-"""What the routers saw in a picture: experts, gates, what was skipped, the nearest task.
+"""Analyze a picture: chosen experts, gates, skipped work, the most similar task.
 
-A routing signature is what the routers looked at: the features of each decoder block, averaged over
-all pixels, and whether the stage before them saw motion blur. (Their answers, a few probabilities,
-tell tasks apart much less well.) Each task's mean signature and the directions in which tasks
-differ, measured on validation photos, travel in the card of the weights; a picture's task is then
-found by linear discriminant analysis.
+A routing signature is the input of the routers: the features of each decoder block, averaged over
+all pixels, and whether motion blur was detected before them. (The output of the routers, a few
+probabilities, distinguishes tasks much less well.) The card of the weights holds the mean signature
+of each task, and the directions in which tasks differ, both measured on validation photos. The task
+of a picture is found from them by linear discriminant analysis.
 """
 
 import math
@@ -30,7 +30,7 @@ _SHRINKAGE = 0.1  # of the covariance toward its diagonal: there are few photos 
 
 @dataclass(frozen=True)
 class Block:
-    """One decoder block's decision."""
+    """The decision in one decoder block."""
 
     name: str
     experts: tuple[int, ...]  # the best first
@@ -40,28 +40,28 @@ class Block:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What the routers saw in one picture."""
+    """What the network found in one picture, and which experts it chose."""
 
     blocks: tuple[Block, ...]
     multiply_adds: float  # as routed
-    skipped: float  # share of the multiply-adds of all experts that was not spent
+    skipped: float  # share of the multiply-adds of all experts that was saved
     tasks: tuple[tuple[str, float], ...]  # each task's probability, the likeliest first
-    motion: tuple[float, float] | None = None  # pixels and degrees of the blur that was undone
-    findings: Findings | None = None  # of a network that tells faults apart
+    motion: tuple[float, float] | None = None  # pixels and degrees of undone blur
+    findings: Findings | None = None  # None if the network cannot distinguish faults
 
     @property
     def task(self) -> str | None:
-        """The nearest task, None where the weights hold no signatures."""
+        """The most similar task; None if the weights hold no signatures."""
         return self.tasks[0][0] if self.tasks else None
 
     @property
     def confidence(self) -> float | None:
-        """Probability of the nearest task among those that were measured."""
+        """Probability of the most similar task, 0 to 1."""
         return self.tasks[0][1] if self.tasks else None
 
     @property
     def found(self) -> str | None:
-        """What was found, in words; None for a network that does not tell faults apart."""
+        """What was found, in words; None if the network cannot distinguish faults."""
         return None if self.findings is None else self.findings.to_text(self.motion)
 
     @classmethod
@@ -106,7 +106,7 @@ class Analysis:
         return cls(blocks, spent, 1 - spent / every, tasks, motion, findings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Values that JSON can hold."""
         findings = None if self.findings is None else self.findings.to_dict()
         own = {"task": self.task, "confidence": self.confidence, "findings": findings}
         return asdict(self) | own
@@ -237,10 +237,15 @@ def signature(routings: Sequence[Routing]) -> Array:
 
 
 def analyze(restorer: "Restorer", image: Any) -> Analysis:
-    """Run the network on one image and tell what its routers saw.
+    """Run the network on one image, and report what it found and which experts it chose.
+
+    Args:
+        restorer: the model.
+        image: PIL, NumPy or torch, as for `Restorer.restore`.
 
     Raises:
-        UsageError, ImageError: as `Restorer.restore_with_routing`, and for a batch of several.
+        UsageError: as for `Restorer.restore`, or the image is a batch of several.
+        ImageError: as for `Restorer.restore`.
     """
     if isinstance(image, Tensor) and image.dim() == 4 and len(image) > 1:
         raise UsageError(f"one picture is analyzed at a time, not a batch of {len(image)}.")

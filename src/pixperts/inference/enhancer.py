@@ -1,4 +1,4 @@
-"""Repairing and enlarging in one go: one image of any kind in, the same kind out."""
+"""Repair and enlarge one image; the result has the same type as the input."""
 
 import hashlib
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Progress = Callable[[float], None]
 
 
 class Between(NamedTuple):
-    """Where the repaired picture lies until it is enlarged: filled first, then read."""
+    """Storage for the repaired picture until it is enlarged: first written, then read."""
 
     sink: PixelSink
     source: PixelSource
@@ -42,20 +42,20 @@ class Enhanced(NamedTuple):
     """What both models did to a picture."""
 
     repair: Repair
-    tally: Tally  # of the enlargement; nothing where no side grew
+    tally: Tally  # of the enlargement; empty if no side grew
 
 
 class Enhancer:
-    """A model that repairs and one that enlarges, one after the other, or one model for both.
+    """Repairs with one model and then enlarges with another, or does both with one model.
 
-    Nothing is rounded or written to a file between them.
+    Nothing is rounded or written to a file in between.
 
     Args:
         restorer: repairs the picture at its own size.
-        upscaler: enlarges what was repaired; None for a restorer that does that as well.
+        upscaler: enlarges the repaired picture; None if the restorer enlarges too.
 
     Raises:
-        UsageError: for a restorer that only repairs, without an upscaler.
+        UsageError: there is no upscaler, and the restorer only repairs.
     """
 
     def __init__(self, restorer: Restorer, upscaler: Upscaler | None = None) -> None:
@@ -72,16 +72,17 @@ class Enhancer:
         runtime: str = "torch",
         **options: Any,
     ) -> Self:
-        """Both by their names or files, as `inference.load` takes them.
+        """Load both models by name or file.
 
         Args:
-            model: that enlarges, or that repairs and enlarges.
-            restore_model: that repairs; not loaded where the other does both.
-            runtime: of the encoder of the model that enlarges.
-            options: the others of `inference.load`, for both models.
+            model: the model that enlarges, or one that repairs and enlarges.
+            restore_model: the model that repairs; not loaded if `model` does both.
+            runtime: what computes the encoder of the model that enlarges.
+            options: the other arguments of `inference.load`, for both models.
 
         Raises:
-            ModelError, UsageError: as `inference.load`; also for a model of the wrong kind.
+            ModelError: as for `inference.load`.
+            UsageError: as for `inference.load`, or a model is of the wrong kind.
         """
         card = store.read_card(weights_file(model, offline=bool(options.get("offline"))))
         if FAMILIES[card.family].enhances:
@@ -91,14 +92,14 @@ class Enhancer:
 
     @classmethod
     def of(cls, model: AnyPredictor, restorer: Callable[[], AnyPredictor]) -> Self:
-        """From models that are loaded already.
+        """Make an enhancer from models that are already loaded.
 
         Args:
-            model: that enlarges, or that repairs and enlarges.
-            restorer: gives the model that repairs; not called where the other does both.
+            model: the model that enlarges, or one that repairs and enlarges.
+            restorer: returns the model that repairs; not called if `model` does both.
 
         Raises:
-            UsageError: for a model of the wrong kind.
+            UsageError: a model is of the wrong kind.
         """
         if isinstance(model, Restorer) and isinstance(model.model, EnhancingNetwork):
             return cls(model)
@@ -111,12 +112,12 @@ class Enhancer:
 
     @property
     def name(self) -> str:
-        """Names of all models."""
+        """Names of the models, joined by a plus sign."""
         return "+".join(one.name for one in self._predictors)
 
     @property
     def precision(self) -> str:
-        """Of all models, where they differ with a plus."""
+        """Precision of the models; if they differ, both, joined by a plus sign."""
         return "+".join(dict.fromkeys(one.precision for one in self._predictors))
 
     @property
@@ -136,12 +137,12 @@ class Enhancer:
 
     @property
     def takes_budget(self) -> bool:
-        """Whether a budget could shift the choice between experts of the enlargement."""
+        """Whether the enlargement has several experts, so that a budget has an effect."""
         return self.upscaler is None or self.upscaler.takes_budget
 
     @property
     def weights_sha256(self) -> str:
-        """One for all networks."""
+        """One SHA-256 for all networks."""
         if self.upscaler is None:
             return self.restorer.weights_sha256
         both = self.restorer.weights_sha256 + self.upscaler.weights_sha256
@@ -158,24 +159,24 @@ class Enhancer:
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Repair one image, then bring it to a size.
+        """Repair one image, then enlarge or reduce it.
 
         Args:
-            image: of any kind that `Upscaler.upscale_with_routing` takes.
-            scale: factor for both sides; 2 where neither it nor a size is given.
-            size: exact (width, height).
-            settings: how much of each fault is undone; all of it when None.
-            budget: compute of the enlargement, as in `Upscaler.upscale_with_routing`, or of all
-                where one network does both.
-            color_fix: likewise, against the input.
+            image: PIL, NumPy or torch, as for `Upscaler.upscale_with_routing`.
+            scale: factor for both sides; 2 if neither it nor a size is given.
+            size: exact (width, height) in pixels, instead of a scale.
+            settings: how much of each fault is undone; everything if None.
+            budget: compute for the enlargement, as in `Upscaler.upscale_with_routing`; for repair
+                and enlargement if one network does both.
+            color_fix: as in `Upscaler.upscale_with_routing`.
             progress: called with the share that is done, rising to 1.
 
         Returns:
-            The result, of the kind, depth and channels of the input.
+            The result, with the type, depth and channels of the input.
 
         Raises:
-            UsageError: for sizes, amounts or budgets that make no sense, or too little memory.
-            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+            UsageError: a size, amount or budget is not possible, or there is too little memory.
+            ImageError: the image has an unknown type or shape, or values that are not finite.
         """
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         batch, channels, height, width = pixels.shape
@@ -203,27 +204,28 @@ class Enhancer:
         progress: Progress | None = None,
         listener: Callable[[Tile, Tensor], None] | None = None,
     ) -> Enhanced:
-        """Repair and enlarge a picture that need not be in memory.
+        """Repair and enlarge a picture that may be larger than the memory.
 
         Args:
             source: the picture.
             sink: receives the result.
             size: (width, height) of the result.
-            between: holds the repaired picture meanwhile, of the size of the source.
-            settings: how much of each fault is undone; all of it when None.
+            between: stores the repaired picture, which has the size of the source.
+            settings: how much of each fault is undone; everything if None.
             statistics: as in `Restorer.repair_rows`.
             budget: compute of the enlargement.
             progress: called with the share that is done, rising to 1.
-            listener: as in `Upscaler.upscale_rows`; unused where one network does both.
+            listener: as in `Upscaler.upscale_rows`; not called if one network does both.
 
         Raises:
-            UsageError: settings that the network does not offer, or a budget that makes no sense.
-            ImageError: values that are not finite.
+            UsageError: the network does not have the controls in the settings, or the budget is
+                not possible.
+            ImageError: the picture has values that are not finite.
         """
         if self.upscaler is None:
             settings = settings or RepairSettings()
             if budget is not None and not 0.0 <= budget <= 1.0:
-                raise UsageError(f"budget is {budget:g}, but must lie between 0 and 1.")
+                raise UsageError(f"budget is {budget:g}, but must be between 0 and 1.")
             whole, goal = (source.height, source.width), size[::-1]
             kept = kept_size(whole, goal)
             if kept != goal:
@@ -252,7 +254,7 @@ class Enhancer:
     def multiply_adds(
         self, width: int, height: int, new_width: int, new_height: int, done: Enhanced
     ) -> float:
-        """Analytic multiply-adds of all models as they were routed."""
+        """Calculated multiply-adds of all models with these routings."""
         model, routings = self.restorer.model, done.repair.routings
         if self.upscaler is not None:
             repair = model.multiply_adds((height, width), routings)["total"]
@@ -266,7 +268,7 @@ class Enhancer:
         return model.enlarging_multiply_adds(kept, large, routings, done.tally.shares)["total"]
 
     def _repair_share(self, source: PixelSource, size: tuple[int, int]) -> float:
-        """Of the multiply-adds of both, which the seconds roughly follow."""
+        """Share of the repair in all multiply-adds, for the progress."""
         if self.upscaler is None:
             return 1.0
         repair = self.restorer.model.multiply_adds((source.height, source.width))["total"]
@@ -275,13 +277,13 @@ class Enhancer:
 
 
 def held_between(source: PixelSource) -> Between:
-    """In memory."""
+    """Storage in memory."""
     held = ArraySink(source.batch, source.channels, source.height, source.width)
     return Between(held, ArraySource(held.image))
 
 
 def _parts(progress: Progress | None, share: float) -> tuple[Progress | None, Progress | None]:
-    """Progress of two steps, of which the first is this share."""
+    """Progress of two steps; the first takes this share of the whole."""
     if progress is None:
         return None, None
     report = progress

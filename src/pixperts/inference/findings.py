@@ -1,4 +1,4 @@
-"""What was found wrong with a picture, by how much each part of its repair changed it."""
+"""Which faults a picture has, judged by how much each part of the repair changes it."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,14 +21,14 @@ class RepairSettings:
     """How much of each fault is undone.
 
     Raises:
-        UsageError: naming the field.
+        UsageError: a value is not allowed; the message names the field.
     """
 
-    strength: float = 1.0  # 1 = the network's result, 0 = the input, between: a blend
-    denoise: float = 1.0  # of the noise
-    jpeg: float = 1.0  # of the traces of compression
-    tone: ToneMode = "auto"  # darkness and haze: where the network is sure, never, or always
-    motion: bool = True  # straight motion blur is undone where it is found
+    strength: float = 1.0  # 1 = the network's result, 0 = the input, in between: a blend
+    denoise: float = 1.0  # 1 = remove all noise, 0 = leave it
+    jpeg: float = 1.0  # 1 = remove all traces of compression, 0 = leave them
+    tone: ToneMode = "auto"  # undo darkness and haze: if sure, never (off), or always (on)
+    motion: bool = True  # undo straight motion blur if it is detected
     enlarged: bool = False  # the result is enlarged afterwards, so that slight faults are left
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class RepairSettings:
             raise UsageError(f"tone is {self.tone!r}, but must be auto, off or on.")
 
     def check_model(self, model: RestoringNetwork, name: str) -> None:
-        """Raise UsageError where the network has no such control."""
+        """Raise UsageError if the network does not have one of these controls."""
         if model.parts:
             return
         for field, noun in (("denoise", "noise"), ("jpeg", "compression"), ("tone", "tone")):
@@ -58,7 +58,7 @@ class RepairSettings:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in one picture, before any amounts were taken of it."""
+    """What was found in one picture; independent of how much of it is undone."""
 
     changes: dict[str, float]  # of each part of the repair, root mean square in 255 levels
     light: dict[str, float]  # probability of each fault of its light

@@ -1,4 +1,4 @@
-"""From a name or a file to a model that is ready: `load`."""
+"""Load a model from a name or a file: `load`."""
 
 from pathlib import Path
 
@@ -19,33 +19,34 @@ def load(
     runtime: str = "torch",
     offline: bool = False,
 ) -> Upscaler | Restorer:
-    """A packaged model by its name, or that of a weights file, ready for use.
+    """Load a model, ready for use.
 
-    The allocator of the process stays as it is; `memory.keep_freed_memory` makes large pictures
-    faster at the price of memory that is not returned to the system.
+    For type checkers, use `Upscaler.load` or `Restorer.load`: their return type is known.
 
-    For type checkers, `Upscaler.load` and `Restorer.load` return the one or the other.
+    `load` does not change how the process allocates memory. `memory.keep_freed_memory` does: large
+    pictures are then faster, but freed memory is not returned to the system.
 
     Args:
-        name_or_path: a name that `pixperts models` lists, a .safetensors file of ours or a folder
-            with one, or "org/name" or "org/name@revision" on the Hugging Face hub.
-        device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
-        tile: side of the tiles that large pictures are worked on in, input pixels; None = as
-            large as the memory allows, the whole picture where it does.
-        max_memory: bytes that the process may take on a CPU, and the tiles on another device;
-            None = half of what is free.
-        precision: auto, float32, bfloat16 or (on a GPU) float16, see `Predictor`.
-        runtime: torch, or onnxruntime or openvino for the encoder, see `runtimes`; on the CPU,
-            for models that enlarge.
-        offline: only look for models of the hub in its cache.
+        name_or_path: a name that `pixperts models` lists, a .safetensors file of pixperts, a folder
+            with one, or "org/name" or "org/name@revision" for the Hugging Face hub.
+        device: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps.
+        tile: side of the tiles into which large pictures are cut, in input pixels; None = as
+            large as the memory allows, which may be the whole picture.
+        max_memory: bytes that the process may use on a CPU, or the tiles on another device;
+            None = half of the free memory.
+        precision: auto, float32, bfloat16 or (on a GPU) float16. "auto" is bfloat16 if it is
+            faster for this network and processor, and float32 otherwise.
+        runtime: what computes the encoder of a model that enlarges: torch, onnxruntime or
+            openvino. The last two run on the CPU.
+        offline: look for models of the hub only in its cache, not on the network.
 
     Returns:
         An `Upscaler` for a model that enlarges, a `Restorer` for one that repairs.
 
     Raises:
-        ModelError: for an unknown name or a file that is missing, damaged or foreign.
-        UsageError: for a device that this machine lacks, or a tile, memory, precision or
-            runtime that is not possible.
+        ModelError: the name is unknown, or the file is missing, damaged or of another kind.
+        UsageError: this machine has no such device, or the tile, memory, precision or runtime is
+            not possible.
 
     Example:
         >>> import numpy as np

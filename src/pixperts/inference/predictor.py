@@ -1,4 +1,4 @@
-"""What upscaling and restoring have in common: a network on a device, its tiles and memory."""
+"""The base of `Upscaler` and `Restorer`: a network on a device, its tiles and its memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
@@ -20,15 +20,15 @@ from pixperts.weights.packaged import weights_file
 
 
 class WrongModelError(UsageError, AttributeError):
-    """A method that only models of the other kind have; `hasattr` says that it is missing."""
+    """A method was called that only models of the other kind have; `hasattr` returns False."""
 
 
 class AnyPredictor(Protocol):
-    """What a run over files needs to know of a model, or of several in a row."""
+    """What a run over files needs to know about a model, or about several in a row."""
 
     @property
     def name(self) -> str:
-        """For people, file names and manifests."""
+        """The name for messages, file names and manifests."""
 
     @property
     def precision(self) -> str:
@@ -54,33 +54,33 @@ class AnyPredictor(Protocol):
 class Predictor:
     """A network, its card and a device; the base of `Upscaler` and `Restorer`.
 
-    The network is put into evaluation mode and moved to the device as it is; no copy is made.
+    The network itself is put into evaluation mode and moved to the device; no copy is made.
 
     Args:
         model: the network, of the kind that the subclass runs.
         card: name, license, data and notes of the weights.
-        device: auto (the GPU where there is one), cpu, cuda, cuda:1, mps.
-        tile: side of the tiles that large pictures are worked on in, input pixels; None = as
-            large as the memory allows, the whole picture where it does.
-        max_memory: bytes that the process may take on a CPU, and the tiles on another device;
-            None = half of what is free.
-        precision: auto, float32, bfloat16 or (on a GPU) float16; auto is bfloat16 for networks and
-            processors that are faster in it, and float32 for all others.
+        device: auto (the GPU if there is one), cpu, cuda, cuda:1 or mps.
+        tile: side of the tiles into which large pictures are cut, in input pixels; None = as
+            large as the memory allows, which may be the whole picture.
+        max_memory: bytes that the process may use on a CPU, or the tiles on another device;
+            None = half of the free memory.
+        precision: auto, float32, bfloat16 or (on a GPU) float16; auto is bfloat16 if it is faster
+            for this network and processor, and float32 otherwise.
         runtime: torch, or onnxruntime or openvino for the encoder of a model that enlarges.
 
     Attributes:
         device: where the network runs.
-        precision: float32, bfloat16 or float16, what auto came to.
+        precision: float32, bfloat16 or float16; if auto was given, the one that was chosen.
         runtime: what computes the encoder.
 
     Raises:
-        UsageError: for a network of the other kind, a device that this machine lacks, or a tile,
-            memory, precision or runtime that is not possible.
+        UsageError: the network is of the other kind, this machine has no such device, or the
+            tile, memory, precision or runtime is not possible.
     """
 
     smallest_tile: ClassVar[int]  # pixels
-    refusal: str  # what models of this kind say when they are to do the other work
-    foreign: ClassVar[str]  # what the methods for the other work begin with
+    refusal: str  # the error message if such a model is used for the other work
+    foreign: ClassVar[str]  # how the names of the methods for the other work begin
     model: Network
 
     def __init__(
@@ -123,11 +123,11 @@ class Predictor:
         runtime: str = "torch",
         offline: bool = False,
     ) -> Self:
-        """As `inference.load`, where the kind of the model is known.
+        """Load a model of this kind; see `inference.load` for the arguments.
 
         Raises:
-            ModelError: for an unknown name or a file that is missing, damaged or foreign.
-            UsageError: as for the class.
+            ModelError: the name is unknown, or the file is missing, damaged or of another kind.
+            UsageError: the model is of the other kind, or see `inference.load`.
         """
         model, card = store.load(weights_file(name_or_path, offline=offline))
         return cls(
@@ -141,7 +141,7 @@ class Predictor:
         )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
-        """Write weights, config.json and a card, as the hub wants them; see `weights.hub`."""
+        """Write weights, config.json and a card for the hub into a folder; see `weights.hub`."""
         save_pretrained(folder, self.model, self.card, half=half)
 
     def push_to_hub(self, repo: str, *, private: bool = False, token: str | None = None) -> str:
@@ -150,10 +150,10 @@ class Predictor:
 
     @classmethod
     def of(cls, predictor: AnyPredictor) -> Self:
-        """The same predictor, if it is of this kind.
+        """Return the predictor if it is of this kind.
 
         Raises:
-            UsageError: if it is of the other.
+            UsageError: it is of the other kind.
         """
         if isinstance(predictor, cls):
             return predictor
@@ -162,7 +162,7 @@ class Predictor:
 
     @property
     def slow_precision(self) -> bool:
-        """Whether float32 would be many times faster than the precision that was chosen."""
+        """Whether float32 would be many times faster than the chosen precision."""
         fast = self.model.fast_in_bfloat16 and fastest_precision() == "bfloat16"
         return self.device.type == "cpu" and self.precision == "bfloat16" and not fast
 

@@ -1,4 +1,4 @@
-"""Repairing: one image of any kind in, the same kind out."""
+"""Repair one image; the result has the same type as the input."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -33,10 +33,10 @@ Progress = Callable[[float], None]
 
 
 class Repair(NamedTuple):
-    """How a picture was repaired: the routing of each block, and what was found."""
+    """How a picture was repaired: the routing of each block, and the faults that were found."""
 
     routings: tuple[Routing, ...]
-    findings: Findings | None  # None where the network does not tell faults apart
+    findings: Findings | None  # None if the network cannot distinguish faults
 
 
 class Restorer(Predictor):
@@ -73,23 +73,23 @@ class Restorer(Predictor):
         """Repair one image.
 
         Args:
-            image: of any kind that `Upscaler.upscale_with_routing` takes. Gray is repaired as
-                gray; alpha stays as it is.
-            strength: 1 = what the network says, 0 = the input; between them a blend.
-            denoise: 1 = all noise is removed, 0 = none; for networks that tell it apart.
-            jpeg: of the traces of compression, likewise.
-            tone: darkness and haze are undone where the network is sure of them (auto), or never
-                (off), or always (on); for networks with a tone head.
+            image: PIL, NumPy or torch, as for `Upscaler.upscale_with_routing`. A gray image stays
+                gray. Alpha is not changed.
+            strength: 1 = the result of the network, 0 = the input, in between: a blend.
+            denoise: 1 = remove all noise, 0 = leave it. Only moce-ir-light has this control.
+            jpeg: 1 = remove all traces of compression, 0 = leave them. Only moce-ir-light.
+            tone: "auto" undoes darkness and haze if the network is sure of them, "off" never
+                does, "on" always does. Only moce-ir-light.
             color_fix: as in `Upscaler.upscale_with_routing`.
             progress: called with the share that is done, rising to 1.
 
         Returns:
-            The result, of the kind, depth, size and channels of the input.
+            The result, with the type, depth, size and channels of the input.
 
         Raises:
-            UsageError: for an amount outside 0..1, one that the network does not offer, or too
-                little memory.
-            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+            UsageError: an amount is not between 0 and 1, the network does not have this control,
+                or there is too little memory.
+            ImageError: the image has an unknown type or shape, or values that are not finite.
         """
         settings = RepairSettings(strength, denoise, jpeg, tone)
         return self.repair(image, settings, color_fix=color_fix, progress=progress)[0]
@@ -102,7 +102,7 @@ class Restorer(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> tuple[Any, tuple[Routing, ...]]:
-        """`restore`, and the routing of each decoder block in the order of execution."""
+        """As `restore`, and return the routing of each decoder block in the order of execution."""
         settings = RepairSettings(strength)
         result, repair = self.repair(image, settings, color_fix=color_fix, progress=progress)
         return result, repair.routings
@@ -115,7 +115,7 @@ class Restorer(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> tuple[Any, Repair]:
-        """`restore` by its settings in one, and what was found and done."""
+        """As `restore`, with all settings in one object, and return what was found and done."""
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         batch, channels, height, width = pixels.shape
         check_memory(width, height * batch)
@@ -132,18 +132,18 @@ class Restorer(Predictor):
         statistics: Statistics | None = None,
         progress: Progress | None = None,
     ) -> Repair:
-        """Repair a picture that need not be in memory; what every repair comes down to.
+        """Repair a picture that may be larger than the memory; the other methods call this one.
 
         Args:
             source: the picture.
             sink: receives the result.
-            settings: how much of each fault is undone; all of it when None.
-            statistics: of `count`, by which the picture is judged in place of its own.
+            settings: how much of each fault is undone; everything if None.
+            statistics: result of `count`, used instead of the statistics of this picture.
             progress: called with the share that is done, rising to 1.
 
         Raises:
-            UsageError: settings that the network does not offer.
-            ImageError: values that are not finite.
+            UsageError: the network does not have the controls in the settings.
+            ImageError: the picture has values that are not finite.
         """
         settings = settings or RepairSettings()
         settings.check_model(self.model, self.name)
@@ -168,15 +168,15 @@ class Restorer(Predictor):
         Args:
             source: the picture.
             sink: receives the result.
-            size: (width, height) of the result; no side below the source's.
+            size: (width, height) of the result; no side may be shorter than in the source.
             settings: how much of each fault is undone.
             statistics: as in `repair_rows`.
-            budget: of the repair and the enlargement together.
+            budget: compute for repair and enlargement together, 0 to 1; None = the model decides.
             progress: called with the share that is done, rising to 1.
 
         Raises:
-            UsageError: a network that does not enlarge.
-            ImageError: values that are not finite.
+            UsageError: the network does not enlarge.
+            ImageError: the picture has values that are not finite.
         """
         if not isinstance(self.model, EnhancingNetwork):
             raise UsageError(
@@ -190,11 +190,13 @@ class Restorer(Predictor):
         return Repair(one.routings, one.findings.found), tally
 
     def count(self, source: PixelSource) -> Statistics:
-        """All that a network with a scout takes of a picture as a whole; sums that may be added.
+        """Count what a network with a scout needs to know about the whole picture.
+
+        The statistics of several pictures, such as the frames of a scene, can be added.
 
         Raises:
-            UsageError: a network that looks at all pixels in more places than one.
-            ImageError: values that are not finite.
+            UsageError: the network has no scout.
+            ImageError: the picture has values that are not finite.
         """
         if not isinstance(self.model, ScoutedNetwork):
             raise UsageError(f"{self.name} has no scout: use moce-ir-light.")
@@ -204,4 +206,4 @@ class Restorer(Predictor):
 
 
 def _ignore(tile: Tile, experts: Tensor) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""

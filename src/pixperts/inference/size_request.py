@@ -1,6 +1,6 @@
-"""How large the result shall be: one request, resolved against a picture's width and height.
+"""The requested size of a result, and what it means for a picture's width and height.
 
-Arithmetic only. Sides are in pixels, width before height; halves round up.
+Sides are in pixels, width before height; halves round up.
 """
 
 import math
@@ -20,7 +20,7 @@ _SIGNS = {"width": "w", "height": "h", "long_side": "long", "short_side": "short
 def parse_size(text: str) -> tuple[int, int]:
     """(width, height) from text such as "1920x1080"; x, X and × separate.
 
-    Raises UsageError for anything else, and for sides under 1 or over `MAX_SIDE`.
+    Raises UsageError for any other text, and for sides below 1 or above `MAX_SIDE`.
 
     >>> parse_size("1920x1080"), parse_size("640 × 480")
     ((1920, 1080), (640, 480))
@@ -37,7 +37,7 @@ def parse_size(text: str) -> tuple[int, int]:
 def parse_scale(text: str) -> float:
     """A factor from text such as "2.5", "2x", "x2" or "250%".
 
-    Raises UsageError for anything else.
+    Raises UsageError for any other text.
 
     >>> parse_scale("2x"), parse_scale("×1.5"), parse_scale("250%"), parse_scale("1e1")
     (2.0, 1.5, 2.5, 10.0)
@@ -55,15 +55,16 @@ def parse_scale(text: str) -> float:
 
 @dataclass(frozen=True)
 class SizeRequest:
-    """One way of saying how large the result shall be; `scale` is 2 where nothing is said.
+    """The requested size of a result; a `scale` of 2 if no field is given.
 
-    `scale` multiplies both sides; `size` is (W, H) and may change the aspect; `width`, `height`,
-    `long_side` and `short_side` give that side in pixels and `megapixels` the area in units of
-    10**6 pixels, each keeping the aspect. With `only_enlarge`, a picture of which a side would get
-    shorter keeps its size.
+    `scale` multiplies both sides. `size` is (W, H) and may change the aspect ratio. `width`,
+    `height`, `long_side` and `short_side` give one side in pixels, and `megapixels` the area in
+    units of 10**6 pixels; these keep the aspect ratio. With `only_enlarge`, a picture keeps its
+    size if one of its sides would get shorter.
 
-    Raises UsageError for more than one, and for values that are not positive, not
-    finite or over `MAX_SIDE` per side.
+    Raises:
+        UsageError: more than one size is given, or a value is not positive, not finite or above
+            `MAX_SIDE`.
 
     >>> SizeRequest(scale=2.5).resolve(5, 4)
     (13, 10)
@@ -121,7 +122,7 @@ class SizeRequest:
 
     @property
     def label(self) -> str:
-        """What a file's name says of the request.
+        """The text for the request in the names of files.
 
         >>> SizeRequest().label, SizeRequest(size=(1920, 1080)).label, SizeRequest(width=800).label
         ('x2', '1920x1080', 'w800')
@@ -148,7 +149,8 @@ class SizeRequest:
     def resolve(self, width: int, height: int) -> tuple[int, int]:
         """(W, H) in pixels for a picture of `width` x `height`, each at least 1.
 
-        Raises UsageError where a side of the result passes `MAX_SIDE`, or the picture has none.
+        Raises:
+            UsageError: a side of the result is above `MAX_SIDE`, or the picture has no pixels.
         """
         for side in (width, height):
             if side < 1:

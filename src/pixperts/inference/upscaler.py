@@ -1,4 +1,4 @@
-"""Enlarging: one image of any kind in, the same kind out."""
+"""Enlarge one image; the result has the same type as the input."""
 
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +44,7 @@ class Upscaler(Predictor):
 
     @property
     def takes_budget(self) -> bool:
-        """Whether there is a choice between experts that a budget could shift."""
+        """Whether the model has several experts, so that a budget has an effect."""
         return len(self.model.costs) > 1
 
     def upscale(
@@ -57,7 +57,7 @@ class Upscaler(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
-        """Enlarge one image, or reduce it; see `upscale_with_routing`, which also says how."""
+        """Enlarge or reduce one image; see `upscale_with_routing` for arguments and errors."""
         return self.upscale_with_routing(
             image, scale=scale, size=size, budget=budget, color_fix=color_fix, progress=progress
         )[0]
@@ -72,27 +72,27 @@ class Upscaler(Predictor):
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> tuple[Any, Routing | None]:
-        """Enlarge one image and say which expert did which pixel.
+        """Enlarge or reduce one image, and return which expert made which pixel.
 
         Args:
             image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
-                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C = 1 gray, 2 gray and alpha,
-                3 RGB, 4 RGB and alpha. Alpha is enlarged by bicubic interpolation; colors under
-                full transparency are made from their neighbors'.
-            scale: factor for both sides, or
-            size: exact (width, height).
-            budget: 0 = always the cheapest expert, 1 = always the best, None = as the mapper says.
-            color_fix: "mean" or "wavelet" give the result the input's mean color or its low
-                frequencies, see `color_match`; "none" leaves it.
+                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C is 1 for gray, 2 for gray
+                and alpha, 3 for RGB, 4 for RGB and alpha. Alpha is enlarged by bicubic
+                interpolation. Fully transparent pixels get colors from their neighbors.
+            scale: factor for both sides; 2 if neither it nor a size is given.
+            size: exact (width, height) in pixels, instead of a scale.
+            budget: 0 = always the cheapest expert, 1 = always the best, None = the model decides.
+            color_fix: "mean" gives the result the mean color of the input, "wavelet" its low
+                frequencies (see `color_match`); "none" changes nothing.
             progress: called with the share that is done, rising to 1.
 
         Returns:
-            The result, of the kind, depth and channels of the input, within [0, 1] where it is
-            floating point; and the routing, None for a dense model and where no side grew.
+            The result, with the type, depth and channels of the input (floats are in [0, 1]), and
+            the routing. The routing is None if the model has one expert or no side grew.
 
         Raises:
-            UsageError: for sizes, scales or budgets that make no sense, or too little memory.
-            ImageError: for an image of an unknown kind, shape or type, or values not finite.
+            UsageError: the size, scale or budget is not possible, or there is too little memory.
+            ImageError: the image has an unknown type or shape, or values that are not finite.
         """
         pixels, restore_kind = to_tensor(image)  # (B, C, H, W) float32 in [0, 1]
         batch, channels, height, width = pixels.shape
@@ -124,10 +124,10 @@ class Upscaler(Predictor):
         progress: Progress | None = None,
         listener: Callable[[Tile, Tensor], None] | None = None,
     ) -> Tally:
-        """Enlarge a picture that need not be in memory; what every enlargement comes down to.
+        """Enlarge a picture that may be larger than the memory.
 
-        Sides that shrink are reduced by Lanczos first. Where no side grows, that is all: the
-        network has nothing to do, and a picture of the same size stays as it is.
+        The other methods call this one. Sides that shrink are first reduced with a Lanczos
+        filter. If no side grows, the network does not run.
 
         Args:
             source: the picture.
@@ -138,11 +138,11 @@ class Upscaler(Predictor):
             listener: called with each tile and its experts (B, h, w).
 
         Returns:
-            How many pixels each expert served; none where no side grew.
+            How many pixels each expert made; zeros if no side grew.
 
         Raises:
-            UsageError: a budget that makes no sense.
-            ImageError: values that are not finite.
+            UsageError: the budget is not possible.
+            ImageError: the picture has values that are not finite.
         """
         if budget is not None and not 0.0 <= budget <= 1.0:
             raise UsageError(f"budget is {budget:g}, but must be between 0 and 1.")
@@ -168,7 +168,7 @@ class Upscaler(Predictor):
         new_height: int,
         routing: Routing | Tally | None,
     ) -> float:
-        """Analytic multiply-adds of one enlargement as it was routed; 0 where no side grows."""
+        """Calculated multiply-adds of one enlargement with this routing; 0 if no side grows."""
         kept = kept_size((height, width), (new_height, new_width))
         if kept == (new_height, new_width):
             return 0.0
@@ -178,4 +178,4 @@ class Upscaler(Predictor):
 
 
 def _ignore(tile: Tile, experts: Tensor) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""Pictures in and out of files at the depth that the file has, with what it says besides.
+"""Read and write picture files, at the depth of the file and with its metadata.
 
 JPEG, PNG, WebP, TIFF and AVIF are read and written, GIF is read; with extras, HEIC, JPEG XL,
 JPEG 2000 and OpenEXR are read and written, and BMP, TGA, DDS and camera raw are read. Pixels are
@@ -39,36 +39,38 @@ from pixperts.ops.pixels import DTYPES, Pixels, for_format, upright
 class Picture:
     """A decoded picture.
 
-    `pixels` is (H, W, C) as the module describes, uint8 and uint16 over their whole range and
-    float32 as stored, finite; `format` is a key of `formats.NAMES` such as "jpeg", from the content
-    and not the name; `path` is the file it came from. `metadata` is what the file says besides,
-    with the profile that the pixels are encoded in; `notes` are sentences for the user on what
-    was not simply taken over. `bits` are those of a sample in the file, where the type of the
-    pixels has more or as many.
+    `pixels` is an (H, W, C) array with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and
+    alpha). Its type is uint8 or uint16, where black is 0 and white the largest value, or float32,
+    where values are finite and as stored in the file.
     """
 
     pixels: Pixels
-    format: str
-    path: Path | None = None
-    metadata: Metadata = NO_METADATA
-    notes: tuple[str, ...] = ()
-    bits: int | None = None
+    format: str  # key of `formats.NAMES` such as "jpeg", by the content and not by the name
+    path: Path | None = None  # file that the picture was read from
+    metadata: Metadata = NO_METADATA  # includes the color profile of the pixels
+    notes: tuple[str, ...] = ()  # sentences for the user on what was changed or left out
+    bits: int | None = None  # per sample in the file; at most those of the type of `pixels`
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return int(self.pixels.shape[1])
 
 
 def list_images(folder: PathLike, recursive: bool = False) -> list[Path]:
     """The pictures in a folder, sorted by path; hidden files and folders are left out.
 
-    Raises ImageError where the folder is missing, not a folder or not readable.
+    Args:
+        folder: where to look.
+        recursive: include all subfolders.
+
+    Raises:
+        ImageError: the folder does not exist, is not a folder, or cannot be read.
     """
     found = []
     for parent, folders, names in walk(Path(folder)):
@@ -87,21 +89,30 @@ def read_image(
     page: int | None = None,
     strict: bool = False,
 ) -> Picture:
-    """Decode a picture file, upright (EXIF orientation applied), with its metadata.
+    """Read a picture file with its metadata; the EXIF orientation is applied.
 
-    The depth is the file's: 8 or 16 bit, float32 from TIFF and OpenEXR, 10 and 12 bit of AVIF and
-    HEIC spread over 16. Palettes, 1, 2 and 4-bit samples become 8 bit; CMYK (by its profile),
-    Lab and XYZ become sRGB of 8 bit, or of 16 bit where the file has more. With `color` "keep"
-    the pixels stay in the encoding of an embedded profile; with "srgb" they are converted and
-    `metadata.icc` is a profile of sRGB. Of animations and several pages the first is read, or
-    the one that `page` counts from 1; smaller copies in a TIFF file do not count.
-    A JPEG or PNG that ends too early is read where at most an eighth of its rows is missing, with a
-    note; with `strict` it is an error. The width and height are held against `max_pixels` before
-    anything is decoded.
+    The pixels have the depth of the file: 8 or 16 bits, or float32 from TIFF and OpenEXR. Samples
+    of 10 and 12 bits (AVIF, HEIC) are spread over 16. Palettes and samples of 1, 2 and 4 bits
+    become 8 bits. CMYK (with its profile), Lab and XYZ become sRGB with 8 bits, or with 16 if the
+    file has more than 8.
 
-    Raises ImageError where the file is missing, empty, unreadable, cut short, damaged, too large
-    or of another format; UsageError for another `color`. Damage inside JPEG or uncompressed TIFF
-    data that still decodes looks like a picture.
+    Damage inside JPEG or uncompressed TIFF data is not always detected: if the data can still be
+    decoded, the result looks like a picture.
+
+    Args:
+        path: of the file.
+        max_pixels: larger pictures are refused before anything is decoded.
+        color: "keep" leaves the pixels as an embedded color profile describes them; "srgb"
+            converts them, and `metadata.icc` is then a profile of sRGB.
+        page: which page or frame to read, counted from 1; the first if None. Smaller copies in a
+            TIFF file do not count.
+        strict: refuse a JPEG or PNG that ends too early. Otherwise it is read, with a note, if at
+            most an eighth of its rows is missing.
+
+    Raises:
+        ImageError: the file is missing, empty, unreadable, cut short, damaged, too large, or of
+            another format.
+        UsageError: `color` has another value.
     """
     opened = open_picture(Path(path), max_pixels, color, page=page, strict=strict)
     pixels = upright(opened.decode(0, opened.image.height), opened.orientation)
@@ -116,11 +127,13 @@ def check_output(
     quality: int | None = None,
     lossless: bool | None = None,
 ) -> None:
-    """Raise now what `write_image` would raise later for a picture of this size; write nothing.
+    """Check whether `write_image` could write a picture of this size; write nothing.
 
-    UsageError: unknown suffix or format, or one that the installed libraries cannot write, a side
-    over `FORMAT_LIMITS`, a quality or `lossless` that does not apply, a target that is a folder
-    or a device. ImageError: a target or its nearest existing parent that is not writable.
+    Raises:
+        UsageError: the suffix or format is unknown, or the installed libraries cannot write it; a
+            side is above `FORMAT_LIMITS`; `quality` or `lossless` does not apply; or the target
+            is a folder or a device.
+        ImageError: the target or its nearest existing parent is not writable.
     """
     target = Path(path)
     kind = format_of(target, format)
@@ -145,31 +158,43 @@ def write_image(
     software: str | None = None,
     strip_metadata: bool = False,
 ) -> Path:
-    """Encode (H, W, C) pixels into `path`, whole or not at all, and return the path.
+    """Write pixels into a picture file, and return its path.
 
-    The format comes from the suffix unless given. Integers span their whole range and floats [0,
-    1]; floats outside are clipped, but for TIFF and OpenEXR, which keep them. What a format
-    cannot hold is converted: JPEG and WebP to 8 bit (16-bit codes by v * 255 / 65535, rounded),
-    AVIF to 8 or 12 bit, HEIC to 8 or 10, floats to 16 bit for PNG, JPEG XL and JPEG 2000; TIFF
-    keeps uint8, uint16 and float32. JPEG has no alpha, so it is composited onto white.
-    WebP and AVIF have no gray, HEIC and JPEG XL none with alpha, so it becomes RGB. `losses` says
-    what is lost in sentences.
-    `quality` (1 to 100, default 95, AVIF and HEIC 90) is for JPEG, AVIF, HEIC, JPEG XL and
-    JPEG 2000, written without chroma subsampling, and WebP, always 4:2:0 then; PNG and TIFF are
-    lossless and refuse it. `lossless` makes all but JPEG so. TIFF grows into BigTIFF near 4 GB.
-    Floats that the metadata call linear light (`ColorTags.is_linear`, as `read_image` says of
-    OpenEXR) go through the curve of sRGB, but for TIFF and OpenEXR, which is written of such alone.
+    The file is complete or not there: the bytes go to a hidden file beside the target, which then
+    replaces it. Missing folders are created. A link is followed, and a file that is replaced keeps
+    its permissions.
 
-    `metadata` goes into the file as far as the format has a place for it, with sizes brought up
-    to date, orientation 1 and no thumbnail; `software` becomes the software tag of EXIF, TIFF or
-    PNG. With `strip_metadata` the profile alone is written. A profile for another number of
-    channels than the pixels have is left out.
+    What a format cannot hold is converted:
 
-    The bytes go to a hidden file beside the target, which then replaces it; missing parent
-    folders are made. A link is followed, and a replaced file keeps its permissions.
+    - JPEG and WebP have 8 bits, AVIF has 8 or 12, and HEIC has 8 or 10. 16-bit values become 8-bit
+      ones by v * 255 / 65535, rounded.
+    - Floats become 16-bit values in PNG, JPEG XL and JPEG 2000. TIFF keeps uint8, uint16 and
+      float32, and becomes a BigTIFF near 4 GB.
+    - Floats outside [0, 1] are clipped, except in TIFF and OpenEXR.
+    - JPEG has no alpha, so the picture is put on white. WebP and AVIF have no gray, and HEIC and
+      JPEG XL have no gray with alpha, so the picture becomes RGB.
+    - Floats in linear light (`ColorTags.is_linear`, as read from OpenEXR) are encoded with the
+      curve of sRGB, except in TIFF and OpenEXR. OpenEXR accepts only linear light.
 
-    Raises UsageError for pixels that are no picture and for what `check_output` refuses,
-    ImageError for NaN or infinite samples and for a failed write.
+    `io.metadata.losses` describes in sentences what is lost.
+
+    Args:
+        path: of the file. The suffix chooses the format if `format` is None.
+        pixels: (H, W, C) array of uint8 or uint16 over the whole range, or of floats in [0, 1].
+        format: key of `formats.NAMES` or a suffix, such as "jpeg".
+        quality: 1 to 100 for JPEG, AVIF, HEIC, JPEG XL and JPEG 2000, which are written without
+            chroma subsampling, and for WebP, which then has 4:2:0. None is 90 for AVIF and HEIC,
+            and 95 for the others. PNG and TIFF are lossless and refuse it.
+        lossless: write without loss; JPEG refuses it.
+        metadata: is written as far as the format has a place for it. Sizes are updated, the
+            orientation is 1, and thumbnails are left out. So is a color profile for another
+            number of channels.
+        software: the software tag of EXIF, TIFF or PNG.
+        strip_metadata: write the color profile only.
+
+    Raises:
+        UsageError: the pixels are not a picture, or `check_output` refuses the output.
+        ImageError: a sample is not finite, or the file cannot be written.
     """
     target = Path(path)
     kind = format_of(target, format)
@@ -186,10 +211,11 @@ def write_image(
 
 
 def check_place(target: Path) -> None:
-    """Raise now what writing a file there would raise later; write nothing.
+    """Check whether a file could be written there; write nothing.
 
-    UsageError: a target that is a folder or a device. ImageError: a target or its nearest
-    existing parent that is not writable.
+    Raises:
+        UsageError: the target is a folder or a device.
+        ImageError: the target or its nearest existing parent is not writable.
     """
     found = file_status(target)
     if found is not None:
@@ -213,7 +239,7 @@ def _may(path: Path, mode: int) -> bool:
 
 
 def format_of(path: Path, given: str | None) -> str:
-    """The format to write by the name, or the given one; UsageError where it cannot be written."""
+    """The given format, or that of the name; UsageError if it cannot be written."""
     suffix = path.suffix if given is None else f".{given}"
     kind = SUFFIXES.get(suffix.lower())
     if kind is None and given in NAMES:

@@ -17,47 +17,47 @@ _RENAMED = {"licence": "license", "equalise": "equalize"}
 
 
 def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a configuration, those of before 0.2 by their present names."""
+    """Fields of a configuration, with names from before 0.2 replaced by the present ones."""
     return {_RENAMED.get(key, key): value for key, value in values.items()}
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What every training run has; a file holds these and those of its family's subclass."""
+    """Fields that every training run has. The subclass for the model's family adds its own."""
 
-    model: str  # a preset's name
-    model_options: dict[str, Any] = field(default_factory=dict)  # fields of its configuration
-    init: str | None = None  # weights file or packaged model; tensors that fit by name are taken
-    frozen: tuple[str, ...] = ()  # prefixes of parameters that stay as they are
+    model: str  # name of the architecture, as in `pixperts models`
+    model_options: dict[str, Any] = field(default_factory=dict)  # changes to its configuration
+    init: str | None = None  # weights file or packaged model to start from, where names match
+    frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that are not trained
     photos: tuple[str, ...] = ()  # folders of clean training photos
-    exclude: tuple[str, ...] = ()  # file names left out of training
-    validation: str | None = None  # a folder of pictures to measure on while it runs
-    patch: int = 32  # side of a training patch, pixels of the network's input
-    batch: int = 16  # patches a step, of all processes and accumulated parts together
-    accumulate: int = 1  # parts that a process's share of the batch is worked on in, for memory
-    max_steps: int = 10000  # length of the run, and of the cosine unless `cosine_steps` is set
-    cosine_steps: int | None = None  # where the learning rate would reach its end
-    halve_at: tuple[int, ...] = ()  # steps at which the learning rate halves, instead of a cosine
-    warmup_steps: int = 100  # linear rise of the learning rate
-    optimizer: str = "adam"  # or adamw, or muon: Muon for hidden convolutions, Adam for the rest
-    learning_rate: float = 1e-4  # peak
-    matrix_rate: float = 0.01  # peak of Muon's own, for the hidden convolutions
-    betas: tuple[float, float] = (0.9, 0.999)  # decay of Adam's moments
-    weight_decay: float = 0.0  # of AdamW, and of Muon's convolutions
-    final_rate: float = 0.01  # of the peak, at the end of the cosine
-    clip: float = 1.0  # largest gradient norm
-    ema: float = 0.999  # decay of the averaged weights; what is validated and saved
-    check_every: int = 500  # steps between validations and checkpoints
-    skips: int = 20  # steps in a row that may be left out as not finite before the run is stopped
-    precision: str = "float32"  # of products and convolutions: or bfloat16, or auto, the faster
-    compile: bool = False  # the encoder by torch.compile; where it helps, see docs/training.md
-    workers: int = 0  # processes that prepare samples, for each that trains
-    seed: int = 0  # of the data and the noise
-    license: str = "Apache-2.0"  # of the weights that come out
-    data: str = "not stated"  # one line on the training data, for the card
+    exclude: tuple[str, ...] = ()  # names of files that are not used for training
+    validation: str | None = None  # folder of pictures for measurements during the run
+    patch: int = 32  # side of a training patch, in pixels of the network's input
+    batch: int = 16  # patches per step, over all processes and all accumulated parts
+    accumulate: int = 1  # parts into which a process splits its batch, to save memory
+    max_steps: int = 10000  # length of the run
+    cosine_steps: int | None = None  # length of the cosine schedule; `max_steps` if unset
+    halve_at: tuple[int, ...] = ()  # steps at which the learning rate halves; replaces the cosine
+    warmup_steps: int = 100  # steps in which the learning rate rises linearly
+    optimizer: str = "adam"  # adam, adamw or muon (Muon for hidden convolutions, Adam for the rest)
+    learning_rate: float = 1e-4  # highest learning rate
+    matrix_rate: float = 0.01  # highest learning rate of Muon
+    betas: tuple[float, float] = (0.9, 0.999)  # decay rates of Adam's moments
+    weight_decay: float = 0.0  # weight decay of AdamW, and of Muon's convolutions
+    final_rate: float = 0.01  # learning rate at the end of the cosine, as a share of the highest
+    clip: float = 1.0  # largest norm of the gradient
+    ema: float = 0.999  # decay of the averaged weights, which are validated and saved
+    check_every: int = 500  # number of steps between validations, and between checkpoints
+    skips: int = 20  # the run stops after this many steps in a row without a finite gradient
+    precision: str = "float32"  # float32, bfloat16, or auto for the faster one
+    compile: bool = False  # compile the encoder with torch.compile, see docs/training.md
+    workers: int = 0  # processes that prepare samples, per training process
+    seed: int = 0  # seed of the data and the noise
+    license: str = "Apache-2.0"  # license of the trained weights
+    data: str = "not stated"  # one line on the training data, for the card of the weights
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         for name in ("patch", "batch", "accumulate", "max_steps", "check_every", "skips"):
             self._at_least_one(name)
         if not 0 <= self.seed < 1 << 20:
@@ -156,27 +156,27 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class UpscalingConfig(TrainConfig):
-    """A run of a model that enlarges (MoEISR)."""
+    """A training run of a model that enlarges (MoEISR)."""
 
-    validation_scales: tuple[int, ...] = (2, 4)  # of a benchmark folder with HR and LR_x2, ...
-    queries: int = 1024  # output pixels a patch
-    scales: tuple[float, float] = (1.0, 4.0)  # drawn uniformly
-    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
-    hard: bool = False  # straight-through instead of soft mixing
-    mixture_weight: float = 1.0  # of the L1 of the mixed colors
-    balance_weight: float = 0.01  # of the balance loss
-    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
-    cost_weight: float = 0.0  # of the expected cost
-    routing_weight: float = 0.0  # of the expected squared error, which trains the mapper alone
-    prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains it for every budget
-    distillation_weight: float = 0.0  # of the experts' distance from the deepest, their teacher
-    expert_weight: float = 0.0  # of each expert's own L1, so that each is good by itself
-    teacher: str | None = None  # weights file or packaged model whose colors are a target, too,
-    teacher_weight: float = 0.5  # with this share of the target, the photo with the rest
-    teacher_turned: bool = False  # it sees each patch in one of eight turns: their mean, in time
+    validation_scales: tuple[int, ...] = (2, 4)  # factors to measure: HR/ with LR_x2/ ...
+    queries: int = 1024  # output pixels per patch
+    scales: tuple[float, float] = (1.0, 4.0)  # range of the factor, which is drawn uniformly
+    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at the start and the end
+    hard: bool = False  # pick one expert (straight-through) instead of mixing all
+    mixture_weight: float = 1.0  # weight of the L1 loss of the mixed colors
+    balance_weight: float = 0.01  # weight of the balance loss
+    balance_target: tuple[float, ...] | None = None  # wanted share of each expert; equal if unset
+    cost_weight: float = 0.0  # weight of the expected cost
+    routing_weight: float = 0.0  # weight of the expected squared error; trains only the mapper
+    prediction_weight: float = 0.0  # weight of `predicted_error_loss`; trains only the mapper
+    distillation_weight: float = 0.0  # weight of the experts' distance from the deepest one
+    expert_weight: float = 0.0  # weight of the L1 loss of each expert alone
+    teacher: str | None = None  # weights file or packaged model; its colors are a target too
+    teacher_weight: float = 0.5  # share of the teacher in the target; the rest is the photo
+    teacher_turned: bool = False  # show the teacher each patch in one of eight turns
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         super().__post_init__()
         self._at_least_one("queries")
         low, high = self.scales
@@ -202,32 +202,33 @@ class UpscalingConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class LightConfig(TrainConfig):
-    """A run of moeisr-light, on patches of a cache; all pixels of a patch are targets.
+    """A training run of moeisr-light or moeisr-photo.
 
-    Without a cache, on patches of photos, see `data.factor_patches`.
+    The patches come from a cache, or without one from photos (see `data.factor_patches`). All
+    pixels of a patch are targets.
     """
 
-    cache: str = ""  # a folder that scripts/cache_patches.py fills, in place of photos
-    degraded: bool = False  # without a cache, whether LR patches are as photos have them
-    clean: float = 0.0  # share of them that are not, all the same
+    cache: str = ""  # folder filled by scripts/cache_patches.py; replaces the photos
+    degraded: bool = False  # without a cache: compress and degrade the small patches
+    clean: float = 0.0  # share of the patches that `degraded` leaves clean
     patch: int = 48
     optimizer: str = "muon"
-    learning_rate: float = 2e-4  # of what Muon leaves to Adam
+    learning_rate: float = 2e-4  # highest learning rate of Adam
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     precision: str = "auto"
-    validation_scales: tuple[int, ...] = (2, 3, 4)  # of a benchmark folder with HR and LR_x2, ...
-    teacher_weight: float = 0.7  # of the error against the teacher's answer, the photo's the rest
-    error: str = "l1"  # or squared; or log, the mean of the patches' logarithms, as PSNR is
-    temperature: tuple[float, float] = (1.0, 1.0)  # Gumbel-Softmax at the start and at the end
-    expert_weight: float = 0.3  # of each expert's own error, beside that of their mixture
-    balance_weight: float = 0.001  # of the balance loss
-    balance_target: tuple[float, ...] | None = None  # share an expert; uniform when unset
-    cost_weight: float = 0.0  # of the expected cost
-    prediction_weight: float = 0.1  # of `predicted_error_loss`, which trains for every budget
+    validation_scales: tuple[int, ...] = (2, 3, 4)  # factors to measure: HR/ with LR_x2/ ...
+    teacher_weight: float = 0.7  # share of the teacher in the error; the rest is the photo
+    error: str = "l1"  # l1, squared, or log: the mean of the patches' logarithms, as in PSNR
+    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at the start and the end
+    expert_weight: float = 0.3  # weight of the error of each expert alone
+    balance_weight: float = 0.001  # weight of the balance loss
+    balance_target: tuple[float, ...] | None = None  # wanted share of each expert; equal if unset
+    cost_weight: float = 0.0  # weight of the expected cost
+    prediction_weight: float = 0.1  # weight of `predicted_error_loss`, for all budgets
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         super().__post_init__()
         if not self.cache and not self.photos:
             raise UsageError(
@@ -249,28 +250,28 @@ class LightConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class RestorationConfig(TrainConfig):
-    """A run of a model that repairs (MoCE-IR); the defaults of its losses are the paper's."""
+    """A training run of a model that repairs (MoCE-IR). The losses have the paper's defaults."""
 
     patch: int = 128
     optimizer: str = "adamw"
     learning_rate: float = 2e-4
     weight_decay: float = 0.01
-    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw, or
-    reduction: float = 1.0  # largest factor by which photos are reduced before a patch is cut
-    published: str | None = None  # a published training set instead: aio3, aio5 or cdd11,
-    layouts: dict[str, str] = field(default_factory=dict)  # whose parts lie here, by layout, or
-    input: str | None = None  # a folder of degraded pictures of one's own, or shards of pairs, and
-    target: str | None = None  # the folder of their clean versions, which shards need not
+    tasks: dict[str, float] = field(default_factory=dict)  # weight of each degradation in the draw
+    reduction: float = 1.0  # largest factor by which photos are reduced before they are cut
+    published: str | None = None  # instead of `tasks`, a published set: aio3, aio5 or cdd11
+    layouts: dict[str, str] = field(default_factory=dict)  # folders of its parts, by layout
+    input: str | None = None  # instead, a folder of degraded pictures, or shards of pairs
+    target: str | None = None  # folder of their clean versions; not for shards
     validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
-    validation_images: int = 8  # photos a task
-    fourier_weight: float = 0.1  # of the L1 of the spectrum
-    auxiliary_weight: float = 0.01  # of the routers' balance
-    complexity_bias: bool = True  # in that balance, experts weigh by their size, as in the paper
-    balance: str = "shazeer"  # its form; or "published", that of the released code
-    equalize: float = 0.0  # each picture's loss over its own L1 plus this; 0: all count alike
+    validation_images: int = 8  # photos per task
+    fourier_weight: float = 0.1  # weight of the L1 loss of the spectrum
+    auxiliary_weight: float = 0.01  # weight of the routers' balance loss
+    complexity_bias: bool = True  # weigh experts by their size in that loss, as in the paper
+    balance: str = "shazeer"  # its form: shazeer, or published (the authors' code)
+    equalize: float = 0.0  # divide each picture's loss by its L1 plus this; 0: do not
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         super().__post_init__()
         self._at_least_one("validation_images")
         self._not_negative("equalize", "fourier_weight", "auxiliary_weight")

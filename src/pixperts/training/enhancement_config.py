@@ -1,4 +1,4 @@
-"""What a training run of moce-isr-light's enlarger is made of."""
+"""The configuration of a training run of moce-isr-light's enlarger."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,28 +10,28 @@ from pixperts.training.light_restoration_config import check_tasks
 
 @dataclass(frozen=True)
 class EnhancementConfig(TrainConfig):
-    """A run of moce-isr-light, whose trunk stays as it is; see `data.small_scenes`."""
+    """A training run of moce-isr-light. Its trunk is not trained; see `data.small_scenes`."""
 
     batch: int = 6
-    patch: int = 128  # side of a small picture, pixels; a multiple of the network's regions
-    largest: float = 4.0  # factor of the enlargements
-    dark: float = 0.1  # share of the pictures that are dark before they are degraded
-    enlarger: str | None = None  # a moeisr-light from which the enlarger starts
+    patch: int = 128  # side of a small picture in pixels; a multiple of the network's regions
+    largest: float = 4.0  # largest factor of the enlargements
+    dark: float = 0.1  # share of the pictures that are darkened before they are degraded
+    enlarger: str | None = None  # a moeisr-light model from which the enlarger starts
     optimizer: str = "muon"
     learning_rate: float = 2e-4
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     precision: str = "auto"
-    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw
+    tasks: dict[str, float] = field(default_factory=dict)  # weight of each degradation in the draw
     validation_tasks: tuple[str, ...] = ("clean", "jpeg")  # measured on the validation photos
     validation_scales: tuple[int, ...] = (2,)
-    validation_images: int = 4  # photos a task
-    floor: float = 1e-5  # added to each picture's squared error within the logarithm; 50 dB
-    shallow: float = 0.5  # share of the pictures whose regions take random depths
-    prediction_weight: float = 0.0  # of `predicted_error_loss`, which trains the mapper
+    validation_images: int = 4  # photos per task
+    floor: float = 1e-5  # added to each picture's squared error before the logarithm; 1e-5 is 50 dB
+    shallow: float = 0.5  # share of the pictures whose regions get random depths
+    prediction_weight: float = 0.0  # weight of `predicted_error_loss`, which trains the mapper
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         super().__post_init__()
         self._at_least_one("validation_images")
         if not 1 <= self.largest < math.inf:

@@ -1,4 +1,4 @@
-"""What a training run of moce-ir-light is made of."""
+"""The configuration of a training run of moce-ir-light."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,36 +10,36 @@ from pixperts.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class LightRestorationConfig(TrainConfig):
-    """A run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
+    """A training run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
 
     head: str = "detail"  # or tone, on whole views (`data.tone_scenes`), or parts (`parts`)
-    batch: int = 6  # scenes a step
-    patches: int = 2  # of each scene
+    batch: int = 6  # scenes per step
+    patches: int = 2  # patches per scene
     patch: int = 128
-    scene: int = 256  # side of what stands for the whole picture, pixels; a multiple of 8
+    scene: int = 256  # side of a scene, which stands for a picture; a multiple of 8 pixels
     reduction: float = 3.0  # largest factor by which photos are reduced to scenes
-    small: float = 0.0  # share of the scenes that are reduced more and mirrored, see DegradedScenes
+    small: float = 0.0  # share of scenes that are reduced more and mirrored, see `DegradedScenes`
     optimizer: str = "muon"
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     precision: str = "auto"
-    tasks: dict[str, float] = field(default_factory=dict)  # degradation -> weight of its draw
+    tasks: dict[str, float] = field(default_factory=dict)  # weight of each degradation in the draw
     validation_tasks: tuple[str, ...] = ("noise25",)  # measured on the validation photos
-    validation_images: int = 4  # photos a task
-    error: str = "log"  # of each patch's squared error, which PSNR measures; or l1
-    floor: float = 3e-6  # added to the squared error within the logarithm; 1e-5 is 50 dB
-    spare_weight: float = 3.0  # of good pictures that the tone head takes for dark or hazy
-    fourier_weight: float = 0.0  # of the L1 of the spectrum
-    group_weight: float = 0.2  # of the scout's cross-entropy on the groups of degradations
-    part_weight: float = 0.05  # of the errors of the parts that undo the compression and the noise
-    guide_weight: float = 0.5  # of the routers' cross-entropy on the experts meant for them
-    balance_weight: float = 0.01  # of the routers' balance
-    balance_target: tuple[float, ...] = (0.34, 0.22, 0.22, 0.22)  # share an expert; cheap first
-    cost_weight: float = 0.02  # of the expected cost of the experts
+    validation_images: int = 4  # photos per task
+    error: str = "log"  # log: the logarithm of each patch's squared error, as in PSNR; or l1
+    floor: float = 3e-6  # added to the squared error before the logarithm; 1e-5 is 50 dB
+    spare_weight: float = 3.0  # weight of good pictures that the tone head takes for dark or hazy
+    fourier_weight: float = 0.0  # weight of the L1 loss of the spectrum
+    group_weight: float = 0.2  # weight of the scout's cross-entropy over groups of degradations
+    part_weight: float = 0.05  # weight of the errors of the parts for compression and noise
+    guide_weight: float = 0.5  # weight of the routers' cross-entropy toward the intended experts
+    balance_weight: float = 0.01  # weight of the routers' balance loss
+    balance_target: tuple[float, ...] = (0.34, 0.22, 0.22, 0.22)  # share of each, cheapest first
+    cost_weight: float = 0.02  # weight of the expected cost of the experts
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained, by name."""
+        """Raise UsageError that names the first field whose value is not allowed."""
         super().__post_init__()
         for name in ("patches", "validation_images"):
             self._at_least_one(name)
@@ -79,7 +79,7 @@ class LightRestorationConfig(TrainConfig):
 
 
 def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
-    """Refuse tasks that do not exist, or weights that are none.
+    """Refuse tasks that do not exist, and weights that are not positive numbers.
 
     Raises:
         UsageError: naming the task.
