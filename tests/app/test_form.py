@@ -10,6 +10,7 @@ from pixperts.app.form import (
     size_of,
     step_of,
 )
+from pixperts.app.texts import WORDS
 from pixperts.background.fields import fields_of
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
@@ -24,6 +25,10 @@ LIMIT = 1000
 def test_every_option_of_the_two_operations_has_a_field() -> None:
     wanted = {*options_of(RestoreOptions), *options_of(UpscaleOptions), *options_of(FileOptions)}
     assert wanted - {"max_pixels"} <= {one.key for one in all_fields()}
+
+
+def test_every_field_has_words_of_the_page() -> None:
+    assert {one.key for one in all_fields()} == set(WORDS)
 
 
 def test_a_new_option_gets_a_control_that_fits_it() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from pixperts.cli.app import main
 from tests.helpers.command_line import picture
-from tests.helpers.pages import PATIENCE, Served, browser, served
+from tests.helpers.pages import PATIENCE, Served, browser, serious, served
 from tests.helpers.photo_files import write_photo
 
 pytest.importorskip("gradio", reason="needs the app extra")
@@ -93,32 +93,23 @@ def look_of(page: Any) -> bytes:
     return now
 
 
-def serious(page: Any) -> list[str]:
-    """What axe-core finds that keeps people out."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-core")
-    found = axe.Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
 def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "a.jpg")
     drop(page, photo)
     wait_for_status(page, "32 x 48 pixels")
+    page.locator(".pix-photo img[alt='a.jpg']").wait_for()
     choose_work(page, "Repair, then enlarge")
     choose_model(page, "moeisr-tiny")
     page.get_by_label("Budget").fill("0.5")
-    page.click("#start")
+    page.locator("#start").focus()  # with the keyboard, as everything else can be done
+    page.keyboard.press("Enter")
     page.wait_for_selector(".pix-view[data-ready=yes]")
     wait_for_status(page, "Done in")
 
     # The slider and the overlay change what is seen.
     middle = look_of(page)
-    page.locator(".pix-slider").fill("0")
+    page.locator(".pix-slider").focus()
+    page.keyboard.press("Home")
     after = look_of(page)
     page.locator(".pix-slider").fill("100")
     assert len({middle, after, look_of(page)}) == 3
@@ -146,11 +137,17 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     assert saved.read_bytes() == own.read_bytes()
 
     # For keyboards, screen readers, small and dark screens.
+    for text in ("Try on a part first", "What it can and cannot do", "Use it from a program"):
+        page.get_by_text(text, exact=True).click()
     assert serious(page) == []
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.goto(f"{page_server.url}?__theme=dark")
-    page.wait_for_selector("#start")
+    assert serious(page) == []
+    page.evaluate("document.body.classList.add('dark')")  # what the page does on a dark screen
+    assert serious(page) == []
+    page.emulate_media(color_scheme="dark")
+    page.goto(page_server.url)
+    page.wait_for_selector("body.dark #start")
     assert serious(page) == []
 
 
@@ -163,6 +160,7 @@ def test_examples_trials_bad_files_and_several_photos(page: Any, tmp_path: Path)
     page.wait_for_function("document.querySelector('#trial input[type=range]').value < 40")
     page.click("#try")
     page.wait_for_selector(".pix-view[data-ready=yes]")
+    wait_for_status(page, "This was only the part")
     assert "Enlarged from" in page.inner_text("#seen")
     assert page.locator("#results a").count() == 0
     choose_work(page, "Repair")
@@ -185,6 +183,28 @@ def test_examples_trials_bad_files_and_several_photos(page: Any, tmp_path: Path)
     page.get_by_label("Picture shown").click()
     page.get_by_role("option", name="b_restored.png").click()
     page.get_by_label("b_restored.png, before and after").wait_for()
+
+
+def test_a_run_too_many_is_refused(tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    large = handle_file(picture(tmp_path / "large.png", 900, 1100, 1))
+    options = {"files": [large], "work": "enlarge", "enlarge_model": "liif-edsr"}
+    with served(tmp_path / "served", "--queue", "1") as server:
+        client = Client(server.url, verbose=False)
+        first = client.submit(**options, api_name="/process")
+        while not first.outputs():  # it is worked on
+            time.sleep(0.1)
+        second = client.submit(**options, api_name="/process")
+        time.sleep(1)
+        third = client.submit(**options, api_name="/process")
+        with pytest.raises(Exception, match=r"[Qq]ueue is full"):
+            third.result(timeout=60)
+        assert not first.done()
+        assert not second.done()
+        for job in (second, first):
+            job.cancel()
+        client.close()
 
 
 def workers_of(server: Served) -> set[int]:

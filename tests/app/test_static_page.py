@@ -18,8 +18,8 @@ from pixperts.errors import UsageError
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from tests.helpers.command_line import one_sentence, picture
-from tests.helpers.pages import PATIENCE, browser
-from tests.helpers.photo_files import gradient
+from tests.helpers.pages import PATIENCE, browser, serious
+from tests.helpers.photo_files import gradient, write_photo
 
 
 def stand_in(folder: Path) -> Path:
@@ -57,10 +57,11 @@ def test_what_the_page_needs_lies_in_its_folder(tmp_path: Path) -> None:
     folder = write_static(tmp_path / "new", models=["moeisr-photo"], scales=[2], runtime=runtime)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "index.html", "page.css", "page.js", "worker.js", "models.json", "moeisr-photo_x2.onnx",
+        "index.html", "page.css", "page.js", "worker.js", "isolate.js", "models.json",
+        "moeisr-photo_x2.onnx",
         "ort/ort.wasm.bundle.min.mjs", "ort/ort-wasm-simd-threaded.wasm", "ort/package.json",
     }  # fmt: skip
-    for name in ("index.html", "page.js", "worker.js"):
+    for name in ("index.html", "page.js", "worker.js", "isolate.js"):
         assert "http" not in (folder / name).read_text().replace("http-equiv", "")
     assert (folder / "moeisr-photo_x2.onnx").stat().st_size < 2_000_000
 
@@ -71,7 +72,7 @@ def handed_out(tmp_path: Path) -> Iterator[str]:
     pytest.importorskip("onnxscript", reason="needs the export extra")
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which fetches onnxruntime-web")
-    write_static(tmp_path / "page", models=["moeisr-photo"], scales=[2])
+    write_static(tmp_path / "page", scales=[2, 3])
     handler = functools.partial(_Silent, directory=str(tmp_path / "page"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -86,27 +87,82 @@ class _Silent(http.server.SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.mark.slow
-def test_the_browser_gives_what_the_command_line_gives(handed_out: str, tmp_path: Path) -> None:
-    pixels = gradient(100, 150)  # several tiles
-    write_image(tmp_path / "a.png", pixels)
+@pytest.fixture
+def page(handed_out: str) -> Iterator[Any]:
+    """A visitor; no request may go elsewhere."""
     with browser() as opened:
-        page = opened.new_page()
+        page = opened.new_page(viewport={"width": 1280, "height": 800})
         page.set_default_timeout(PATIENCE)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(handed_out)
-        page.click("#start")
-        page.locator("#status", has_text="There is no photo yet").wait_for()
-        page.set_input_files("#photo", str(tmp_path / "a.png"))
-        page.click("#start")
-        page.locator("#status", has_text="Done in").wait_for()
-        with page.expect_download() as download:
-            page.click("#save")
-        download.value.save_as(tmp_path / "got.png")
-        assert download.value.suggested_filename == "a_x2.png"
-    got = read_image(tmp_path / "got.png").pixels[..., :3].astype(int)
-    upscaler = Upscaler.load("moeisr-photo", device="cpu", precision="float32")
-    own = upscaler.upscale(pixels, scale=2).astype(int)
-    assert np.abs(got - own).max() <= 1
-    assert all(url.startswith((handed_out, "blob:", "data:")) for url in asked)
+        page.locator("#model option").first.wait_for(state="attached")
+        yield page
+        assert all(url.startswith((handed_out, "blob:", "data:")) for url in asked)
+
+
+def enlarged(page: Any, photo: Path, model: str, scale: int) -> tuple[str, Any]:
+    """Name and pixels of the file that the page makes."""
+    page.set_input_files("#photo", str(photo))
+    page.select_option("#model", model)
+    page.select_option("#scale", str(scale))
+    page.click("#start")
+    page.locator("#status", has_text="Done in").wait_for()
+    with page.expect_download() as download:
+        page.click("#save")
+    pixels = read_image(download.value.path()).pixels
+    return download.value.suggested_filename, pixels[..., :3].astype(int)
+
+
+@pytest.mark.slow
+def test_the_browser_gives_what_the_command_line_gives(page: Any, tmp_path: Path) -> None:
+    page.click("#start")
+    page.locator("#status", has_text="There is no photo yet").wait_for()
+    pixels = gradient(100, 300)  # several tiles
+    write_image(tmp_path / "a.png", pixels)
+    turned = write_photo(tmp_path / "turned.jpg", orientation=6)
+    for photo, model, scale in (
+        (tmp_path / "a.png", "moeisr-photo", 2),
+        (tmp_path / "a.png", "moeisr-light", 3),
+    ):
+        name, got = enlarged(page, photo, model, scale)
+        assert name == f"{photo.stem}_x{scale}.png"
+        upscaler = Upscaler.load(model, device="cpu", precision="float32")
+        own = upscaler.upscale(read_image(photo).pixels, scale=scale).astype(int)
+        assert np.abs(got - own).max() <= 1
+    # A photo stands upright, as in the command line's result.
+    assert enlarged(page, turned, "moeisr-photo", 2)[1].shape == (96, 64, 3)
+
+
+@pytest.mark.slow
+def test_threads_bad_files_stop_and_who_cannot_use_a_mouse(page: Any, tmp_path: Path) -> None:
+    # The server sends no headers for threads; the page sees to them itself.
+    assert page.evaluate("crossOriginIsolated")
+    assert serious(page) == []
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    page.set_input_files("#photo", str(bad))
+    page.click("#start")
+    page.locator("#status", has_text="bad.png is not a picture").wait_for()
+    large = picture(tmp_path / "large.png", 900, 1100, 1)
+    page.set_input_files("#photo", str(large))
+    page.click("#start")
+    page.locator("#status", has_text="Loading").wait_for()
+    page.click("#stop")
+    page.locator("#status", has_text="Stopped.").wait_for()
+    assert page.locator("#start").is_enabled()
+    assert page.locator("#save").is_hidden()
+
+    # With the keyboard, and on a narrow, dark screen.
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_input_files("#photo", str(picture(tmp_path / "a.png", 12, 16)))
+    page.locator("#start").focus()
+    page.keyboard.press("Enter")
+    page.locator("#status", has_text="Done in").wait_for()
+    page.locator("#slider").focus()
+    before = page.locator("#before").get_attribute("style")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#before").get_attribute("style") != before
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious(page) == []

@@ -13,6 +13,7 @@ from pixperts.app.options import AppOptions
 from pixperts.app.orders import Look, Order, carry_out
 from pixperts.app.pace import Pace
 from pixperts.app.service import Service, State
+from pixperts.app.shown import status_of
 from pixperts.background.events import Ended, Failed, Previewed
 from pixperts.background.orders import Run, Step
 from pixperts.background.worker import Worker
@@ -60,6 +61,23 @@ def test_a_run_is_stopped_within_a_second(service: Service, tmp_path: Path) -> N
     small = picture(tmp_path / "small.png")
     (*_, last) = service.run("visitor/page", [str(small)], "repair", {})
     assert [one.error for one in last.results] == [None]
+
+
+def test_a_run_that_is_stopped_keeps_what_was_done(service: Service, tmp_path: Path) -> None:
+    photos = [picture(tmp_path / "a.png"), picture(tmp_path / "large.png", 900, 1100, 1)]
+    states = service.run("visitor/page", list(map(str, photos)), "repair", {})
+    for state in states:
+        if state.results:
+            break
+    assert state.count == 2
+    kept = service.stop("visitor")
+    (*_, last) = states
+    assert last.stopped
+    assert kept == last.finished
+    assert [Path(one.output or "").name for one in kept] == ["a_restored.png"]
+    assert all(Path(one.output or "").exists() for one in kept)
+    assert "1 picture was done before and can be downloaded" in status_of(last)
+    assert service.stop("visitor") == ()
 
 
 def test_a_visitor_who_leaves_ends_his_work(service: Service, tmp_path: Path) -> None:

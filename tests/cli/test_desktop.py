@@ -29,7 +29,7 @@ def test_entries_are_valid(applications: Path) -> None:
     assert made.returncode == 0
     written = made.stdout.splitlines()
     assert {Path(path).name for path in written} >= {
-        "pixperts-repair.desktop", "pixperts-enlarge.desktop",
+        "pixperts-repair.desktop", "pixperts-enlarge.desktop", "pixperts-enhance.desktop",
     }  # fmt: skip
     assert all(Path(path).parent == applications for path in written)
     checker = shutil.which("desktop-file-validate")

@@ -15,11 +15,14 @@ from pixperts.app.form import (
     SIZE_FIELDS,
     WORKS,
 )
+from pixperts.app.texts import WORDS
 from pixperts.background.fields import Field
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.io.formats import NAMES
+from pixperts.io.writable import writable_formats
 from pixperts.weights.catalogue import Entry
 
-_WORDS = {
+_SIZES = {
     "scale": "a factor, such as 2.5",
     "size": "width and height, such as 1920x1080",
     "width": "width in pixels",
@@ -55,7 +58,7 @@ def build_controls(models: dict[str, Entry]) -> Controls:
     )
     with gr.Row(visible=False) as size:
         made.given["size_by"] = gr.Dropdown(
-            [(_WORDS.get(one.key, one.label), one.key) for one in SIZE_FIELDS],
+            [(_SIZES.get(one.key, one.label), one.key) for one in SIZE_FIELDS],
             value="scale",
             label="New size, given as",
         )
@@ -111,7 +114,11 @@ def _controls_of(fields: list[Field]) -> dict[str, Any]:
 
 def _control(one: Field) -> Any:
     """The control of one field; limits are checked by the option itself, in its own words."""
-    option, named = one.option, {"label": one.label, "info": one.info}
+    label, info = WORDS.get(one.key, (one.label, one.info))
+    option, named = one.option, {"label": label, "info": info or None}
+    if one.key == "format":
+        formats = [(NAMES[kind], kind) for kind in writable_formats()]
+        return gr.Dropdown([("that of each photo", ""), *formats], value="", **named)
     match one.kind:
         case "switch":
             return gr.Checkbox(bool(one.default), **named)

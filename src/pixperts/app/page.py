@@ -33,7 +33,7 @@ def build_page(service: Service) -> gr.Blocks:
                     label="Photos: drop one or more, or click",
                     file_count="multiple",
                     type="filepath",
-                    height=130,
+                    height=150,
                     elem_id="photos",
                 )
                 samples = _sample_buttons()
@@ -96,19 +96,20 @@ def _wire_inputs(
     """Uploads, examples, and the part for a trial."""
 
     def look(paths: list[str] | None, request: gr.Request) -> Updates:
+        nothing = {trial.preview: None, trial.look: None, shown.view: summary.EMPTY}
         if not paths:
-            return {trial.preview: None, trial.look: None, shown.status: summary.status("Ready.")}
+            return nothing | {shown.status: summary.status("Ready.")}
         state = State()
         try:
             *_, state = service.look(f"{visitor_of(request)}/look", paths[0])
         except PixpertsError as error:
             state = State(share=None, error=str(error))
         if state.preview is None:
-            return {trial.preview: None, trial.look: None, shown.status: status_of(state)}
+            return nothing | {shown.status: status_of(state)}
         seen = state.preview
         count = "" if len(paths) == 1 else f", the first of {len(paths)}"
         text = f"{seen.name}{count}: {seen.width} x {seen.height} pixels. Ready."
-        return {
+        return shown.photo(seen.name, seen.path) | {
             trial.look: seen,
             trial.preview: _framed(service, seen, 0.5, 0.5),
             trial.across: 50,
@@ -133,9 +134,11 @@ def _wire_inputs(
         return {trial.across: across, trial.down: down, trial.preview: framed_one}
 
     quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    files.change(
-        look, files, [trial.preview, trial.look, trial.across, trial.down, shown.status], **quiet
-    )
+    changed = [
+        trial.preview, trial.look, trial.across, trial.down, shown.status, shown.view,
+        shown.choice, shown.report, shown.finished,
+    ]  # fmt: skip
+    files.change(look, files, changed, **quiet)
     for slider in (trial.across, trial.down):
         slider.release(frame, [trial.look, trial.across, trial.down], trial.preview, **quiet)
     trial.preview.select(pick, trial.look, [trial.across, trial.down, trial.preview], **quiet)

@@ -45,6 +45,7 @@ class State:
 
     share: float | None = 0.0
     name: str = ""  # of the picture in work
+    count: int = 0  # of all pictures
     elapsed: float = 0.0
     left: float | None = None
     remarks: tuple[str, ...] = ()
@@ -200,7 +201,8 @@ class Service:
     def _follow(self, worker: Worker[Order], run: str, order: Order) -> Iterator[State]:
         """The states of a run from what its process reports."""
         stop = self._stops[run] = threading.Event()
-        state, expected, started = State(), 0.0, time.monotonic()
+        count = len(order.inputs) if isinstance(order, Run) else 1
+        state, expected, started = State(count=count), 0.0, time.monotonic()
         events = worker.work(order)
         try:
             for event in events:

@@ -10,6 +10,7 @@ from pixperts.app.service import State
 
 ASSETS = Path(__file__).parent / "assets"
 FILE_PREFIX = "gradio_api/file="
+TRIED = " This was only the part: press Start for the whole photo."
 
 Updates = dict[Any, Any]
 
@@ -27,7 +28,10 @@ class Shown:
         )
         self.choice = gr.Dropdown([], label="Picture shown", visible=False, elem_id="choice")
         self.files = gr.File(
-            label="Results, with profile, EXIF and depth", visible=False, elem_id="results"
+            label="Results to download, with profile, EXIF and depth",
+            visible=False,
+            interactive=False,
+            elem_id="results",
         )
         with gr.Accordion("What the router saw", open=True, visible=False) as self.report:
             self.seen = gr.HTML("", elem_id="seen")
@@ -39,6 +43,15 @@ class Shown:
             self.view: summary.EMPTY,
             self.choice: gr.update(choices=[], value=None, visible=False),
             self.files: gr.update(value=None, visible=False),
+            self.report: gr.update(visible=False),
+            self.finished: [],
+        }
+
+    def photo(self, name: str, path: str) -> Updates:
+        """A photo before the work, in the place of earlier results, whose files stay."""
+        return {
+            self.view: summary.photo(name, f"{FILE_PREFIX}{path}"),
+            self.choice: gr.update(choices=[], value=None, visible=False),
             self.report: gr.update(visible=False),
             self.finished: [],
         }
@@ -58,7 +71,7 @@ class Shown:
 
     def results(self, state: State, *, files: bool) -> Updates:
         """Everything, once a run is over."""
-        updates = self.progress(state)
+        updates: Updates = {self.status: status_of(state, "" if files else TRIED)}
         found = state.results
         if not found:
             return updates
@@ -77,10 +90,11 @@ def files_of(state: State) -> list[str]:
     return paths if state.archive is None else [state.archive, *paths]
 
 
-def status_of(state: State) -> str:
-    """How far a run is, and what went wrong, as HTML."""
+def status_of(state: State, remark: str = "") -> str:
+    """How far a run is, what is added to its success, and what went wrong, as HTML."""
     if not state.is_over:
-        text = f"{state.name or 'Reading'}: {summary.duration(state.elapsed)} so far"
+        count = f" ({len(state.finished) + 1} of {state.count})" if state.count > 1 else ""
+        text = f"{state.name or 'Reading'}{count}: {summary.duration(state.elapsed)} so far"
         share = state.share or 0.0
         if state.left is not None:
             text += f", about {summary.duration(state.left)} left"
@@ -96,4 +110,6 @@ def status_of(state: State) -> str:
         text = f"{done} pictures done in {summary.duration(state.elapsed)}."
     elif not done and state.preview is None:
         text = "Nothing was done."
+    else:
+        text += remark
     return summary.status(text) + summary.refusals([*state.errors, *state.remarks])

@@ -103,6 +103,14 @@ def viewer(one: Finished, sizes: Mapping[str, tuple[int, int]], prefix: str) -> 
     )
 
 
+def photo(name: str, url: str) -> str:
+    """A photo before anything is done."""
+    return (
+        f"<div class='pix-photo'><img src='{html.escape(url, quote=True)}' "
+        f"alt='{html.escape(name, quote=True)}'></div>"
+    )
+
+
 def view_sizes(views: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """Sizes of pyramids, as their descriptions say."""
     import re

@@ -39,6 +39,10 @@ ENLARGE = Entry(
     "pixperts-enlarge", "Enlarge with pixperts", "Writes NAME_x2 beside the photo, twice as large",
     ("upscale", "%F", "--scale", "2"),
 )  # fmt: skip
+BOTH = Entry(
+    "pixperts-enhance", "Repair and enlarge with pixperts",
+    "Writes NAME_enhanced_x2 beside the photo", ("enhance", "%F", "--scale", "2"),
+)  # fmt: skip
 PAGE = Entry(
     "pixperts-page", "pixperts", "Repair and enlarge photos in the browser", ("app", "--port", "0")
 )
@@ -54,7 +58,7 @@ def install(data_home: Path | None = None) -> list[Path]:
         PixpertsError: where they cannot be written.
     """
     folder = _folder(data_home)
-    entries = [REPAIR, ENLARGE, *([PAGE] if find_spec("gradio") is not None else [])]
+    entries = [REPAIR, ENLARGE, BOTH, *([PAGE] if find_spec("gradio") is not None else [])]
     written = []
     for entry in entries:
         path = folder / f"{entry.file}.desktop"
@@ -69,7 +73,7 @@ def install(data_home: Path | None = None) -> list[Path]:
 def remove(data_home: Path | None = None) -> list[Path]:
     """Remove what `install` wrote."""
     folder = _folder(data_home)
-    paths = [folder / f"{entry.file}.desktop" for entry in (REPAIR, ENLARGE, PAGE)]
+    paths = [folder / f"{entry.file}.desktop" for entry in (REPAIR, ENLARGE, BOTH, PAGE)]
     removed = [path for path in paths if path.exists()]
     for path in removed:
         path.unlink()

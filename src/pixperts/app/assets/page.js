@@ -8,6 +8,9 @@
       button.title = "More photos";
       button.tabIndex = -1;
     }
+    for (const code of document.querySelectorAll("pre:not([tabindex])")) {
+      code.tabIndex = 0; // may be wider than the screen, and is then moved with the arrow keys
+    }
     for (const image of document.querySelectorAll("#preview img:not([alt='The first photo'])")) {
       image.alt = "The first photo";
     }

@@ -1,11 +1,27 @@
 // The page that enlarges in the browser alone: tiles go to worker.js and come back larger.
 
-const TILE = 128; // pixels of the photo that one tile adds to the result, on each side
+const TILE = 256; // pixels of the photo that one tile adds to the result, on each side
 const LARGEST = 16000 * 16000; // pixels of a canvas, roughly what browsers hold
 
 const byId = (id) => document.getElementById(id);
 const status = (text) => { byId("status").textContent = text; };
 
+// Threads need two headers. Where the web server does not send them, isolate.js adds them from the
+// second time on that the page is loaded, which is at once.
+async function isolate() {
+  if (crossOriginIsolated || !isSecureContext || !navigator.serviceWorker) {
+    return;
+  }
+  await navigator.serviceWorker.register("isolate.js");
+  await navigator.serviceWorker.ready;
+  if (!sessionStorage.getItem("isolated")) {
+    sessionStorage.setItem("isolated", "tried"); // once, so that it never reloads again and again
+    location.reload();
+    await new Promise(() => {}); // until then
+  }
+}
+
+await isolate().catch(() => {}); // without threads it is slower, and works all the same
 const facts = await (await fetch("models.json")).json();
 for (const model of facts.models) {
   byId("model").add(new Option(`${model.name}: ${model.summary}`, model.name));
@@ -50,7 +66,7 @@ function cut() {
 async function enlarge(file) {
   const mine = (job += 1);
   const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name} is no picture that this browser reads.`);
+    throw new Error(`${file.name} is not a picture that this browser can read.`);
   });
   const { width, height } = bitmap;
   const scale = Number(byId("scale").value);

@@ -7,7 +7,10 @@ ort.env.wasm.wasmPaths = {
   wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href,
 };
 // Threads need memory that is shared, which browsers allow to pages with certain headers only.
-ort.env.wasm.numThreads = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
+const MOST_THREADS = 8;
+ort.env.wasm.numThreads = self.crossOriginIsolated
+  ? Math.min(MOST_THREADS, navigator.hardwareConcurrency)
+  : 1;
 
 let session = null;
 let opened = "";
