@@ -50,3 +50,17 @@ def test_some_patches_stay_clean() -> None:
 def test_photos_must_hold_the_largest_square() -> None:
     with pytest.raises(DataError, match="no photo has sides of 256 pixels"):
         FactorPatches(photos(), side=64, batch=1)
+
+
+def test_soft_photos_were_enlarged() -> None:
+    """Neighboring pixels of them differ by less."""
+    plain, soft = (
+        FactorPatches(photos(320), side=32, batch=4, soft=share, seed=2) for share in (0.0, 1.0)
+    )
+
+    def fine(data: FactorPatches) -> float:
+        found = [data[number].photo.float() for number in range(0, 40, 4)]
+        return sum(float((one[:, :, 1:] - one[:, :, :-1]).abs().mean()) for one in found)
+
+    assert plain[0].photo.shape == soft[0].photo.shape
+    assert fine(soft) < 0.9 * fine(plain)

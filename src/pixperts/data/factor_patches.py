@@ -3,6 +3,7 @@
 They need no cache and no teacher. Sample number i depends on (seed, i) alone.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from pixperts.degradations.chain import draw_chain
 from pixperts.ops.resize import bicubic, quantize
 
 _BETWEEN = [n for n in range(GRID + 1, 4 * GRID) if n % GRID]  # factors times GRID
+_SOFT = (1.2, 2.2)  # by which soft photos were enlarged
 _WHOLE = 0.8  # share of the steps at a whole factor, half of them at 2
 
 
@@ -31,6 +33,8 @@ class FactorPatches(Dataset[Patches]):
         batch: samples in a row that have the same factor.
         degraded: LR as photos have it (`degradations.chain`), instead of a plain reduction.
         clean: share of the samples that are reduced plainly all the same.
+        soft: share of the samples of photos that are enlarged first, so that they are soft at pixel
+            level, as many photos are.
         seed: 0 or more.
 
     Raises:
@@ -45,11 +49,12 @@ class FactorPatches(Dataset[Patches]):
         batch: int,
         degraded: bool = False,
         clean: float = 0.0,
+        soft: float = 0.0,
         seed: int = 0,
     ) -> None:
         check_largest(photos, 4 * side)
         self.photos, self.side, self.batch = photos, side, batch
-        self.degraded, self.clean, self.seed = degraded, clean, seed
+        self.degraded, self.clean, self.soft, self.seed = degraded, clean, soft, seed
 
     def describe(self) -> str:
         """One line on what there is to learn from."""
@@ -67,10 +72,17 @@ class FactorPatches(Dataset[Patches]):
             photo = self.photos[int(random.integers(len(self.photos)))]
             if min(photo.shape[1:]) >= side:
                 break
-        most = min(photo.shape[1:]) / side
+        own = side  # pixels of the square before it is enlarged
+        if self.soft and random.random() < self.soft:
+            own = math.ceil(side / random.uniform(*_SOFT))
+        most = min(photo.shape[1:]) / own
         factor = most ** random.random() if random.random() < 0.5 else 1.0
-        (square,), _ = cut_and_turn([photo], round(side * factor), random)
-        large = square if factor == 1.0 else quantize(bicubic(square, (side, side)))
+        (large,), _ = cut_and_turn([photo], round(own * factor), random)
+        if factor > 1:
+            large = bicubic(large, (own, own))
+        if large.shape[1] != side:
+            large = bicubic(large, (side, side))
+        large = quantize(large)
         size = self.side, self.side
         if self.degraded and random.random() >= self.clean:
             seed = int(random.integers(2**31))

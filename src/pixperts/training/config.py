@@ -211,6 +211,7 @@ class LightConfig(TrainConfig):
     cache: str = ""  # folder filled by scripts/cache_patches.py; replaces the photos
     degraded: bool = False  # without a cache: compress and degrade the small patches
     clean: float = 0.0  # share of the patches that `degraded` leaves clean
+    soft: float = 0.0  # without a cache: share of the patches of photos that were enlarged first
     patch: int = 48
     optimizer: str = "muon"
     learning_rate: float = 2e-4  # highest learning rate of Adam
@@ -240,8 +241,9 @@ class LightConfig(TrainConfig):
             )
         if self.error not in ("l1", "squared", "log"):
             raise UsageError(f"error is {self.error!r}, but must be l1, squared or log.")
-        if not 0 <= self.clean <= 1:
-            raise UsageError(f"clean is {self.clean}, but must be between 0 and 1.")
+        for name in ("clean", "soft"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} is {getattr(self, name)}, but must be between 0 and 1.")
         if not 0 <= self.teacher_weight <= 1:
             raise UsageError(f"teacher_weight is {self.teacher_weight}, but must be in [0, 1].")
         self._positive("temperature", min(self.temperature))

@@ -50,6 +50,7 @@ class LightModule(EnlargingModule):
                 batch=config.batch,
                 degraded=config.degraded,
                 clean=config.clean,
+                soft=config.soft,
                 seed=config.seed,
             )
         return CachedPatches(
