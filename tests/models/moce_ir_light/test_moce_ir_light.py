@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -488,6 +489,25 @@ def test_before_an_enlargement_slight_faults_are_left_unless_light_is_undone() -
     torch.testing.assert_close(careful - image, 0.5 * (plain - image), rtol=0, atol=1e-5)
     assert float((plain - image).abs().mean()) > 1e-3
     assert torch.equal(lit, calm)
+
+
+def test_what_is_brightened_is_repaired_wholly() -> None:
+    image = pictures(1, 40, 48)
+    model = small(sure=(0.9, 1.0))
+    torch.nn.init.zeros_(model.scout.groups.weight)
+    model.scout.groups.bias.data.fill_(-3.0)  # no fault is found
+    dark_and_hazy(model, (9.0, -9.0))
+    with torch.inference_mode():
+        plain = model(image)
+        lit = model(image, tone="on")
+        found = model.judge(model.count(image))
+    assert torch.equal(plain.image, image)
+    assert lit.routings[0].idle is None
+    model.config = replace(model.config, sure=(0.0, 0.0))
+    with torch.inference_mode():
+        whole = model.repair(image, model.scout(model.count(image))).image
+        expected = model.tone.apply_to(whole, found, torch.ones(1, 2))
+    torch.testing.assert_close(lit.image, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("span", [(0.8, 0.5), (0.5,), (-0.1, 0.5)])

@@ -36,6 +36,8 @@ from pixperts.models.output import Output
 from pixperts.ops.windows import Window
 from pixperts.routing import Routing
 
+_DARK = FAULTS.index("dark")
+
 
 class Seen(NamedTuple):
     """What a network that continues a repair reads, beside the repaired picture."""
@@ -132,6 +134,8 @@ class MoCEIRLight(LightTrunk):
             careful = self._taken(embedding, self.config.sure_enlarged)
             lit = False if shares is None else (shares > 0).any(dim=1)
             taken = torch.where(torch.as_tensor(lit, device=taken.device), taken, careful)
+        if shares is not None:  # what is brightened shows its noise
+            taken = torch.maximum(taken, shares[:, _DARK].to(taken.dtype))
         features: Tensor | None = None
         if spare and not (self.training or masked) and bool((taken == 0).any()):
             output = self._spared(image, embedding, taken, amounts, pinned)
