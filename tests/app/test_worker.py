@@ -131,7 +131,7 @@ def test_limits_are_said_before_the_work(service: Service, tmp_path: Path) -> No
         ([], {}, "There is no picture yet"),
         ([small] * 3, {}, "3 pictures are too many for one run: give at most 2"),
         ([str(tmp_path / "heavy.png")], {}, "heavy.png has 10.0 MB, over this page's limit of 10"),
-        ([str(tmp_path / "gone.png")], {}, "gone.png is not here any more"),
+        ([str(tmp_path / "gone.png")], {}, "gone.png is no longer here"),
         ([small], {"repair_model": "mine.safetensors"}, "unknown here: use liif-edsr"),
     ):
         for work in ("repair", "both"):

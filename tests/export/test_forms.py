@@ -112,7 +112,9 @@ def test_a_file_that_computes_something_else_is_refused() -> None:
         return (exact(lr)[0] * float("nan"),)
 
     assert largest_difference(form, exact, "a.onnx") == 0
-    with pytest.raises(ModelError, match=r"a\.onnx: not written, as its results are 2.0e-04 away"):
+    with pytest.raises(
+        ModelError, match=r"a\.onnx was not written, because its results are 2.0e-04 away"
+    ):
         largest_difference(form, shifted, "a.onnx")
     with pytest.raises(ModelError, match="the graph makes"):
         largest_difference(form, cut, "a.onnx")

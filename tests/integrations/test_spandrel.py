@@ -116,7 +116,7 @@ def test_damaged_descriptions_are_refused() -> None:
         (["moeisr-photo", "-s", "2.5"], "spandrel takes whole numbers from 1 to 16"),
         (["moce-ir-tiny", "-s", "2"], "moce-ir-tiny repairs at the picture's own size"),
         (["moeisr-photo", "-s", "2", "-o", "a.pth"], "a.pth must end in .safetensors"),
-        (["moeisr-tiny", "-s", "2", "--expert", "1"], "experts are chosen as here"),
+        (["moeisr-tiny", "-s", "2", "--expert", "1"], "leave them out with --to spandrel"),
     ],
 )
 def test_refusals(

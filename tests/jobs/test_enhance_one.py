@@ -82,5 +82,5 @@ def test_it_says_what_else_it_is_for(
 ) -> None:
     photo(here / "a.png")
     assert main(["upscale", "a.png", "-m", weights]) == 2
-    assert "one repairs what it enlarges: use 'enhance'." in capsys.readouterr().err
+    assert "one repairs and enlarges: use 'enhance'." in capsys.readouterr().err
     assert main(["restore", "a.png", "-m", weights, "--device", "cpu"]) == 0

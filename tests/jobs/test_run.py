@@ -125,8 +125,11 @@ def test_a_file_that_is_named_takes_no_other_name(
 ) -> None:
     picture("a.jpg")
     for options, reason in (
-        (["--name", "{stem}"], "--name is for outputs in a folder, but b.png is a file: drop it."),
-        (["--format", "jpeg"], "b.png and --format jpeg contradict each other: drop one."),
+        (
+            ["--name", "{stem}"],
+            "--name is for outputs in a folder, but b.png is a file: leave it out.",
+        ),
+        (["--format", "jpeg"], "b.png and --format jpeg contradict each other: leave one out."),
     ):
         assert call("upscale", "a.jpg", "-o", "b.png", *options) == 2
         assert capsys.readouterr().err.strip() == reason

@@ -114,7 +114,7 @@ def test_folders_that_vanish(here: Path, model: Upscaler) -> None:
     options = FolderOptions(workers=0)
     done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
     assert done == Summary(done=1, skipped=0, failed=2)
-    assert "because the folder out has vanished: bring it back" in listener.errors[0]
+    assert "because the folder out no longer exists: restore it" in listener.errors[0]
     assert not Path("out").exists()  # it may have been a disk that was pulled out
     listener = Recorder(lambda number: shutil.rmtree("in") if number == 0 else None)
     done = run_folder("in", "out", TWICE, model, options=options, listener=listener)
@@ -224,9 +224,9 @@ def linked() -> None:
 @pytest.mark.parametrize(
     ("happens", "reason"),
     [
-        (lambda: shutil.rmtree("out"), "the folder out has vanished: bring it back"),
+        (lambda: shutil.rmtree("out"), "the folder out no longer exists: restore it"),
         (linked, "out/a.png is a symbolic link, which is not followed"),
-        (lambda: shutil.rmtree("maps"), "the folder maps has vanished: bring it back"),
+        (lambda: shutil.rmtree("maps"), "the folder maps no longer exists: restore it"),
     ],
 )
 def test_a_streamed_picture_is_not_put_where_it_may_not_be(
@@ -276,5 +276,5 @@ def test_a_streamed_picture_is_not_begun_where_it_may_not_be(
     monkeypatch.setattr(Upscale, "compute", compute)
     run_folder("in", "out", TWICE, model, listener=listener)
     assert computed == ["a.png"]
-    assert "the folder out has vanished" in listener.errors[0]
+    assert "the folder out no longer exists" in listener.errors[0]
     assert not Path("out").exists()

@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
 def test_other_addresses_require_a_token(host: str) -> None:
-    with pytest.raises(UsageError, match=f"--host {host} lets others in: set {VARIABLE}"):
+    with pytest.raises(UsageError, match=f"--host {host} admits other computers: set {VARIABLE}"):
         ServeOptions(host=host).check_access()
     ServeOptions(host=host, token=TOKEN).check_access()
 
@@ -29,7 +29,7 @@ def test_this_machine_requires_none(host: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--host", "0.0.0.0"], "lets others in"),
+        (["--host", "0.0.0.0"], "admits other computers"),
         (["--token", "secret"], "takes at least 16 letters, digits"),
         (["--token", "0123456789 abcdef"], "takes at least 16 letters, digits"),
         (["--port", "70000"], "--port is 70000, but must be between 0 and 65535"),

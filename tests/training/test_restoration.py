@@ -216,7 +216,7 @@ def test_pairs_of_ones_own_train(tmp_path: Path, capsys: pytest.CaptureFixture[s
         ({"input": "a"}, "give exactly one source"),
         ({"target": "a"}, "give exactly one source"),
         ({"tasks": {"rain": 1}, "target": "b"}, "give exactly one source"),
-        ({"tasks": {"fog": 1}}, "unknown task 'fog'; known are .*haze"),
+        ({"tasks": {"fog": 1}}, "unknown task 'fog': choose from .*haze"),
         ({"tasks": {"rain": 1}, "validation_tasks": ["fog"]}, "unknown task 'fog'"),
         ({"tasks": {"rain": 0}}, "the weight of task 'rain' is 0, but must be a number above 0"),
         ({"tasks": {"rain": -1}}, "the weight of task 'rain' is -1"),

@@ -50,7 +50,7 @@ def test_a_recipe_is_read(photos: Path, tmp_path: Path) -> None:
         ({"stages": [{"max_steps": 3}]}, "stage 1 needs a name"),
         ({"stages": [{"name": "a"}, {"name": "a"}]}, "each with a name of its own"),
         ({"stages": [{"name": "a", "steps": 3}]}, "a.yaml, a: unknown field 'steps'"),
-        ({"more": 3}, "unknown field 'more'; known are all, cache, motion, price, stages"),
+        ({"more": 3}, "unknown field 'more': choose from all, cache, motion, price, stages"),
         ({"motion": 3}, "motion is 3, but must be a model's name or file"),
         ({"price": "low"}, "price is 'low', but must be a number of 0 or more"),
         ({"cache": {}}, "cache needs at least 'photos'"),

@@ -266,7 +266,7 @@ def test_weights_without_a_checkpoint_are_not_written_over(photos: Path, tmp_pat
         ({"balance_target": [1.0]}, UsageError, "balance_target"),
         ({"teacher": "moce-ir-tiny"}, UsageError, "moce-ir-tiny"),
         ({"teacher": "absent.safetensors"}, ModelError, "absent.safetensors"),
-        ({"teacher": "no-such-model"}, ModelError, "unknown model 'no-such-model': packaged are"),
+        ({"teacher": "no-such-model"}, ModelError, "unknown model 'no-such-model': choose from"),
         ({"teacher": "a.pth"}, ModelError, "pixperts convert a.pth"),
         ({"init": "a.pth"}, ModelError, "pixperts convert a.pth"),
         ({"teacher_weight": 2}, UsageError, "teacher_weight"),

@@ -80,6 +80,6 @@ class AppOptions:
             raise UsageError("--runtime is for --static: leave it out.")
         if not is_local(self.host) and self.auth is None:
             raise UsageError(
-                f"--host {self.host} lets others in: give --auth NAME:PASSWORD, or leave --host "
-                "out."
+                f"--host {self.host} admits other computers: give --auth NAME:PASSWORD, or leave "
+                "--host out."
             )

@@ -190,7 +190,7 @@ class Service:
     def _check_upload(self, upload: str) -> None:
         path = Path(upload)
         if not path.is_file():
-            raise UsageError(f"{path.name} is not here any more: drop it again.")
+            raise UsageError(f"{path.name} is no longer here: add it again.")
         size = path.stat().st_size
         if size > self.options.max_upload:
             raise UsageError(

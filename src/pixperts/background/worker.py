@@ -194,5 +194,5 @@ def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) ->
                 carry_out(order, tell)
             except _Stopped:
                 pipe.send(Ended())
-    except (EOFError, OSError):  # nobody listens any more
+    except (EOFError, OSError):  # nobody listens
         return

@@ -91,7 +91,9 @@ def evaluate(
         _evaluate_repair(model, data, repair, protocol or "rgb", running, report)
         return
     if repair != RepairOptions():
-        raise UsageError("--expert-map, --crop, --seed and --limit apply to repair: drop them.")
+        raise UsageError(
+            "--expert-map, --crop, --seed and --limit apply to repair: leave them out."
+        )
     assert scale is not None
     from pixperts.cli.progress import ProgressBar
     from pixperts.data.benchmarks import SuperResolutionSet

@@ -79,7 +79,7 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
     try:
         return faulty(photo, case, seed).degraded, photo
     except UsageError as error:
-        raise UsageError(f"case is {case!r}, which is none of those that are known.") from error
+        raise UsageError(f"case is {case!r}, but must be one of the known cases.") from error
 
 
 def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tensor, Tensor]:

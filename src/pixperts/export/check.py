@@ -34,8 +34,8 @@ def largest_difference(form: Form, engine: Engine, name: str) -> float:
     largest = float(torch.cat(found).max())  # NaN where one of them is
     if not largest <= TOLERANCE:
         raise ModelError(
-            f"{name}: not written, as its results are {largest:.1e} away from torch's, more than "
-            f"{TOLERANCE:.0e}."
+            f"{name} was not written, because its results are {largest:.1e} away from "
+            f"torch's, more than {TOLERANCE:.0e}."
         )
     return largest
 
@@ -46,8 +46,9 @@ def _difference(form: Form, engine: Engine, name: str, inputs: Sequence[Tensor])
     for expected, found in zip(form.reference(*inputs), engine(*inputs), strict=True):
         if found.shape != expected.shape:
             raise ModelError(
-                f"{name}: not written, as the graph makes {tuple(found.shape)} of a picture of "
-                f"{inputs[0].shape[3]}x{inputs[0].shape[2]}, and torch {tuple(expected.shape)}."
+                f"{name} was not written, because the graph makes {tuple(found.shape)} of a "
+                f"picture of {inputs[0].shape[3]}x{inputs[0].shape[2]}, and torch "
+                f"{tuple(expected.shape)}."
             )
         every.append((found - expected).abs().max() / expected.abs().max().clamp_min(1))
     return torch.stack(every)

@@ -219,8 +219,8 @@ def form_of(
     if isinstance(model, MoCEIR):
         if part is not None or experts is not None:
             raise UsageError(
-                f"{name} looks at all pixels in every block, so its graph is one for whole "
-                "pictures with all experts: leave --part and --expert out, or take moce-ir-light."
+                f"{name} looks at all pixels in every block, so its export is one graph with all "
+                "experts, for whole pictures: leave --part and --expert out, or use moce-ir-light."
             )
         return FaithfulForm(model)
     assert isinstance(model, MoCEIRLight)

@@ -84,7 +84,7 @@ def export_model(
     if target == "spandrel":
         if expert is not None or part is not None:
             raise UsageError(
-                "--expert and --part are for graphs: in spandrel, experts are chosen as here."
+                "--expert and --part are for graphs: leave them out with --to spandrel."
             )
         return _for_spandrel(network, card, source.stem, path, scale)
     ending, write = FORMATS[target]

@@ -45,7 +45,7 @@ class Analysis:
     blocks: tuple[Block, ...]
     multiply_adds: float  # as routed
     skipped: float  # share of the multiply-adds of all experts that was saved
-    tasks: tuple[tuple[str, float], ...]  # each task's probability, the likeliest first
+    tasks: tuple[tuple[str, float], ...]  # probability of each task, the highest first
     motion: tuple[float, float] | None = None  # pixels and degrees of undone blur
     findings: Findings | None = None  # None if the network cannot distinguish faults
 

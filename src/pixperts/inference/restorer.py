@@ -56,7 +56,7 @@ class Restorer(Predictor):
     def __init__(self, model: Network, card: store.Card, **options: Any) -> None:
         self.model = as_repairer(model, card.name)
         if isinstance(model, EnhancingNetwork):
-            self.refusal = "repairs what it enlarges: use 'enhance'."
+            self.refusal = "repairs and enlarges: use 'enhance'."
         super().__init__(model, card, **options)
 
     def restore(

@@ -154,7 +154,7 @@ def lock(handle: IO[Any], *, wait: bool = True) -> bool:
 
 
 def remove_leftovers(folders: Iterable[Path]) -> int:
-    """Remove the temporaries that nobody holds any more, and return how many there were.
+    """Remove the temporaries that nobody holds, and return how many there were.
 
     What is locked stays, on whatever machine its process runs, as does everything where files
     cannot be locked. Folders that are missing or cannot be listed are passed over.

@@ -261,9 +261,11 @@ def _check_quality(kind: str, quality: int | None, lossless: bool | None) -> Non
     if quality is None:
         return
     if kind not in DEFAULT_QUALITY:
-        raise UsageError(f"A quality does not apply to {NAMES[kind]}, which is lossless: drop it.")
+        raise UsageError(
+            f"A quality does not apply to {NAMES[kind]}, which is lossless: leave it out."
+        )
     if lossless:
-        raise UsageError("A quality and lossless contradict each other: drop one of them.")
+        raise UsageError("A quality and lossless contradict each other: leave one of them out.")
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise UsageError(f"The quality {quality!r} is not a whole number from 1 to 100.")
 

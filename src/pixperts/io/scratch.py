@@ -54,7 +54,7 @@ class ScratchFolder:
 
 
 def remove_abandoned(prefix: str, parent: Path) -> int:
-    """Remove the folders of processes that are not running any more; how many there were."""
+    """Remove the folders of processes that no longer run; how many there were."""
     removed = 0
     for folder in parent.glob(f"{prefix}*"):
         with contextlib.suppress(OSError), (folder / _LOCK).open("rb+") as handle:

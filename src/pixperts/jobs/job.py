@@ -73,7 +73,7 @@ class Loaded:
     size: tuple[int, int]  # of the result
     kind: str  # format of the output
     options: FileOptions
-    # Raises where the outputs may not be written any more; a large picture takes hours.
+    # Raises where the outputs may no longer be written; a large picture takes hours.
     check: Callable[[], None] | None = None
     copied: bool = False  # the file itself is the result
     is_lossless: bool = False  # the source is, in the format of the output

@@ -98,7 +98,7 @@ class FileOptions:
         clips = [job for job in jobs if is_video_path(job.source)]
         if self.video != VIDEO_OPTIONS and not clips:
             flag = "--codec" if self.video.crf is None else "--crf"
-            raise UsageError(f"{flag} does not apply, because no input is a video: drop it.")
+            raise UsageError(f"{flag} does not apply, because no input is a video: leave it out.")
         if clips:
             self._check_clips(clips)
         if self.quality is None or len(clips) == len(jobs):
@@ -107,7 +107,9 @@ class FileOptions:
         kinds = {SUFFIXES.get(job.target.suffix.lower(), "unknown") for job in pictures}
         if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
             known = ", ".join(DEFAULT_QUALITY)
-            raise UsageError(f"--quality does not apply, because no output is {known}: drop it.")
+            raise UsageError(
+                f"--quality does not apply, because no output is {known}: leave it out."
+            )
 
     def _check_clips(self, clips: "Sequence[Job]") -> None:
         """Raise UsageError for what cannot be done to videos."""
@@ -122,7 +124,8 @@ class FileOptions:
         for flag, (is_given, cure) in given.items():
             if is_given:
                 raise UsageError(
-                    f"{flag} is for pictures, and {clips[0].source} is a video: drop it; {cure}."
+                    f"{flag} is for pictures, and {clips[0].source} is a video: leave it out; "
+                    f"{cure}."
                 )
 
 

@@ -148,14 +148,16 @@ def _folder(output: str, several: bool, places: Places) -> Path | None:
 
 def _check_named(job: Job, options: FolderOptions) -> None:
     if options.name is not None:
-        raise UsageError(f"--name is for outputs in a folder, but {job.target} is a file: drop it.")
+        raise UsageError(
+            f"--name is for outputs in a folder, but {job.target} is a file: leave it out."
+        )
     if not is_video_path(job.source):  # for videos, reading says it
         format_of(job.target, None)
     if options.format is not None:
         kind = SUFFIXES.get(job.target.suffix.lower())
         if format_of_name(options.format) != kind:
             raise UsageError(
-                f"{job.target} and --format {options.format} contradict each other: drop one."
+                f"{job.target} and --format {options.format} contradict each other: leave one out."
             )
 
 

@@ -112,8 +112,8 @@ class Policy:
             check_inside(target, root)
             if root in self._roots and not os.path.isdir(root):
                 raise ImageError(
-                    f"{target} cannot be written, because the folder {root} has vanished: bring "
-                    "it back and start again."
+                    f"{target} cannot be written, because the folder {root} no longer exists: "
+                    "restore it and start again."
                 )
 
     def written(self, job: Job) -> str | None:

@@ -109,7 +109,9 @@ def run_folder(
     goal = None if output is None else os.fspath(output)
     charts = None if expert_map is None else os.fspath(expert_map)
     if "" in (*given, goal, charts, model):
-        raise UsageError("An empty name was given: name files or folders, the current one as '.'.")
+        raise UsageError(
+            "An empty name was given: name files or folders ('.' is the current folder)."
+        )
     names = (*given, goal or "", charts or "")
     for name in names:
         if "\0" in name:

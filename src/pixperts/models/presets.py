@@ -133,7 +133,7 @@ def create_model(name: str, **overrides: Any) -> Network:
         'MoCEIR'
     """
     if name not in PRESETS:
-        raise UnknownModelError(f"unknown model {name!r}; known are {', '.join(PRESETS)}.")
+        raise UnknownModelError(f"unknown model {name!r}: choose from {', '.join(PRESETS)}.")
     preset = PRESETS[name]
     return _build(configure(preset.config, overrides), FAMILIES[preset.family])
 
@@ -144,7 +144,7 @@ def configure(config: Config, overrides: dict[str, Any]) -> Config:
     known = [f.name for f in fields(config)]
     for key in overrides:
         if key not in known:
-            raise ModelError(f"unknown model option {key!r}; known are {', '.join(known)}.")
+            raise ModelError(f"unknown model option {key!r}: choose from {', '.join(known)}.")
     values: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()
     }
@@ -181,7 +181,7 @@ def family_of(model: Network) -> str:
 def as_upscaler(model: Network, name: str = "this model") -> UpscalingNetwork:
     """The network, if it is one that enlarges; UsageError if it repairs."""
     if isinstance(model, EnhancingNetwork):
-        raise UsageError(f"{name} repairs what it enlarges: use 'enhance'.")
+        raise UsageError(f"{name} repairs and enlarges: use 'enhance'.")
     if not isinstance(model, UpscalingNetwork):
         raise UsageError(f"{name} repairs and does not enlarge: use 'restore'.")
     return model
@@ -196,7 +196,7 @@ def as_repairer(model: Network, name: str = "this model") -> RestoringNetwork:
 
 def _known(family: str) -> Family:
     if family not in FAMILIES:
-        raise ModelError(f"unknown family of models {family!r}; known are {', '.join(FAMILIES)}.")
+        raise ModelError(f"unknown family of models {family!r}: choose from {', '.join(FAMILIES)}.")
     return FAMILIES[family]
 
 

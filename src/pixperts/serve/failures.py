@@ -6,7 +6,7 @@ from starlette.responses import JSONResponse
 
 from pixperts.background.events import Fault
 
-GONE = 499  # in logs and metrics: nobody waits for the answer any more
+GONE = 499  # in logs and metrics: nobody waits for the answer
 CODES: dict[Fault, int] = {
     "request": 400,
     "size": 413,

@@ -96,6 +96,6 @@ class ServeOptions:
         """Raise UsageError where others could reach the service without a token."""
         if self.token is None and not is_local(self.host):
             raise UsageError(
-                f"--host {self.host} lets others in: set {VARIABLE}, give --token, or leave "
-                "--host out."
+                f"--host {self.host} admits other computers: set {VARIABLE}, give --token, or "
+                "leave --host out."
             )

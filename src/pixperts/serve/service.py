@@ -79,7 +79,7 @@ class Service:
             wait = min(max(1, math.ceil(seconds)), _LONGEST_WAIT)
             raise Refusal(
                 503,
-                f"All places are taken: {self.pool.working} pictures are in work and "
+                f"The service is busy: {self.pool.working} pictures are in work and "
                 f"{self.waiting} wait. Try again in {wait} s.",
                 {"Retry-After": str(wait)},
             )

@@ -135,14 +135,14 @@ class TrainConfig:
         name = values["model"]
         if isinstance(name, str) and name not in PRESETS:
             raise ModelError(
-                f"{source}: unknown model {name!r}; known are {', '.join(sorted(PRESETS))}."
+                f"{source}: unknown model {name!r}: choose from {', '.join(sorted(PRESETS))}."
             )
         cls = _class_of(name)
         hints = typing.get_type_hints(cls)
         fields = {}
         for key, value in values.items():
             if key not in hints:
-                raise UsageError(f"{source}: unknown field {key!r}; known are {sorted(hints)}.")
+                raise UsageError(f"{source}: unknown field {key!r}: choose from {sorted(hints)}.")
             try:
                 fields[key] = convert(value, hints[key])
             except (TypeError, ValueError) as error:
@@ -307,7 +307,7 @@ class RestorationConfig(TrainConfig):
         known = {*TASKS, "clean"}
         for name in (*self.tasks, *self.validation_tasks):
             if name not in known:
-                raise UsageError(f"unknown task {name!r}; known are {', '.join(sorted(known))}.")
+                raise UsageError(f"unknown task {name!r}: choose from {', '.join(sorted(known))}.")
         for name, weight in self.tasks.items():
             number = isinstance(weight, int | float) and not isinstance(weight, bool)
             if not (number and 0 < weight < math.inf):

@@ -193,7 +193,7 @@ def start_enlarger(model: MoCEISRLight, path: Path) -> None:
     source, card = store.load(path)
     enlarger = model.enlarger
     if not isinstance(source, MoEISRLight):
-        raise UsageError(f"{card.name} is no moeisr-light, from which an enlarger could start.")
+        raise UsageError(f"{card.name} is not a moeisr-light model: name one as the enlarger.")
     blocks, wanted = source.encoder.blocks, len(enlarger.blocks)
     same = source.config.channels, source.config.basis
     if same != (model.config.large_channels, model.config.basis) or len(blocks) < wanted:

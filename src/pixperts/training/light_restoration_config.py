@@ -96,5 +96,5 @@ def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
         if name not in SCENE_TASKS or (name == DRAWN and name in measured):
             known = ", ".join(sorted(SCENE_TASKS))
             raise UsageError(
-                f"unknown task {name!r}; known are {known} ({DRAWN} only in training)."
+                f"unknown task {name!r}: choose from {known} ({DRAWN} only in training)."
             )

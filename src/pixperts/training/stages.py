@@ -64,7 +64,9 @@ class Recipe:
             raise UsageError(f"{path}: a recipe needs a list of stages.")
         known = ("all", "cache", "motion", "price", "stages")
         if unknown := sorted(values.keys() - set(known)):
-            raise UsageError(f"{path}: unknown field {unknown[0]!r}; known are {', '.join(known)}.")
+            raise UsageError(
+                f"{path}: unknown field {unknown[0]!r}: choose from {', '.join(known)}."
+            )
         common = dict(values.get("all", {}))
         if cache is not None and "cache" in values:
             common["cache"] = str(cache)
@@ -93,7 +95,9 @@ def _cache_of(values: Any, path: Path) -> CacheRecipe:
     found = {}
     for key, value in values.items():
         if key not in hints:
-            raise UsageError(f"{path}: unknown field {key!r} of cache; known are {sorted(hints)}.")
+            raise UsageError(
+                f"{path}: unknown field {key!r} of cache: choose from {sorted(hints)}."
+            )
         try:
             found[key] = convert(value, hints[key])
         except (TypeError, ValueError) as error:

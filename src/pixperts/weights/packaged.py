@@ -54,8 +54,8 @@ def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
         return path / FILE
     if not there and not path.suffix:
         raise UnknownModelError(
-            f"unknown model {text!r}: packaged are {', '.join(packaged) or 'none'}; "
-            "a weights file is given by its path, a model of the hub as 'org/name'."
+            f"unknown model {text!r}: choose from {', '.join(packaged) or 'none'}, or give the "
+            "path of a weights file, or 'org/name' for a model of the hub."
         )
     if path.suffix.lower() in {".pth", ".pt", ".ckpt"}:
         raise ModelError(

@@ -49,7 +49,7 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
         half: store the weights in float16 (they are computed with in float32 all the same).
 
     Raises:
-        ModelError: where the folder cannot be written, or a weight is not finite (any more, in
+        ModelError: where the folder cannot be written, or a weight is not finite (perhaps only in
             float16).
     """
     text = card_text(model, card)
@@ -60,7 +60,7 @@ def save(path: Path, model: Network, card: Card, *, half: bool = False) -> None:
         if not bool(torch.isfinite(tensors[key]).all()):
             kind = "finite in float16" if half else "finite"
             raise ModelError(
-                f"{path}: not written, as values of the tensor {key!r} are not {kind}."
+                f"{path} was not written, because values of the tensor {key!r} are not {kind}."
             )
     with replacing(path, error=ModelError) as temporary:
         # Written here and not by `save_file`, which lets nobody but the owner read the file.

@@ -199,7 +199,11 @@ def test_a_smaller_video_is_reduced(tmp_path: Path, model: Upscaler) -> None:
 @pytest.mark.parametrize(
     ("of_files", "of_folder", "sentence"),
     [
-        ({"quality": 90}, {}, "--quality is for pictures, and .* is a video: drop it; give --crf"),
+        (
+            {"quality": 90},
+            {},
+            "--quality is for pictures, and .* is a video: leave it out; give --crf",
+        ),
         ({"lossless": True}, {}, "--lossless is for pictures"),
         ({"color": "srgb"}, {}, "--color is for pictures"),
         ({"page": 1}, {}, "--page is for pictures"),

@@ -171,7 +171,7 @@ class MotionStage(nn.Module):
         plane = shares[:, 1:].view(-1, 1, 2 * LONGEST + 1, LONGEST + 1)
         best = plane.flatten(1).argmax(dim=1)
         row, column = best // (LONGEST + 1), best % (LONGEST + 1)
-        # The middle of the likeliest cell and its neighbors, each by its share.
+        # The middle of the most probable cell and its neighbors, each by its share.
         # Left of column 0 lies column 1, turned by 180 degrees.
         beside = torch.cat([plane.flip(2)[:, :, :, 1:2], plane], dim=3)
         near = F.unfold(F.pad(beside, (0, 1, 1, 1)), 3)  # (B, 9, cells)

@@ -104,7 +104,7 @@ def of_pictures(routing: Routing, items: Tensor) -> Routing:
 def within_cost(
     probabilities: Sequence[Sequence[float]], costs: Sequence[Sequence[float]], limit: float
 ) -> list[int]:
-    """The expert of each block of one picture: its likeliest, or cheaper ones within a limit.
+    """The expert of each block of one picture: the most probable, or cheaper ones within a limit.
 
     As long as the sum of the costs is too high, the step down that loses the least probability for
     what it saves is taken.
@@ -139,7 +139,7 @@ def sureness(found: Tensor, span: Sequence[float]) -> Tensor:
 
     Args:
         found: (B, G) probabilities.
-        span: of the likeliest fault but those of light, from which the change is taken in part,
+        span: of the most probable fault but those of light, from which the change is taken in part,
             and wholly; always wholly where both are 0.
     """
     low, high = span
