@@ -16,7 +16,18 @@ pytest.importorskip("lightning", reason="needs the train extra: pip install 'pix
 from pixperts.training.run import module_of
 from pixperts.training.tone import ToneModule
 
-REST = ["scout", "head", "encoder", "down", "latent", "up", "decoder", "refinement", "output"]
+REST = [
+    "scout",
+    "head",
+    "encoder",
+    "down",
+    "deep",
+    "latent",
+    "up",
+    "decoder",
+    "refinement",
+    "output",
+]
 
 
 @pytest.fixture(scope="module")

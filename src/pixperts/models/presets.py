@@ -74,6 +74,9 @@ class Preset:
         return FAMILIES[self.family].does
 
 
+_LIGHT_REPAIR: dict[str, Any] = {
+    "deep_blocks": 2, "decoder_blocks": 3, "sure": (0.5, 0.8), "sure_enlarged": (0.9, 0.98),
+}  # fmt: skip
 _RENAMED = {"neighbours": "neighbors"}  # fields of files that were written before 0.2
 
 
@@ -107,11 +110,11 @@ def _presets() -> dict[str, Preset]:
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(
         "plain convolutions, experts that can be left out; made for CPUs",
-        MoCEIRLightConfig(sure=(0.5, 0.8), sure_enlarged=(0.9, 0.98)),
+        MoCEIRLightConfig(**_LIGHT_REPAIR),
     )
     presets["moce-isr-light"] = Preset(
         "moce-ir-light and an enlarger that reads its features: any fault, any size",
-        MoCEISRLightConfig(sure=(0.5, 0.8)),
+        MoCEISRLightConfig(**_LIGHT_REPAIR),
     )
     return presets
 

@@ -25,10 +25,6 @@ from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
-_TRUNK = (
-    "scout", "tone", "motion", "head", "encoder", "down", "latent", "up", "decoder", "refinement",
-    "output",
-)  # fmt: skip
 
 
 class EnhancementModule(TrainingModule):
@@ -42,10 +38,9 @@ class EnhancementModule(TrainingModule):
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if config.enlarger is not None:
             start_enlarger(self.model, weights_file(config.enlarger))
-        for name in _TRUNK:
-            part = getattr(self.model, name)
-            if part is not None:
-                part.requires_grad_(False)
+        for name, parameter in self.model.named_parameters():
+            if not name.startswith("enlarger."):
+                parameter.requires_grad_(False)
         depths = len(self.model.enlarger.costs)
         self.counts = torch.zeros(len(config.tasks), 1, depths, dtype=torch.int64)
         self.photos = validation_photos(config.validation, config.validation_images)

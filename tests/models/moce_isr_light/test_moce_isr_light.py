@@ -182,6 +182,6 @@ def test_refusals() -> None:
     with pytest.raises(UsageError, match="a only repairs: name a model that enlarges, too"):
         Enhancer(restorer)
     one = Enhancer(Restorer(model, store.Card("one", {}), device="cpu"))
-    with pytest.raises(UsageError, match="budget is 2, but must lie between 0 and 1"):
+    with pytest.raises(UsageError, match="budget is 2, but must be between 0 and 1"):
         one.enhance(image, scale=2, budget=2.0)
     assert isinstance(one.restorer.model, MoCEISRLight)
