@@ -76,26 +76,26 @@ def test_a_whole_picture_is_that_of_restore() -> None:
 @torch.inference_mode()
 def test_pictures_of_a_batch_choose_their_own_experts() -> None:
     model = repairing()
-    image, shares = picture(6, 3, 32, 40), torch.ones(6, 3)
+    image, undo, shares = picture(6, 3, 32, 40), torch.zeros(6, 2), torch.ones(6, 3)
     embedding = torch.randn(6, 8, generator=torch.Generator().manual_seed(4))
     experts = [block.router(embedding).argmax(dim=1) for block in model.mixtures]
-    (every,) = agree(DetailForm(model, None), image, embedding, shares)
+    (every,) = agree(DetailForm(model, None), image, embedding, undo, shares)
     rows = torch.stack(experts, dim=1).tolist()
     assert len(set(map(tuple, rows))) > 3
     for number, chosen in enumerate(rows):
         one = slice(number, number + 1)
         form = DetailForm(model, tuple(chosen))
-        same(form(image[one], embedding[one], shares[one]), every[one])
+        same(form(image[one], embedding[one], undo[one], shares[one]), every[one])
 
 
 @torch.inference_mode()
 def test_amounts_are_those_of_the_network() -> None:
     model = repairing()
     image = picture(1, 3, 24, 32)
-    embedding = ScoutForm(model)(image).embedding
+    embedding, undo = ScoutForm(model)(image).embedding, torch.zeros(1, 2)
     form = DetailForm(model, None)
-    same(form(image, embedding, torch.zeros(1, 3)), image)
-    (half,) = agree(form, image, embedding, torch.tensor([[0.5, 0.0, 1.0]]))
+    same(form(image, embedding, undo, torch.zeros(1, 3)), image)
+    (half,) = agree(form, image, embedding, undo, torch.tensor([[0.5, 0.0, 1.0]]))
     assert float((half - image).abs().max()) > 1e-3
 
 

@@ -41,7 +41,7 @@ class DetailForm(Form):
         experts: of each block; None = all are in the graph, and the scout's choice counts.
     """
 
-    inputs = (IMAGE, "embedding", "shares")
+    inputs = (IMAGE, "embedding", "undo", "shares")
     outputs = ("repaired",)
 
     def __init__(self, model: MoCEIRLight, experts: Experts | None) -> None:
@@ -59,7 +59,7 @@ class DetailForm(Form):
             f"{self.model.context} pixels of the picture around what is kept",
         }
 
-    def forward(self, image: Tensor, embedding: Tensor, shares: Tensor) -> Tensor:
+    def forward(self, image: Tensor, embedding: Tensor, undo: Tensor, shares: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> the same around [0, 1]."""
         height, width = image.shape[2:]
         number = 0
@@ -73,8 +73,9 @@ class DetailForm(Form):
             return x
 
         features = self.model.layers(mirrored_to_multiple(image, self.model.config.multiple), mixed)
-        changes = self.model.parts_of(features, image)
+        changes = self.model.parts_of(features, image, embedding)
         taken = sureness(self.model.scout.groups(embedding).sigmoid(), self.model.config.sure)
+        taken = torch.maximum(taken, undo[:, 0])  # what is brightened shows its noise
         residual = (changes * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)
         cell, slack = self.model.config.cell, self.model.config.slack
         surface = excess_surface(continued_to_multiple(residual, cell), cell, slack)
@@ -95,7 +96,9 @@ class DetailForm(Form):
                 y = y + block.experts[expert - 1](x) * gates[:, expert, None, None, None]
         return y
 
-    def reference(self, image: Tensor, embedding: Tensor, shares: Tensor) -> Sequence[Tensor]:
+    def reference(
+        self, image: Tensor, embedding: Tensor, undo: Tensor, shares: Tensor
+    ) -> Sequence[Tensor]:
         """By the network, with its experts pinned; for equal shares of all pictures."""
         pinned = None
         if self.experts is not None:
@@ -105,7 +108,10 @@ class DetailForm(Form):
                 pinned.append(Routing(torch.full_like(gates, expert).long(), block.costs,
                                       gates=gates))  # fmt: skip
         amounts = shares[0].tolist()
-        return (self.model.repair(image, embedding, pinned=pinned, amounts=amounts).image,)
+        output = self.model.repair(
+            image, embedding, pinned=pinned, amounts=amounts, brightened=undo[:, 0]
+        )
+        return (output.image,)
 
     def examples(
         self, batch: int, height: int, width: int, generator: torch.Generator
@@ -114,8 +120,9 @@ class DetailForm(Form):
         image = torch.rand(batch, 3, height, width, generator=generator)
         embedding = self.model.scout(self.model.count(image))
         embedding = embedding + 0.2 * torch.randn(embedding.shape, generator=generator)
+        undo = torch.rand(batch, 2, generator=generator)
         shares = torch.rand(1, len(PARTS), generator=generator).expand(batch, -1)
-        return image, embedding, shares.contiguous()
+        return image, embedding, undo, shares.contiguous()
 
 
 class ToneForm(Form):
@@ -189,7 +196,7 @@ class WholeForm(Form):
         """(B, 3, h, w) in [0, 1] -> the same."""
         seen = self.scout(image)
         shares = torch.ones_like(seen.undo[:, :1]).expand(-1, len(PARTS))
-        repaired = self.detail(image, seen.embedding, shares)
+        repaired = self.detail(image, seen.embedding, seen.undo, shares)
         ends = [torch.arange(side, device=image.device)[-1:] + 1 for side in image.shape[2:]]
         size = torch.cat([*(0 * end for end in ends), *ends]).to(image.dtype)
         window = size.expand(image.shape[0], -1)
@@ -200,7 +207,7 @@ class WholeForm(Form):
         """The network's own answer, without its stage for motion blur."""
         seen: Seen = self.scout.reference(image)
         shares = torch.ones(len(image), len(PARTS))
-        (repaired,) = self.detail.reference(image, seen.embedding, shares)
+        (repaired,) = self.detail.reference(image, seen.embedding, seen.undo, shares)
         window = torch.tensor([[0.0, 0.0, *image.shape[2:]]]).expand(len(image), -1)
         light = (getattr(seen, name) for name in LIGHT)
         return self.tone.reference(repaired, *light, window)

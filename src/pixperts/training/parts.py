@@ -1,7 +1,8 @@
 """Training of the parts of moce-ir-light's change: which share undoes noise, which compression.
 
-The change as a whole stays as it is. Only its division is learned, by the last layer, from the
-features of the network as it is: with W_k the weights of part k, sum_k W_k is kept.
+The change as a whole stays as it is. Only its division is learned from the features of the network
+as it is: by the last layer, with W_k the weights of part k, whose sum is kept, and by the share of
+compression that a picture's embedding gives (see `LightTrunk.parts_of`).
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ class PartsModule(LightRestorationModule):
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name.startswith("output."))
+            parameter.requires_grad_(name.startswith(("output.", "compression.")))
         self._whole = [values.sum(dim=0) for values in self._divided()]
         self.train()
 
@@ -48,7 +49,7 @@ class PartsModule(LightRestorationModule):
             embedding = model.scout(model.count(scenes)).repeat_interleave(config.patches, 0)
             features, _ = model.features(patches, embedding, noise=False)
         versions = batch.targets.flatten(0, 1).float() / 255  # (B P, V, 3, p, p)
-        parts = model.parts_of(features, patches)  # (B P, P, 3, p, p)
+        parts = model.parts_of(features, patches, embedding)  # (B P, P, 3, p, p)
         # The rest is what the other two leave of the whole, which does not change.
         rest = parts.sum(dim=1).detach() - parts[:, _NOISE] - parts[:, _JPEG]
         found = {"noise": parts[:, _NOISE], "jpeg": parts[:, _JPEG], "rest": rest}

@@ -182,13 +182,18 @@ class MoCEIRLight(LightTrunk):
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
         amounts: Sequence[float] | None = None,
+        brightened: Tensor | None = None,
     ) -> Output:
         """`forward` with what the scout says of each picture, (B, E); without the tone head.
 
-        `amounts` are those of the `PARTS`; 1 for all when None.
+        `amounts` are those of the `PARTS`; 1 for all when None. `brightened` (B,) says how much of
+        the darkness is undone afterwards.
         """
         options = {"noise": noise, "pinned": pinned, "masked": masked}
-        return self._repaired(image, embedding, self._taken(embedding), amounts, **options)[0]
+        taken = self._taken(embedding)
+        if brightened is not None:
+            taken = torch.maximum(taken, brightened.to(taken.dtype))
+        return self._repaired(image, embedding, taken, amounts, **options)[0]
 
     def _repaired(
         self,
@@ -199,7 +204,7 @@ class MoCEIRLight(LightTrunk):
         **options: Any,
     ) -> tuple[Output, Tensor]:
         features, routings = self.features(image, embedding, **options)
-        parts = self.parts_of(features, image)
+        parts = self.parts_of(features, image, embedding)
         sizes = None
         if not self.scout.training:  # it judges only once it is trained
             parts = parts * taken.to(parts.dtype)[:, None, None, None, None]

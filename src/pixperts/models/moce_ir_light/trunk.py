@@ -24,6 +24,8 @@ from pixperts.models.moce_ir_light.tone import ToneHead
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.routing import Routing
 
+_NOISE, _JPEG = PARTS.index("noise"), PARTS.index("jpeg")  # the first two
+
 
 class LightTrunk(ScoutedNetwork):
     """A U-shaped network of plain convolutions, with experts that a router picks for each picture.
@@ -62,6 +64,9 @@ class LightTrunk(ScoutedNetwork):
         self.decoder = nn.ModuleList([self._mixture(1) for _ in range(config.decoder_mixtures)])
         self.refinement = nn.ModuleList([Block(half) for _ in range(config.decoder_blocks)])
         self.output = nn.Conv2d(half, len(PARTS) * 3 * UNSHUFFLE**2, 3, padding=1)
+        self.compression = nn.Linear(config.embedding, 1)
+        nn.init.zeros_(self.compression.weight)
+        nn.init.zeros_(self.compression.bias)
         with torch.no_grad():  # a new network leaves pictures nearly as they are
             self.output.weight.mul_(0.1)
             assert self.output.bias is not None
@@ -85,14 +90,23 @@ class LightTrunk(ScoutedNetwork):
         Arguments as of `features`.
         """
         features, routings = self.features(image, embedding, **options)
-        return self.parts_of(features, image), routings
+        return self.parts_of(features, image, embedding), routings
 
-    def parts_of(self, features: Tensor, image: Tensor) -> Tensor:
-        """The changes by part (B, P, 3, H, W) that features stand for, of a picture's size."""
+    def parts_of(self, features: Tensor, image: Tensor, embedding: Tensor) -> Tensor:
+        """The changes by part (B, P, 3, H, W) that features stand for, of a picture's size.
+
+        What undoes noise and what undoes compression look alike in a pixel, but not in a picture:
+        with their sum n and s in (0, 1) of what the scout saw, they are (1 - s) n and s n.
+        """
         residual = F.pixel_shuffle(self.output(features).float(), UNSHUFFLE)
         residual = residual[:, :, : image.shape[2], : image.shape[3]]
         parts: Tensor = residual.unflatten(1, (len(PARTS), 3))
-        return parts
+        with torch.autocast(embedding.device.type, enabled=False):
+            share = self.compression(embedding.float()).sigmoid()[:, :, None, None, None]
+        both = parts[:, _NOISE, None] + parts[:, _JPEG, None]
+        found = {_NOISE: (1 - share) * both, _JPEG: share * both}
+        rest = (parts[:, place, None] for place in range(2, len(PARTS)))
+        return torch.cat([found[0], found[1], *rest], dim=1)
 
     def features(
         self,
