@@ -1,5 +1,6 @@
 """The training step of moce-ir-light: scenes are looked at, patches repaired, routers taught."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from pixperts.training.light_restoration import (
     meant_expert,
     picture_error,
 )
-from pixperts.training.parts import PartsModule, wanted_parts
+from pixperts.training.parts import PartsModule, share_of, wanted_parts
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +244,7 @@ def test_the_loss_of_parts_is_that_of_each_fault(photos: Path) -> None:
     samples = task.samples()
     batch = default_collate([samples[number] for number in range(4)])
     terms = task.loss(batch)
-    assert list(terms) == ["noise", "jpeg", "rest"]
+    assert list(terms) == ["both", "rest", "share"]
     patches = cut_patches(batch.degraded, batch.places, task.config.patch).float() / 255
     wanted = wanted_parts(patches, batch.targets.flatten(0, 1).float() / 255)
     total = patches + sum(wanted.values())
@@ -251,10 +252,12 @@ def test_the_loss_of_parts_is_that_of_each_fault(photos: Path) -> None:
     with torch.no_grad():
         embedding = task.model.scout(task.model.count(batch.degraded.float() / 255))
         found, _ = task.model.changes(patches, embedding.repeat_interleave(2, 0), noise=False)
-    for place, (name, term) in enumerate(terms.items()):
-        assert name == PARTS[place]
-        error = picture_error(found[:, place], wanted[name], "log", task.config.floor)
-        assert float(term.detach()) == pytest.approx(float(error), rel=1e-4)
+    both = found[:, 0] + found[:, 1]
+    error = picture_error(both, wanted["noise"] + wanted["jpeg"], "log", task.config.floor)
+    assert float(terms["both"].detach()) == pytest.approx(float(error), rel=1e-4)
+    _, weight = share_of(wanted["jpeg"], both)
+    expected = math.log(2) * float(weight.mean())  # of a new layer, which says one half
+    assert float(terms["share"].detach()) == pytest.approx(expected, rel=1e-4)
     torch.stack(list(terms.values())).sum().backward()
     gradient = task.model.output.weight.grad
     assert gradient is not None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.data.scenes import Scene
@@ -50,14 +51,21 @@ class PartsModule(LightRestorationModule):
             features, _ = model.features(patches, embedding, noise=False)
         versions = batch.targets.flatten(0, 1).float() / 255  # (B P, V, 3, p, p)
         parts = model.parts_of(features, patches, embedding)  # (B P, P, 3, p, p)
-        # The rest is what the other two leave of the whole, which does not change.
-        rest = parts.sum(dim=1).detach() - parts[:, _NOISE] - parts[:, _JPEG]
-        found = {"noise": parts[:, _NOISE], "jpeg": parts[:, _JPEG], "rest": rest}
         wanted = wanted_parts(patches, versions)
-        return {
-            name: picture_error(found[name], wanted[name], config.error, config.floor)
-            for name in PARTS
+        both = parts[:, _NOISE] + parts[:, _JPEG]
+        # The rest is what the other two leave of the whole, which does not change.
+        rest = parts.sum(dim=1).detach() - both
+        terms = {
+            name: picture_error(found, target, config.error, config.floor)
+            for name, found, target in (
+                ("both", both, wanted["noise"] + wanted["jpeg"]),
+                ("rest", rest, wanted["rest"]),
+            )
         }
+        logits = model.compression(embedding)[:, 0]
+        share, weight = share_of(wanted["jpeg"], both.detach())
+        entropy = F.binary_cross_entropy_with_logits(logits, share, weight)
+        return {**terms, "share": entropy}
 
     def optimizer_step(self, *args: Any, **named: Any) -> None:
         """A step, after which the parts are brought to the whole again by the rest."""
@@ -79,6 +87,27 @@ class PartsModule(LightRestorationModule):
                 error = psnr(0.5 + found[0, place].cpu(), 0.5 + wanted[name][0].cpu(), "rgb")
                 yield f"{name}_{task}", min(error, 100.0)
             yield f"psnr_{task}", min(psnr(self._repaired(made.degraded), made.target, "rgb"), 100)
+
+
+def share_of(part: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """How much of a change is one of its parts.
+
+    Args:
+        part: (B, 3, h, w) what the part should be.
+        whole: alike, the change.
+
+    Returns:
+        The share in 0..1 by which the change comes closest to the part, and what it matters: 0
+        where hardly anything is changed, up to 1; (B,) each.
+
+    Example:
+        >>> whole = torch.full((1, 3, 8, 8), 0.1)
+        >>> [round(float(value), 3) for value in share_of(0.25 * whole, whole)]
+        [0.25, 0.998]
+    """
+    power = whole.square().mean(dim=(1, 2, 3))
+    share = (part * whole).mean(dim=(1, 2, 3)) / (power + 1e-9)
+    return share.clamp(0, 1), power / (power + 2e-5)
 
 
 def wanted_parts(images: Tensor, versions: Tensor) -> dict[str, Tensor]:
