@@ -74,7 +74,8 @@ class DetailForm(Form):
 
         features = self.model.layers(mirrored_to_multiple(image, self.model.config.multiple), mixed)
         changes = self.model.parts_of(features, image, embedding)
-        taken = sureness(self.model.scout.groups(embedding).sigmoid(), self.model.config.sure)
+        config, found = self.model.config, self.model.scout.groups(embedding).sigmoid()
+        taken = sureness(found, config.sure, config.sure_marks)
         taken = torch.maximum(taken, undo[:, 0])  # what is brightened shows its noise
         residual = (changes * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)
         cell, slack = self.model.config.cell, self.model.config.slack

@@ -141,10 +141,10 @@ class TrainingModule(L.LightningModule):
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
 
-    def configure_optimizers(self) -> Any:
-        """Linear warm-up, then a cosine, or halvings."""
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer at the peak of its learning rates."""
         config = self.config
-        optimizer = optimizer_of(
+        return optimizer_of(
             config.optimizer,
             self.model,
             rate=config.learning_rate,
@@ -152,6 +152,11 @@ class TrainingModule(L.LightningModule):
             betas=config.betas,
             weight_decay=config.weight_decay,
         )
+
+    def configure_optimizers(self) -> Any:
+        """Linear warm-up, then a cosine, or halvings."""
+        config = self.config
+        optimizer = self.optimizer()
 
         def factor(step: int) -> float:
             if step < config.warmup_steps:

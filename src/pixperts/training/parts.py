@@ -19,6 +19,7 @@ from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.light_restoration import LightRestorationModule, cut_patches, picture_error
 from pixperts.training.light_restoration_config import LightRestorationConfig
 
+_STRIDE = 20.0  # learning rate of the share of compression, times that of the last layer
 _NOISE, _JPEG, _REST = (PARTS.index(name) for name in ("noise", "jpeg", "rest"))
 
 
@@ -66,6 +67,15 @@ class PartsModule(LightRestorationModule):
         share, weight = share_of(wanted["jpeg"], both.detach())
         entropy = F.binary_cross_entropy_with_logits(logits, share, weight)
         return {**terms, "share": entropy}
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Adam; a single layer on what the scout saw begins at 0 and may go in long steps."""
+        rate = self.config.learning_rate
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.model.output.parameters())},
+            {"params": list(self.model.compression.parameters()), "lr": _STRIDE * rate},
+        ]
+        return torch.optim.Adam(groups, lr=rate, betas=self.config.betas)
 
     def optimizer_step(self, *args: Any, **named: Any) -> None:
         """A step, after which the parts are brought to the whole again by the rest."""

@@ -16,6 +16,7 @@ from pixperts.degradations.weather import haze
 from pixperts.errors import ModelError, UsageError
 from pixperts.inference.analysis import Analysis
 from pixperts.inference.restorer import Restorer
+from pixperts.models.moce_ir_light.choices import sureness
 from pixperts.models.moce_ir_light.config import GROUPS, PARTS, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.regions import keep_means, smooth_surface
@@ -490,6 +491,16 @@ def test_before_an_enlargement_slight_faults_are_left_unless_light_is_undone() -
     torch.testing.assert_close(careful - image, 0.5 * (plain - image), rtol=0, atol=1e-5)
     assert float((plain - image).abs().mean()) > 1e-3
     assert torch.equal(lit, calm)
+
+
+def test_marks_must_be_surer_than_other_faults() -> None:
+    found = torch.zeros(3, len(GROUPS))
+    found[:, GROUPS.index("marks")] = torch.tensor([0.9, 0.985, 0.9])
+    found[2, GROUPS.index("noise")] = 0.65
+    taken = sureness(found, (0.5, 0.8), (0.97, 1.0))
+    torch.testing.assert_close(taken, torch.tensor([0.0, 0.5, 0.5]))
+    assert sureness(found, (0.5, 0.8)).tolist() == [1.0, 1.0, 1.0]
+    assert sureness(found, (0.0, 0.0), (0.97, 1.0)).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_what_is_brightened_is_repaired_wholly() -> None:

@@ -134,17 +134,22 @@ def within_cost(
         chosen[block] = lower
 
 
-def sureness(found: Tensor, span: Sequence[float]) -> Tensor:
+def sureness(found: Tensor, span: Sequence[float], marks: Sequence[float] = ()) -> Tensor:
     """(B,) how much of a change is taken, by the scout's groups of faults.
 
     Args:
         found: (B, G) probabilities.
         span: of the most probable fault but those of light, from which the change is taken in part,
             and wholly; always wholly where both are 0.
+        marks: the same for marks alone; as for the others where it is empty or 0.
     """
-    low, high = span
-    places = [place for place, name in enumerate(GROUPS) if name != "light"]
-    likeliest = found[:, places].amax(dim=1)
-    if high <= 0:
-        return torch.ones_like(likeliest)
-    return ((likeliest - low) / max(high - low, 1e-6)).clamp(0, 1)
+    if max(span) <= 0:
+        return torch.ones_like(found[:, 0])
+    spans = {name: span for name in GROUPS if name != "light"}
+    if marks and max(marks) > 0:
+        spans["marks"] = marks
+    shares = [
+        ((found[:, GROUPS.index(name)] - low) / max(high - low, 1e-6)).clamp(0, 1)
+        for name, (low, high) in spans.items()
+    ]
+    return torch.stack(shares).amax(dim=0)

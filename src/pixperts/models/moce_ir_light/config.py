@@ -37,6 +37,8 @@ class MoCEIRLightConfig:
     # noise, and what enlarges copes with slight faults. Not where darkness or haze is undone, which
     # brings out the noise.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
+    # The same for dust and scratches, which stars, snow and white dots look like.
+    sure_marks: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
 
@@ -62,7 +64,7 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        for name in ("sure", "sure_enlarged"):
+        for name in ("sure", "sure_enlarged", "sure_marks"):
             span = getattr(self, name)
             if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
                 raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")

@@ -215,7 +215,8 @@ class MoCEIRLight(LightTrunk):
         """(B,) the share of a change of detail that is taken: all while the scout is trained."""
         if self.scout.training:
             return torch.ones(len(embedding), device=embedding.device)
-        return sureness(self.scout.groups(embedding).sigmoid(), span or self.config.sure)
+        found = self.scout.groups(embedding).sigmoid()
+        return sureness(found, span or self.config.sure, self.config.sure_marks)
 
     def _spared(
         self,
