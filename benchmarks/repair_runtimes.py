@@ -57,7 +57,7 @@ def measure(args: argparse.Namespace, form: str, result: Path) -> dict[str, floa
     image = (image + 25 / 255 * noise).clamp(0, 1)
     runtime, precision = form.split()
     with torch.inference_mode():
-        inputs = image, model.scout(model.count(image)), torch.ones(1, 3)
+        inputs = image, model.scout(model.count(image)), torch.zeros(1, 2), torch.ones(1, 3)
         started = time.process_time()
         if runtime == "openvino":
             engine = openvino_engine(args.graph, precision)

@@ -35,7 +35,7 @@ TRAINING = [
     f"pixperts.training.{name}"
     for name in (
         "callbacks", "checkpoints", "dry_run", "enhancement", "light", "light_restoration",
-        "module", "restoration", "run", "tone", "upscaling",
+        "module", "parts", "restoration", "run", "tone", "upscaling",
     )
 ]  # fmt: skip
 

