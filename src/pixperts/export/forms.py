@@ -27,7 +27,7 @@ from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.ops.resize import LANCZOS, resized_part
 from pixperts.ops.windows import Part, Window
 
-LARGEST = 12  # factor
+LARGEST = 12  # the largest factor that is exported
 
 
 class EncoderForm(Form):
@@ -92,7 +92,7 @@ class LightForm(Form):
         result = result + self._repeated(self._repeated(image, 2), 3)
         sides = self._length(image.shape[2]), self._length(image.shape[3])
         if self.q > 1:
-            # The fine sides by themselves, as the graph knows them.
+            # Sides of the picture at the whole factor; of the result itself the graph forgets them.
             fine = image.shape[2] * self.whole, image.shape[3] * self.whole
             result = reduced(result, 3, fine[1], sides[1], self.taps)
             result = reduced(result, 2, fine[0], sides[0], self.taps)

@@ -33,11 +33,11 @@ class MoCEIRLightConfig:
     # Probability of any fault of detail from which the change is taken in part, and wholly: where
     # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
-    # The same where the picture is enlarged afterwards: small pictures are sharp, which looks like
-    # noise, and what enlarges copes with slight faults. Not where darkness or haze is undone, which
-    # brings out the noise.
+    # The same where the picture is enlarged afterwards. Small pictures are sharp, which looks like
+    # noise, and the enlarging network can deal with slight faults. Where darkness or haze is undone,
+    # which makes noise visible, `sure` counts.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
-    # The same for dust and scratches, which stars, snow and white dots look like.
+    # The same for dust and scratches: stars, snow and white dots look like them.
     sure_marks: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur

@@ -24,8 +24,6 @@ from pixperts.models.moce_ir_light.tone import ToneHead
 from pixperts.models.moeisr_light.parts import Block
 from pixperts.routing import Routing
 
-_NOISE, _JPEG = PARTS.index("noise"), PARTS.index("jpeg")  # the first two
-
 
 class LightTrunk(ScoutedNetwork):
     """A U-shaped network of plain convolutions, with experts that a router picks for each picture.
@@ -103,10 +101,8 @@ class LightTrunk(ScoutedNetwork):
         parts: Tensor = residual.unflatten(1, (len(PARTS), 3))
         with torch.autocast(embedding.device.type, enabled=False):
             share = self.compression(embedding.float()).sigmoid()[:, :, None, None, None]
-        both = parts[:, _NOISE, None] + parts[:, _JPEG, None]
-        found = {_NOISE: (1 - share) * both, _JPEG: share * both}
-        rest = (parts[:, place, None] for place in range(2, len(PARTS)))
-        return torch.cat([found[0], found[1], *rest], dim=1)
+        both = parts[:, :2].sum(dim=1, keepdim=True)  # noise and compression, the first of `PARTS`
+        return torch.cat([(1 - share) * both, share * both, parts[:, 2:]], dim=1)
 
     def features(
         self,
