@@ -34,8 +34,8 @@ class MoCEIRLightConfig:
     # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
     # The same where the picture is enlarged afterwards. Small pictures are sharp, which looks like
-    # noise, and the enlarging network can deal with slight faults. Where darkness or haze is undone,
-    # which makes noise visible, `sure` counts.
+    # noise, and the enlarging network can deal with slight faults. Where darkness or haze is
+    # undone, which makes noise visible, `sure` counts.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
     # The same for dust and scratches: stars, snow and white dots look like them.
     sure_marks: tuple[float, ...] = (0.0, 0.0)
