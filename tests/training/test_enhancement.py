@@ -54,7 +54,7 @@ def test_the_loss_is_that_of_what_is_used(photos: Path) -> None:
     enlarger, targets = task.model.enlarger, batch.photo.float() / 255
     with torch.inference_mode():
         for small, photo in zip(batch.degraded.float() / 255, targets, strict=True):
-            output, seen = task.model.look(small[None], motion=False)
+            output, seen = task.model.look(small[None], motion=False, enlarged=True)
             deepest = enlarger.all_depths(enlarger.start(output.image, seen))[-1]
             large = enlarger.field(deepest, output.image, size)
             errors.append(picture_errors(large, photo[None]))

@@ -15,6 +15,7 @@ from pixperts.errors import ModelError
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.presets import create_model
 from pixperts.weights import store
+from pixperts.weights.packaged import packaged_models
 from tests.helpers.moce_models import mini
 from tests.helpers.tiny_models import moeisr
 
@@ -263,4 +264,44 @@ def test_a_large_configuration_is_refused_before_memory_is_taken(path: Path) -> 
     """Within every limit, yet half a gigabyte: the shapes do not match the file."""
     rewrite(path, config={"width": 4096, "encoder_options": {"channels": 1024, "blocks": 5}})
     with pytest.raises(ModelError, match=r"is missing|has shape"):
+        store.load(path)
+
+
+def continued(path: Path) -> MoEISR:
+    """Weights that continue the packaged moeisr-tiny: the same but for the mapper."""
+    network = moeisr(store.load(packaged_models()["moeisr-tiny"])[0])
+    assert network.mapper is not None
+    with torch.no_grad():
+        for parameter in network.mapper.parameters():
+            parameter.add_(0.5)
+    store.save(path, network, card(), half=True, base="moeisr-tiny")
+    return network
+
+
+def test_what_a_packaged_network_has_is_not_stored_again(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    network = continued(path)
+    assert all(key.startswith("mapper.") for key in load_file(path))
+    loaded, facts = store.load(path)
+    assert facts.base.startswith("moeisr-tiny ")
+    for key, value in network.state_dict().items():
+        assert torch.allclose(value, loaded.state_dict()[key], atol=1e-3), key
+    store.save(tmp_path / "whole.safetensors", loaded, facts)
+    assert load_file(tmp_path / "whole.safetensors").keys() == network.state_dict().keys()
+    assert store.read_card(tmp_path / "whole.safetensors").base == ""
+
+
+def test_another_base_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.safetensors"
+    continued(path)
+    digest = store.read_card(path).base.split()[1]
+    rewrite(path, base=f"moeisr-tiny {digest[::-1]}")
+    with pytest.raises(ModelError, match="continues other weights 'moeisr-tiny' than this version"):
+        store.load(path)
+    for name in ("unknown", "../weights/moeisr-tiny", str(packaged_models()["moeisr-tiny"])):
+        rewrite(path, base=f"{name} {digest}")
+        with pytest.raises(ModelError, match=f"continues the weights '{name}', which this version"):
+            store.load(path)
+    rewrite(path, base=["moeisr-tiny", digest])
+    with pytest.raises(ModelError, match="description in the header is damaged"):
         store.load(path)

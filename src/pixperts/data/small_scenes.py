@@ -5,6 +5,7 @@ faults of a sample are drawn as those of `scenes`, but for haze, darkness and ot
 which the enlarger does not undo. Sample number i depends on (seed, i) alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from pixperts.models.moce_ir_light.tone import to_light, to_srgb
 from pixperts.ops.resize import bicubic, quantize
 
 _WHOLE = (2, 2, 2, 3, 4)  # factors of half of the samples
+_SOFT = (1.2, 2.2)  # by which soft photos were enlarged
 _DARKEST = 0.05  # share of the light that a darkened picture has left, at least
 
 
@@ -45,6 +47,8 @@ class SmallScenes(Dataset[SmallScene]):
         batch: samples in a row that have the same factor.
         largest: factor; half of the batches have a whole one, the others any from 1.
         dark: share of the samples that are darkened before they are degraded.
+        soft: share of the samples of photos that are enlarged first, so that they are soft at pixel
+            level, as most photos are.
         seed: 0 or more.
 
     Raises:
@@ -60,11 +64,12 @@ class SmallScenes(Dataset[SmallScene]):
         batch: int,
         largest: float = 4.0,
         dark: float = 0.0,
+        soft: float = 0.0,
         seed: int = 0,
     ) -> None:
         check_largest(photos, round(side * largest))
         self.photos, self.seed, self.side, self.batch = photos, seed, side, batch
-        self.largest, self.dark = largest, dark
+        self.largest, self.dark, self.soft = largest, dark, soft
         self.tasks = tuple(tasks)
         weights = np.array(list(tasks.values()), np.float64)
         self.edges = np.cumsum(weights) / weights.sum()
@@ -116,11 +121,18 @@ class SmallScenes(Dataset[SmallScene]):
                 return photo
 
     def _square(self, photo: Tensor, side: int, random: np.random.Generator) -> Tensor:
-        """(3, side, side): as the photo has it, or reduced, so that it is as sharp as can be."""
-        most = min(photo.shape[1:]) / side
+        """(3, side, side): as the photo has it, reduced to be sharp, or enlarged to be soft."""
+        own = side
+        if self.soft and random.random() < self.soft:
+            own = math.ceil(side / random.uniform(*_SOFT))
+        most = min(photo.shape[1:]) / own
         factor = most ** random.random() if random.random() < 0.5 else 1.0
-        (square,), _ = cut_and_turn([photo], round(side * factor), random)
-        return square if factor == 1.0 else quantize(bicubic(square, (side, side)))
+        (square,), _ = cut_and_turn([photo], round(own * factor), random)
+        if factor > 1:
+            square = bicubic(square, (own, own))
+        if own != side:
+            square = bicubic(square, (side, side))
+        return square if factor == 1 and own == side else quantize(square)
 
     def _small(self, large: Tensor, random: np.random.Generator) -> Tensor:
         """(3, s, s) by one of the kernels that programs have, mostly the bicubic one."""

@@ -53,7 +53,7 @@ class OnePass:
         }
         self.budget = budget
         if budget is not None:
-            pinned, self.budget = model.plan(statistics, budget)
+            pinned, self.budget = model.plan(statistics, budget, settings.tone)
             self._choices["pinned"] = pinned
 
     def __call__(self, lr: Tensor, size: tuple[int, int], **choices: Any) -> Output:

@@ -264,12 +264,15 @@ class EnhancingNetwork(ScoutedNetwork):
         """Repair (B, 3, h, w) in [0, 1] and bring it to a size; see `MoCEISRLight.enhance`."""
 
     @abstractmethod
-    def plan(self, statistics: Statistics, budget: float) -> tuple[tuple[Routing, ...], float]:
+    def plan(
+        self, statistics: Statistics, budget: float, tone: ToneMode = "off"
+    ) -> tuple[tuple[Routing, ...], float]:
         """One budget for both halves: the experts of the repair, and a budget of the enlarger.
 
         Args:
             statistics: of `count`, of the whole pictures.
             budget: share of what the router's experts and the deepest enlarger would take.
+            tone: whether darkness and haze will be undone.
         """
 
     @abstractmethod

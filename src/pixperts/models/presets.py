@@ -115,7 +115,7 @@ def _presets() -> dict[str, Preset]:
     )
     presets["moce-isr-light"] = Preset(
         "moce-ir-light and an enlarger that reads its features: any fault, any size",
-        MoCEISRLightConfig(**_LIGHT_REPAIR),
+        MoCEISRLightConfig(large_blocks=6, **_LIGHT_REPAIR),
     )
     return presets
 

@@ -69,6 +69,7 @@ class EnhancementModule(TrainingModule):
             batch=config.batch,
             largest=config.largest,
             dark=config.dark,
+            soft=config.soft,
             seed=config.seed,
         )
 
@@ -77,7 +78,10 @@ class EnhancementModule(TrainingModule):
         enlarger = self.model.enlarger
         degraded, photo = batch.degraded.float() / 255, batch.photo.float() / 255
         with torch.no_grad():
-            output, seen = self.model.look(degraded, noise=False, motion=False)
+            dark = (batch.exposure < 1).to(degraded.dtype)
+            output, seen = self.model.look(
+                degraded, noise=False, motion=False, enlarged=True, brightened=dark
+            )
             lr = brightened(output.image.float(), batch.exposure)
         x = enlarger.start(lr, seen)
         size = (photo.shape[2], photo.shape[3])
@@ -193,7 +197,8 @@ def start_enlarger(model: MoCEISRLight, path: Path) -> None:
     same = source.config.channels, source.config.basis
     if same != (model.config.large_channels, model.config.basis) or len(blocks) < wanted:
         raise UsageError(f"{card.name} does not fit: it needs as many channels and cosines.")
-    with torch.no_grad():  # what was removed says nothing at first
+    with torch.no_grad():  # what the trunk saw says nothing at first
+        enlarger.seen.weight.zero_()
         enlarger.image.weight.zero_()
         enlarger.image.weight[:, :3] = source.encoder.head.weight
         assert enlarger.image.bias is not None

@@ -16,6 +16,7 @@ class EnhancementConfig(TrainConfig):
     patch: int = 128  # side of a small picture in pixels; a multiple of the network's regions
     largest: float = 4.0  # largest factor of the enlargements
     dark: float = 0.1  # share of the pictures that are darkened before they are degraded
+    soft: float = 0.3  # share of the pictures whose photos are soft at pixel level
     enlarger: str | None = None  # a moeisr-light model from which the enlarger starts
     optimizer: str = "muon"
     learning_rate: float = 2e-4
@@ -36,7 +37,7 @@ class EnhancementConfig(TrainConfig):
         self._at_least_one("validation_images")
         if not 1 <= self.largest < math.inf:
             raise UsageError(f"largest is {self.largest}, but must be 1 or more.")
-        for name in ("dark", "shallow"):
+        for name in ("dark", "soft", "shallow"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, but must lie between 0 and 1.")
         self._positive("floor", self.floor)

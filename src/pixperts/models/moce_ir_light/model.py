@@ -28,7 +28,7 @@ from pixperts.models.moce_ir_light.choices import (
     sureness,
     without_experts,
 )
-from pixperts.models.moce_ir_light.config import PARTS
+from pixperts.models.moce_ir_light.config import PARTS, UNSHUFFLE
 from pixperts.models.moce_ir_light.regions import keep_means
 from pixperts.models.moce_ir_light.tone import FAULTS, Tone, count_levels
 from pixperts.models.moce_ir_light.trunk import LightTrunk
@@ -42,8 +42,12 @@ _DARK = FAULTS.index("dark")
 class Seen(NamedTuple):
     """What a network that continues a repair reads, beside the repaired picture."""
 
-    features: Tensor  # (B, C, h, w) at 1/2, of `LightTrunk.features`
-    removed: Tensor  # (B, 3, H, W) what the repair of detail took away
+    features: Tensor  # (B, C, h, w) at 1/2, of `LightTrunk.features`; 0 where no layer ran
+    removed: Tensor  # (B, 3, H, W) what the repair of detail takes away where it is sure
+
+    def without(self, idle: Tensor) -> "Seen":
+        """Nothing of some pictures (B,), for which no layer had to run."""
+        return Seen(*(value.masked_fill(idle[:, None, None, None], 0) for value in self))
 
 
 class MoCEIRLight(LightTrunk):
@@ -68,10 +72,13 @@ class MoCEIRLight(LightTrunk):
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each block with experts.
         """
-        return self._look(image, spare=True, **choices)[0]
+        return self._look(image, **choices)[0]
 
     def look(self, image: Tensor, **choices: Any) -> tuple[Output, Seen]:
         """Restore, and say what that was made from.
+
+        The layers run for pictures of which a change of detail is taken, by `config.sure`, even if
+        `enlarged` then takes less of it.
 
         Args:
             image: (B, 3, H, W) in [0, 1], any size from 1x1; mirrored inside to multiples of
@@ -87,6 +94,7 @@ class MoCEIRLight(LightTrunk):
                 motion: whether straight motion blur is undone where there is some (True).
                 amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
                 enlarged: whether the result is enlarged afterwards, see `config.sure_enlarged`.
+                brightened: (B,) how much of the darkness is undone by others, 0 to 1.
                 tone: undo darkness and haze: never ("off", the default), where the tone head is
                 sure of them ("auto"), or in any case ("on").
                 place: (top, left) of the images in the whole pictures.
@@ -95,7 +103,7 @@ class MoCEIRLight(LightTrunk):
         Raises:
             UsageError: for an empty or misshapen image, or pinned routings that do not fit.
         """
-        output, seen = self._look(image, **choices)
+        output, seen = self._look(image, show=True, **choices)
         assert seen is not None
         return output, seen
 
@@ -103,7 +111,7 @@ class MoCEIRLight(LightTrunk):
         self,
         image: Tensor,
         *,
-        spare: bool = False,
+        show: bool = False,
         noise: bool | torch.Generator | Tensor = True,
         pinned: Sequence[Routing] | None = None,
         masked: bool = False,
@@ -111,11 +119,12 @@ class MoCEIRLight(LightTrunk):
         motion: bool = True,
         amounts: Sequence[float] | None = None,
         enlarged: bool = False,
+        brightened: Tensor | None = None,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
     ) -> tuple[Output, Seen | None]:
-        """`look`; `spare` runs no layer for pictures without a fault, and then tells nothing."""
+        """`look`; what was seen is gathered only to `show` it."""
         if image.dim() != 4 or image.shape[1] != 3 or image.numel() == 0:
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         statistics = statistics or self.count(image)
@@ -124,27 +133,23 @@ class MoCEIRLight(LightTrunk):
         if self.motion is not None and motion:
             moved = self.motion.read(statistics.places[3])
             image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
-        options = {"noise": noise, "pinned": pinned, "masked": masked}
+        options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
         found, shares = None, None
         if tone != "off":
             found = self.judge(statistics)
             shares = found.amounts(tone)
-        taken = self._taken(embedding)
-        if enlarged and max(self.config.sure_enlarged) > 0:
-            careful = self._taken(embedding, self.config.sure_enlarged)
-            lit = False if shares is None else (shares > 0).any(dim=1)
-            taken = torch.where(torch.as_tensor(lit, device=taken.device), taken, careful)
-        if shares is not None:  # what is brightened shows its noise
-            taken = torch.maximum(taken, shares[:, _DARK].to(taken.dtype))
-        features: Tensor | None = None
-        if spare and not (self.training or masked) and bool((taken == 0).any()):
-            output = self._spared(image, embedding, taken, amounts, pinned)
+        taken, run = self._wanted(embedding, shares, enlarged, brightened)
+        idle = (run if show else taken) == 0
+        given = image, embedding, taken, amounts
+        if self.output.training or masked or not bool(idle.any()):
+            output, seen = self._repaired(*given, show=show, **options)
+            if seen is not None:
+                seen = seen.without(idle)
         else:
-            output, features = self._repaired(image, embedding, taken, amounts, **options)
+            output, seen = self._spared(*given, pinned, idle, show=show)
         if moved is not None:
             first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
-        seen = None if features is None else Seen(features, image - output.image)
         if found is None or shares is None:
             return output, seen
         toned = self.tone.apply_to(output.image, found, shares, place, whole)
@@ -189,7 +194,7 @@ class MoCEIRLight(LightTrunk):
         `amounts` are those of the `PARTS`; 1 for all when None. `brightened` (B,) says how much of
         the darkness is undone afterwards.
         """
-        options = {"noise": noise, "pinned": pinned, "masked": masked}
+        options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
         taken = self._taken(embedding)
         if brightened is not None:
             taken = torch.maximum(taken, brightened.to(taken.dtype))
@@ -201,15 +206,22 @@ class MoCEIRLight(LightTrunk):
         embedding: Tensor,
         taken: Tensor,
         amounts: Sequence[float] | None,
+        *,
+        show: bool = False,
         **options: Any,
-    ) -> tuple[Output, Tensor]:
+    ) -> tuple[Output, Seen | None]:
         features, routings = self.features(image, embedding, **options)
-        parts = self.parts_of(features, image, embedding)
+        parts = proposed = self.parts_of(features, image, embedding)
         sizes = None
         if not self.scout.training:  # it judges only once it is trained
             parts = parts * taken.to(parts.dtype)[:, None, None, None, None]
             sizes = parts.square().mean(dim=(2, 3, 4))  # (B, P)
-        return Output(self.changed(image, parts, amounts), routings, sizes), features
+        changed = self.changed(image, parts, amounts)
+        seen = None
+        if show:
+            whole = changed if bool((taken == 1).all()) else self.changed(image, proposed, amounts)
+            seen = Seen(features, image - whole)
+        return Output(changed, routings, sizes), seen
 
     def _taken(self, embedding: Tensor, span: Sequence[float] | None = None) -> Tensor:
         """(B,) the share of a change of detail that is taken: all while the scout is trained."""
@@ -218,6 +230,38 @@ class MoCEIRLight(LightTrunk):
         found = self.scout.groups(embedding).sigmoid()
         return sureness(found, span or self.config.sure, self.config.sure_marks)
 
+    def _wanted(
+        self,
+        embedding: Tensor,
+        shares: Tensor | None,
+        enlarged: bool,
+        brightened: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """How much of a change of detail is taken (B,), and more than 0 where layers have to run.
+
+        Args:
+            embedding: (B, E) of the scout.
+            shares: (B, F) of the changes of light that are undone, if any.
+            enlarged: as of `look`.
+            brightened: as of `look`.
+        """
+        if shares is not None:
+            own = shares[:, _DARK]
+            brightened = own if brightened is None else torch.maximum(brightened, own)
+        usual = self._taken(embedding)
+        taken = usual
+        if enlarged and max(self.config.sure_enlarged) > 0:
+            careful = self._taken(embedding, self.config.sure_enlarged)
+            lit = torch.zeros_like(taken, dtype=torch.bool)
+            if brightened is not None:
+                lit = brightened > 0
+            if shares is not None:
+                lit = lit | (shares > 0).any(dim=1)
+            taken = torch.where(lit, taken, careful)
+        if brightened is not None:  # what is brightened shows its noise
+            taken = torch.maximum(taken, brightened.to(taken.dtype))
+        return taken, torch.maximum(usual, taken)
+
     def _spared(
         self,
         image: Tensor,
@@ -225,24 +269,37 @@ class MoCEIRLight(LightTrunk):
         taken: Tensor,
         amounts: Sequence[float] | None,
         pinned: Sequence[Routing] | None,
-    ) -> Output:
-        """What `_repaired` gives; its layers run only for pictures of which something is taken."""
-        idle = taken == 0
+        idle: Tensor,
+        *,
+        show: bool = False,
+    ) -> tuple[Output, Seen | None]:
+        """What `_repaired` gives; its layers do not run for pictures that are `idle` (B,)."""
         pins = spread_pins(pinned, len(self.mixtures), len(image))
         routings = []
         for block, pin, name in zip(self.mixtures, pins, self.block_names, strict=True):
             routing = pin or block.route(embedding, None, name)
             routings.append(without_experts(routing, idle))
         sizes = image.new_zeros(len(image), len(PARTS), dtype=torch.float32)
+        seen = self._nothing_seen(image) if show else None
         active = torch.nonzero(~idle).squeeze(1)
         if len(active):
             own = [of_pictures(routing, active) for routing in routings]
             given = image[active], embedding[active], taken[active]
-            found, _ = self._repaired(*given, amounts, pinned=own)
+            found, shown = self._repaired(*given, amounts, pinned=own, show=show)
             assert found.changes is not None
             image = image.index_copy(0, active, found.image)
             sizes = sizes.index_copy(0, active, found.changes.float())
-        return Output(image, tuple(routings), sizes)
+            if seen is not None and shown is not None:
+                seen = Seen(*(a.index_copy(0, active, b) for a, b in zip(seen, shown, strict=True)))
+        return Output(image, tuple(routings), sizes), seen
+
+    def _nothing_seen(self, image: Tensor) -> Seen:
+        """What is seen of pictures for which no layer runs."""
+        multiple = self.config.multiple
+        sides = [-(-side // multiple) * multiple // UNSHUFFLE for side in image.shape[2:]]
+        channels = self.config.channels[0]
+        features = self.head.weight.new_zeros(len(image), channels, *sides)
+        return Seen(features.contiguous(memory_format=torch.channels_last), torch.zeros_like(image))
 
     def changed(
         self, image: Tensor, parts: Tensor, amounts: Sequence[float] | None = None

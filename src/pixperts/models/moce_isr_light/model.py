@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pixperts.defaults import ToneMode
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import EnhancingNetwork
 from pixperts.models.moce_ir.statistics import Statistics
@@ -94,7 +95,8 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
                 f"size is {size[1]}x{size[0]}, but must not be below {whole[1]}x{whole[0]}."
             )
         place = (0, 0) if part is None else (part.source.top, part.source.left)
-        output, seen = self.look(image, masked=masked, place=place, whole=whole, **choices)
+        given = {"masked": masked, "place": place, "whole": whole, "enlarged": True}
+        output, seen = self.look(image, **given, **choices)
         lr, seen = _weakened(image, output.image, seen, strength)
         if progress is not None:
             progress(0.5)
@@ -128,7 +130,9 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         shown = chosen[:, rows][:, :, columns].to(torch.uint8)
         return large, Routing(shown, self.enlarger.costs, name=DEPTH)
 
-    def plan(self, statistics: Statistics, budget: float) -> tuple[tuple[Routing, ...], float]:
+    def plan(
+        self, statistics: Statistics, budget: float, tone: ToneMode = "off"
+    ) -> tuple[tuple[Routing, ...], float]:
         """One budget for both halves: the experts of the repair, and a budget of the enlarger.
 
         The budget is a share of what the router's experts and all blocks of the enlarger would
@@ -137,6 +141,7 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
         Args:
             statistics: of `count`, of the whole pictures.
             budget: 0 to 1.
+            tone: as of `look`.
 
         Returns:
             Routings for `look`, and the budget of the enlarger, of a batch the mean.
@@ -152,8 +157,14 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
             for number, block in enumerate(self.mixtures)
         ]
         deepest = float(kernel_weights(self.enlarger.blocks))
+        shares = None if tone == "off" else self.judge(statistics).amounts(tone)
+        _, run = self._wanted(embedding, shares, enlarged=True)
         experts, rest = [], 0.0
         for picture in range(len(embedding)):
+            if run[picture] == 0:  # no fault was found: none of the experts runs
+                experts.append([0] * len(routed))
+                rest += budget
+                continue
             likely = [_of(routing, picture) for routing in routed]
             usual = within_cost(likely, costs, math.inf)
             limit = budget * (_sum(costs, usual) + deepest)
@@ -189,7 +200,8 @@ class MoCEISRLight(MoCEIRLight, EnhancingNetwork):
             choices: of the repair.
         """
         place = part.source.top, part.source.left
-        output, seen = self.look(image, place=place, whole=part.whole, **choices)
+        given = {"place": place, "whole": part.whole, "enlarged": True}
+        output, seen = self.look(image, **given, **choices)
         x = self.enlarger.start(*_weakened(image, output.image, seen, strength))
         logits = self.enlarger.logits(x, part.whole, size)  # (B, J, rows, columns)
         rows, columns = (below // self.region for below in pixels_below(image, size, part))
