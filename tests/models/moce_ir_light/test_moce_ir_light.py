@@ -25,6 +25,7 @@ from pixperts.models.moce_ir_light.tone import CELLS, SHADES, Tone, count_levels
 from pixperts.models.presets import create_model
 from pixperts.ops.windows import Window
 from pixperts.weights import store
+from tests.helpers.scouts import find_in_half
 
 SMALL: dict[str, Any] = {
     "channels": (8, 8, 16), "expert_widths": (8, 8), "bottleneck": 4, "scout_channels": 4,
@@ -437,14 +438,7 @@ def test_a_change_is_taken_as_far_as_the_scout_is_sure() -> None:
 def some_idle(image: Tensor) -> MoCEIRLight:
     """A network whose scout finds nothing in the less noisy half of the pictures."""
     model = small(sure=(0.5, 0.8))
-    with torch.no_grad():
-        embedding = model.scout(model.count(image))
-        direction = embedding[-1] - embedding[0]
-        seen = (embedding @ direction).sort().values
-        middle = seen[len(seen) // 2 - 1 : len(seen) // 2 + 1].mean()
-        scale = 20 / (seen[-1] - seen[0])
-        model.scout.groups.weight.copy_(scale * direction.expand(len(GROUPS), -1))
-        model.scout.groups.bias.fill_(float(-scale * middle))
+    find_in_half(model, image)
     return model
 
 

@@ -20,6 +20,7 @@ from pixperts.ops.resize import bicubic
 from pixperts.ops.windows import Part, Window
 from pixperts.weights import store
 from tests.helpers.one_network import SMALL, one_network
+from tests.helpers.scouts import find_in_half
 
 
 def pictures(batch: int, height: int, width: int, seed: int = 1) -> Tensor:
@@ -156,6 +157,47 @@ def test_tiles_reach_less_than_the_picture() -> None:
     moved = (before - after).abs().amax(dim=(0, 1, 2))
     assert float(moved[2 * (64 + model.enlarging_context) :].max()) < 1e-6
     assert float(moved[: 2 * 64].max()) > 1e-3
+
+
+def test_no_layer_of_the_repair_runs_for_pictures_without_a_fault() -> None:
+    """The enlarger then works on the picture alone, and a whole budget is its own."""
+    image = pictures(4, 64, 80)
+    model = one_network(sure=(0.5, 0.8), sure_enlarged=(0.9, 0.98))
+    find_in_half(model, image)
+    with torch.inference_mode():
+        output, seen = model.look(image, enlarged=True)
+        every, known = model.look(image, enlarged=True, masked=True)
+        large = model.enhance(image, (128, 160))
+        masked = model.enhance(image, (128, 160), masked=True)
+        pinned, rest = model.plan(model.count(image), 0.5)
+        lit = model.look(image, enlarged=True, brightened=torch.ones(4))[1]
+    idle = output.routings[0].idle
+    assert idle is not None
+    assert int(idle.sum()) == 2
+    for found, expected in zip(seen, known, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+        assert not found[idle].any()
+        assert found[~idle].any()
+    torch.testing.assert_close(output.image, every.image, rtol=0, atol=1e-5)
+    torch.testing.assert_close(large.image, masked.image, rtol=0, atol=1e-5)
+    assert torch.equal(output.image[idle], image[idle])
+    assert not any(routing.experts[idle].any() for routing in pinned)
+    assert 0.25 < rest <= 1
+    assert all(bool(features.any()) for features in lit.features)
+
+
+def test_what_would_be_removed_is_seen_although_it_is_not_taken() -> None:
+    """A fault of which the scout is sure enough for a repair, not for an enlargement."""
+    image = pictures(1, 40, 48)
+    plain, careful = one_network(), one_network(sure=(0.1, 0.2), sure_enlarged=(0.98, 0.99))
+    with torch.inference_mode():
+        for parameter in careful.scout.groups.parameters():
+            parameter.zero_()  # each fault has a probability of 0.5
+        output, seen = careful.look(image, enlarged=True)
+        whole = plain.look(image)[1]
+    assert torch.equal(output.image, image)
+    torch.testing.assert_close(seen.removed, whole.removed, rtol=0, atol=1e-6)
+    assert float(seen.removed.abs().mean()) > 1e-3
 
 
 @pytest.mark.parametrize("size", [(128, 160), (100, 121)])
