@@ -20,13 +20,13 @@ from pixperts.training.options import RunOptions, parse_duration
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        (Option("", low=1), 0, "--a-b is 0, but must be at least 1."),
-        (Option("", high=1), 1.5, "--a-b is 1.5, but must be at most 1."),
-        (Option("", low=0, high=1), float("nan"), "--a-b is nan, but must be between 0 and 1."),
-        (Option("", low=0), "3", "--a-b takes a number, not '3'."),
-        (Option("", low=0), True, "--a-b takes a number, not True."),
-        (Option("", choices=("x", "y")), "z", "--a-b is 'z', but must be x or y."),
-        (Option("", choices=("x", "y", "z"), flag="--c"), "", "--c is '', but must be x, y or z."),
+        (Option("", low=1), 0, "a_b is 0, but must be at least 1."),
+        (Option("", high=1), 1.5, "a_b is 1.5, but must be at most 1."),
+        (Option("", low=0, high=1), float("nan"), "a_b is nan, but must be between 0 and 1."),
+        (Option("", low=0), "3", "a_b takes a number, not '3'."),
+        (Option("", low=0), True, "a_b takes a number, not True."),
+        (Option("", choices=("x", "y")), "z", "a_b is 'z', but must be x or y."),
+        (Option("", choices=("x", "y", "z"), flag="--c"), "", "a_b is '', but must be x, y or z."),
     ],
 )
 def test_values_that_are_refused(option: Option, value: object, sentence: str) -> None:
@@ -48,20 +48,20 @@ def test_values_that_are_allowed() -> None:
 
 
 def test_groups_check_themselves() -> None:
-    makers: list[Callable[[], object]] = [
-        lambda: FileOptions(quality=101),
-        lambda: FileOptions(color="cmyk"),
-        lambda: FileOptions(max_pixels=0),
-        lambda: RestoreOptions(strength=-0.1),
-        lambda: FolderOptions(workers=65),
-        lambda: FolderOptions(if_exists="ask"),
-        lambda: PackOptions(crop=8, overlap=8),
-        lambda: PackOptions(format="tiff"),
-        lambda: RunOptions(max_steps=0),
-        lambda: RunOptions(accelerator="abacus"),
-    ]
-    for make in makers:
-        with pytest.raises(UsageError, match=r"^--"):
+    makers: dict[str, Callable[[], object]] = {
+        "quality": lambda: FileOptions(quality=101),
+        "color": lambda: FileOptions(color="cmyk"),
+        "max_pixels": lambda: FileOptions(max_pixels=0),
+        "strength": lambda: RestoreOptions(strength=-0.1),
+        "workers": lambda: FolderOptions(workers=65),
+        "if_exists": lambda: FolderOptions(if_exists="ask"),
+        "overlap": lambda: PackOptions(crop=8, overlap=8),
+        "format": lambda: PackOptions(format="tiff"),
+        "max_steps": lambda: RunOptions(max_steps=0),
+        "accelerator": lambda: RunOptions(accelerator="abacus"),
+    }
+    for name, make in makers.items():
+        with pytest.raises(UsageError, match=f"^{name} is"):
             make()
 
 

@@ -1,5 +1,7 @@
 """Errors whose message is one sentence for a person: what is wrong, where, and the cure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _LONGEST = 2000  # characters; two paths of common length and a cure are far below
@@ -19,6 +21,53 @@ def printable(text: str) -> str:
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
     )
+
+
+_names_options = False  # whether the reader of messages is at a command line
+
+
+def named(argument: str, value: object = None, *, option: str | None = None) -> str:
+    """An argument as a message calls it: as in Python, or as an option in the command line.
+
+    Args:
+        argument: name of the parameter or field, such as "only_enlarge".
+        value: to be given to it, for a cure.
+        option: name of the option where it is not the argument's with dashes.
+
+    Example:
+        >>> named("only_enlarge"), named("precision", "float32")
+        ('only_enlarge', "precision='float32'")
+        >>> with naming_options():
+        ...     named("only_enlarge"), named("precision", "float32")
+        ('--only-enlarge', '--precision float32')
+    """
+    if not _names_options:
+        return argument if value is None else f"{argument}={value!r}"
+    option = option or "--" + argument.replace("_", "-")
+    if value is None:
+        return option
+    import shlex  # only for messages
+
+    return f"{option} {shlex.quote(str(value))}"
+
+
+@contextmanager
+def naming_options(wanted: bool = True) -> Iterator[None]:
+    """Within, messages name options of the command line, or with False arguments of Python.
+
+    It holds for all threads, and not for processes that are started within.
+    """
+    global _names_options
+    before, _names_options = _names_options, wanted
+    try:
+        yield
+    finally:
+        _names_options = before
+
+
+def names_options() -> bool:
+    """Whether messages name options of the command line."""
+    return _names_options
 
 
 class PixpertsError(Exception):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any, TypeVar, get_args, get_origin
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 
 SIZE = "Size"
 MODEL = "Model"
@@ -43,14 +43,18 @@ class Option:
             return self.metavar or of.upper()
         return self.flag or "--" + of.replace("_", "-")
 
+    def named(self, of: str) -> str:
+        """As a message calls it: like `name` in the command line, else the field or parameter."""
+        return named(of, option=self.name(of))
+
     def check(self, of: str, value: object) -> None:
         """Raise UsageError for a value out of the bounds or not among the choices.
 
         >>> Option("Compute to spend.", low=0, high=1).check("budget", 2.0)
         Traceback (most recent call last):
-        pixperts.errors.UsageError: --budget is 2, but must be between 0 and 1.
+        pixperts.errors.UsageError: budget is 2, but must be between 0 and 1.
         """
-        name = self.name(of)
+        name = self.named(of)
         if value is None:
             return
         if self.choices and value not in self.choices:

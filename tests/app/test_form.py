@@ -44,9 +44,9 @@ def test_a_new_option_gets_a_control_that_fits_it() -> None:
     assert [one.value("") for one in fields] == [0.5, None, "a", False]
     assert fields[1].value("12.5") == 12.5
     assert fields[1].info == "A level, found out if unset. (0 to 75)"
-    with pytest.raises(UsageError, match="--level is 80, but must be between 0 and 75"):
+    with pytest.raises(UsageError, match="level is 80, but must be between 0 and 75"):
         fields[1].value(80)
-    with pytest.raises(UsageError, match="--level: 'much' is not a number"):
+    with pytest.raises(UsageError, match="level: 'much' is not a number"):
         fields[1].value("much")
 
 
@@ -88,12 +88,12 @@ def test_sizes(given: dict[str, object], expected: SizeRequest) -> None:
     [
         ("paint", {}, "use repair, enlarge, both"),
         ("enlarge", {"size_by": "area", "size": "2"}, "cannot be given as 'area'"),
-        ("enlarge", {"size_by": "width", "size": ""}, "--width is empty"),
+        ("enlarge", {"size_by": "width", "size": ""}, "width is empty"),
         ("enlarge", {"size_by": "width", "size": "2.5"}, "not a whole number"),
-        ("enlarge", {"size": "-1"}, "--scale must be a positive"),
-        ("repair", {"strength": 2}, "--strength is 2, but must be between 0 and 1"),
-        ("repair", {"color": "pink"}, "--color is 'pink'"),
-        ("repair", {"page": "0"}, "--page"),
+        ("enlarge", {"size": "-1"}, "scale must be a positive"),
+        ("repair", {"strength": 2}, "strength is 2, but must be between 0 and 1"),
+        ("repair", {"color": "pink"}, "color is 'pink'"),
+        ("repair", {"page": "0"}, "page"),
     ],
 )
 def test_what_makes_no_sense_gets_a_sentence(

@@ -271,7 +271,7 @@ def test_programs_get_the_same_files(page_server: Served, tmp_path: Path) -> Non
     assert Path(files[0]).read_bytes() == own.read_bytes()
     assert report["results"][0]["new_width"] == 48
     for options, words in (
-        ({"work": "enlarge", "size": "-1"}, "--scale must be a positive"),
+        ({"work": "enlarge", "size": "-1"}, "scale must be a positive"),
         ({"work": "repair", "repair_model": "/etc/passwd"}, "not in the list of choices"),
         ({"work": "enlarge", "size": "900"}, "over this page's limit"),
     ):

@@ -170,7 +170,7 @@ def test_what_makes_no_sense_for_a_model_is_said_once(
     order = replace(order, step=replace(order.step, model=str(dense)))
     events = carried_out(order)
     assert isinstance(events[-1], Failed)
-    assert "dense has a single expert: leave --budget out" in events[-1].error
+    assert "dense has a single expert: leave budget out" in events[-1].error
 
 
 def test_a_result_that_would_be_too_large_is_refused_before_the_work(

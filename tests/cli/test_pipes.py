@@ -96,7 +96,7 @@ def test_json_leaves_the_picture_alone(
         (b"x", ["-", "a.png"], 2, "has no name: name a folder with -o"),
         (b"x", ["-", "--in-place"], 2, "cannot be used with standard input"),
         (b"x", ["a.png", "-o", "-", "--manifest", "m.jsonl"], 2, "--manifest records files"),
-        (b"x", ["a.png", "-o", "-", "--format", "bmp"], 2, "--format 'bmp' is unknown"),
+        (b"x", ["a.png", "-o", "-", "--format", "bmp"], 2, "--format is 'bmp', which is unknown"),
         (b"x", ["none.png", "-o", "-"], 1, "none.png does not exist"),
     ],
 )

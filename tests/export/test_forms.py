@@ -79,8 +79,8 @@ def test_without_a_scale_it_is_the_encoder() -> None:
         (0.5, None, "enlarges: give 1 or more"),
         (float("nan"), None, "must be above 0"),
         (13.0, None, "at most 12"),
-        (2.0, (3,), "--expert is 3, but mine has the experts 0 to 2"),
-        (2.0, (1, 2), "--expert is 1,2, but mine"),
+        (2.0, (3,), "expert is 3, but mine has the experts 0 to 2"),
+        (2.0, (1, 2), "expert is 1,2, but mine"),
         (None, (1,), "an encoder has no experts"),
     ],
 )
@@ -92,7 +92,7 @@ def test_what_a_graph_cannot_have(
 
 
 def test_choices_for_each_pixel_are_refused() -> None:
-    with pytest.raises(UsageError, match="leave --scale out for its encoder"):
+    with pytest.raises(UsageError, match="leave scale out for its encoder"):
         form_of(tiny(), "tiny", 2.0)
 
 

@@ -147,11 +147,11 @@ def test_what_a_graph_cannot_have() -> None:
     for experts in ((1,), (1, 2, 3), (1, 1, 1, EXPERTS), (0, 0, 0, -1)):
         with pytest.raises(UsageError, match="for each of the 4 blocks of mine"):
             form_of(model, "mine", experts=experts)
-    with pytest.raises(UsageError, match="--part is 'body', but must be one of scout"):
+    with pytest.raises(UsageError, match="part is 'body', but must be one of scout"):
         form_of(model, "mine", part="body")
-    with pytest.raises(UsageError, match="leave --scale out"):
+    with pytest.raises(UsageError, match="leave scale out"):
         form_of(model, "mine", scale=1.0)
-    with pytest.raises(UsageError, match="leave --part and --expert out"):
+    with pytest.raises(UsageError, match="leave part and expert out"):
         form_of(mini(), "mine", experts=(1, 1, 1, 1))
 
 

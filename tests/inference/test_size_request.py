@@ -93,14 +93,13 @@ def test_clashes_name_the_options(first: str, second: str) -> None:
     with pytest.raises(UsageError) as caught:
         request(**{first: ONE_EACH[first], second: ONE_EACH[second]})
     text = str(caught.value)
-    flags = ["--" + name.replace("_", "-") for name in (first, second)]
-    assert text.startswith(f"{flags[0]} and {flags[1]} contradict each other")
+    assert text.startswith(f"{first} and {second} contradict each other")
     if (first, second) == ("width", "height"):
-        assert "--size WIDTHxHEIGHT" in text
+        assert text.endswith("give size, which has both.")
 
 
 def test_three_clash_and_none_is_twofold() -> None:
-    with pytest.raises(UsageError, match=r"^--scale, --width and --megapixels contradict"):
+    with pytest.raises(UsageError, match=r"^scale, width and megapixels contradict"):
         SizeRequest(scale=2, width=4, megapixels=1)
     assert SizeRequest() == SizeRequest(scale=2)
     assert SizeRequest().resolve(5, 7) == (10, 14)
@@ -123,7 +122,7 @@ def test_what_is_no_factor(text: str) -> None:
 @pytest.mark.parametrize("name", ["scale", "megapixels"])
 @pytest.mark.parametrize("value", [0, -1, -0.5, math.nan, math.inf, -math.inf, 1e300, True, "2"])
 def test_bad_amounts(name: str, value: object) -> None:
-    with pytest.raises(UsageError, match=f"^--{name} ") as caught:
+    with pytest.raises(UsageError, match=f"^{name} ") as caught:
         request(**{name: value})
     assert str(caught.value).endswith(".")
 
@@ -131,7 +130,7 @@ def test_bad_amounts(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", ["width", "height", "long_side", "short_side"])
 @pytest.mark.parametrize("value", [0, -3, MAX_SIDE + 1, 2.5, math.nan, True, "640"])
 def test_bad_sides(name: str, value: object) -> None:
-    with pytest.raises(UsageError, match="^--" + name.replace("_", "-")):
+    with pytest.raises(UsageError, match="^" + name):
         request(**{name: value})
 
 
@@ -144,7 +143,7 @@ def test_numbers_too_long_to_print(name: str, sign: int) -> None:
 
 @pytest.mark.parametrize("value", [(0, 4), (4, -1), (4, MAX_SIDE + 1), (4,), (1, 2, 3), [4, 4]])
 def test_bad_pairs(value: object) -> None:
-    with pytest.raises(UsageError, match=r"^--size"):
+    with pytest.raises(UsageError, match=r"^size"):
         request(size=value)
 
 
@@ -168,7 +167,7 @@ def test_pictures_without_pixels() -> None:
 
 def test_requests_compare_and_cannot_change() -> None:
     assert SizeRequest(size=parse_size("640X480")) == SizeRequest(size=(640, 480))
-    with pytest.raises(UsageError, match="--scale and --size"):
+    with pytest.raises(UsageError, match="scale and size"):
         SizeRequest(scale=2, size=(4, 4))
     with pytest.raises(AttributeError):
         SizeRequest(scale=2).scale = 3  # type: ignore[misc]
@@ -189,7 +188,7 @@ def test_parse_size_refuses(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0x4", "4x0", "1000001x4", "4x9999999999"])
 def test_parse_size_bounds(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--size must be at"):
+    with pytest.raises(UsageError, match=r"^size must be at"):
         parse_size(text)
 
 

@@ -152,7 +152,7 @@ def test_windows_that_can_and_cannot_be_had(tmp_path: Path) -> None:
 
 def test_errors_are_those_of_read_image(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", noise(200, 200))
-    with pytest.raises(ImageError, match=r"over the limit of 100: raise it \(--max-pixels"):
+    with pytest.raises(ImageError, match=r"over the limit of 100: raise max_pixels, or reduce"):
         RowReader(path, max_pixels=100)
     with pytest.raises(ImageError, match="does not exist"):
         RowReader(tmp_path / "none.png")

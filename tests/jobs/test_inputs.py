@@ -38,7 +38,8 @@ def test_a_folder_alone_and_with_its_tree(tree: Path) -> None:
     listing = find(["p"])
     assert listing.several
     assert listing.remarks == [
-        "p: skipped 3 entries that are not pictures. -r also takes the pictures in its subfolders."
+        "p: skipped 3 entries that are not pictures. recursive also takes the pictures in its "
+        "subfolders."
     ]
     listing = find(["p"], recursive=True)
     p = Path("p")
@@ -83,7 +84,7 @@ def test_a_name_with_brackets_is_a_name_where_it_exists(tree: Path) -> None:
 def test_what_holds_nothing(tree: Path) -> None:
     Path("empty").mkdir()
     for inputs, reason in (
-        (["empty"], "camera raw or GIF: name another folder, or give -r."),
+        (["empty"], "camera raw or GIF: name another folder, or give recursive."),
         (["p/*.gif"], "Nothing matches p/*.gif"),
         (["none/**/*.jpg"], "Nothing matches none/**/*.jpg"),
         (["p/*.txt"], "p/*.txt matches no JPEG, PNG, WebP, TIFF"),

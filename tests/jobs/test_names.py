@@ -73,7 +73,7 @@ def test_names(text: str, format: str | None, source: str, name: str) -> None:  
         ("/{stem}", None, "holds a slash"),
         ("{stem}\0", None, "holds a null byte"),
         ("{stem}.jpg", "png", "contradict each other"),
-        ("{stem}", "gifv", "--format 'gifv' is unknown: use one of jpeg, png"),
+        ("{stem}", "gifv", "format is 'gifv', which is unknown: use one of jpeg, png"),
     ],
 )
 def test_templates_that_make_no_sense(text: str, format: str | None, reason: str) -> None:  # noqa: A002

@@ -74,7 +74,7 @@ def test_folders_are_walked_like_those_of_files(places: ObjectPlaces) -> None:
     assert listed("s3://bucket/b.png") == ["b.png"]
     remarks = find([places.path("s3://bucket/b")], places=places).remarks
     assert [places.named(text) for text in remarks] == [
-        "s3://bucket/b: skipped 1 entry that is not a picture. -r also takes the "
+        "s3://bucket/b: skipped 1 entry that is not a picture. recursive also takes the "
         "pictures in its subfolders."
     ]
     with pytest.raises(UsageError, match="input and output at once"):

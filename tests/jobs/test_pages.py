@@ -93,7 +93,7 @@ def test_maps_and_results_beside_their_inputs(tmp_path: Path) -> None:
 
 def test_wrong_values(tmp_path: Path) -> None:
     for value in ("0", "-1", "first", "", "1.5"):
-        with pytest.raises(UsageError, match="--page is"):
+        with pytest.raises(UsageError, match="page is"):
             FileOptions(page=value)
     source = pages(tmp_path / "a.tif")
     with pytest.raises(UsageError, match="would lose the other pages"):

@@ -92,7 +92,7 @@ def test_a_broken_picture_whose_size_is_asked_for_costs_itself(
         (["--name", "../{stem}"], "holds a slash"),
         (["--name", "same"], "in/a.jpg and in/b.jpg would both be written to out/same.jpg"),
         (["--name", "{stem}.png", "--format", "jpeg"], "contradict each other"),
-        (["--format", "gifv"], "--format 'gifv' is unknown: use one of "),
+        (["--format", "gifv"], "--format is 'gifv', which is unknown: use one of "),
         (
             ["--if-exists", "ask"],
             "--if-exists is 'ask', but must be skip, overwrite, rename or error",
@@ -311,7 +311,7 @@ def test_the_door_takes_paths_and_refuses_what_makes_no_sense(
     for operation, by, options, reason in (
         (TWICE, repairer, {}, "use 'restore'"),
         (Restore(), model, {}, "use 'upscale'"),
-        (Restore(), repairer, {"expert_map": "maps"}, "--expert-map applies to enlarging"),
+        (Restore(), repairer, {"expert_map": "maps"}, "expert_map applies to enlarging"),
         (TWICE, model, {"expert_map": ""}, "An empty name was given"),
     ):
         with pytest.raises(UsageError, match=reason):

@@ -153,9 +153,9 @@ def test_the_environment_names_a_shard(
 
 @pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "-1/4", "1/0", "a/b", "1/2/3", "auto/0"])
 def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--shard is .* such as 3/16"):
+    with pytest.raises(UsageError, match=r"shard is .* such as 3/16"):
         parse_shard(text)
-    with pytest.raises(UsageError, match="--shard is"):
+    with pytest.raises(UsageError, match="shard is"):
         FolderOptions(shard=text)
 
 
@@ -189,7 +189,7 @@ def test_what_schedulers_say(environment: dict[str, str], count: int | None, sha
         (_slurm(17, 1, 17, 17), 16, "shard 17 of 16"),
         ({"SLURM_ARRAY_TASK_ID": "3"}, None, "SLURM_ARRAY_TASK_MIN is not set"),
         ({"SLURM_ARRAY_TASK_ID": "x"}, 16, "SLURM_ARRAY_TASK_ID is 'x'"),
-        ({"JOB_COMPLETION_INDEX": "3"}, None, "give --shard auto/16"),
+        ({"JOB_COMPLETION_INDEX": "3"}, None, "give shard auto/16"),
         ({"JOB_COMPLETION_INDEX": "16"}, 16, "the job must have 16 completions"),
     ],
 )

@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.org"])
 def test_other_addresses_require_a_token(host: str) -> None:
-    with pytest.raises(UsageError, match=f"--host {host} admits other computers: set {VARIABLE}"):
+    with pytest.raises(UsageError, match=f"host={host!r} admits other computers: set {VARIABLE}"):
         ServeOptions(host=host).check_access()
     ServeOptions(host=host, token=TOKEN).check_access()
 
@@ -81,7 +81,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"--port {port}"), running(ServeOptions(port=port)):
+        with pytest.raises(UsageError, match=f"port={port}"), running(ServeOptions(port=port)):
             pass
 
 

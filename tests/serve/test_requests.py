@@ -126,7 +126,7 @@ def test_a_client_that_asks_first_need_not_send_what_is_refused(service: Gated) 
         ("/restore?filename=x.svg", {}, 415, "x.svg holds no JPEG, PNG"),
         ("/restore", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "without a form"),
         ("/restore", {"Content-Encoding": "gzip"}, 415, "without Content-Encoding"),
-        ("/restore?strength=2", {}, 400, "--strength is 2, but must be between 0 and 1"),
+        ("/restore?strength=2", {}, 400, "strength is 2, but must be between 0 and 1"),
         ("/upscale?model=/etc/passwd", {}, 400, "The model '/etc/passwd' is unknown here"),
         ("/enhance?restore_model=/x.pth", {}, 400, "The model '/x.pth' is unknown here"),
         ("/enlarge", {}, 404, "POST to one of /restore, /upscale, /enhance"),

@@ -113,7 +113,7 @@ def test_faults_are_told_apart(
 ) -> None:
     write_image(tmp_path / "a.png", np.zeros((8, 8, 3), np.uint8))
     run = order(tmp_path / "a.png", quality=50)
-    assert (outcome(run).fault, "--quality does not apply" in str(outcome(run).error)) == (
+    assert (outcome(run).fault, "quality does not apply" in str(outcome(run).error)) == (
         "request",
         True,
     )

@@ -142,13 +142,13 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
     options = VideoOptions()
     with pytest.raises(UsageError, match=r"a\.png: a video is written as \.mp4, .* endings"):
         options.chosen(Path("a.png"), False)
-    with pytest.raises(UsageError, match=r"a\.webm cannot hold h264: give --codec av1 or vp9"):
+    with pytest.raises(UsageError, match=r"a\.webm cannot hold h264: give codec av1 or vp9"):
         VideoOptions(codec="h264").chosen(Path("a.webm"), False)
-    with pytest.raises(UsageError, match="--crf is 60, but h264 takes 0 to 51"):
+    with pytest.raises(UsageError, match="crf is 60, but h264 takes 0 to 51"):
         VideoOptions(crf=60).chosen(Path("a.mp4"), False)
-    with pytest.raises(UsageError, match=r"--crf is 20\.5, but av1 takes whole numbers"):
+    with pytest.raises(UsageError, match=r"crf is 20\.5, but av1 takes whole numbers"):
         VideoOptions(codec="av1", crf=20.5).chosen(Path("a.mp4"), False)
-    with pytest.raises(UsageError, match="--codec is 'mpeg2', but must be h264, h265, av1 or vp9"):
+    with pytest.raises(UsageError, match="codec is 'mpeg2', but must be h264, h265, av1 or vp9"):
         VideoOptions(codec="mpeg2")
 
 

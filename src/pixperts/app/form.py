@@ -7,7 +7,7 @@ from typing import Any
 from pixperts.background.fields import Field, fields_of, filled
 from pixperts.background.orders import Step
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import DEFAULT_SCALE, SizeRequest
 from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.operations import Restore, Upscale
@@ -82,7 +82,7 @@ def size_of(given: Mapping[str, Any]) -> SizeRequest:
     text = given.get("size")
     if text in (None, ""):
         if by != "scale":
-            raise UsageError(f"{field.option.name(by)} is empty: give a size.")
+            raise UsageError(f"{named(by)} is empty: give a size.")
         text = f"{DEFAULT_SCALE:g}"
     return SizeRequest(
         only_enlarge=ONLY_ENLARGE.value(given.get("only_enlarge")), **{by: field.value(text)}

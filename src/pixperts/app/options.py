@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pixperts.background.address import LOCAL, is_local
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import check_options, option, parse_bytes
 
 LIMITS = "Limits"
@@ -21,7 +21,7 @@ def parse_auth(text: str) -> tuple[str, str]:
     """
     name, _, password = text.partition(":")
     if not name or not password:
-        raise UsageError("--auth takes a name and a password, such as me:secret.")
+        raise UsageError(f"{named('auth')} takes a name and a password, such as me:secret.")
     return name, password
 
 
@@ -77,9 +77,9 @@ class AppOptions:
     def __post_init__(self) -> None:
         check_options(self)
         if self.runtime is not None and self.static is None:
-            raise UsageError("--runtime is for --static: leave it out.")
+            raise UsageError(f"{named('runtime')} is for {named('static')}: leave it out.")
         if not is_local(self.host) and self.auth is None:
             raise UsageError(
-                f"--host {self.host} admits other computers: give --auth NAME:PASSWORD, or leave "
-                "--host out."
+                f"{named('host', self.host)} admits other computers: give {named('auth')}, a name "
+                f"and a password, or leave {named('host')} out."
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pixperts.app.options import AppOptions
 from pixperts.background.address import free_port, shown_address
 from pixperts.background.workspace import Workspace
-from pixperts.errors import MissingExtraError
+from pixperts.errors import MissingExtraError, naming_options
 
 if TYPE_CHECKING:
     from gradio import Blocks
@@ -33,7 +33,8 @@ def serve(options: AppOptions) -> None:
 
                 webbrowser.open(address)
             try:
-                ended.wait()
+                with naming_options(False):  # a form has fields
+                    ended.wait()
             except KeyboardInterrupt:
                 print("Ended; its temporary files were removed.", flush=True)
     finally:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pixperts.errors import PixpertsError, UsageError
+from pixperts.errors import PixpertsError, UsageError, named
 from pixperts.export.run import export_model
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.atomic import replacing_folder
@@ -87,8 +87,9 @@ def _add_runtime(target: Path, unpacked: Path | None) -> None:
         return
     if shutil.which("npm") is None:
         raise UsageError(
-            "--static needs npm, which fetches onnxruntime-web: install it, or name an unpacked "
-            "package with --runtime."
+            f"{named('static')} needs npm, which fetches onnxruntime-web: install it, or name an "
+            "unpacked "
+            f"package with {named('runtime')}."
         )
     with tempfile.TemporaryDirectory(prefix="pixperts-") as name:
         done = subprocess.run(
@@ -102,7 +103,7 @@ def _add_runtime(target: Path, unpacked: Path | None) -> None:
             reason = " ".join(done.stderr.split())[:300] or "npm gave no reason"
             raise PixpertsError(
                 f"{RUNTIME} could not be fetched ({reason}): check the network, or name an "
-                "unpacked package with --runtime."
+                f"unpacked package with {named('runtime')}."
             )
         with tarfile.open(packed[0]) as archive:
             archive.extractall(name, filter="data")

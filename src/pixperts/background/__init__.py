@@ -1,4 +1,4 @@
-"""Work in a process of its own, for the page and the service: orders, events, temporary files."""
+"""Work in separate processes, for the page and the service: orders, events, temporary files."""
 
 from typing import TYPE_CHECKING
 

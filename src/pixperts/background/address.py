@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from typing import Any
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 
 LOCAL = "127.0.0.1"
 
@@ -24,7 +24,7 @@ def is_local(host: str) -> bool:
 
 
 def shown_address(host: str, port: int) -> str:
-    """Where a server of this machine is reached from the machine itself.
+    """The URL of a server of this machine, for a browser on the same machine.
 
     >>> shown_address("0.0.0.0", 80), shown_address("::1", 80)
     ('http://127.0.0.1:80/', 'http://[::1]:80/')
@@ -34,10 +34,10 @@ def shown_address(host: str, port: int) -> str:
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that holds an address; port 0 takes one that is free.
+    """A socket that is bound to an address; port 0 chooses a free port.
 
     Raises:
-        UsageError: for a port that is taken or an address that is not this machine's.
+        UsageError: the port is in use, or the address is not one of this machine.
     """
     family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -62,10 +62,11 @@ def free_port(host: str, port: int) -> int:
 
 def _reason(host: str, port: int, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"--port {port} needs permissions that you do not have: choose another."
+        return f"{named('port', port)} needs permissions that you do not have: choose another."
     if isinstance(error, socket.gaierror):
-        return f"--host {host} is not an address: give one such as 0.0.0.0."
+        return f"{named('host', host)} is not an address: give one such as 0.0.0.0."
     return (
-        f"--host {host} with --port {port} cannot be served on ({error.strerror}): choose "
-        "others; --port 0 chooses a free port."
+        f"{named('host', host)} with {named('port', port)} cannot be served on ({error.strerror}): "
+        "choose "
+        f"others; {named('port', 0)} chooses a free port."
     )

@@ -3,17 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# Whose fault a failure is: the options of the request, the format, the picture itself, the size
-# of picture or result, or the machine.
+# The cause of a failure: the options of the request, the format, the picture itself, the size of
+# picture or result, or the machine.
 Fault = Literal["request", "format", "picture", "size", "server"]
 
 
 @dataclass(frozen=True)
 class Started:
-    """The work has begun; remarks are on files that are left out.
+    """The work has begun.
 
-    `megapixels` are those of all pictures together, by the names of the models: of the pictures
-    themselves for one that repairs, of the results for one that enlarges.
+    Attributes:
+        remarks: sentences on files that are left out.
+        megapixels: of all pictures together, by the name of the model: of the pictures for a model
+            that repairs, of the results for one that enlarges.
     """
 
     remarks: tuple[str, ...] = ()
@@ -22,7 +24,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """`share` (0 to 1) of the whole run is done; `name` is the picture in work."""
+    """`share` (0 to 1) of the whole run is done; `name` is the picture that is processed."""
 
     share: float
     name: str
@@ -30,10 +32,10 @@ class Advanced:
 
 @dataclass(frozen=True)
 class Finished:
-    """One picture is over and done with: a result, or `error` in one sentence.
+    """One picture is finished, with a result or with `error`, one sentence.
 
-    Paths are those of files in the folder of the run; `views` are pyramids of tiles, by their
-    `.dzi` files, with the keys before, after and map.
+    Paths are those of files in the folder of the run. `views` are zoomable versions for the page
+    (Deep Zoom, .dzi files), with the keys before, after and map.
     """
 
     name: str  # of the upload
@@ -41,8 +43,8 @@ class Finished:
     output: str | None = None
     chart: str | None = None  # the map of experts
     error: str | None = None
-    lines: tuple[str, ...] = ()  # what the command line prints of it
-    report: dict[str, Any] | None = None  # as `--json` prints it
+    lines: tuple[str, ...] = ()  # the text that the command line prints
+    report: dict[str, Any] | None = None  # the values that `--json` prints
     page: int | None = None  # of a file with several
     views: dict[str, str] = field(default_factory=dict)
     fault: Fault = "server"  # where there is an error
@@ -60,14 +62,14 @@ class Previewed:
 
 @dataclass(frozen=True)
 class Ended:
-    """All is done; `archive` holds the results of several pictures."""
+    """The run is finished; `archive` is a file with the results of several pictures."""
 
     archive: str | None = None
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Nothing more will come, for the reason in one sentence."""
+    """The run ended early; `error` is the reason in one sentence."""
 
     error: str
     fault: Fault = "server"

@@ -1,4 +1,4 @@
-"""Options as a form or a request has them: what was filled in becomes a group of options."""
+"""Options as fields of a form or a request, and groups of options from their values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
@@ -12,7 +12,7 @@ _SWITCHES = {True: ("true", "yes", "on", "1"), False: ("false", "no", "off", "0"
 
 @dataclass(frozen=True)
 class Field:
-    """One option of a group, as a form or a request has it."""
+    """One option of a group, as a field of a form or a parameter of a request."""
 
     key: str
     option: Option
@@ -21,7 +21,7 @@ class Field:
 
     @property
     def label(self) -> str:
-        """Its name for a person.
+        """The name of the field on the page.
 
         >>> Field("color_fix", Option("Colors."), str, "none").label
         'Color fix'
@@ -30,15 +30,15 @@ class Field:
 
     @property
     def info(self) -> str:
-        """What the command line's help says of it."""
+        """The text of the help of the command line."""
         bounds = "" if self.option.bounds is None else f" ({self.option.bounds})"
         return self.option.summary + bounds
 
     @property
     def kind(self) -> str:
-        """How it is filled in: switch, choice, slider or text.
+        """The kind of control: switch, choice, slider or text.
 
-        Numbers that may be left out are text, because a control for numbers shows 0 for nothing.
+        Optional numbers are text, because a control for numbers shows 0 if it is empty.
         """
         if bool in types_in(self.type):
             return "switch"
@@ -49,10 +49,10 @@ class Field:
         return "slider" if bounded and not optional and self.option.parse is None else "text"
 
     def value(self, given: Any) -> Any:
-        """What the group receives for what was filled in; empty stands for the default.
+        """The value of the option for the content of the field; empty gives the default.
 
         Raises:
-            UsageError: for what is not allowed.
+            UsageError: the value is not allowed.
 
         Example:
             >>> quality = Field("quality", Option("Of JPEG.", low=1, high=100), int | None, None)
@@ -69,7 +69,7 @@ class Field:
             try:
                 given = parse(str(int(given) if whole else given))
             except UsageError as error:
-                name = self.option.name(self.key)
+                name = self.option.named(self.key)
                 raise UsageError(f"{name}: {error}") from None
         elif self.kind == "switch" and isinstance(given, str):
             given = self._switched(given)
@@ -80,11 +80,16 @@ class Field:
         for value, words in _SWITCHES.items():
             if text.lower() in words:
                 return value
-        raise UsageError(f"{self.option.name(self.key)} takes true or false, not {text!r}.")
+        raise UsageError(f"{self.option.named(self.key)} takes true or false, not {text!r}.")
 
 
 def fields_of(group: type, leave_out: Sequence[str] = ()) -> list[Field]:
-    """The options of a group."""
+    """The options of a group as fields.
+
+    Args:
+        group: a dataclass whose fields were made by `option`.
+        leave_out: names of fields to skip.
+    """
     hints = get_type_hints(group)
     defaults = {one.name: one.default for one in fields(group)}
     return [
@@ -95,16 +100,16 @@ def fields_of(group: type, leave_out: Sequence[str] = ()) -> list[Field]:
 
 
 def filled(group: Any, given: Mapping[str, Any], leave_out: Sequence[str] = (), **more: Any) -> Any:
-    """A group of options from what was filled in, by the keys of its fields.
+    """A group of options from the contents of fields, by the names of its fields.
 
     Args:
         group: a dataclass whose fields were made by `option`.
-        given: may hold other keys as well.
+        given: contents by name; other names are ignored.
         leave_out: fields that keep their defaults.
-        more: fields that are given as they are.
+        more: values of further fields, used as they are.
 
     Raises:
-        UsageError: for what is not allowed.
+        UsageError: a value is not allowed.
     """
     values = {one.key: one.value(given.get(one.key)) for one in fields_of(group, leave_out)}
     return group(**(values | more))

@@ -1,4 +1,4 @@
-"""What a working process is ordered to do: values that go through a pipe."""
+"""Orders for a working process: values that are sent through a pipe."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Step:
 class Run:
     """Pictures, and what is done to each.
 
-    `folder` belongs to this run alone; what it makes lies there.
+    `folder` belongs to this run alone; all its files lie there.
     """
 
     inputs: tuple[str, ...]
@@ -34,7 +34,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Models that are loaded, so that the first picture need not wait for them."""
+    """Models to load now, so that the first picture does not wait for them."""
 
     models: tuple[str, ...]
     loading: UpscaleModelOptions = LOADING

@@ -1,4 +1,4 @@
-"""What a run says, passed on as events: `Relay`."""
+"""Pass the progress of a run on as events: `Relay`."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,11 +22,11 @@ Tell = Callable[[Event], None]
 
 
 class Relay(Listener):
-    """Passes on what a run says, as a share of the whole.
+    """Passes the progress of a run on as events.
 
     Args:
         tell: takes events.
-        keep: takes every picture that is over and done with, as soon as it is.
+        keep: takes each finished picture.
     """
 
     def __init__(self, tell: Tell, keep: Callable[[Finished], None]) -> None:
@@ -35,7 +35,7 @@ class Relay(Listener):
         self._before = [0.0]
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
-        """Weigh the pictures by their pixels."""
+        """Weigh the pictures by their pixels, and pass the remarks on."""
         for job in planned.jobs:
             self._before.append(self._before[-1] + weigh(job))
             self._names.append(job.source.name)
@@ -44,14 +44,14 @@ class Relay(Listener):
             self._tell(Started(tuple(without_folders(one, folder) for one in planned.remarks)))
 
     def progress(self, number: int, share: float) -> None:
-        """Tell of it."""
+        """Pass on which share of the whole run is done."""
         before, after = self._before[number : number + 2]
         whole = self._before[-1] or 1.0
         reached = min(1.0, (before + (after - before) * share) / whole)
         self._tell(Advanced(reached, self._names[number]))
 
     def result(self, number: int, outcome: Outcome) -> None:
-        """Hand it to the caller."""
+        """Pass a finished picture to `keep`."""
         job = outcome.job
         name, folder = job.source.name, job.source.parent
         if outcome.report is None or outcome.error is not None:
@@ -75,12 +75,12 @@ class Relay(Listener):
 
 
 def without_folders(text: str, folder: Path) -> str:
-    """A sentence in which files are called as the user knows them."""
+    """A sentence with the names of files in place of their paths in `folder`."""
     return text.replace(f"{printable(str(folder))}/", "")
 
 
 def fault_of(error: BaseException | None) -> Fault:
-    """Whose fault an error is.
+    """The cause of an error.
 
     Example:
         >>> fault_of(ImageError("cut short")), fault_of(MemoryError()), fault_of(OSError())

@@ -1,6 +1,6 @@
-"""Pictures through one operation of one model, in a working process, as the command line does it.
+"""Take pictures through one operation in a working process.
 
-It is the command line's own path, `run_folder`, so that the files are the same byte by byte.
+It calls `run_folder`, as the command line does, so that the files are the same byte by byte.
 """
 
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ from pixperts.weights.packaged import weights_file
 
 @cache
 def predictor_of(name: str, loading: UpscaleModelOptions) -> Predictor:
-    """A model, which stays loaded from one run to the next."""
+    """A model, loaded once and kept for the next run."""
     if loading.runtime != "torch":
         card = store.read_card(weights_file(name, offline=loading.offline))
         if outline(card.config, card.family).does != "upscale":
-            loading = replace(loading, runtime="torch")  # what the command line does for a repair
+            loading = replace(loading, runtime="torch")  # repairs run in torch only
     return load(name, **asdict(loading))
 
 
 def _predictor_for(step: Step) -> AnyPredictor:
-    """What the command line would load for an operation.
+    """The model of a step, or both models of `Enhance`.
 
     Raises:
-        ModelError, UsageError: for a model that cannot be loaded or is of the wrong kind.
+        ModelError, UsageError: a model cannot be loaded or is of the wrong kind.
     """
     model = predictor_of(step.model, step.loading)
     if not isinstance(step.operation, Enhance):
@@ -50,7 +50,7 @@ def _predictor_for(step: Step) -> AnyPredictor:
 
 
 def prepare(order: Prepare, tell: Tell) -> None:
-    """Load models; one that cannot be loaded is a sentence."""
+    """Load models; if one cannot be loaded, the reason is reported."""
     try:
         for name in order.models:
             predictor_of(name, order.loading)
@@ -61,7 +61,7 @@ def prepare(order: Prepare, tell: Tell) -> None:
 
 
 def sizes_of(path: Path, step: Step) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """(width, height) before and after a step; None for a picture that reading will refuse."""
+    """(width, height) before and after a step; None if the picture cannot be read."""
     try:
         page = step.operation.files.page
         size = header_size(path, page if isinstance(page, int) else None)
@@ -78,14 +78,14 @@ def take_step(
     *,
     charts: bool = True,
 ) -> None:
-    """Pictures through one step, as the command line takes them there; results lie beside them.
+    """Take pictures through one step; results are written beside them.
 
     Args:
         paths: the pictures.
         step: what is done to them.
         options: names and formats of the results.
-        pass_on: hears of it, and of every result.
-        charts: whether maps of experts are drawn beside the pictures, where there are any.
+        pass_on: is informed of progress and results.
+        charts: whether maps of experts are written beside the pictures, if the model has experts.
     """
     predictor = _predictor_for(step)
     enlarges = predictor.upscaler if isinstance(predictor, Enhancer) else predictor

@@ -1,8 +1,8 @@
 """A process that works, and can be ended at any moment: `Worker`.
 
-Between two steps of its progress a network may compute for a minute, so that a thread could not
-be stopped within a second. A process can, and gives back all its memory. Damaged files and a
-lack of memory cost the process alone, too.
+A network may compute for a minute between two steps of its progress, so that a thread could not be
+stopped within a second. A process can be, and returns all its memory. If a damaged file or a lack
+of memory ends a process, the server keeps running.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from pixperts.background.events import Ended, Event, Failed
 Order = TypeVar("Order")
 CarryOut = Callable[[Order, Callable[[Event], None]], None]
 
-TICK = 0.2  # seconds between two looks at what the process reports
+TICK = 0.2  # seconds between two checks for reports of the process
 _DIED = (
     "The work ended too early, perhaps because memory ran out: choose a smaller size, or close "
     "other programs."
@@ -28,23 +28,22 @@ _DIED = (
 
 
 class _Stop:
-    """Goes through the pipe in the place of an order: give the present one up."""
+    """Sent in place of an order, to stop the present one."""
 
 
 class _Stopped(BaseException):
-    """Ends an order at its next report; a BaseException, so that no picture counts as failed."""
+    """Ends an order at its next report; no Exception, so that no picture counts as failed."""
 
 
 class Worker(Generic[Order]):
     """One process for one order at a time, started when it is needed; a context manager.
 
     Args:
-        carry_out: what the process does with an order; a function of a module, which reports by
-            its second argument and ends with `Ended` or `Failed`.
-        first: an order for every process as soon as it starts, of which nothing is reported.
-        patience: seconds that a process has to give an order up by itself, at its next report,
-            before it is ended. A new process takes seconds until it is ready; but without
-            patience, work ends at once.
+        carry_out: carries out an order in the process; a function of a module, which reports by its
+            second argument, the last time with `Ended` or `Failed`.
+        first: an order for every process when it starts, whose reports are dropped.
+        patience: seconds that a process has to stop an order at its next report, before it is
+            ended. With 0 it is ended at once; a new one takes seconds to start.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Worker(Generic[Order]):
     def __enter__(self) -> Self:
         try:
             self.start()
-        except BaseException:  # a signal that ends the program, once the process was there
+        except BaseException:  # a signal that ended the program while the process started
             self.kill()
             raise
         return self
@@ -68,14 +67,14 @@ class Worker(Generic[Order]):
 
     @property
     def pid(self) -> int | None:
-        """Of the process; None where there is none."""
+        """The id of the process; None if there is none."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Have a process ready, so that the next order need not wait for it."""
+        """Start the process, so that the next order does not wait for it."""
         if self._process is not None and self._process.is_alive():
             return
-        # A process that is forked off would share the locks of libvips' and torch's threads.
+        # A forked process would inherit the locks of threads of libvips and torch.
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(
@@ -90,7 +89,7 @@ class Worker(Generic[Order]):
             self._process, self._pipe = process, ours
 
     def kill(self) -> None:
-        """End the process at once, whatever it does."""
+        """End the process at once."""
         process, self._process = self._process, None
         pipe, self._pipe = self._pipe, None
         if process is not None:
@@ -100,10 +99,10 @@ class Worker(Generic[Order]):
             pipe.close()
 
     def work(self, order: Order) -> Iterator[Event | None]:
-        """What the process reports of an order, with None in between, every `TICK` seconds.
+        """Carry out an order: its reports, and None every `TICK` seconds without one.
 
-        The last event is `Ended` or `Failed`. A caller that closes the iterator before ends the
-        work, and the process with it unless that gives the work up in time.
+        The last event is `Ended` or `Failed`. If the caller closes the iterator before that, the
+        work is stopped, and the process is ended unless it stops in time.
         """
         with self._turn:
             self.start()
@@ -118,7 +117,7 @@ class Worker(Generic[Order]):
                     self.start()
 
     def _gives_up(self) -> bool:
-        """Whether the process ends its order by itself, within our patience."""
+        """Ask the process to stop its order; whether it did so within `patience`."""
         pipe, end = self._pipe, time.monotonic() + self._patience
         if pipe is None or not self._patience:
             return False
@@ -151,7 +150,7 @@ class Worker(Generic[Order]):
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """SIGTERM and Ctrl-C take effect at the end: a process half begun would print a traceback."""
+    """Delay SIGTERM and Ctrl-C to the end: a process that is starting would print a traceback."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -168,9 +167,9 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) -> None:
-    """What the process runs: orders come in, events go out, until the other end is closed."""
-    # Ctrl-C and SIGTERM are for the server, which lets us finish or ends us, also where a
-    # terminal or a supervisor sends them to all processes at once.
+    """The main loop of the process: take orders, send events, until the pipe is closed."""
+    # Only the server reacts to Ctrl-C and SIGTERM, also if a terminal or a supervisor sends them to
+    # all processes at once. It then lets this process finish, or ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from pixperts.memory import keep_freed_memory
@@ -181,18 +180,18 @@ def _serve(pipe: Connection, carry_out: CarryOut[Order], first: Order | None) ->
 
     def tell(event: Event) -> None:
         if not isinstance(event, Ended | Failed) and pipe.poll():
-            pipe.recv()  # nothing but a stop comes during an order
+            pipe.recv()  # during an order, only `_Stop` is sent
             raise _Stopped
         pipe.send(event)
 
     try:
         while True:
             order = pipe.recv()
-            if isinstance(order, _Stop):  # it came too late: that order was over
+            if isinstance(order, _Stop):  # too late: the order was finished
                 continue
             try:
                 carry_out(order, tell)
             except _Stopped:
                 pipe.send(Ended())
-    except (EOFError, OSError):  # nobody listens
+    except (EOFError, OSError):  # the server has gone
         return

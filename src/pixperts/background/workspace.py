@@ -1,7 +1,7 @@
-"""The folder of a server's temporary files: uploads, results and what is shown of them.
+"""The folder of temporary files of a server: uploads, results and their previews.
 
-It lies in the system's folder for temporary files, readable by its owner alone, and goes with the
-server. What one that was killed left behind is removed by the next one of its kind.
+It lies in the folder of the system for temporary files, readable by its owner only, and is removed
+when the server ends. If a server was killed, the next one of its kind removes it.
 """
 
 import os
@@ -15,14 +15,14 @@ from pathlib import Path
 from pixperts.io.scratch import ScratchFolder
 from pixperts.jobs.names import numbered
 
-KEPT = 3600.0  # seconds after which the files of a visitor who went away are removed
+KEPT = 3600.0  # seconds after which files of a run are removed
 
 
 class Workspace:
     """A folder with one folder for each run; a context manager.
 
     Args:
-        kind: of server, such as app; a part of the folder's name.
+        kind: of server, such as "app"; a part of the name of the folder.
         parent: where the folder is made; by default the system's folder for temporary files.
 
     Attributes:
@@ -49,15 +49,20 @@ class Workspace:
         self._scratch.close()
 
     def make(self) -> Path:
-        """A new folder with an empty folder `in`, of which nobody else knows the name."""
+        """A new folder with a random name, and an empty folder `in` inside."""
         folder = self.root / "runs" / secrets.token_hex(16)
         (folder / "in").mkdir(parents=True)
         return folder
 
     def begin(self, run: str, uploads: Sequence[str | Path]) -> tuple[Path, list[Path]]:
-        """A folder for a run, with its uploads inside; the former one of that name is removed.
+        """A new folder for a run, with its uploads; an earlier one of the same name is removed.
 
-        Uploads of the same name get numbers. The name is that of the visitor, a slash, and more.
+        Args:
+            run: name of the visitor, a slash, and the name of the run.
+            uploads: files; equal names get numbers.
+
+        Returns:
+            The folder, and the paths of the uploads inside it.
         """
         self.forget(run)
         folder = self.make()
@@ -78,7 +83,7 @@ class Workspace:
         return folder, paths
 
     def forget(self, name: str) -> None:
-        """Remove the files of a run, or of all runs of a visitor, and those of long ago."""
+        """Remove the files of a run, or of all runs of a visitor, and those that are too old."""
         with self._guard:
             gone = [
                 run

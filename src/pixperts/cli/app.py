@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError
 
 from pixperts import __version__
 from pixperts.cli.commands import DASH, GROUPS, Command
-from pixperts.errors import PixpertsError
+from pixperts.errors import PixpertsError, naming_options
 from pixperts.memory import keep_freed_memory
 
 # Functions of the same names, by their modules in the order of the help. Only the module of the
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         program.help_print([])
         return 2
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), naming_options():
             warnings.showwarning = _show_warning
             code = program(tokens, exit_on_error=False, print_error=False)
     except PixpertsError as error:

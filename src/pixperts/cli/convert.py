@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pixperts.defaults import REPAIR_PARTS
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import parse_scale
 from pixperts.options import Option
 
@@ -22,7 +22,9 @@ def parse_experts(text: str) -> tuple[int, ...]:
     """
     parts = text.split(",")
     if not all(part.isascii() and part.isdecimal() and len(part) < 4 for part in parts):
-        raise UsageError(f"--expert is {text!r}, but must be a number, or several with commas.")
+        raise UsageError(
+            f"{named('expert')} is {text!r}, but must be a number, or several with commas."
+        )
     return tuple(map(int, parts))
 
 

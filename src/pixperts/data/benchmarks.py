@@ -1,4 +1,4 @@
-"""A benchmark folder of super-resolution: HR pictures and their published or made LR."""
+"""A benchmark folder of super-resolution: high-resolution pictures, and small versions of them."""
 
 import functools
 from dataclasses import dataclass
@@ -25,10 +25,11 @@ _LARGEST_CROP = 16
 class SuperResolutionSet:
     """A benchmark folder of high-resolution (HR) pictures, perhaps with their small versions (LR).
 
-    HR lies in `HR/`, or in the folder itself. For a scale with a folder (`LR_x2`, ...) published LR
-    of equal stem is read, and HR is cropped to LR size times scale from the top-left corner. For
-    every other scale HR is cropped as `resize.low_resolution_size` says, and LR is made from it by
-    bicubic with antialiasing and rounded to 8 bit.
+    HR pictures lie in `HR/`, or in the folder itself. If there is a folder of published LR pictures
+    for a scale (`LR_x2`, ...), the one with the same stem is read, and HR is cropped from the
+    top-left corner to LR size times scale. For every other scale HR is cropped as by
+    `resize.low_resolution_size`, and LR is made from it by antialiased bicubic reduction and
+    rounded to 8 bits.
     """
 
     folder: Path
@@ -60,11 +61,11 @@ class SuperResolutionSet:
         return self.folder.resolve().name
 
     def lr_source(self, scale: float) -> str:
-        """Where LR comes from at a scale: `PUBLISHED` or `SYNTHESIZED`."""
+        """The origin of LR at a scale: `PUBLISHED` or `SYNTHESIZED`."""
         return PUBLISHED if self._lr_folder(scale).is_dir() else SYNTHESIZED
 
     def check(self, scale: float) -> None:
-        """Find out before a long measurement that published HR and LR do not belong together.
+        """Check before a long measurement that published HR and LR pictures match.
 
         Raises:
             UsageError: `scale` is below 1 or not finite.
@@ -76,9 +77,9 @@ class SuperResolutionSet:
             self._published(scale)
 
     def pair(self, index: int, scale: float) -> tuple[Tensor, Tensor]:
-        """LR `(3, h, w)` and HR `(3, H, W)`, cropped to what LR stands for; float32 in [0, 1].
+        """LR (3, h, w) and HR (3, H, W), cropped to the part that LR shows; float32 in [0, 1].
 
-        Gray pictures come in three equal channels.
+        Gray pictures have three equal channels.
 
         Raises:
             UsageError: `scale` is below 1 or not finite.
@@ -113,7 +114,7 @@ class SuperResolutionSet:
 
     @functools.cached_property
     def _listed(self) -> dict[float, dict[str, Path]]:
-        """Published LR by scale and stem, as far as it was listed."""
+        """Published LR pictures by scale and stem, of the scales that were listed so far."""
         return {}
 
     def _published(self, scale: float) -> dict[str, Path]:

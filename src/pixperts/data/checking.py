@@ -1,4 +1,4 @@
-"""Training data examined before a training: every picture is decoded, every bad file is named."""
+"""Check training data before a training: every picture is decoded, every bad file is named."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +20,21 @@ _Size = tuple[int, int]  # (width, height)
 
 @dataclass(frozen=True)
 class Fault:
-    """A file that cannot be used, or not as it should be."""
+    """A file that cannot be used as it is, and the reason."""
 
     file: str
     reason: str
 
 
 class DataReport:
-    """What was found: `faults`, in order, and (number, megapixels) of good ones by kind."""
+    """The result of checks.
+
+    Args:
+        progress: called with (files decoded, files in all) of the present check.
+
+    Attributes:
+        counts: (number, megapixels) of good pictures or pairs by kind.
+    """
 
     def __init__(self, progress: Callable[[int, int], None] | None = None) -> None:
         self._reasons: dict[str, list[str]] = {}
@@ -36,11 +43,11 @@ class DataReport:
 
     @property
     def faults(self) -> list[Fault]:
-        """One a file."""
+        """The bad files, each once, in the order in which they were found."""
         return [Fault(file, "; ".join(reasons)) for file, reasons in self._reasons.items()]
 
     def add_fault(self, file: object, why: object) -> None:
-        """Note a fault; the file's name is not repeated in its reason."""
+        """Record a fault; the name of the file is removed from the beginning of its reason."""
         name, text = str(file), str(why)
         for start in (f"{name} ", f"{name}: "):
             text = text.removeprefix(start)
@@ -49,12 +56,12 @@ class DataReport:
             reasons.append(text)
 
     def add_good(self, kind: str, size: _Size) -> None:
-        """Note a good picture or pair."""
+        """Record a good picture or pair of (width, height)."""
         number, megapixels = self.counts.get(kind, (0, 0.0))
         self.counts[kind] = (number + 1, megapixels + size[0] * size[1] / 1e6)
 
     def summary(self) -> str:
-        """One line a kind, and one of the faults."""
+        """Text: a line for each kind, and one with the number of bad files."""
         lines = [
             f"{kind}: {number} good, {megapixels:.1f} megapixels"
             for kind, (number, megapixels) in self.counts.items()
@@ -69,7 +76,14 @@ class DataReport:
         min_side: int = 1,
         kind: str = "photos",
     ) -> None:
-        """Decode every photo of some folders or packs; smaller ones than `min_side` are faults."""
+        """Decode every photo of folders and packed sets.
+
+        Args:
+            folders: folders, folders of shards or .tar files.
+            exclude: names of files to leave out.
+            min_side: pixels; photos with a shorter side are faults.
+            kind: name of these photos in `counts`.
+        """
         listed: dict[PictureFile, _Size | None] = {}
         for folder in folders:
             try:
@@ -102,14 +116,26 @@ class DataReport:
                 self.add_good(kind, size)
 
     def folders(self, degraded: Path, clean: Path | None, patch: int = 1) -> None:
-        """Examine two folders of pictures that match by name, or a pack of pairs."""
+        """Check two folders of pictures that match by name, or a packed set of pairs.
+
+        Args:
+            degraded: folder of degraded pictures, or the packed set.
+            clean: folder of clean pictures; None for a packed set.
+            patch: pixels; pictures with a shorter side are faults.
+        """
         if clean is None:
             self._packed_pairs(degraded, patch)
         else:
             self._pairs(partial(match_folders, degraded, clean), degraded, patch)
 
     def task_set(self, name: str, roots: Mapping[str, Path], patch: int = 1) -> None:
-        """Examine what a published training set needs."""
+        """Check the folders of a published training set.
+
+        Args:
+            name: of the set, a key of `layouts.REPEATS`.
+            roots: folder of each layout.
+            patch: pixels; pictures with a shorter side are faults.
+        """
         packs = set()
         for layout in layouts_of(name):
             root = roots.get(layout) or roots.get(PACKED)
@@ -118,7 +144,7 @@ class DataReport:
                 continue
             if is_packed(root):
                 packs.add(root)
-                try:  # whether the tasks are there
+                try:  # check that it holds the tasks of the layout
                     read_layout(layout, roots)
                 except PixpertsError as error:
                     self.add_fault(root, error)
@@ -175,7 +201,7 @@ class DataReport:
                 self.add_good(pair.task, degraded)
 
     def _shards(self, path: Path) -> list[Packed]:
-        """The samples of all shards that are sound; DataError where the index does not agree."""
+        """The samples of all undamaged shards; DataError if they are not those of the index."""
         samples: list[Packed] = []
         index = None if path.is_file() else stored_index(path)
         sums = {shard["file"]: shard.get("sha256") for shard in index.shards} if index else {}

@@ -1,6 +1,6 @@
 """Patches of photos at whole factors and between them, cut and reduced on the fly.
 
-They need no cache and no teacher. Sample number i depends on (seed, i) alone.
+They need no cache and no teacher network. Sample number i depends on (seed, i) only.
 """
 
 import math
@@ -18,23 +18,23 @@ from pixperts.degradations.chain import draw_chain
 from pixperts.ops.resize import bicubic, quantize
 
 _BETWEEN = [n for n in range(GRID + 1, 4 * GRID) if n % GRID]  # factors times GRID
-_SOFT = (1.2, 2.2)  # by which soft photos were enlarged
+_SOFT = (1.2, 2.2)  # range of factors that make a photo soft
 _WHOLE = 0.8  # share of the steps at a whole factor, half of them at 2
 
 
 class FactorPatches(Dataset[Patches]):
-    """Squares of photos, flipped and turned, and what is left of them at a lower resolution.
+    """Squares of photos, flipped and turned, and the same squares at a lower resolution.
 
-    Half of the squares are first reduced by a random factor, so that they are as sharp as can be.
+    Half of the squares are reduced by a random factor before that, which makes them sharper.
 
     Args:
         photos: uint8 (3, H, W), some of them with sides of four times `side`.
-        side: of an LR patch; a multiple of 16.
-        batch: samples in a row that have the same factor.
-        degraded: LR as photos have it (`degradations.chain`), instead of a plain reduction.
-        clean: share of the samples that are reduced plainly all the same.
-        soft: share of the samples of photos that are enlarged first, so that they are soft at pixel
-            level, as many photos are.
+        side: of a low-resolution (LR) patch, in pixels; a multiple of 16.
+        batch: number of consecutive samples with the same factor.
+        degraded: whether LR has the faults of real photos (`degradations.chain`).
+        clean: share of the samples without faults all the same, if `degraded`.
+        soft: share of the samples whose photo is enlarged first, so that it is soft at pixel level,
+            as many photos are.
         seed: 0 or more.
 
     Raises:
@@ -57,11 +57,11 @@ class FactorPatches(Dataset[Patches]):
         self.degraded, self.clean, self.soft, self.seed = degraded, clean, soft, seed
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> Patches:
-        """Sample `number`, the same on every call; the photo stands for a teacher's answer."""
+        """Sample `number`, the same on every call; `taught` is the photo itself."""
         common = np.random.Generator(np.random.PCG64([self.seed, number // self.batch, 1]))
         random = np.random.Generator(np.random.PCG64([self.seed, number, 0]))
         if common.random() < _WHOLE:

@@ -1,6 +1,6 @@
-"""Pictures that one trains on, in files of their own or as members of a tar: size and pixels.
+"""Pictures for training, in files of their own or as members of a .tar: size and pixels.
 
-Safe after a fork and cheap to pickle: nothing stays open, and libvips starts no threads.
+Safe after a fork and cheap to pickle: no file stays open, and libvips starts no threads.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pixperts.defaults import MAX_PIXELS
-from pixperts.errors import DataError, ImageError
+from pixperts.errors import DataError, ImageError, named
 from pixperts.io.color.icc import to_rgb
 from pixperts.io.decode import Opened, explained, header_size, open_picture, orientation_of
 from pixperts.io.formats import NAMES
@@ -28,7 +28,7 @@ MEMBER_FORMATS = ("jpeg", "png", "webp", "tiff")
 
 @dataclass(frozen=True)
 class Member:
-    """A file inside an uncompressed tar: its bytes lie at `offset`."""
+    """A file inside an uncompressed .tar, whose bytes begin at `offset`."""
 
     shard: Path
     name: str
@@ -39,7 +39,7 @@ class Member:
         return f"{self.shard}:{self.name}"
 
     def read(self) -> bytes:
-        """Its bytes; ImageError where the tar has become unreadable or too short."""
+        """The bytes of the file; ImageError if the .tar cannot be read or is too short."""
         try:
             with self.shard.open("rb") as handle:
                 handle.seek(self.offset)
@@ -55,7 +55,7 @@ PictureFile = Path | Member
 
 
 def picture_size(file: PictureFile) -> tuple[int, int]:
-    """Width and height as seen, from the header; ImageError where there is none."""
+    """(width, height) in pixels by the header, rotation included; ImageError if it is damaged."""
     if isinstance(file, Member):
         return _open_member(file).size
     if header := _bmp_header(file):
@@ -65,7 +65,7 @@ def picture_size(file: PictureFile) -> tuple[int, int]:
 
 
 def picture_bytes(file: PictureFile) -> bytes:
-    """The encoded picture; ImageError where it cannot be read."""
+    """The bytes of the encoded picture; ImageError if it cannot be read."""
     if isinstance(file, Member):
         return file.read()
     try:
@@ -75,16 +75,16 @@ def picture_bytes(file: PictureFile) -> bytes:
 
 
 def picture_format(file: PictureFile) -> str:
-    """As `vips.sniff`, or "bmp"."""
+    """The format by the first bytes: a result of `vips.sniff`, or "bmp"."""
     if isinstance(file, Member):
         return format_of_bytes(file.read()[:64], Path(str(file)))
     return "bmp" if _bmp_header(file) else sniff(file)
 
 
 def read_8bit(file: PictureFile) -> Pixels:
-    """Upright pixels (H, W, C), C from 1 to 4; deeper samples as the nearest 8-bit level.
+    """Upright pixels (H, W, C) uint8, C from 1 to 4; samples of more bits are rounded.
 
-    Raises ImageError for what cannot be read.
+    Raises ImageError if the file cannot be read.
     """
     if isinstance(file, Path) and (header := _bmp_header(file)):
         return np.array(_map_bmp(file, header))
@@ -98,17 +98,25 @@ def read_8bit(file: PictureFile) -> Pixels:
 
 
 def without_alpha(pixels: Pixels) -> Pixels:
-    """Gray (H, W, 1) or RGB (H, W, 3)."""
+    """The pixels without their alpha channel: gray (H, W, 1) or RGB (H, W, 3)."""
     return pixels[..., : 3 if pixels.shape[2] >= 3 else 1]
 
 
 def read_photo(file: PictureFile) -> Tensor:
-    """uint8 (3, H, W); gray becomes RGB, alpha is left out. ImageError as `read_8bit`."""
+    """A picture as uint8 (3, H, W): gray becomes RGB, alpha is left out.
+
+    Raises ImageError if the file cannot be read.
+    """
     return _planes(without_alpha(read_8bit(file)))
 
 
 def read_opaque(file: PictureFile) -> Tensor:
-    """uint8 (3, H, W) of a gray or RGB picture; DataError for an alpha channel, or ImageError."""
+    """A gray or RGB picture as uint8 (3, H, W).
+
+    Raises:
+        DataError: the picture has an alpha channel.
+        ImageError: the file cannot be read.
+    """
     pixels = read_8bit(file)
     if pixels.shape[2] not in (1, 3):
         raise DataError(f"{file} has an alpha channel: convert it to gray or RGB without alpha.")
@@ -136,7 +144,7 @@ def _open_member(member: Member) -> Opened:
         if image.width * image.height > MAX_PIXELS:
             raise ImageError(
                 f"{member} has {image.width} x {image.height} pixels, over the limit of "
-                f"{MAX_PIXELS}: pack it in tiles (--crop)."
+                f"{MAX_PIXELS}: pack it in tiles ({named('crop')})."
             )
         orientation = orientation_of(image)
         image, _ = to_rgb(path, image)

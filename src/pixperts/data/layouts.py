@@ -1,8 +1,8 @@
 """The folder layouts of published training sets of image restoration, and their shares of an epoch.
 
 The layouts are those of AirNet, PromptIR (arXiv 2306.13090) and MoCE-IR (arXiv 2411.18466). Every
-reader raises DataError, in one sentence, for the folder that is missing or empty, or for all files
-that lack a partner, share a name, cannot be read or differ in size from their partner.
+reader raises DataError if a folder is missing or empty, and PairingError if files lack a partner,
+share a name, cannot be read or differ in size from their partner; it names all of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -69,7 +69,7 @@ _TASKS_OF: Mapping[str, tuple[str, ...]] = {
     "low_light": ("low_light",),
     "cdd11": tuple(COMPOSITIONS),
 }
-PACKED = "packed"  # among the layouts: shards of whatever the others do not name
+PACKED = "packed"  # among the layouts: shards for all layouts without a folder of their own
 
 # Degraded and clean folder below a layout's root; the first two that exist are read.
 _FOLDERS = {
@@ -87,7 +87,7 @@ _FOLDERS = {
 def read_denoise(root: Path) -> list[Pair]:
     """Clean photos for synthetic noise, each as "noise15", "noise25" and "noise50".
 
-    `BSD400/` and `WaterlooED/` (or `WED/`), or, with neither, every picture below the root.
+    Reads `BSD400/` and `WaterlooED/` (or `WED/`); without both, every picture below the root.
     """
     wed = root / ("WED" if (root / "WED").is_dir() else "WaterlooED")
     named = [root / "BSD400", wed]
@@ -136,8 +136,8 @@ def read_haze(root: Path) -> list[Pair]:
 def read_blur(root: Path) -> list[Pair]:
     """GoPro: crops in two flat folders, or whole frames in `train/SEQUENCE/blur` and `sharp`.
 
-    Crops come first, the published repetitions are theirs: `input_crops/` and `target_crops/` in
-    `crop/train/`, `train/` or the root. Then frames, without those of `blur_gamma`.
+    Crops are preferred, because the published repetitions count crops: `input_crops/` and
+    `target_crops/` in `crop/train/`, `train/` or the root. Else frames, without `blur_gamma`.
     """
     base = root / "train" if (root / "train").is_dir() else root
     halves = [sorted(base.glob(f"*/{half}/")) for half in ("blur", "sharp")]
@@ -159,9 +159,9 @@ def read_low_light(root: Path) -> list[Pair]:
 
 
 def read_cdd11(root: Path) -> list[Pair]:
-    """CDD-11: `clear/` and all of `tasks.COMPOSITIONS`, which name folders and tasks.
+    """CDD-11: `clear/` and a folder for each key of `tasks.COMPOSITIONS`, which is also its task.
 
-    In `train/`, `CDD-11_train/` or the root.
+    They lie in `train/`, `CDD-11_train/` or the root.
     """
     places = (root / "train", root / "CDD-11_train")
     base = next((place for place in places if place.is_dir()), root)
@@ -191,7 +191,7 @@ LAYOUTS: Mapping[str, Callable[[Path], list[Pair]]] = {
 
 
 def layouts_of(name: str) -> tuple[str, ...]:
-    """The layouts that a published set needs; UsageError for an unknown one."""
+    """The layouts that a published set needs; UsageError for an unknown set."""
     if name not in REPEATS:
         raise UsageError(f"There is no published set {name!r}: choose from {', '.join(REPEATS)}.")
     return _LAYOUTS_OF[name]
@@ -200,9 +200,14 @@ def layouts_of(name: str) -> tuple[str, ...]:
 def read_task_set(name: str, roots: Mapping[str, Path]) -> list[Pair]:
     """All pairs of a published training set, task by task, as often as `REPEATS` says.
 
-    `roots` gives a folder for each layout (see `LAYOUTS`) that the set needs; others are ignored.
-    A folder of shards may stand for any of them, and as "packed" for all that are not named.
-    Raises UsageError for an unknown set, DataError for a missing root and as the module says.
+    Args:
+        name: a key of `REPEATS`.
+        roots: a folder for each layout (see `LAYOUTS`) that the set needs; others are ignored. A
+            folder of shards may take the place of any, and as "packed" that of all without one.
+
+    Raises:
+        UsageError: the set is unknown.
+        DataError: a folder is missing, or files do not match (see the module).
     """
     layouts = layouts_of(name)
     missing = [
@@ -220,7 +225,7 @@ def read_task_set(name: str, roots: Mapping[str, Path]) -> list[Pair]:
 
 
 def read_layout(layout: str, roots: Mapping[str, Path]) -> list[Pair]:
-    """The pairs of one layout as `read_task_set` finds them, each once; its errors."""
+    """The pairs of one layout, each once; arguments and errors as `read_task_set`."""
     root = roots.get(layout) or roots[PACKED]
     if layout in roots and not is_packed(root):
         return LAYOUTS[layout](root)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import check_options, option, parse_bytes
 
 PACK_FORMATS = ("png", "jpeg", "webp")
@@ -34,4 +34,6 @@ class PackOptions:
     def __post_init__(self) -> None:
         check_options(self)
         if self.overlap and self.overlap >= (self.crop or 0):
-            raise UsageError(f"--overlap is {self.overlap}, but must be less than --crop.")
+            raise UsageError(
+                f"{named('overlap')} is {self.overlap}, but must be less than {named('crop')}."
+            )

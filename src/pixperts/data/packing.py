@@ -1,6 +1,7 @@
-"""Folders of photos or pairs into shards: tars in WebDataset's format, the same for the same input.
+"""Pack photos or pairs into shards: .tar files in the format of WebDataset.
 
-A pack is built in a hidden folder beside its place and renamed when all of it is there.
+The same input gives the same bytes. A pack is built in a hidden folder beside its target, and
+renamed when it is complete.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from pixperts.data.options import PackOptions
 from pixperts.data.pairs import Pair, read_pair
 from pixperts.data.photos import list_photos
 from pixperts.data.shards import FORMAT, INDEX, Index
-from pixperts.errors import DataError, ImageError, UsageError
+from pixperts.errors import DataError, ImageError, UsageError, named
 from pixperts.io.atomic import replacing_folder
 from pixperts.io.encode import image_of
 from pixperts.io.formats import DEFAULT_QUALITY, NAMES
@@ -46,14 +47,20 @@ _Tile = tuple[int, int, int, int]  # top, left, height, width
 
 @dataclass
 class Packing:
-    """What became of a pack: its index, and (file, reason) of what was left out."""
+    """A finished pack: its index, and (file, reason) of the files that were left out."""
 
     index: Index
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def tiles(height: int, width: int, side: int | None, overlap: int = 0) -> list[_Tile]:
-    """(top, left, height, width) of squares that cover a picture; the last are moved inwards.
+    """(top, left, height, width) of tiles that cover a picture; the last are moved inwards.
+
+    Args:
+        height: of the picture, in pixels.
+        width: of the picture.
+        side: of a tile; None for one tile.
+        overlap: of neighboring tiles, less than `side`.
 
     >>> tiles(5, 9, 5, 1)
     [(0, 0, 5, 5), (0, 4, 5, 5)]
@@ -80,19 +87,22 @@ def pack_photos(
     exclude: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Packing:
-    """Pack the photos of some folders (or packs), in the order in which a training lists them.
+    """Pack the photos of folders, in the order in which a training lists them.
 
     Args:
         inputs: folders, searched recursively, folders of shards, or .tar files.
         target: a new or empty folder.
-        options: how; the defaults if unset.
+        options: format, tiles and size of shards; the defaults if None.
         exclude: file names to leave out.
         progress: called with (pictures done, pictures in all) after each.
 
+    Returns:
+        The index of the pack, and what was left out.
+
     Raises:
-        UsageError: the target holds something.
+        UsageError: the target is not empty.
         DataError: an input is missing, there is nothing to pack, or the target cannot be written.
-        ImageError: a picture cannot be read; not with `skip_bad`.
+        ImageError: a picture cannot be read, unless `options.skip_bad`.
     """
     options = options or PackOptions()
     listed: list[tuple[PictureFile, str]] = []
@@ -120,9 +130,10 @@ def pack_pairs(
     exclude: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Packing:
-    """Pack pairs, each once with all its tasks, in order; arguments and errors as `pack_photos`.
+    """Pack pairs, each once with all its tasks, in order.
 
-    A clean picture whose degraded version is yet to be made is packed alone, with its tasks.
+    A clean picture that is to be degraded on the fly is packed alone, with its tasks. Other
+    arguments, result and errors are those of `pack_photos`.
     """
     options = options or PackOptions()
     tasks: dict[tuple[PictureFile, PictureFile | None], list[str]] = {}
@@ -165,7 +176,7 @@ class _Sample:
 
 @contextlib.contextmanager
 def _writing(target: Path, kind: str, options: PackOptions) -> "Iterator[_Writer]":
-    """Shards in a hidden folder, which becomes the target at the end unless anything fails."""
+    """A writer into a hidden folder, which becomes the target if no error occurs."""
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"{target} holds something already: name a new or empty folder.")
     try:
@@ -193,12 +204,12 @@ class _Writer:
         self.pixels = 0
 
     def close(self) -> None:
-        """Close a shard that was left unfinished."""
+        """Close a shard that was not finished."""
         if self.archive is not None:
             self.archive.fileobj.close()
 
     def fill(self, items: Sequence[_Item], progress: Callable[[int, int], None] | None) -> Packing:
-        """Write all items, in order, and finish; encoded on all cores, a few pictures ahead."""
+        """Write all items in order, and finish; threads encode a few pictures ahead."""
         threads = os.cpu_count() or 1
         with ThreadPoolExecutor(threads) as pool:
             coming: deque[Future[list[_Sample]]] = deque()
@@ -247,7 +258,7 @@ class _Writer:
             self.filled = tarfile.RECORDSIZE
         index.samples += 1
         for ending, data in sorted(members.items()):
-            info = tarfile.TarInfo(f"{index.samples:09}.{ending}")  # of nobody, from 1970
+            info = tarfile.TarInfo(f"{index.samples:09}.{ending}")  # without owner and time
             info.size = len(data)
             self.archive.addfile(info, io.BytesIO(data))
         self.filled += size
@@ -286,7 +297,7 @@ def _samples(
 
 
 def _encoded(file: PictureFile, pixels: Pixels, whole: bool, kind: str | None) -> tuple[str, bytes]:
-    """Ending and bytes of a picture; a whole JPEG file stays as it is where the format allows."""
+    """Ending and bytes of a picture; a whole JPEG file stays as it is if JPEG is allowed."""
     copied = whole and kind in (None, "jpeg") and picture_format(file) == "jpeg"
     if copied and picture_size(file) == (pixels.shape[1], pixels.shape[0]):  # no frame was cut off
         return "jpg", picture_bytes(file)
@@ -303,7 +314,8 @@ def _encoded(file: PictureFile, pixels: Pixels, whole: bool, kind: str | None) -
             )
     except libvips().Error as error:
         raise ImageError(
-            f"{file} cannot be packed as {NAMES[kind]} ({reason(error)}): use --crop, or png."
+            f"{file} cannot be packed as {NAMES[kind]} ({reason(error)}): use {named('crop')}, or "
+            "png."
         ) from None
     return _ENDINGS[kind], bytes(data)
 

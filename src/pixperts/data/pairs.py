@@ -1,8 +1,8 @@
 """Training pairs of image restoration: which degraded file belongs to which clean one.
 
-Lists of files only, sorted, their sizes checked by headers; `read_pair` decodes one entry. Every
-reader raises DataError, in one sentence, for the folder that is missing or empty, or for all files
-that lack a partner, share a name, cannot be read or differ in size from their partner.
+Readers list files, sorted, and check sizes by headers; `read_pair` decodes one pair. Every reader
+raises DataError if a folder is missing or empty, and PairingError if files lack a partner, share a
+name, cannot be read or differ in size from their partner; it names all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from pixperts.io.formats import SUFFIXES
 # RESIDE's indoor clear pictures have a frame that the hazy ones lack: 640x480 against 620x460.
 _FRAME = 10
 
-# With pictures that cannot be read, so that they are refused and not overlooked.
+# Includes formats that cannot be read, so that such files raise an error and are not overlooked.
 _LISTED = frozenset([*SUFFIXES, ".bmp", ".gif", ".heic", ".avif", ".jp2", ".ppm", ".pgm"])
 
-Keys = Mapping[Path, str]  # file -> what it shares with its partner
+Keys = Mapping[Path, str]  # file -> text that its partner has as well
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A clean picture, its degraded version, and the label of what happened to it.
+    """A clean picture, its degraded version, and the task, which names the degradation.
 
-    Where `degraded` is None, `tasks.degrade` makes it, so UsageError unless the task is a
-    key of `tasks.TASKS`.
+    If `degraded` is None, it is made by `tasks.degrade`; a task that is no key of `tasks.TASKS`
+    then raises UsageError.
     """
 
     clean: PictureFile
@@ -46,7 +46,12 @@ class Pair:
 
 
 class PairingError(DataError):
-    """Pictures that do not pair up: `faults` (file, reason), and the `pairs` that do."""
+    """Some pictures have no partner.
+
+    Attributes:
+        faults: (file, reason) of each such picture.
+        pairs: those that match.
+    """
 
     def __init__(
         self, message: str, faults: Sequence[tuple[str, str]] = (), pairs: Sequence[Pair] = ()
@@ -56,10 +61,18 @@ class PairingError(DataError):
 
 
 def match_folders(degraded: Path, clean: Path, task: str = "pair") -> list[Pair]:
-    """Pair two folders of equal trees: same relative path, whatever the suffix.
+    """Pair the pictures of two folders by their relative paths without endings.
 
-    JPEG, PNG, WebP, TIFF and plain BMP; hidden files are left out and links followed. Sizes must be
-    equal, but for RESIDE's frame (see `read_pair`). Raises DataError as the module says.
+    Reads JPEG, PNG, WebP, TIFF and plain BMP. Hidden files are left out, links are followed. Sizes
+    must be equal, except for the frame of RESIDE (see `read_pair`).
+
+    Args:
+        degraded: folder of degraded pictures.
+        clean: folder of clean pictures.
+        task: of the pairs.
+
+    Raises:
+        DataError: a folder is missing or empty, or files do not match (see the module).
     """
     if degraded.resolve() == clean.resolve():
         raise DataError(f"{degraded} is given as degraded and as clean: name two folders.")
@@ -69,8 +82,9 @@ def match_folders(degraded: Path, clean: Path, task: str = "pair") -> list[Pair]
 def read_packed(root: Path) -> list[Pair]:
     """Pairs of a .tar file or a folder of shards, in order, once for each of their tasks.
 
-    Raises DataError for a damaged shard or one of photos, UsageError for an unknown task of a
-    pair whose degraded version is yet to be made.
+    Raises:
+        DataError: a shard is damaged or holds photos.
+        UsageError: a pair is to be degraded on the fly by an unknown task.
     """
     return [
         Pair(sample.clean, sample.degraded, task)
@@ -80,16 +94,20 @@ def read_packed(root: Path) -> list[Pair]:
 
 
 def packed_tasks(root: Path) -> tuple[str, ...]:
-    """The tasks that a packed set of pairs names, in order of appearance; DataError."""
+    """The tasks of a packed set of pairs, in order of appearance; errors as `read_packed`."""
     return tuple(dict.fromkeys(pair.task for pair in read_packed(root)))
 
 
 def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
-    """Degraded (None where it is yet to be made) and clean, uint8 (3, H, W) of equal size.
+    """The degraded picture (None if it is to be made on the fly) and the clean one.
 
-    Gray comes in three equal channels, 16 bit as the nearest 8-bit level. A clean picture with
-    RESIDE's frame of 10 pixels loses it where the task is "haze". Raises DataError for an alpha
-    channel or different sizes, ImageError for a file that cannot be read.
+    Both are uint8 (3, H, W) of equal size. Gray pictures have three equal channels, 16-bit samples
+    are rounded to 8 bits. For the task "haze", the frame of 10 pixels around clean pictures of
+    RESIDE is cut off.
+
+    Raises:
+        DataError: an alpha channel, or different sizes.
+        ImageError: a file cannot be read.
     """
     clean = read_opaque(pair.clean)
     if pair.degraded is None:
@@ -107,12 +125,22 @@ def read_pair(pair: Pair) -> tuple[Tensor | None, Tensor]:
 
 
 def tree(root: Path, title: str) -> Keys:
-    """The pictures below a folder by relative path without suffix; `title` as `pictures_in`."""
+    """The pictures below a folder, with their relative paths without endings as keys.
+
+    `title` names the kind of pictures in errors.
+    """
     return {path: str(path.relative_to(root).with_suffix("")) for path in pictures_in(root, title)}
 
 
 def join(degraded: Keys, clean: Keys, task: str, shared: bool = False) -> list[Pair]:
-    """Pairs of equal keys; `shared`: many degraded pictures to one clean, some clean for none."""
+    """Pair files with equal keys.
+
+    With `shared`, several degraded pictures may have the same clean one, and clean pictures without
+    a partner are ignored.
+
+    Raises:
+        PairingError: files lack a partner, share a key, cannot be read or differ in size.
+    """
     bad, good = _groups(degraded), _groups(clean)
     pairs = [Pair(good[key][0], path, task) for path, key in degraded.items() if key in good]
     sizes = {path: size_or_none(path) for path in (*degraded, *clean)}
@@ -155,21 +183,21 @@ def _groups(keys: Keys) -> dict[str, list[Path]]:
 
 
 def fault(what: str, cases: Sequence[object]) -> list[str]:
-    """The words on faulty files, three of them by name; nothing where there are none."""
+    """Text on faulty files, which names three of them, in a list; empty without any."""
     shown = [*map(str, cases[:3]), *(["..."] if len(cases) > 3 else [])]
     return [f"{len(cases)} {what} ({', '.join(shown)})"] if cases else []
 
 
 def fits(task: str, degraded: tuple[int, int], clean: tuple[int, int]) -> bool:
-    """Whether the sizes of a pair agree, or differ by RESIDE's frame."""
+    """Whether the (width, height) of a pair are equal, or differ by the frame of RESIDE."""
     cut = {clean[0] - degraded[0], clean[1] - degraded[1]}
     return cut == {0} or (task == "haze" and cut == {2 * _FRAME})
 
 
 def pictures_in(folder: Path, title: str) -> list[Path]:
-    """The pictures below a folder, sorted; DataError where there is none of what `title` says.
+    """The pictures below a folder, sorted; DataError if there are none, which names `title`.
 
-    Linked folders are entered: sets are often put together from links.
+    Linked folders are entered, because sets are often put together from links.
     """
     try:
         found = [
@@ -186,7 +214,7 @@ def pictures_in(folder: Path, title: str) -> list[Path]:
 
 
 def size_or_none(file: PictureFile) -> tuple[int, int] | None:
-    """Width and height as seen, from the header; None for what cannot be read."""
+    """(width, height) in pixels by the header, rotation included; None if it cannot be read."""
     try:
         return picture_size(file)
     except ImageError:

@@ -1,14 +1,13 @@
-"""Training patches in memory maps: cut, degraded and taught once, used many times.
+"""Training patches in memory-mapped files: made once, used many times.
 
-A cache is a folder of chunks, `chunk-000000.npy` and so on, each of 64 patches of one scale: the LR
-patch, the photo's and a teacher's answer, in 8 bit. `scripts/cache_patches.py` writes them, before
-a training or beside it; each is written beside and renamed, and a finished chunk is a function of
-the cache's seed and its own number.
+A cache is a folder of chunks, `chunk-000000.npy` and so on. Each holds 64 patches of one scale, in
+8 bits: the low-resolution (LR) patch, the patch of the photo, and what a teacher network makes of
+the LR patch. `scripts/cache_patches.py` writes them, before a training or during it. A chunk
+appears under its name when it is complete; it depends on the seed of the cache and its number only.
 
-Sample number i of a run depends on the run's seed, on i and on the chunks that are there. Those are
-listed at the start and again after every `stretch` samples. So a resumed run continues to the bit
-while the cache is complete; chunks that come or go meanwhile take part from the next stretch on,
-and then a run cannot be repeated exactly.
+Sample number i of a run depends on the seed of the run, on i and on the chunks that exist. These
+are listed at the start and again after every `stretch` samples. A resumed run therefore gives the
+same bits as one without a break, unless chunks came or went meanwhile.
 """
 
 import contextlib
@@ -30,7 +29,7 @@ from pixperts.io.atomic import replacing
 Bytes = NDArray[np.uint8]
 
 PATCHES, SIDE = 64, 64  # patches per chunk; LR pixels a side
-GRID = 16  # scales are multiples of its inverse, so that patches can be cut every 16 LR pixels
+GRID = 16  # scales are multiples of 1/16, so that patches can be cut every 16 LR pixels
 BETWEEN = 0  # the kind of chunks whose scale is not whole
 CYCLE = (2, 2, 3, 4, BETWEEN, 2, 3, 4)  # the kinds of the chunks in turn
 SHARES = {2: 0.40, 3: 0.22, 4: 0.22, BETWEEN: 0.16}  # of the steps
@@ -43,7 +42,7 @@ class Patches(NamedTuple):
 
     lr: Tensor  # (3, p, p)
     photo: Tensor  # (3, P, P), the photo itself
-    taught: Tensor  # (3, P, P), a teacher's answer to the clean LR patch
+    taught: Tensor  # (3, P, P), what a teacher network makes of the clean LR patch
 
 
 def kind_of(number: int) -> int:
@@ -52,7 +51,7 @@ def kind_of(number: int) -> int:
 
 
 def chunk_path(folder: Path, number: int) -> Path:
-    """Where a chunk lies."""
+    """The file of a chunk."""
     return folder / f"chunk-{number:06d}.npy"
 
 
@@ -65,17 +64,17 @@ def list_chunks(folder: Path) -> dict[int, Path]:
 
 
 def write_chunk(folder: Path, number: int, lr: Bytes, photo: Bytes, taught: Bytes) -> None:
-    """Store the patches of a chunk in one file, whole or not at all.
+    """Store the patches of a chunk in one file, which appears when it is complete.
 
     Args:
         folder: of the cache.
         number: of the chunk.
-        lr: (N, p, p, 3).
-        photo: (N, P, P, 3).
-        taught: alike.
+        lr: (N, p, p, 3) uint8.
+        photo: (N, P, P, 3) uint8.
+        taught: (N, P, P, 3) uint8.
 
     Raises:
-        ImageError: for a failed write.
+        ImageError: the file cannot be written.
     """
     parts = {"lr": lr, "photo": photo, "taught": taught}
     kinds = [(name, np.uint8, values.shape[1:]) for name, values in parts.items()]
@@ -87,11 +86,11 @@ def write_chunk(folder: Path, number: int, lr: Bytes, photo: Bytes, taught: Byte
 
 
 def claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Note what a cache is made of, or see that it is made of the same.
+    """Store the settings of a new cache, or check that an existing one has the same.
 
     Raises:
-        DataError: where the folder holds a cache of other settings.
-        ImageError: for a failed write.
+        DataError: the folder holds a cache of other settings.
+        ImageError: the file cannot be written.
     """
     path = folder / _SETTINGS
     if path.is_file():
@@ -105,10 +104,11 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
 
 
 class CachedPatches(Dataset[Patches]):
-    """Patches of a cache, each time in another of eight turns and cut elsewhere.
+    """Random parts of the patches of a cache, each in one of eight rotations and reflections.
 
-    All samples of a step have one scale: whole scales come from chunks at random, a scale between
-    from a single chunk. A sub-crop begins at an LR pixel where a pixel of the photo begins, too.
+    All samples of a step have one scale. Samples of a whole scale come from random chunks, those of
+    a fractional scale from a single chunk. A part begins at an LR pixel whose top-left corner is
+    also that of a pixel of the photo.
 
     Args:
         folder: of the cache.
@@ -118,7 +118,7 @@ class CachedPatches(Dataset[Patches]):
         stretch: samples between two listings of the folder.
 
     Raises:
-        DataError: for another side, or where a kind of chunk is missing.
+        DataError: the side is not allowed, or there is no chunk of some kind.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class CachedPatches(Dataset[Patches]):
         self._list()
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         chunks = [chunk for kind in self._chunks.values() for chunk in kind]
         return f"{len(chunks)} chunks with {sum(map(len, chunks))} patches in {self.folder}"
 
@@ -154,7 +154,7 @@ class CachedPatches(Dataset[Patches]):
             chunk = chunks[int(own.integers(len(chunks)))]
             patch = int(own.integers(len(chunk)))
         side, large = chunk["lr"].shape[1], chunk["photo"].shape[1]
-        grid = side // math.gcd(side, large)  # LR pixels after which pixels begin together again
+        grid = side // math.gcd(side, large)  # LR pixels between corners that both grids share
         places = (side - self.side) // grid + 1
         top, left = (int(own.integers(places)) * grid for _ in range(2))
         turn = int(own.integers(8))
@@ -168,10 +168,13 @@ class CachedPatches(Dataset[Patches]):
         return Patches(*parts)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_chunks": {}, "_listed": -1}  # a copy elsewhere maps anew
+        return self.__dict__ | {
+            "_chunks": {},
+            "_listed": -1,
+        }  # a copy in another process maps the files again
 
     def _list(self) -> None:
-        """Map what is there now; a chunk that the writer has just removed is left out."""
+        """Map all chunks that exist now; one that was just removed is left out."""
         self._chunks = {kind: [] for kind in SHARES}
         for number, path in list_chunks(self.folder).items():
             with contextlib.suppress(FileNotFoundError):

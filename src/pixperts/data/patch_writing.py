@@ -1,6 +1,6 @@
-"""Chunks of training patches from photos, degradations and a teacher: what fills a cache.
+"""Make the chunks of a patch cache, from photos, degradations and a teacher network.
 
-A chunk is a function of the seed and its number, given the photos and the teacher.
+A chunk depends on the photos, the teacher, the seed and its number only.
 """
 
 import math
@@ -17,7 +17,7 @@ from pixperts.degradations.chain import draw_chain
 from pixperts.errors import DataError
 from pixperts.ops.resize import bicubic, quantize
 
-# LR patches (B, 3, p, p) in [0, 1] and the side of the answer P -> (B, 3, P, P).
+# Enlarges LR patches (B, 3, p, p) in [0, 1] to the side P: (B, 3, P, P).
 Teacher = Callable[[Tensor, int], Tensor]
 
 _BETWEEN = [n for n in range(GRID + 2, 4 * GRID) if n % GRID]  # scales times GRID: 1.125 to 3.9375
@@ -25,18 +25,19 @@ _GROUP = 4  # patches that the teacher sees at once
 
 
 class ChunkMaker:
-    """Cuts, reduces and teaches the patches of a chunk.
+    """Makes the patches of chunks.
 
-    Half of the photos are rescaled by 0.55 to 1 before a patch is cut; flat patches are mostly
-    drawn again. With `degraded`, LR patches have gone through a `draw_chain` each, and three in ten
-    photos were enlarged first by 1.2 to 2.2, so that they are soft at pixel level. The teacher
-    always sees the clean LR patch.
+    Half of the photos are rescaled by 0.55 to 1 before a patch is cut; of flat patches most are
+    drawn again. With `degraded`, each LR patch goes through a chain of `draw_chain`, and three in
+    ten photos are enlarged first by 1.2 to 2.2, so that they are soft at pixel level. The teacher
+    always gets the clean LR patch.
 
     Args:
-        photos: to cut from, larger ones more often.
-        teacher: answers LR patches.
+        photos: to cut from; larger ones are drawn more often.
+        teacher: enlarges LR patches.
         seed: of the cache.
-        degraded: LR as photos have it, instead of the papers' plain reduction.
+        degraded: whether LR patches have the faults of real photos; else they are only reduced, as
+            in the papers.
     """
 
     def __init__(
@@ -50,13 +51,13 @@ class ChunkMaker:
         """Make chunk `number` and store it.
 
         Raises:
-            DataError: where no photo is large enough.
-            ImageError: for a photo that cannot be read, or a failed write.
+            DataError: no photo is large enough.
+            ImageError: a photo cannot be read, or the chunk cannot be written.
         """
         write_chunk(folder, number, *self.make(number))
 
     def make(self, number: int) -> tuple[Bytes, Bytes, Bytes]:
-        """LR patches (N, p, p, 3), the photos' and the teacher's (N, P, P, 3)."""
+        """LR patches (N, p, p, 3), and those of the photos and of the teacher (N, P, P, 3)."""
         random = np.random.Generator(np.random.PCG64([self.seed, number]))
         kind = kind_of(number)
         parts = int(random.choice(_BETWEEN)) if kind == BETWEEN else GRID * kind
@@ -89,7 +90,7 @@ class ChunkMaker:
             if float(patch.std()) < 0.02 and random.random() < 0.7:
                 continue
             if cut != large:
-                if enlarged > 1:  # reduced first, if at all: what is enlarged has that many pixels
+                if enlarged > 1:  # reduce first, to the number of pixels before the enlargement
                     patch = bicubic(patch, (least, least))
                 patch = bicubic(patch, (large, large))
             if random.random() < 0.5:
@@ -110,13 +111,13 @@ def _bytes(images: Tensor) -> Bytes:
 
 
 def next_to_make(numbers: Sequence[int], chunks: int, keep: int, first: int, step: int) -> range:
-    """The numbers that a writer looks at: from the oldest that is kept, every `step`-th.
+    """The numbers of the chunks that one of several writers makes.
 
     Args:
-        numbers: of the chunks that are there.
+        numbers: of the chunks that exist.
         chunks: how many are made in all.
-        keep: how many are there at most.
-        first: of this writer, 0 to step - 1.
+        keep: how many are kept at a time; older ones are removed.
+        first: number of this writer, 0 to step - 1.
         step: number of writers.
 
     Example:

@@ -16,15 +16,15 @@ from pixperts.memory import available_memory
 
 
 class PhotoSource(Sequence[Tensor]):
-    """Photos as uint8 (3, H, W), decoded when they are needed; the last used are kept.
+    """Photos as uint8 (3, H, W), decoded when they are needed; the last used stay in memory.
 
-    What is given out must not be changed. Copies in other processes start with nothing decoded,
-    and the processes of a DataLoader share the limit.
+    The tensors must not be changed. A copy in another process starts empty, and the processes of a
+    DataLoader share the limit.
 
     Args:
         files: pictures on disk or in shards.
         sizes: (width, height) of each.
-        limit: bytes of decoded photos to keep; a quarter of the free memory if unset.
+        limit: bytes of decoded photos to keep; None for a quarter of the free memory.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class PhotoSource(Sequence[Tensor]):
         """A photo, or a source of some of them.
 
         Raises:
-            ImageError: for a file that cannot be decoded.
-            DataError: for one that has changed its size.
+            ImageError: a file cannot be decoded.
+            DataError: the size of a file has changed.
         """
         if isinstance(place, slice):
             return PhotoSource(self.files[place], self.sizes[place], self.limit)
@@ -88,20 +88,20 @@ def load_photos(
     *,
     limit: int | None = None,
 ) -> PhotoSource:
-    """Every photo of some folders or packed sets as uint8 (3, H, W); gray and alpha become RGB.
+    """The photos of folders or packed sets as uint8 (3, H, W) RGB; alpha is left out.
 
     Sizes are read now, pixels when a photo is needed.
 
     Args:
         folders: searched recursively, in order, sorted by name; or folders of shards, or .tar
             files, whose photos keep the order of the packing.
-        exclude: file names to leave out (test pictures, samples).
-        min_side: smaller pictures are left out.
+        exclude: names of files to leave out, such as those of test pictures.
+        min_side: pixels; pictures with a shorter side are left out.
         limit: see `PhotoSource`.
 
     Raises:
-        DataError: if a folder is missing, a shard is damaged or nothing is left.
-        ImageError: for a file whose header cannot be read.
+        DataError: a folder is missing, a shard is damaged, or no photo is left.
+        ImageError: the header of a file cannot be read.
     """
     if not folders:
         raise DataError("the configuration names no folder of training photos ('photos').")
@@ -124,10 +124,10 @@ def load_photos(
 
 
 def list_photos(folder: Path) -> list[tuple[PictureFile, str, tuple[int, int] | None]]:
-    """Files of a folder or a packed set, each with its source's file name, and size if known.
+    """The files of a folder or packed set: (file, name of its source, (width, height) or None).
 
     Raises:
-        DataError: if there is no such folder, or a shard is damaged.
+        DataError: there is no such folder, or a shard is damaged.
     """
     if is_packed(folder):
         samples = read_photo_shards(folder)
@@ -138,7 +138,7 @@ def list_photos(folder: Path) -> list[tuple[PictureFile, str, tuple[int, int] | 
 
 
 def describe_photos(photos: Sequence[Tensor]) -> str:
-    """Number and area of photos (3, H, W).
+    """Text with the number and area of photos (3, H, W).
 
     Example:
         >>> import torch
@@ -153,10 +153,10 @@ def describe_photos(photos: Sequence[Tensor]) -> str:
 
 
 def check_largest(photos: Sequence[Tensor], side: int) -> None:
-    """Refuse photos of which none holds a square of `side` pixels.
+    """Check that at least one photo holds a square of `side` pixels.
 
     Raises:
-        DataError: naming what is missing.
+        DataError: none does.
     """
     if isinstance(photos, PhotoSource):
         largest = max(min(size) for size in photos.sizes)

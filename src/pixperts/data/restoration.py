@@ -1,6 +1,6 @@
 """Training samples of restoration: clean photos degraded on the fly, or pairs of files.
 
-Sample number i of a run depends on (seed, i) alone, as in `super_resolution`.
+Sample number i of a run depends on (seed, i) only, as in `super_resolution`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from pixperts.degradations.weather import Frame
 from pixperts.errors import DataError
 from pixperts.ops.resize import bicubic, quantize
 
-CLEAN = "clean"  # the task of leaving a good picture alone
-_OF_SCENES = frozenset({"haze", "low_light"})  # steps that depend on the scene, not on details
+CLEAN = "clean"  # the task whose pictures have no fault and should stay as they are
+_OF_SCENES = frozenset({"haze", "low_light"})  # steps that affect a whole scene
 
 
 class Degraded(NamedTuple):
@@ -27,22 +27,28 @@ class Degraded(NamedTuple):
 
     degraded: Tensor  # (3, p, p) in [0, 1], 8-bit levels
     clean: Tensor  # (3, p, p) in [0, 1]
-    task: Tensor  # () int64, place in the run's list of tasks
+    task: Tensor  # () int64, index in the list of tasks of the run
 
 
 def degraded_or_clean(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> Tensor:
-    """`tasks.degrade`, or the picture itself for the task "clean"."""
+    """The result of `tasks.degrade`, or the picture itself for the task "clean"."""
     return image if task == CLEAN else degrade(image, task, seed, frame=frame)
 
 
 class SyntheticPairs(Dataset[Degraded]):
     """Patches of clean photos, flipped and turned, then degraded by a task drawn by weight.
 
-    A patch is degraded as the part of its photo that it is: haze keeps the depth of the whole.
-    With a `reduction` above 1, half of the patches are cut from a photo that was first reduced by
-    a random factor up to it: they show as much of the scene as a whole picture does, on which the
-    routers and the attention over all pixels will work. Haze and darkness are of a scene, so their
-    patches all are, reduced by at least half of that factor.
+    A patch is degraded as a part of its photo, so that haze follows the depth of the whole photo.
+
+    Args:
+        photos: uint8 (3, H, W), no side below `patch`.
+        tasks: name, a key of `tasks.TASKS` or "clean", and weight of its draw.
+        patch: side of a patch, in pixels.
+        reduction: 1 or more. With more than 1, half of the patches come from a photo that was first
+            reduced by a random factor up to this, so that they show as much of a scene as a whole
+            picture does. Haze and darkness affect a whole scene, so that all their patches are
+            reduced, by at least half of this factor.
+        seed: 0 or more.
     """
 
     def __init__(
@@ -60,7 +66,7 @@ class SyntheticPairs(Dataset[Degraded]):
         self.edges = np.cumsum(weights) / weights.sum()
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> Degraded:
@@ -79,7 +85,7 @@ class SyntheticPairs(Dataset[Degraded]):
         return Degraded(degraded, clean, torch.tensor(place))
 
     def _side(self, photo: Tensor, task: str, random: np.random.Generator) -> int:
-        """Of the square of the photo that becomes a patch."""
+        """Side of the square of the photo that becomes a patch, in pixels."""
         largest = min(self.reduction, min(photo.shape[1:]) / self.patch)
         if largest <= 1:
             return self.patch
@@ -91,9 +97,15 @@ class SyntheticPairs(Dataset[Degraded]):
 
 
 class FilePairs(Dataset[Degraded]):
-    """Patches of degraded and clean files, read anew each time, flipped and turned alike.
+    """Patches of pairs of files, flipped and turned alike; files are read for each sample.
 
     A pair without a degraded file is degraded on the fly by its task.
+
+    Args:
+        pairs: to draw from.
+        tasks: of the run; that of every pair is among them.
+        patch: side of a patch, in pixels.
+        seed: 0 or more.
     """
 
     def __init__(
@@ -103,7 +115,7 @@ class FilePairs(Dataset[Degraded]):
         self.tasks = tuple(tasks)
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return f"{len(self.pairs)} training pairs, {len(set(self.pairs))} of them different"
 
     def __getitem__(self, number: int) -> Degraded:
@@ -127,9 +139,17 @@ class FilePairs(Dataset[Degraded]):
 def cut_and_turn(
     pictures: Sequence[Tensor], side: int, random: np.random.Generator
 ) -> tuple[list[Tensor], Frame]:
-    """The same random square of pictures (3, H, W) uint8, as float (3, side, side), and its place.
+    """The same random square of all pictures, and its place in them.
 
-    Each square is flipped or not and turned by a multiple of 90 degrees, all alike.
+    All squares are flipped or not, and turned by the same multiple of 90 degrees.
+
+    Args:
+        pictures: (3, H, W) uint8, of one size.
+        side: of the square, in pixels.
+        random: draws place, flip and turn.
+
+    Returns:
+        The squares (3, side, side) float32 in [0, 1], and the place before flip and turn.
     """
     height, width = pictures[0].shape[1:]
     top = int(random.integers(height - side + 1))

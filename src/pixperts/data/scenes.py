@@ -1,8 +1,8 @@
 """Training samples of moce-ir-light: degraded scenes, of which patches are repaired.
 
-The network looks once at the whole picture, then works on any part of it. So a sample is a scene,
-which stands for the whole picture, and patches of it: in training as in use, what is known of the
-whole comes from the same degraded pixels. Sample number i depends on (seed, i) alone.
+The network looks once at the whole picture, then works on any part of it. A sample is therefore a
+scene, in place of the whole picture, and patches of it. As in use, what the network knows of the
+whole comes from the same degraded pixels. Sample number i depends on (seed, i) only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,20 +21,20 @@ from pixperts.degradations.tasks import TASKS
 from pixperts.degradations.weather import Frame
 from pixperts.ops.resize import bicubic, quantize
 
-DRAWN = "drawn"  # the task of a drawing, untouched or with faults
+DRAWN = "drawn"  # the task of a drawing, with faults or without
 SCENE_TASKS = (*TASKS, MIXTURE, SNAPSHOT, CLEAN, DRAWN)
-_FACTORS = (1.5, 4.0)  # by which small pictures are reduced
-_GRID = 8  # of JPEG, at which most patches begin, as tiles do in use
+_FACTORS = (1.5, 4.0)  # range of factors by which small pictures are reduced
+_GRID = 8  # pixels of a block of JPEG; most patches begin at one, as tiles do in use
 
 
 class Scene(NamedTuple):
     """One sample; batched by stacking. Pictures are uint8."""
 
     degraded: Tensor  # (3, s, s)
-    targets: Tensor  # (P, V, 3, p, p) the patches without JPEG, without noise, too, and all right
+    targets: Tensor  # (P, V, 3, p, p) patches without JPEG, also without noise, without all faults
     places: Tensor  # (P, 2) int64, top and left of each patch in the scene
-    groups: Tensor  # (G,) float32, 1 for each of `mixture.GROUPS` that is there
-    task: Tensor  # () int64, place in the run's list of tasks
+    groups: Tensor  # (G,) float32, 1 for each of `mixture.GROUPS` that the scene has
+    task: Tensor  # () int64, index in the list of tasks of the run
 
 
 class DegradedScenes(Dataset[Scene]):
@@ -45,11 +45,11 @@ class DegradedScenes(Dataset[Scene]):
         tasks: name, one of `SCENE_TASKS`, and weight of its draw.
         side: of a scene, pixels; a multiple of 8.
         patch: side of a patch.
-        patches: of each scene.
-        reduction: largest factor by which a square is reduced to a scene; half of the scenes keep
-            the photo's pixels, but those of haze and darkness, which are matters of a whole view.
-        small: share of the scenes that are pictures reduced much, as on web pages, which are
-            sharper than any photo; photos are too small to fill a scene so, and it is mirrored.
+        patches: number of patches of each scene.
+        reduction: largest factor by which a square is reduced to a scene. Half of the scenes are
+            not reduced, except those with haze or darkness, which affect a whole view.
+        small: share of the scenes that are strongly reduced pictures, as on web pages, which are
+            sharper than photos. They fill a quarter of a scene, and mirror images the rest.
         seed: 0 or more.
     """
 
@@ -73,7 +73,7 @@ class DegradedScenes(Dataset[Scene]):
         self.edges = np.cumsum(weights) / weights.sum()
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> Scene:
@@ -123,7 +123,7 @@ class DegradedScenes(Dataset[Scene]):
         return clean, frame
 
     def _mirrored(self, photo: Tensor, random: np.random.Generator) -> Tensor:
-        """A square reduced to half of a scene's side, and its mirror images beside and below."""
+        """A square reduced to half the side of a scene, with mirror images beside and below it."""
         small = self.side // 2
         most = min(_FACTORS[1], min(photo.shape[1:]) / small)
         factor = float(np.exp(random.uniform(*np.log([min(_FACTORS[0], most), most]))))

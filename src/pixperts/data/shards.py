@@ -1,7 +1,8 @@
-"""Reading packed sets: tars in WebDataset's format, their samples found by offset, not streamed.
+"""Reading packed sets: tar files in the format of WebDataset, whose samples are read by offset.
 
-A sample is the members of one key: `KEY.png` (a photo), or `KEY.input.png` and `KEY.target.png` (a
-pair; without an input it is degraded on the fly), with `KEY.json` on where it came from.
+A sample consists of the members with one key: `KEY.png` (a photo), or `KEY.input.png` and
+`KEY.target.png` (a pair; without an input it is degraded on the fly), and `KEY.json`, which says
+where it came from.
 """
 
 import contextlib
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from pixperts.data.image_files import Member, picture_size
-from pixperts.errors import DataError
+from pixperts.errors import DataError, named
 from pixperts.io.formats import SUFFIXES, is_image_path
 from pixperts.io.vips import reason
 
 INDEX = "index.json"
 FORMAT = "pixperts shards 1"
-OWN_TASK = "pair"  # of pairs that come with no task's name
+OWN_TASK = "pair"  # task of pairs whose KEY.json names none
 
 _ENDINGS = frozenset(ending[1:] for ending in SUFFIXES)
 _LARGEST_NOTE = 1 << 20  # bytes of a KEY.json
@@ -35,7 +36,7 @@ class Packed:
     is_pair: bool = False
     tasks: tuple[str, ...] = ()
     source: str = ""  # the name of the file that it was made from
-    noted_size: tuple[int, int] | None = None  # (width, height) that KEY.json tells
+    noted_size: tuple[int, int] | None = None  # (width, height) by KEY.json
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,8 +58,8 @@ class Index:
 def is_packed(path: Path) -> bool:
     """Whether a path is a .tar file, or a folder of such files.
 
-    A folder of photos in which an archive lies as well is none, unless there is an index.json: it
-    holds pictures or folders.
+    A folder that also holds pictures or folders counts as packed only if it has an index.json, so
+    that an archive among photos does no harm.
     """
     if path.suffix.lower() == ".tar" and path.is_file():
         return True
@@ -71,9 +72,11 @@ def is_packed(path: Path) -> bool:
 
 
 def shard_files(path: Path) -> list[Path]:
-    """The tars of a packed set, sorted; DataError where they are not those that index.json lists.
+    """The .tar files of a packed set, sorted.
 
-    Without an index.json, all in the folder.
+    Raises:
+        DataError: the folder cannot be listed, also holds pictures, or its .tar files are not those
+            that its index.json lists, if it has one.
     """
     if path.is_file():
         return [path]
@@ -111,8 +114,8 @@ def read_shards(path: Path) -> list[Packed]:
     """All samples of a .tar file or of a folder of them, in order.
 
     Raises:
-        DataError: for a tar that is damaged or cut short, a sample that makes no sense, or tars
-            that are not those of the index; naming the file.
+        DataError: a .tar file is damaged or cut short, a sample lacks a part, or the files are not
+            those of the index; the message names the file.
     """
     samples = [sample for shard in shard_files(path) for sample in read_shard(shard)]
     if not samples:
@@ -123,15 +126,15 @@ def read_shards(path: Path) -> list[Packed]:
 
 
 def read_photo_shards(path: Path) -> list[Packed]:
-    """`read_shards` of a set that must hold photos."""
+    """As `read_shards`, for a set that must hold photos; else DataError."""
     samples = read_shards(path)
     if samples[0].is_pair:
-        raise DataError(f"{path} holds pairs, not photos: name it as 'input' or '--input'.")
+        raise DataError(f"{path} holds pairs, not photos: name it as {named('input')}.")
     return samples
 
 
 def read_pair_shards(path: Path) -> list[Packed]:
-    """`read_shards` of a set that must hold pairs."""
+    """As `read_shards`, for a set that must hold pairs; else DataError."""
     if not is_packed(path):
         raise DataError(
             f"{path} is not a folder of shards of pairs: name one, or the clean versions as "
@@ -156,7 +159,7 @@ def holds_pairs(path: Path) -> bool:
 
 
 def read_shard(shard: Path) -> list[Packed]:
-    """The samples of one tar; DataError as `read_shards`."""
+    """The samples of one .tar file; raises DataError as `read_shards`."""
     groups: dict[str, dict[str, Member]] = {}
     notes: dict[str, Any] = {}
     try:
@@ -180,7 +183,7 @@ def read_shard(shard: Path) -> list[Packed]:
                         raise DataError(f"{member} is there twice: pack the set again.")
                     groups[key][extension] = member
             handle.seek(end)
-            # tarfile takes any damage behind the first member for the end.
+            # tarfile treats damage after the first member as the end of the archive.
             if handle.read(2 * _BLOCK) != bytes(2 * _BLOCK):
                 raise DataError(f"{shard} is damaged or cut short: copy it again.")
     except (OSError, tarfile.TarError, ValueError) as error:
@@ -207,11 +210,11 @@ def _sample(members: Mapping[str, Member], note: Mapping[str, Any]) -> Packed:
     tasks, size = note.get("tasks"), (note.get("width"), note.get("height"))
     fits = isinstance(tasks, list) and all(isinstance(task, str) for task in tasks)
     if "" in roles:
-        named: tuple[str, ...] = ()
+        labels: tuple[str, ...] = ()
     elif isinstance(tasks, list) and fits and tasks:
-        named = tuple(tasks)
+        labels = tuple(tasks)
     elif "input" in roles:
-        named = (OWN_TASK,)
+        labels = (OWN_TASK,)
     else:
         raise DataError(f"{clean} has no degraded version and no task in its KEY.json: pack again.")
     width, height = size
@@ -220,7 +223,7 @@ def _sample(members: Mapping[str, Member], note: Mapping[str, Any]) -> Packed:
         clean=clean,
         degraded=roles.get("input"),
         is_pair="" not in roles,
-        tasks=named,
+        tasks=labels,
         source=str(note.get("source", clean.name)),
         noted_size=(int(width or 0), int(height or 0)) if whole else None,
     )
@@ -241,14 +244,14 @@ def _note(handle: IO[bytes], member: Member) -> Mapping[str, Any]:
 
 
 def stored_index(folder: Path) -> Index | None:
-    """The index.json of a folder, or None; DataError where it cannot be read."""
+    """The index.json of a folder; None without one, DataError if it cannot be read."""
     path = folder / INDEX
     if not path.is_file():
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-            return None  # another program's
+            return None  # written by another program
         index = Index(**{name: values[name] for name in Index.__dataclass_fields__})
         for shard in index.shards:
             str(shard["file"]), int(shard["bytes"])

@@ -1,8 +1,8 @@
 """Training samples of moce-isr-light: photos reduced by any factor, degraded, and the photos.
 
-What a user has is a small picture with faults; what belongs to it is the large one without. The
-faults of a sample are drawn as those of `scenes`, but for haze, darkness and other changes of tone,
-which the enlarger does not undo. Sample number i depends on (seed, i) alone.
+The input of a sample is a small picture with faults, the target is the large one without. Faults
+are drawn as in `scenes`, except for haze, darkness and other changes of tone, which the enlarger
+does not undo. Sample number i depends on (seed, i) only.
 """
 
 import math
@@ -24,28 +24,28 @@ from pixperts.models.moce_ir_light.tone import to_light, to_srgb
 from pixperts.ops.resize import bicubic, quantize
 
 _WHOLE = (2, 2, 2, 3, 4)  # factors of half of the samples
-_SOFT = (1.2, 2.2)  # by which soft photos were enlarged
-_DARKEST = 0.05  # share of the light that a darkened picture has left, at least
+_SOFT = (1.2, 2.2)  # range of factors that make a photo soft
+_DARKEST = 0.05  # smallest share of the light that a darkened picture keeps
 
 
 class SmallScene(NamedTuple):
     """One sample; batched by stacking. Pictures are uint8."""
 
     degraded: Tensor  # (3, s, s)
-    photo: Tensor  # (3, S, S), what belongs to it
-    exposure: Tensor  # () float32, share of the photo's light that the degraded picture has
-    task: Tensor  # () int64, place in the run's list of tasks
+    photo: Tensor  # (3, S, S), the target
+    exposure: Tensor  # () float32, light of the degraded picture as a share of the photo's
+    task: Tensor  # () int64, index in the list of tasks of the run
 
 
 class SmallScenes(Dataset[SmallScene]):
-    """Squares of photos, flipped and turned, and what is left of them small and degraded.
+    """Squares of photos, flipped and turned, and small, degraded versions of them.
 
     Args:
         photos: uint8 (3, H, W), no side below `side`.
         tasks: name, one of `scenes.SCENE_TASKS`, and weight of its draw.
         side: of a degraded picture, pixels; a multiple of 8.
-        batch: samples in a row that have the same factor.
-        largest: factor; half of the batches have a whole one, the others any from 1.
+        batch: number of consecutive samples with the same factor.
+        largest: factor. Half of the batches have a whole factor, the others any from 1.
         dark: share of the samples that are darkened before they are degraded.
         soft: share of the samples of photos that are enlarged first, so that they are soft at pixel
             level, as most photos are.
@@ -75,7 +75,7 @@ class SmallScenes(Dataset[SmallScene]):
         self.edges = np.cumsum(weights) / weights.sum()
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> SmallScene:
@@ -106,7 +106,7 @@ class SmallScenes(Dataset[SmallScene]):
         )
 
     def _large_side(self, random: np.random.Generator) -> int:
-        """Of the photo's square; in half of the batches a whole multiple of the small one's."""
+        """Side of the square of the photo; in half of the batches a whole multiple of `side`."""
         if random.random() < 0.5:
             factor = min(float(random.choice(_WHOLE)), self.largest)
         else:
@@ -114,14 +114,14 @@ class SmallScenes(Dataset[SmallScene]):
         return max(self.side, round(self.side * factor))
 
     def _photo(self, side: int, random: np.random.Generator) -> Tensor:
-        """One that has such a square."""
+        """A random photo that holds a square of this side."""
         while True:
             photo = self.photos[int(random.integers(len(self.photos)))]
             if min(photo.shape[1:]) >= side:
                 return photo
 
     def _square(self, photo: Tensor, side: int, random: np.random.Generator) -> Tensor:
-        """(3, side, side): as the photo has it, reduced to be sharp, or enlarged to be soft."""
+        """(3, side, side) of the photo as it is, reduced to be sharp, or enlarged to be soft."""
         own = side
         if self.soft and random.random() < self.soft:
             own = math.ceil(side / random.uniform(*_SOFT))
@@ -135,7 +135,7 @@ class SmallScenes(Dataset[SmallScene]):
         return square if factor == 1 and own == side else quantize(square)
 
     def _small(self, large: Tensor, random: np.random.Generator) -> Tensor:
-        """(3, s, s) by one of the kernels that programs have, mostly the bicubic one."""
+        """(3, s, s), reduced by one of the kernels of common programs, mostly the bicubic one."""
         size = self.side, self.side
         if large.shape[1] == self.side:
             return large

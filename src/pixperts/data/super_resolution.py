@@ -1,7 +1,7 @@
 """Training samples of super-resolution at any scale, cut from photos.
 
-Sample number i of a run depends on (seed, i) alone, so a resumed run sees what an uninterrupted
-one would have seen.
+Sample number i of a run depends on (seed, i) only, so that a resumed run gets the same samples as
+one without a break.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Sample(NamedTuple):
     """One training sample of arbitrary-scale super-resolution; batched by stacking."""
 
     lr: Tensor  # (3, p, p) in [0, 1], 8-bit levels
-    positions: Tensor  # (Q, 2) int64, row and column in the sample's own output
+    positions: Tensor  # (Q, 2) int64, row and column in the output of this sample
     size: Tensor  # (2,) int64, output height and width
     target: Tensor  # (Q, 3) in [0, 1]
 
@@ -28,9 +28,16 @@ class Sample(NamedTuple):
 class ArbitraryScale(Dataset[Sample]):
     """Patches at a random continuous scale with random pixel queries, as LIIF samples them.
 
-    A scale is drawn uniformly, an HR crop of round(patch * scale) is cut, flipped and turned,
-    shrunk to `patch` by antialiased bicubic and rounded to 8 bit; `queries` of its pixels are
-    the targets (arXiv 2012.09161, section 4.1).
+    A scale is drawn uniformly. A square of round(patch * scale) pixels is cut from a photo, flipped
+    and turned, reduced to `patch` by antialiased bicubic interpolation and rounded to 8 bits;
+    `queries` of its pixels are the targets (arXiv 2012.09161, section 4.1).
+
+    Args:
+        photos: uint8 (3, H, W).
+        patch: side of an LR patch, in pixels.
+        queries: number of pixels of each sample.
+        scales: smallest and largest scale.
+        seed: 0 or more.
     """
 
     def __init__(
@@ -46,7 +53,7 @@ class ArbitraryScale(Dataset[Sample]):
         self.scales, self.seed = scales, seed
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> Sample:

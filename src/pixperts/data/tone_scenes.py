@@ -1,9 +1,10 @@
 """Training samples of the tone head of moce-ir-light: whole views, dark, hazy or neither.
 
-The head judges a picture as it comes, with its noise and its compression, and maps it after its
-detail was repaired. So a sample holds the view with all its faults, with darkness and haze alone,
-and as it was. Nearly half of them have neither and must stay; some of these were made pale or dark
-by programs, or are faded prints. Sample number i depends on (seed, i) alone.
+The head judges a picture with all its faults, but its curve is applied after noise and compression
+were removed. A sample therefore holds three versions of a view: with all faults, with darkness and
+haze only, and without both. Four in ten are neither dark nor hazy and must stay as they are; some
+of these were made pale or dark on purpose, or are faded prints. Sample number i depends on (seed,
+i) only.
 """
 
 import math
@@ -22,18 +23,18 @@ from pixperts.degradations.tasks import RANGES
 from pixperts.ops.resize import bicubic, quantize
 
 _LIGHT = ("haze", "low_light")
-_DARK = (0.025, 0.5)  # exposures, drawn by their logarithm
-_LEAST = 0.6  # of a photo's shorter side, that of the square that is cut out of it
-_KINDS = (0.22, 0.25, 0.13, 0.4)  # shares of the hazy, the dark, those that are both, and neither
+_DARK = (0.025, 0.5)  # range of exposures, whose logarithm is drawn uniformly
+_LEAST = 0.6  # smallest side of the square, as a share of the shorter side of the photo
+_KINDS = (0.22, 0.25, 0.13, 0.4)  # shares of samples that are hazy, dark, both, and neither
 
 
 class ToneScene(NamedTuple):
     """One sample; batched by stacking. Pictures are uint8 (3, s, s)."""
 
-    degraded: Tensor  # as it comes
-    plain: Tensor  # its detail repaired
-    target: Tensor  # its light, too
-    faults: Tensor  # (2,) float32, 1 where it is dark, where it is hazy
+    degraded: Tensor  # with all faults
+    plain: Tensor  # with darkness and haze only
+    target: Tensor  # without both
+    faults: Tensor  # (2,) float32: 1 if it is dark, 1 if it is hazy
 
 
 class ToneScenes(Dataset[ToneScene]):
@@ -46,12 +47,12 @@ class ToneScenes(Dataset[ToneScene]):
     """
 
     def __init__(self, photos: Sequence[Tensor], *, side: int, seed: int = 0) -> None:
-        # Reduced once, as small as the smallest square that is cut out allows.
+        # Reduced once, as far as the smallest square that may be cut from them allows.
         self.photos = [_reduced(photo, math.ceil(side / _LEAST)) for photo in photos]
         self.side, self.seed = side, seed
 
     def describe(self) -> str:
-        """One line on what there is to learn from."""
+        """One line on the training data."""
         return describe_photos(self.photos)
 
     def __getitem__(self, number: int) -> ToneScene:
@@ -65,7 +66,7 @@ class ToneScenes(Dataset[ToneScene]):
             clean = quantize(bicubic(clean, (self.side, self.side)))
         seed = int(random.integers(2**31))
         before, light, after = _draw_steps(random)
-        # Each step's noise depends on its place, so that all three share theirs.
+        # The noise of a step depends on its number, so it is the same in all three versions.
         start = apply_steps(clean, before, seed).degraded
         plain = apply_steps(start, light, seed + 10).target
         degraded = apply_steps(start, (*light, *after), seed + 10).degraded
@@ -77,7 +78,7 @@ class ToneScenes(Dataset[ToneScene]):
 def _draw_steps(
     random: np.random.Generator,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], tuple[Step, ...]]:
-    """What was made of the view on purpose, what is wrong with its light, all other faults."""
+    """The steps before: changes on purpose; then darkness and haze; then all other faults."""
     before: list[Step] = []
     chance = random.random()
     if chance < 0.3:
@@ -94,7 +95,7 @@ def _draw_steps(
     if kind in ("dark", "both"):
         exposure = float(np.exp(random.uniform(*np.log(_DARK))))
         given = {"exposure": exposure, "gamma": random.uniform(0.9, 1.3)}
-        # The scene is dark and haze lies before it, as in CDD-11, or all of it is exposed short.
+        # Either the scene is dark and the haze is bright, as in CDD-11, or the exposure was short.
         place = len(light) if random.random() < 0.5 else 0
         light.insert(place, Step("low_light", given))
     after = tuple(step for step in draw_mixture(int(random.integers(2**31))) if _is_other(step))

@@ -32,7 +32,7 @@ def low_light(
 
     Args:
         image: (3, H, W) in [0, 1].
-        exposure: fraction of the light that is left, 1e-6 to 1.
+        exposure: share of the light that remains, 1e-6 to 1.
         gamma: 0.5 to 4; 1 keeps the ratios of light.
         read_noise: standard deviation, 0 to 1, where white before darkening is 1.
         shot_noise: variance for each unit of light, 0 to 1.
@@ -63,8 +63,8 @@ def camera_noise(
     The sRGB curve is undone (IEC 61966-2-1), noise of variance shot_noise * L + read_noise^2 is
     added (Foi et al., IEEE TIP 2008; Brooks et al., arXiv 1811.11127, equation 1) and the curve is
     applied again. Demosaicking fills two of three colors from neighbors, so that the noise of
-    neighboring pixels is alike: white noise through a Gaussian of standard deviation `size`, its
-    spread kept.
+    neighboring pixels is correlated: white noise is filtered by a Gaussian of standard deviation
+    `size` and scaled back to its variance.
 
     Args:
         image: (3, H, W) in [0, 1].

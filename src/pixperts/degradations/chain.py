@@ -1,4 +1,4 @@
-"""What photos go through on their way to us: blur, reduction, camera noise, JPEG.
+"""The faults of typical photos: blur, reduction, camera noise, JPEG.
 
 Conventions as in `common`. Each part is often absent, so that a network that learns to undo the
 chain leaves a clean picture as it is.
@@ -20,7 +20,7 @@ Kernel = Literal["bicubic", "bilinear", "area"]
 
 @dataclass(frozen=True)
 class PhotoChain:
-    """The parts of one photo's way, in the order in which they happen.
+    """The faults of one photo, in the order in which they are applied.
 
     Attributes:
         blur: standard deviation of a Gaussian in pixels of the reduced picture; 0 = none.
@@ -39,7 +39,7 @@ class PhotoChain:
     jpegs: tuple[tuple[int, Chroma], ...] = ()
 
     def apply(self, image: Tensor, size: tuple[int, int], seed: int) -> Tensor:
-        """The photo as it reaches us.
+        """Apply the chain to a photo.
 
         Args:
             image: (3, H, W) in [0, 1], sharp.

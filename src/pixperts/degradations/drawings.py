@@ -1,7 +1,7 @@
-"""Pictures that are drawn and not photographed: they look like faults and are none.
+"""Drawings, which have details that look like faults but are none.
 
-Hatching, line drawings, pages of text, screens and white dots, seeded. A network that takes thin
-lines for rain or blur, or dots for snow, learns from them to leave them alone.
+Hatching, line drawings, pages of text, screens and white dots, drawn from a seed. A network that
+mistakes thin lines for rain or blur, or dots for snow, learns from them to leave them alone.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,15 @@ Random = np.random.Generator
 
 
 def draw_over(photo: Tensor, seed: int, kind: str | None = None) -> Tensor:
-    """A drawing of the size of a photo, in 8-bit levels; some are drawn upon the photo.
+    """A drawing with the size of a photo; some kinds are drawn over the photo.
 
     Args:
         photo: (3, H, W) in [0, 1].
         seed: 0 or more.
-        kind: hatching, lines, page, screen or dots; the seed picks one when None.
+        kind: hatching, lines, page, screen or dots; None = the seed picks one.
+
+    Returns:
+        (3, H, W) float32 in [0, 1], multiples of 1 / 255.
 
     Raises:
         UsageError: an unknown kind, a bad seed or picture.

@@ -1,12 +1,12 @@
-"""Photos with several faults at once, and what a repair of their detail should make of them.
+"""Photos with several faults at once, and the target of a repair of their detail.
 
 Conventions as in `common`. A photo goes through a scene (haze, darkness), weather (rain, snow), a
 lens (blur), a program (resized down and up again), a sensor (noise) and a file (JPEG, once or
 twice), as in SCUNet's recipe (Zhang et al., arXiv 2203.13278), with random strengths, in an order
 that is sometimes shuffled, each part often absent.
 
-Haze, darkness, sharpening and tone curves belong to the picture, as far as detail is concerned: the
-target has them too, without noise. Everything else is to be undone.
+Haze, darkness, sharpening and tone curves do not count as faults of detail: the target has them
+too, without noise. Everything else is to be undone.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ from pixperts.errors import UsageError
 from pixperts.ops.resize import bicubic
 
 MIXTURE, SNAPSHOT, CLEAN = "mixture", "snapshot", "clean"
-GROUPS = ("noise", "weather", "light", "blur", "marks")  # of steps that are undone in a similar way
+GROUPS = ("noise", "weather", "light", "blur", "marks")  # kinds of faults
 _GROUP_OF = {
     "white": 0, "camera": 0, "grain": 0, "jpeg": 0, "noise15": 0, "noise25": 0, "noise50": 0,
     "rain": 1, "snow": 1,
@@ -39,11 +39,11 @@ _GROUP_OF = {
 }  # fmt: skip
 LIGHT = ("haze", "low_light", "tone", "fade", "sharpen")  # steps that the target has, too
 _NOISE = ("white", "camera", "grain", "noise15", "noise25", "noise50")
-PARTS = ("noise", "jpeg", "rest")  # of a repair, each with an amount of its own
+PARTS = ("noise", "jpeg", "rest")  # parts of a repair, each with an amount of its own
 
 
 class Faulty(NamedTuple):
-    """A degraded picture and what a repair of its detail should give, all 8-bit levels.
+    """A degraded picture and the target of a repair of its detail, all in 8-bit levels.
 
     The repair has three parts: from `degraded` to `noisy` the compression is undone, from there to
     `faulty` the noise, from there to `target` rain, snow, blur and marks.
@@ -53,7 +53,7 @@ class Faulty(NamedTuple):
     noisy: Tensor  # (3, H, W), the picture without the compression
     faulty: Tensor  # (3, H, W), without the compression and the noise
     target: Tensor  # (3, H, W), without any fault of its detail
-    groups: tuple[bool, ...]  # which of `GROUPS` there are
+    groups: tuple[bool, ...]  # which of `GROUPS` the picture has
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Step:
 
 
 def draw_mixture(seed: int) -> tuple[Step, ...]:
-    """Faults in the order in which they happen; sometimes there is none.
+    """Random faults in the order in which they are applied; sometimes none.
 
     Raises:
         UsageError: a bad seed.
@@ -106,10 +106,10 @@ def draw_mixture(seed: int) -> tuple[Step, ...]:
 
 
 def draw_snapshot(seed: int) -> tuple[Step, ...]:
-    """What a telephone or a small camera makes of a scene, in the order in which it happens.
+    """Random faults of a phone or a small camera, in the order in which they are applied.
 
-    Sometimes too little light, the noise of the sensor, spread by demosaicking and by the camera's
-    own smoothing, often blots of color, then sharpening and JPEG.
+    Sometimes too little light; the noise of the sensor, spread by demosaicking and by the smoothing
+    of the camera; often blots of color; then sharpening and JPEG.
 
     Raises:
         UsageError: a bad seed.
@@ -249,7 +249,7 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
 
 
 class _Versions:
-    """A picture with all faults, and as it is without some of them; equal ones are made once."""
+    """A picture with all faults and with some of them; equal versions are computed once."""
 
     def __init__(self, image: Tensor) -> None:
         # In the order of `Faulty`.
@@ -261,7 +261,7 @@ class _Versions:
         parameters: "Parameters",
         apply: Callable[[Tensor, "Parameters"], Tensor],
     ) -> None:
-        """Let a step happen to each version that has it."""
+        """Apply a step to each version that has this fault."""
         first = 1 if name == "jpeg" else 2 if name in _NOISE else 4 if name in LIGHT else 3
         calm = {k: 0.0 if k.endswith("_noise") else v for k, v in parameters.items()}
         given = [parameters, parameters, calm, calm]

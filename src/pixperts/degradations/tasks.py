@@ -1,7 +1,7 @@
 """Degradations by task name, with the ranges of their parameters, and their mixtures.
 
 Pictures are float tensors (3, H, W) in [0, 1], one at a time, of any size from 1x1; results are
-float32 in [0, 1] on the picture's device. `degrade` knows each by its task name.
+float32 in [0, 1] on the device of the picture.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,10 +90,10 @@ TASKS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 def draw_parameters(task: str, seed: int) -> dict[str, dict[str, float]]:
-    """What `degrade` uses for this task and seed: step -> parameter -> value, in the order applied.
+    """The parameters of `degrade` for this task and seed: step -> parameter -> value.
 
-    Uniform within `RANGES`. A step's draw depends on the seed and the step alone, so the haze of
-    "low_haze" is that of "haze".
+    Steps are in the order in which they are applied. Values are uniform within `RANGES`. They
+    depend on the seed and the step only, so that "low_haze" has the same haze as "haze".
 
     Raises:
         UsageError: an unknown task or a bad seed.
@@ -116,7 +116,7 @@ def degrade(image: Tensor, task: str, seed: int, *, frame: Frame | None = None) 
     "noise15", "noise25" and "noise50" add Gaussian noise of the level in the name, clipped and
     rounded; the other single steps, "grain_jpeg" and the mixtures of CDD-11 are listed in `TASKS`
     ("low" and "low_light" are the same) with their parameters in `RANGES`. The result is rounded
-    to 8-bit levels once, at the end, because that is how a degraded picture reaches a reader.
+    to 8-bit levels once, at the end, as degraded pictures come from files with 8 bits.
 
     Args:
         image: (3, H, W) in [0, 1].

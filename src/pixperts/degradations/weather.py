@@ -14,7 +14,7 @@ from pixperts.ops.kernels import Array, capsule
 
 
 class Frame(NamedTuple):
-    """Where a picture lies in a larger one whose view it shares."""
+    """The place of a picture in a larger one that it was cut from, in pixels."""
 
     top: int
     left: int
@@ -168,8 +168,8 @@ def haze(
         beta: scattering coefficient, 0 or more, in the inverse unit of the depth.
         airlight: A, gray level of the haze itself, 0 to 1.
         depth: (H, W) distances, 0 or more; without it `synthetic_depth` makes one in [0, 1].
-        seed: of that depth map; needed where there is no `depth`.
-        frame: for a crop, where it lies in the whole picture, whose depth is made.
+        seed: of that depth map; required without `depth`.
+        frame: for a crop, its place in the whole picture, for which the depth is made.
 
     Returns:
         (3, H, W) float32 in [0, 1].
@@ -207,8 +207,13 @@ def synthetic_depth(height: int, width: int, *, seed: int, frame: Frame | None =
     """A plausible depth map in [0, 1]: ground that recedes toward the top, with gentle relief.
 
     A tilted plane (far at the top, by up to 20 % of its slope aslant) plus four cosines of at
-    most 1.5 periods a side. How much of [0, 1] a picture spans is random: a crop sees nearly one
-    distance, an open view all of them.
+    most 1.5 periods a side. How much of [0, 1] a picture spans is random.
+
+    Args:
+        height: of the picture, in pixels.
+        width: of the picture.
+        seed: 0 or more.
+        frame: for a crop, its place in the whole picture.
 
     Returns:
         (height, width) float64.
@@ -254,7 +259,7 @@ def _scatter(
     reach = radius[1] + 0.5 * softness
     margin = math.ceil(half_length[1] + reach) + 1
     area = (height + 2 * margin) * (width + 2 * margin)
-    # A fraction of a particle becomes one at random, or small pictures would never have any.
+    # The fractional part is rounded at random, else small pictures would never have a particle.
     count = math.floor(density * area + random.uniform())
     center_row = random.uniform(-margin, height + margin, count)
     center_column = random.uniform(-margin, width + margin, count)

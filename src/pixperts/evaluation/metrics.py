@@ -15,7 +15,7 @@ SSIM_SIGMA = 1.5
 
 @dataclass(frozen=True)
 class Protocol:
-    """What of two pictures is compared."""
+    """Which channels and which pixels of two pictures are compared."""
 
     name: str
     description: str
@@ -62,7 +62,7 @@ PROTOCOLS = {
 
 
 def find_protocol(protocol: str | Protocol) -> Protocol:
-    """The protocol of this name; a `Protocol` is handed through.
+    """The protocol of this name; a `Protocol` is returned as it is.
 
     Raises:
         UsageError: there is no protocol of this name.
@@ -84,7 +84,7 @@ def luma(rgb: Tensor) -> Tensor:
         `(..., 1, H, W)` from 16/255 (black) to 235/255 (white).
 
     Raises:
-        UsageError: the tensor has not three channels.
+        UsageError: the tensor does not have three channels.
 
     Black 16, white 16 + 219 = 235, red 16 + 65.481 = 81.481:
 

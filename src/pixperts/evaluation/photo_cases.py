@@ -1,4 +1,4 @@
-"""Pairs for measuring how photos are enlarged that come as photos do: compressed, or soft."""
+"""Pairs to measure how well typical photos are enlarged: compressed, or soft."""
 
 import math
 from pathlib import Path
@@ -16,7 +16,7 @@ SOFT = 1.6  # factor by which a photo is reduced and enlarged again to be soft
 
 
 def photo_pair(path: Path, scale: float, case: str) -> tuple[Tensor, Tensor]:
-    """A photo reduced by an antialiased bicubic kernel, rounded to 8 bit, and spoiled.
+    """A photo reduced by an antialiased bicubic kernel, rounded to 8 bits, with faults.
 
     Args:
         path: of the photo; alpha is left out.
@@ -25,8 +25,8 @@ def photo_pair(path: Path, scale: float, case: str) -> tuple[Tensor, Tensor]:
             the same of a photo that was first reduced by 1.6 and enlarged again.
 
     Returns:
-        The reduced picture (3, h, w) and the photo that belongs to it (3, H, W), in [0, 1]; of the
-        photo less than `scale` rows and columns are cut off.
+        The reduced picture (3, h, w) and the photo (3, H, W), its target, in [0, 1]; less than
+        `scale` rows and columns of the photo are cut off.
 
     Raises:
         UsageError: an unknown case.

@@ -1,7 +1,7 @@
-"""Pairs for measuring how pictures are repaired as people have them, and whether good ones stay.
+"""Pairs to measure how well typical pictures are repaired, and whether good ones stay unchanged.
 
-Beside the tasks of `degradations.tasks`: compressed noise, darkness of every level, and pictures
-that are not degraded at all but look as if they were. All faults are synthetic.
+Beside the tasks of `degradations.tasks` there are compressed noise, darkness of several levels, and
+pictures that only look as if they had faults. All faults are synthetic.
 """
 
 import math
@@ -48,7 +48,7 @@ FAULTS = ("noise5", "noise25_jpeg90", "phone")
 
 
 def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
-    """A picture with faults, and the picture that belongs to it.
+    """A picture with faults, and the target of its repair.
 
     Args:
         photo: (3, H, W) in [0, 1], in 8-bit levels.
@@ -57,6 +57,9 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
             or, of `UNTOUCHED`, "clean", a kind of drawing, or "hatchedA_P", black lines at A
             degrees every P pixels.
         seed: 0 or more.
+
+    Returns:
+        Both (3, H, W) in [0, 1]; for the cases of `UNTOUCHED` they are equal.
 
     Raises:
         UsageError: an unknown case.
@@ -88,11 +91,11 @@ def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tenso
     Args:
         photo: (3, H, W) in [0, 1]; less than `scale` rows and columns are cut off.
         scale: factor of the reduction, 1 or more.
-        case: as in `repair_pair`, but none of a drawing.
+        case: as in `repair_pair`, except drawings.
         seed: 0 or more.
 
     Returns:
-        The small picture (3, h, w) and the photo that belongs to it (3, H, W), in [0, 1].
+        The small picture (3, h, w) and the photo (3, H, W), its target, in [0, 1].
 
     Raises:
         UsageError: an unknown case, a drawing or a bad seed.

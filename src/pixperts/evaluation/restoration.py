@@ -1,4 +1,4 @@
-"""Measure a model that repairs: degrade or read pairs, restore, average, count experts by task."""
+"""Measure a model that repairs on pairs: mean PSNR and SSIM, and the experts of each task."""
 
 import dataclasses
 import json
@@ -25,22 +25,28 @@ from pixperts.routing import Routing
 
 @dataclass(frozen=True)
 class RestorationSet:
-    """Pairs of one task: clean photos that are degraded here, or two folders of files."""
+    """Pairs of one task: clean photos that are degraded on the fly, or two folders of files."""
 
     name: str  # of the folder
     task: str
-    origin: str  # how the degraded pictures came about
+    origin: str  # how the degraded pictures were made
     pairs: Sequence[Callable[[], tuple[Tensor, Tensor]]]  # degraded and clean, (3, H, W) in [0, 1]
 
     @classmethod
     def synthetic(
         cls, folder: Path | str, task: str, *, seed: int = 0, limit: int | None = None
     ) -> "RestorationSet":
-        """Photos of a folder, number i degraded with the seed `seed + i`.
+        """Photos of a folder, photo i degraded with the seed `seed + i`.
+
+        Args:
+            folder: of clean photos.
+            task: a key of `tasks.TASKS`, or "clean".
+            seed: 0 or more.
+            limit: largest number of photos; None = all.
 
         Raises:
-            UsageError: for an unknown task.
-            DataError: if the folder holds no photo.
+            UsageError: the task is unknown.
+            DataError: the folder holds no photo.
         """
         from pixperts.degradations.tasks import TASKS
 
@@ -65,10 +71,15 @@ class RestorationSet:
     def of_files(
         cls, degraded: Path | str, clean: Path | str, *, limit: int | None = None
     ) -> "RestorationSet":
-        """Two folders of pictures that match by name.
+        """Pairs from two folders of pictures that match by name.
+
+        Args:
+            degraded: folder of degraded pictures.
+            clean: folder of clean pictures.
+            limit: largest number of pairs; None = all.
 
         Raises:
-            DataError: naming what is unmatched or of another size.
+            DataError: a picture has no partner, or one of another size.
         """
         degraded, clean = Path(degraded), Path(clean)
         found = match_folders(degraded, clean)[:limit]
@@ -100,16 +111,13 @@ class RestorationScore:
     origin: str
     seconds: float  # wall clock in the restorer, all pictures together
     parameters: int  # of the network
-    active_parameters: float  # of those, mean over pictures of what was used
+    active_parameters: float  # number of parameters that were used, mean over pictures
     multiply_adds: float  # mean over pictures
-    skipped: float  # share of the multiply-adds of all experts that was not spent, mean
+    skipped: float  # share of the work of all experts that was saved, mean over pictures
     experts: list[list[float]]  # share of the choices, for each decoder block and expert
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them; a PSNR of equal pictures is infinite and becomes None.
-
-        The clean pictures' own PSNR, for one.
-        """
+        """The fields for JSON; the infinite PSNR of equal pictures, such as clean ones, is None."""
         values = dataclasses.asdict(self)
         for name in ("psnr", "degraded_psnr"):
             values[name] = values[name] if math.isfinite(values[name]) else None
@@ -124,11 +132,11 @@ def evaluate_restoration(
     crop: int = 1,
     progress: Callable[[], None] | None = None,
 ) -> list[RestorationScore]:
-    """Restore every picture of every set and average.
+    """Restore every picture of every set, and average the scores.
 
     Args:
         restorer: a model that repairs.
-        sets: one a task.
+        sets: one for each task.
         protocol: rgb (whole picture) or y-shave and rgb-shave with a border as for scale 1.
         crop: cut both pictures to multiples of this, evenly from all sides, before restoring (16
             as MoCE-IR's published test does).
@@ -137,7 +145,7 @@ def evaluate_restoration(
     Raises:
         MissingExtraError: torchmetrics is not installed.
         UsageError: no such protocol, or a crop below 1.
-        DataError: a picture too small, or pairs that do not fit together.
+        DataError: a picture is too small, or the sizes of a pair differ.
     """
     metrics.load_ssim()
     chosen = metrics.find_protocol(protocol)
@@ -211,10 +219,10 @@ def active_parameters(restorer: Restorer, routings: Sequence[Routing], total: in
 
 
 def cut_to_multiple(picture: Tensor, multiple: int) -> Tensor:
-    """The middle of (C, H, W) whose sides are multiples of a number.
+    """The largest central part of (C, H, W) whose sides are multiples of a number.
 
     Raises:
-        DataError: if nothing is left.
+        DataError: nothing would be left.
 
     Example:
         >>> cut_to_multiple(torch.arange(21.0).view(1, 3, 7), 3)[0, 0]

@@ -1,4 +1,7 @@
-"""Routing signatures measured on photos, and how often they name the right task."""
+"""Measure routing signatures on photos, and how often they recognize the right task.
+
+The signature of a task is the typical choice of experts for pictures that have its fault.
+"""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +22,7 @@ _SHARPNESS = tuple(2.0 ** (-step / 2) for step in range(13))  # 1 down to 1/64
 def measure_signatures(
     restorer: "Restorer", photos: Sequence[Tensor], tasks: Sequence[str]
 ) -> tuple[Signatures, dict[str, float]]:
-    """Signatures of each task on clean photos degraded by it, and how often they are right.
+    """Measure the signature of each task on photos degraded by it, and how often it is right.
 
     Args:
         restorer: a model that repairs.
@@ -31,7 +34,7 @@ def measure_signatures(
         signatures are fitted to the other half of the photos.
 
     Raises:
-        UsageError: for fewer than four photos.
+        UsageError: there are fewer than four photos.
     """
     if len(photos) < 4:
         raise UsageError("routing signatures are measured on at least four photos.")
@@ -46,13 +49,20 @@ def measure_signatures(
 
 
 def fit_and_check(features: dict[str, Array]) -> tuple[Signatures, dict[str, float]]:
-    """Signatures from (N, F) of each task, and the shares that the other half's would recognize.
+    """Fit signatures, and measure them by cross-validation with two halves.
 
-    Probabilities are made as sharp as suits the other half best: signatures fitted to few photos in
-    many dimensions promise too much.
+    Signatures that are fitted to few photos in many dimensions are too sure of themselves, so that
+    probabilities are flattened as far as fits the other half best.
+
+    Args:
+        features: (N, F) of each task, one row a photo.
+
+    Returns:
+        The signatures of all photos, and for each task the share of photos that is recognized when
+        signatures are fitted to the other half.
 
     Raises:
-        UsageError: for fewer than four photos of a task.
+        UsageError: a task has fewer than four photos.
     """
     if any(len(rows) < 4 for rows in features.values()):
         raise UsageError("routing signatures are measured on at least four photos.")

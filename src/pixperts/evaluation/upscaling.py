@@ -37,7 +37,7 @@ class RoutingUpscaler(Upscaler, typing.Protocol):
     def upscale_with_routing(
         self, image: Tensor, *, size: Size, budget: float | None = None
     ) -> tuple[Tensor, Routing | None]:
-        """As `upscale`, with the routing of this picture, None for a dense model."""
+        """As `upscale`, with the routing of this picture; None for a model without experts."""
 
 
 class _Bicubic:
@@ -68,7 +68,7 @@ class Score:
     shares: tuple[float, ...] | None  # of output pixels for each expert
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON can hold them; an infinite PSNR (equal pictures) becomes None."""
+        """The fields for JSON; the infinite PSNR of equal pictures is None."""
         fields = dataclasses.asdict(self)
         fields["psnr"] = self.psnr if math.isfinite(self.psnr) else None
         fields["shares"] = None if self.shares is None else list(self.shares)
@@ -92,14 +92,14 @@ def evaluate_upscaling(
         dataset: the pictures.
         scales: factors of enlargement, each 1 or more; each gives one score, in this order.
         protocol: what is compared, see `metrics.PROTOCOLS`.
-        budget: handed to the upscaler.
+        budget: passed to the upscaler.
         progress: called with (pictures done, pictures in all) after each.
 
     Raises:
         MissingExtraError: torchmetrics is not installed.
         UsageError: no scales, a scale below 1, or no such protocol.
-        DataError: pictures are missing or do not fit together.
-        ModelError: the upscaler gave values that are not finite, or a wrong size.
+        DataError: pictures are missing, or the sizes of a pair do not fit.
+        ModelError: the upscaler returned values that are not finite, or a wrong size.
     """
     if not scales:
         raise UsageError("scales must name at least one factor of enlargement, such as 2.")

@@ -1,4 +1,4 @@
-"""What a written file computes, held against the network itself."""
+"""Compare the results of a written file with those of the network."""
 
 from collections.abc import Sequence
 
@@ -19,8 +19,8 @@ def largest_difference(form: Form, engine: Engine, name: str) -> float:
     Differences are relative to the largest value of the reference, where that is above 1.
 
     Args:
-        form: that was written.
-        engine: the file in a runtime.
+        form: the form that was written.
+        engine: runs the file.
         name: of the file, for messages.
 
     Raises:
@@ -41,7 +41,7 @@ def largest_difference(form: Form, engine: Engine, name: str) -> float:
 
 
 def _difference(form: Form, engine: Engine, name: str, inputs: Sequence[Tensor]) -> Tensor:
-    """The largest of each output."""
+    """The largest difference of each output."""
     every = []
     for expected, found in zip(form.reference(*inputs), engine(*inputs), strict=True):
         if found.shape != expected.shape:

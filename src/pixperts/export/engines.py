@@ -1,4 +1,4 @@
-"""Graphs in files, run by other programs than torch: ONNX Runtime and OpenVINO."""
+"""Run graphs in files by ONNX Runtime and OpenVINO."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Engine = Callable[..., tuple[Tensor, ...]]  # the inputs of a graph in order, it
 
 
 def onnxruntime_engine(path: Path) -> Engine:
-    """An .onnx file in ONNX Runtime, in float32 on the CPU, on as many threads as torch takes.
+    """An .onnx file in ONNX Runtime, in float32 on the CPU, with as many threads as torch uses.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -38,7 +38,7 @@ def onnxruntime_engine(path: Path) -> Engine:
 
 
 def openvino_engine(path: Path, precision: str = "float32") -> Engine:
-    """An .onnx or .xml file in OpenVINO on the CPU, on as many threads as torch takes.
+    """An .onnx or .xml file in OpenVINO on the CPU, with as many threads as torch uses.
 
     Args:
         path: the file.
@@ -52,7 +52,7 @@ def openvino_engine(path: Path, precision: str = "float32") -> Engine:
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
-        "ENABLE_CPU_PINNING": False,  # or it would leave the cores that it was started on
+        "ENABLE_CPU_PINNING": False,  # else it ignores the cores that the process may use
     }
     request = core.compile_model(str(path), "CPU", settings).create_infer_request()
 
@@ -69,17 +69,17 @@ def _array(value: Tensor) -> Any:
 
 @cache
 def _core(openvino: Any) -> Any:
-    """One for the process, never released.
+    """The one core object of OpenVINO of this process, never released.
 
-    On processors with AMX each core sets up a stack for signal handlers. Where a second core is
-    released after the first, it leaves a stack behind whose memory is gone, and the next signal
-    (Ctrl-C, the end of a child process) kills the process.
+    On processors with AMX, each core object sets up a stack for signal handlers. If a second one is
+    released after the first, a stack remains whose memory is gone, and the next signal (Ctrl-C, the
+    end of a child process) kills the process.
     """
     return openvino.Core()
 
 
 def import_openvino() -> Any:
-    """The package, its reports to its makers turned off.
+    """The package `openvino`, with its telemetry turned off.
 
     Raises:
         MissingExtraError: it is not installed.

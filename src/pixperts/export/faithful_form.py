@@ -1,9 +1,9 @@
-"""MoCE-IR as published, as a graph: for reach, not for speed.
+"""MoCE-IR as published, as a graph, which is slow but runs in many programs.
 
-It looks at all pixels in every block, so a graph takes whole pictures only. Windows are multiplied
-in the Fourier domain by matrices, as other programs lack the transform, and every expert runs, as
-a choice in the middle would need control flow; the routers' gates are 0 for those not chosen.
-Motion blur stays, as its stage needs transforms of the picture.
+Every block depends on all pixels, so that the graph takes whole pictures only. Fourier transforms
+are products with matrices, because other programs lack the transform. All experts run, because a
+choice within a graph needs control flow; the gates of those that are not chosen are 0. Motion blur
+stays, because its stage needs transforms of the whole picture.
 """
 
 import copy
@@ -21,7 +21,7 @@ from pixperts.models.moce_ir.model import MoCEIR
 
 
 class FaithfulForm(Form):
-    """(B, 3, h, w) in [0, 1] -> the same, repaired."""
+    """Pictures (B, 3, h, w) in [0, 1] to repaired ones of the same shape in [0, 1]."""
 
     outputs = ("repaired",)
     whole_maps = True
@@ -36,7 +36,7 @@ class FaithfulForm(Form):
                 part.form = "matrix"
 
     def forward(self, image: Tensor) -> Tensor:
-        """Restore pictures."""
+        """(B, 3, h, w) in [0, 1] -> repaired, the same shape and range."""
         model = self.matrices
         height, width = image.shape[2:]
         x = model.patch_embed(channels_last(mirrored_to_multiple(image, model.size_multiple)))
@@ -58,12 +58,12 @@ class FaithfulForm(Form):
         return result
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
-        """By the network."""
+        """The result of the network itself."""
         return (self.model(image, motion=False).image.clamp(0, 1),)
 
 
 def _decoded(block: DecoderBlock, x: Tensor, embedding: Tensor) -> Tensor:
-    """`DecoderBlock.forward`, every expert of which runs."""
+    """`DecoderBlock.forward` with all experts running."""
     norm, mixture = block.norms[0], block.adapter
     shared = block.shared(x, None, lambda part: block.proj[0](norm(part)))
     adapted = block.proj[1](norm(x))

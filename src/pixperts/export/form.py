@@ -1,4 +1,4 @@
-"""What a network in the form of a fixed graph is: inputs, outputs, and what it is held against."""
+"""A network in the form of a fixed graph: its inputs, its outputs and a reference result."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -6,20 +6,21 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-IMAGE = "image"  # the input of which height and width are free
+IMAGE = "image"  # the input whose height and width are free
 
 
 class Form(nn.Module):
-    """Named inputs and outputs, of any batch; pictures also of any height and width.
+    """A module with named inputs and outputs, for any batch size; pictures have any size.
 
     Attributes:
-        inputs: names, in the order of `forward`'s arguments; the batch comes first in all.
-        outputs: names, in the order of its results.
-        whole_maps: whether it is traced as with gradients, where networks work on whole maps in
-            place of bands of rows.
-        step: sides for which all pixels of the result are used are multiples of it.
-        label: what the name of a file says of it.
-        summary: what it is, for people.
+        inputs: names in the order of the arguments of `forward`; the first axis of each is the
+            batch.
+        outputs: names in the order of the results of `forward`.
+        whole_maps: whether it is traced with gradients enabled, so that networks work on whole maps
+            and not on bands of rows.
+        step: if the sides of a picture are multiples of this, all pixels of the result are used.
+        label: text for the name of the file.
+        summary: what the file holds, in words.
     """
 
     inputs: ClassVar[tuple[str, ...]] = (IMAGE,)
@@ -32,26 +33,26 @@ class Form(nn.Module):
     def examples(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Inputs to try it with; a picture (B, 3, h, w) in [0, 1] where there are no others."""
+        """Example inputs; by default a random picture (B, 3, h, w) in [0, 1]."""
         return (torch.rand(batch, 3, height, width, generator=generator),)
 
     def facts(self) -> dict[str, str]:
-        """What another program has to know to use it, by name."""
+        """Metadata for the file, which other programs need to use the graph, by name."""
         return {}
 
     # Any, so that each form may name its own inputs.
     def reference(self, *inputs: Any, **named: Any) -> Sequence[Tensor]:
-        """What the network itself gives for these inputs, by output."""
+        """The results of the network itself for these inputs, one for each output."""
         raise NotImplementedError
 
 
 def results_of(found: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """What `forward` gives, as one tensor for each output."""
+    """The result of `forward` as a tuple with one tensor for each output."""
     return (found,) if isinstance(found, Tensor) else tuple(found)
 
 
-# In the following a side may be an unknown of the graph. ONNX divides toward zero, so nothing
-# negative is divided.
+# In the following functions a side may be a symbol of the graph. ONNX rounds quotients toward zero,
+# so nothing negative is divided.
 
 
 def up_to_multiple(side: int, multiple: int) -> int:
@@ -65,7 +66,7 @@ def up_to_multiple(side: int, multiple: int) -> int:
 
 
 def mirrored_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """`pad_to_multiple` of the networks, by gathering rows and columns.
+    """The same as `pad_to_multiple` of the networks, by gathering rows and columns.
 
     Example:
         >>> mirrored_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 4)[0, 0, 3]

@@ -1,6 +1,6 @@
-"""Networks in a form that fits a fixed graph: no choice, no tiles, every size from one graph.
+"""Networks as fixed graphs without choices and tiles; one graph takes pictures of any size.
 
-What a graph computes is compared with `reference`, which is the network as it is.
+The results of a graph are compared with `reference`, the result of the network itself.
 """
 
 import math
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pixperts.defaults import REPAIR_PARTS
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.export.faithful_form import FaithfulForm
 from pixperts.export.form import Form
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
@@ -45,20 +45,20 @@ class EncoderForm(Form):
         return self.model.encode(image)
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
-        """What the network itself gives."""
+        """The result of the network itself."""
         return (self.model.encode(image),)
 
 
 class LightForm(Form):
-    """moeisr-light at a factor p/q: its field becomes one convolution and a shuffle.
+    """moeisr-light at a factor p/q: its field becomes one convolution and a pixel shuffle.
 
-    Between whole factors they make the picture at the next whole one, and sums of its rows and
-    columns reduce it. The result has those pixels whose centers lie on the picture.
+    For a fractional factor, these give the picture at the next whole factor, which is then reduced.
+    The result has those pixels whose centers lie on the picture.
 
     Args:
         model: the network.
         scale: p/q.
-        expert: which one refines all features; 0 leaves them.
+        expert: number of the expert that refines all features; 0 leaves them as they are.
     """
 
     outputs = ("enlarged",)
@@ -92,7 +92,8 @@ class LightForm(Form):
         result = result + self._repeated(self._repeated(image, 2), 3)
         sides = self._length(image.shape[2]), self._length(image.shape[3])
         if self.q > 1:
-            # Sides of the picture at the whole factor; of the result itself the graph forgets them.
+            # The sides at the whole factor, from the input: the graph does not know those of
+            # `result`.
             fine = image.shape[2] * self.whole, image.shape[3] * self.whole
             result = reduced(result, 3, fine[1], sides[1], self.taps)
             result = reduced(result, 2, fine[0], sides[0], self.taps)
@@ -105,9 +106,9 @@ class LightForm(Form):
         return result.clamp(0, 1)
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
-        """What the network's own parts give.
+        """The result of the parts of the network itself.
 
-        That is its answer at the same size, but for pictures of so few pixels that their rounded
+        It is that of the network at the same size, except for pictures so small that their rounded
         sides are multiples of a whole factor below p/q.
         """
         height, width = image.shape[2:]
@@ -132,7 +133,7 @@ class LightForm(Form):
         more: Tensor = self.model.experts.experts[self.expert - 1](shared)
         return features + more.permute(0, 3, 1, 2)
 
-    # In the following a side may be an unknown of the graph, see `form`.
+    # In the following functions a side may be a symbol of the graph, see `form`.
 
     def _length(self, side: int) -> int:
         """Pixels of the result whose centers lie on the picture."""
@@ -150,14 +151,14 @@ class LightForm(Form):
 
 
 def reduced(image: Tensor, axis: int, length: int, result: int, taps: int) -> Tensor:
-    """One axis reduced by Lanczos' kernel, as `resized_part` does, in operators of a graph.
+    """Reduce one axis by the kernel of Lanczos, as `resized_part`, in operations of a graph.
 
     Args:
         image: (B, C, H, W).
         axis: 2 or 3.
-        length: of the axis, which may be an unknown of the graph, as the next.
-        result: pixels of the result along it.
-        taps: pixels of which each of the result is a sum, at least.
+        length: of the axis; like the next one, it may be a symbol of the graph.
+        result: number of pixels of the result along the axis.
+        taps: number of pixels that each pixel of the result is a sum of.
 
     Example:
         >>> from pixperts.ops.resize import LANCZOS, resized_part
@@ -196,31 +197,33 @@ def form_of(
     experts: Sequence[int] | None = None,
     part: str | None = None,
 ) -> Form:
-    """The form of a network that is to be written.
+    """The form in which a network is written.
 
     Args:
         model: the network.
         name: of it, for messages.
         scale: factor of enlargement; None for the encoder, and for models that repair.
-        experts: that serve all pixels: one of a model that enlarges, where there are several (None
-            = the most expensive one), or one for each block of a model that repairs (None = all
-            are in the graph, and a picture takes those that its routers choose).
+        experts: numbers of the experts that all pixels take: one for a model that enlarges (None =
+            the most expensive one), or one for each block of a model that repairs (None = all are
+            in the graph, and each picture takes those that its routers choose).
         part: of `REPAIR_PARTS`, of a model that repairs; None = all in one graph.
 
     Raises:
-        UsageError: for what a fixed graph cannot have.
+        UsageError: a scale, a part or experts that a fixed graph cannot have.
     """
     if isinstance(model, UpscalingNetwork):
         if part is not None:
-            raise UsageError(f"--part is for models that repair, and {name} enlarges.")
+            raise UsageError(f"{named('part')} is for models that repair, and {name} enlarges.")
         return _enlarging(model, name, scale, experts)
     if scale is not None:
-        raise UsageError(f"{name} repairs at the picture's own size: leave --scale out.")
+        raise UsageError(f"{name} repairs at the picture's own size: leave {named('scale')} out.")
     if isinstance(model, MoCEIR):
         if part is not None or experts is not None:
             raise UsageError(
                 f"{name} looks at all pixels in every block, so its export is one graph with all "
-                "experts, for whole pictures: leave --part and --expert out, or use moce-ir-light."
+                f"experts, for whole pictures: leave {named('part')} and {named('expert')} out, or "
+                "use "
+                "moce-ir-light."
             )
         return FaithfulForm(model)
     assert isinstance(model, MoCEIRLight)
@@ -228,18 +231,21 @@ def form_of(
         blocks = len(model.mixtures)
         if len(experts) != blocks or not all(0 <= one < EXPERTS for one in experts):
             raise UsageError(
-                f"--expert must name one of the experts 0 to {EXPERTS - 1} for each of the "
+                f"{named('expert')} must name one of the experts 0 to {EXPERTS - 1} for each of "
+                "the "
                 f"{blocks} blocks of {name}, such as {','.join(['1'] * blocks)}."
             )
         if part in ("scout", "tone"):
-            raise UsageError(f"the {part} has no experts: leave --expert out.")
+            raise UsageError(f"the {part} has no experts: leave {named('expert')} out.")
     chosen = None if experts is None else tuple(experts)
     if part is None:
         return WholeForm(model, chosen)
     if part == "detail":
         return DetailForm(model, chosen)
     if part not in REPAIR_PARTS:
-        raise UsageError(f"--part is {part!r}, but must be one of {', '.join(REPAIR_PARTS)}.")
+        raise UsageError(
+            f"{named('part')} is {part!r}, but must be one of {', '.join(REPAIR_PARTS)}."
+        )
     return ScoutForm(model) if part == "scout" else ToneForm(model)
 
 
@@ -249,12 +255,14 @@ def _enlarging(
     """An encoder, or a whole network at a factor."""
     if scale is None:
         if experts is not None:
-            raise UsageError("an encoder has no experts: leave --expert out, or give --scale.")
+            raise UsageError(
+                f"an encoder has no experts: leave {named('expert')} out, or give {named('scale')}."
+            )
         return EncoderForm(model)
     if not isinstance(model, MoEISRLight):
         raise UsageError(
             f"{name} chooses an expert for each pixel, which a fixed graph cannot do: leave "
-            "--scale out for its encoder, or take moeisr-photo or moeisr-light."
+            f"{named('scale')} out for its encoder, or take moeisr-photo or moeisr-light."
         )
     last = len(model.costs) - 1
     if experts is None:
@@ -262,7 +270,7 @@ def _enlarging(
     given = ",".join(map(str, experts))
     if len(experts) != 1 or not 0 <= experts[0] <= last:
         there = "has a single expert, 0" if last == 0 else f"has the experts 0 to {last}"
-        raise UsageError(f"--expert is {given}, but {name} {there}.")
+        raise UsageError(f"{named('expert')} is {given}, but {name} {there}.")
     return LightForm(model, _ratio(scale), experts[0])
 
 
@@ -273,8 +281,12 @@ def _ratio(scale: float) -> Fraction:
     (Fraction(5, 2), Fraction(4, 1))
     """
     if not 0 < scale <= LARGEST:
-        raise UsageError(f"--scale is {scale:g}, but must be above 0 and be at most {LARGEST}.")
+        raise UsageError(
+            f"{named('scale')} is {scale:g}, but must be above 0 and be at most {LARGEST}."
+        )
     ratio = Fraction(repr(float(scale)))
     if ratio < 1:
-        raise UsageError(f"--scale is {scale:g}, but an exported model enlarges: give 1 or more.")
+        raise UsageError(
+            f"{named('scale')} is {scale:g}, but an exported model enlarges: give 1 or more."
+        )
     return ratio

@@ -1,4 +1,4 @@
-"""A form as an ONNX file."""
+"""Write a form as an ONNX file."""
 
 import contextlib
 import logging
@@ -15,7 +15,7 @@ from pixperts.export.form import IMAGE, Form
 
 OPSET = 20
 PICTURES = frozenset({"features", "enlarged", "repaired", "toned"})  # outputs with free sides
-# What other programs lack, or run slowly; a graph of ours has no use for it.
+# Operators that other programs lack or run slowly; our graphs do not need them.
 UNWANTED = frozenset({"GridSample", "NonZero", "DFT", "STFT", "If", "Loop", "Scan"})
 
 
@@ -23,14 +23,14 @@ def write_onnx(form: Form, facts: Mapping[str, str], path: Path) -> None:
     """Write a form with free height, width and batch.
 
     Args:
-        form: what is written.
-        facts: what stands in the file beside the graph.
+        form: is written.
+        facts: metadata for the file.
         path: the file.
 
     Raises:
         MissingExtraError: onnx or onnxscript is not installed.
         UsageError: torch is older than 2.6.
-        ModelError: the graph has an operator that others lack.
+        ModelError: the graph contains an operator that other programs lack.
     """
     try:
         import onnx
@@ -41,8 +41,8 @@ def write_onnx(form: Form, facts: Mapping[str, str], path: Path) -> None:
         raise UsageError(
             f"Export needs torch 2.6 or newer, not {torch.__version__}: pip install 'torch>=2.6'."
         )
-    # No side and no batch of the example is 0, 1 or equal to another: such would be taken for
-    # fixed ones. Nor are all sides multiples of the form's step.
+    # No side and no batch of the example is 0, 1 or equal to another, else the exporter would treat
+    # it as fixed. Nor are all sides multiples of the step of the form.
     step = form.step
     sides = 12 * step + step // 2, 15 * step + step // 2
     example = form.examples(2, *sides, torch.Generator().manual_seed(0))
@@ -85,7 +85,7 @@ def _name_sides(value: Any, names: tuple[str, str, str], picture: bool) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of packages that it does not need and prints its progress."""
+    """A context without the output of the exporter: progress, and warnings of unused packages."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""An ONNX file as OpenVINO's pair of files, .xml and .bin."""
+"""Convert an ONNX file into the two files of OpenVINO, .xml and .bin."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ from pixperts.export.engines import import_openvino
 
 
 def write_openvino(source: Path, facts: Mapping[str, str], path: Path) -> None:
-    """Convert, with weights in float32 as they are in the source.
+    """Convert a graph; weights stay float32.
 
     Args:
         source: an .onnx file.
-        facts: what stands in the file beside the graph.
+        facts: metadata for the file.
         path: a name that ends in .xml; the .bin is written beside it.
 
     Raises:

@@ -1,7 +1,7 @@
-"""moce-ir-light as graphs: in parts, for tiles and for choices from outside, or as a whole.
+"""moce-ir-light as graphs: in three parts, for tiles and for other amounts, or as a whole.
 
-The scout (`scout_form`) looks at the whole picture; the detail is repaired with what it saw; the
-tone head's law is applied to the result. Motion blur stays: its stage needs Fourier transforms.
+The scout (`scout_form`) examines the whole picture. By its results the detail is repaired, and then
+the curve of the tone head is applied. Motion blur stays: its stage needs Fourier transforms.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,12 @@ Experts = tuple[int, ...]
 
 
 class DetailForm(Form):
-    """Noise, compression and the rest of what is local, of a picture or of a tile of it.
+    """The repair of noise, compression and other local faults, in a picture or a tile of it.
 
     Args:
         model: the network.
-        experts: of each block; None = all are in the graph, and the scout's choice counts.
+        experts: number of the expert of each block; None = all are in the graph, and the scout
+            chooses.
     """
 
     inputs = (IMAGE, "embedding", "undo", "shares")
@@ -51,8 +52,8 @@ class DetailForm(Form):
         self.summary = "repair of detail" + summary_of(experts)
 
     def facts(self) -> dict[str, str]:
-        """What tiles need."""
-        # The motion stage, which is not in the graph, has a share in the model's own figure.
+        """Metadata that programs need to cut a picture into tiles."""
+        # The figure of the model includes the motion stage, which is not in the graph.
         return {
             "shares": ", ".join(PARTS),
             "tiles": f"begin at multiples of {self.model.config.cell} pixels, with "
@@ -60,7 +61,7 @@ class DetailForm(Form):
         }
 
     def forward(self, image: Tensor, embedding: Tensor, undo: Tensor, shares: Tensor) -> Tensor:
-        """(B, 3, h, w) in [0, 1] -> the same around [0, 1]."""
+        """(B, 3, h, w) in [0, 1] -> the same shape, around [0, 1] (unclamped)."""
         height, width = image.shape[2:]
         number = 0
 
@@ -100,7 +101,7 @@ class DetailForm(Form):
     def reference(
         self, image: Tensor, embedding: Tensor, undo: Tensor, shares: Tensor
     ) -> Sequence[Tensor]:
-        """By the network, with its experts pinned; for equal shares of all pictures."""
+        """The result of the network with these experts; `shares` must be equal for all pictures."""
         pinned = None
         if self.experts is not None:
             pinned = []
@@ -117,7 +118,7 @@ class DetailForm(Form):
     def examples(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """A noisy picture, what the scout says of it or nearly so, and shares."""
+        """A noisy picture, values like those of the scout for it, and shares."""
         image = torch.rand(batch, 3, height, width, generator=generator)
         embedding = self.model.scout(self.model.count(image))
         embedding = embedding + 0.2 * torch.randn(embedding.shape, generator=generator)
@@ -127,21 +128,21 @@ class DetailForm(Form):
 
 
 class ToneForm(Form):
-    """Haze and darkness undone, as the scout says, of a repaired picture or of a tile of it."""
+    """Undo haze and darkness by the results of the scout, in a repaired picture or a tile of it."""
 
     inputs = (IMAGE, *LIGHT, "window")
     outputs = ("toned",)
     label, summary = "tone", "undoing of haze and darkness"
 
     def facts(self) -> dict[str, str]:
-        """What the window is."""
+        """Metadata that explain the input `window`."""
         return {"window": "top and left of the tile, height and width of the picture, in pixels"}
 
     def forward(
         self, image: Tensor, undo: Tensor, curve: Tensor, airlight: Tensor, haze: Tensor,
         window: Tensor,
     ) -> Tensor:  # fmt: skip
-        """(B, 3, h, w) around [0, 1] -> the same within [0, 1]."""
+        """(B, 3, h, w) around [0, 1] -> the same shape in [0, 1]."""
         top, left, tall, wide = (value[:, None] for value in window.unbind(dim=1))
         rows = (torch.arange(image.shape[2], device=image.device) + 0.5 + top) / tall  # (B, h)
         columns = (torch.arange(image.shape[3], device=image.device) + 0.5 + left) / wide
@@ -155,7 +156,7 @@ class ToneForm(Form):
         return brightened(cleared, tone, undo).clamp(0, 1)
 
     def reference(self, *inputs: Tensor) -> Sequence[Tensor]:
-        """By the tone head; for equal windows of all pictures."""
+        """The result of the tone head; windows must be equal for all pictures."""
         image, undo, curve, airlight, haze, window = inputs
         top, left, tall, wide = (int(value) for value in window[0])
         tone = _tone(curve, airlight, haze)
@@ -181,7 +182,7 @@ class ToneForm(Form):
 
 
 class WholeForm(Form):
-    """A picture in, the repaired picture out: scout, detail and tone in one graph."""
+    """The whole repair in one graph: scout, detail and tone."""
 
     outputs = ("repaired",)
 
@@ -194,7 +195,7 @@ class WholeForm(Form):
         self.summary = "repair" + summary_of(experts)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, h, w) in [0, 1] -> the same."""
+        """(B, 3, h, w) in [0, 1] -> repaired, the same shape and range."""
         seen = self.scout(image)
         shares = torch.ones_like(seen.undo[:, :1]).expand(-1, len(PARTS))
         repaired = self.detail(image, seen.embedding, seen.undo, shares)
@@ -205,7 +206,7 @@ class WholeForm(Form):
         return result
 
     def reference(self, image: Tensor) -> Sequence[Tensor]:
-        """The network's own answer, without its stage for motion blur."""
+        """The result of the network without its stage for motion blur."""
         seen: Seen = self.scout.reference(image)
         shares = torch.ones(len(image), len(PARTS))
         (repaired,) = self.detail.reference(image, seen.embedding, seen.undo, shares)
@@ -216,17 +217,17 @@ class WholeForm(Form):
     def examples(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Those of the scout."""
+        """The same as for `ScoutForm`."""
         return self.scout.examples(batch, height, width, generator)
 
 
 def label_of(experts: Experts | None) -> str:
-    """What the name of a file says of its experts."""
+    """The text on experts for the name of the file."""
     return "" if experts is None else "_e" + "".join(map(str, experts))
 
 
 def summary_of(experts: Experts | None) -> str:
-    """What is said of its experts."""
+    """The text on experts for people."""
     return "" if experts is None else f" with experts {','.join(map(str, experts))}"
 
 

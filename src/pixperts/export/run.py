@@ -1,4 +1,4 @@
-"""From a model's name to a checked file in another format."""
+"""Write a model as a file of another format, and check it."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pixperts.errors import MissingExtraError, ModelError, UsageError
+from pixperts.errors import MissingExtraError, ModelError, UsageError, named
 from pixperts.export.check import largest_difference
 from pixperts.export.engines import Engine, onnxruntime_engine, openvino_engine
 from pixperts.export.form import Form
@@ -34,8 +34,8 @@ class Exported:
     Attributes:
         path: the file; OpenVINO's weights lie beside it.
         summary: what it holds, such as "x2" or "encoder".
-        difference: the largest one to torch at three sizes; None for weights, which no program
-            was given to run.
+        difference: the largest difference from torch at three sizes; None for weights, which are
+            not run.
     """
 
     path: Path
@@ -52,31 +52,36 @@ def export_model(
     expert: int | Sequence[int] | None = None,
     part: str | None = None,
 ) -> Exported:
-    """Write a model for other programs; as a graph, of free height, width and batch.
+    """Write a model for other programs.
 
-    A graph takes (B, 3, h, w) in [0, 1]. That of a model that enlarges gives the enlarged pictures
-    with a scale, and the features of the encoder without one; that of a model that repairs the
-    repaired pictures. It is compared with torch before the file appears.
+    A graph takes pictures (B, 3, h, w) in [0, 1] of any size. The graph of a model that repairs
+    returns repaired pictures. That of a model that enlarges returns enlarged pictures if `scale` is
+    given, else the features of its encoder. The file appears only if its results are those of
+    torch.
 
     Args:
         model: a name that `pixperts models` lists, or a .safetensors file of ours.
-        target: "onnx" or "openvino", or "spandrel" for weights that its loader takes once
-            `integrations.spandrel.register` was called.
-        path: the file; None = such as NAME_x2.onnx or NAME_encoder.onnx in the current folder.
-        scale: factor; for moeisr-light and moeisr-photo, whose field folds into a convolution, and
-            for spandrel.
-        expert: that serves all pixels, or several, one for each block of moce-ir-light; see
-            `form_of`.
+        target: "onnx" or "openvino" for a graph, or "spandrel" for weights that its loader reads
+            once `integrations.spandrel.register` was called.
+        path: the file; None = a name such as NAME_x2.onnx or NAME_encoder.onnx in the current
+            folder.
+        scale: factor, for moeisr-light, moeisr-photo and spandrel.
+        expert: number of the expert that all pixels take, or one for each block of moce-ir-light;
+            see `form_of`.
         part: of a model that repairs: "scout", "detail" or "tone"; None = all in one graph.
 
+    Returns:
+        The file and what it holds.
+
     Raises:
-        UsageError: for a scale, a part or an expert that a graph cannot have, or a path with
-            another ending.
-        ModelError: the model cannot be read, or the results differ from torch's.
-        MissingExtraError: what writes or checks the format is not installed.
+        UsageError: a scale, a part or an expert that a graph cannot have, or a path with another
+            ending.
+        ModelError: the model cannot be read, or the results differ from those of torch.
+        MissingExtraError: a package that writes or checks the format is not installed.
     """
     if target not in TARGETS:
-        raise UsageError(f"--to is {target!r}, but must be one of {', '.join(TARGETS)}.")
+        name = named("target", option="--to")
+        raise UsageError(f"{name} is {target!r}, but must be one of {', '.join(TARGETS)}.")
     from importlib.metadata import version  # slow to import, and this module is not
 
     source = weights_file(model)
@@ -84,7 +89,8 @@ def export_model(
     if target == "spandrel":
         if expert is not None or part is not None:
             raise UsageError(
-                "--expert and --part are for graphs: leave them out with --to spandrel."
+                f"{named('expert')} and {named('part')} are for graphs: leave them out with "
+                f"{named('target', 'spandrel', option='--to')}."
             )
         return _for_spandrel(network, card, source.stem, path, scale)
     ending, write = FORMATS[target]
@@ -115,7 +121,7 @@ def export_model(
 def _for_spandrel(
     network: Network, card: store.Card, name: str, path: Path | None, scale: float | None
 ) -> Exported:
-    """Weights with what spandrel's loader has to know."""
+    """Write weights for the loader of spandrel."""
     factor = scale_for_spandrel(network, name, scale)
     label = f"x{factor}" if network.does == "upscale" else "spandrel"
     path = path or Path(f"{name}_{label}.safetensors")
@@ -126,15 +132,15 @@ def _for_spandrel(
 
 
 def encoder_file(model: UpscalingNetwork, name: str) -> Path:
-    """The encoder of a network as an .onnx file of the user's cache, made where it is not there.
+    """The encoder of a network as an .onnx file in the cache of the user; made if missing.
 
     Args:
         model: the network, on the CPU.
         name: of it, for messages.
 
     Raises:
-        ModelError: it cannot be written, or the results differ from torch's.
-        MissingExtraError: what writes or checks it is not installed.
+        ModelError: it cannot be written, or the results differ from those of torch.
+        MissingExtraError: a package that writes or checks it is not installed.
     """
     try:
         from platformdirs import user_cache_path
@@ -165,7 +171,7 @@ def _openvino(form: Form, facts: dict[str, str], path: Path) -> Engine:
     return openvino_engine(path)
 
 
-# Endings, and what writes a file and opens it for the check.
+# By format: the ending, and a function that writes a file and opens it for the check.
 FORMATS: dict[str, tuple[str, Callable[[Form, dict[str, str], Path], Engine]]] = {
     "onnx": (".onnx", _onnx),
     "openvino": (".xml", _openvino),

@@ -1,8 +1,8 @@
-"""The scout of moce-ir-light as a graph: one look at the whole picture, and all that follows of it.
+"""The scout of moce-ir-light as a graph: it examines the whole picture, and all choices follow.
 
-The sums of `Scout.count` and `count_levels` and the answers of the scout, the routers and the tone
-head, in operations whose sizes a graph can know: the overview lies in a square of 64 cells, of
-which a smaller one leaves some empty, and histograms are counted by adding at places.
+Computes the sums of `Scout.count` and `count_levels` and the results of the scout, the routers and
+the tone head in operations with fixed sizes: the overview lies in a square of 64 by 64 cells, of
+which some stay empty if it is smaller, and histograms are counted by scatter-add.
 """
 
 from typing import NamedTuple
@@ -17,11 +17,11 @@ from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.scout import OVERVIEW, STEP
 from pixperts.models.moce_ir_light.tone import CELLS, LEVELS, SEEN, Tone
 
-LIGHT = ("undo", "curve", "airlight", "haze")  # what the tone head is given
+LIGHT = ("undo", "curve", "airlight", "haze")  # inputs of `ToneForm`
 
 
 class Seen(NamedTuple):
-    """What the scout tells of each picture; the names of `ScoutForm`'s outputs."""
+    """The results of the scout for each picture, by the names of the outputs of `ScoutForm`."""
 
     embedding: Tensor  # (B, E)
     experts: Tensor  # (B, blocks) int64, which expert each block chooses
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class ScoutForm(Form):
-    """(B, 3, h, w) in [0, 1] -> `Seen`, by whole pictures."""
+    """Whole pictures (B, 3, h, w) in [0, 1] to `Seen`."""
 
     inputs = (IMAGE,)
     outputs = Seen._fields
@@ -44,7 +44,7 @@ class ScoutForm(Form):
         self.model = model
 
     def facts(self) -> dict[str, str]:
-        """The order of what has no names."""
+        """Metadata that name the entries of outputs."""
         return {
             "experts": f"a number from 0 to {EXPERTS - 1} for each block",
             "faults": ", ".join(GROUPS),
@@ -53,7 +53,7 @@ class ScoutForm(Form):
         }
 
     def forward(self, image: Tensor) -> Seen:
-        """What is seen of pictures."""
+        """(B, 3, h, w) in [0, 1] -> `Seen`."""
         rows, columns = (_Axis(image.shape[axis], image) for axis in (2, 3))
         longest = torch.maximum(rows.length, columns.length)
         for axis in (rows, columns):
@@ -67,14 +67,14 @@ class ScoutForm(Form):
         return answers(self.model, embedding, self.model.tone.judged(seen, _levels(image)))
 
     def reference(self, image: Tensor) -> Seen:
-        """By the network's own sums."""
+        """The results of the network itself."""
         statistics = self.model.count(image)
         return answers(self.model, self.model.scout(statistics), self.model.judge(statistics))
 
     def examples(
         self, batch: int, height: int, width: int, generator: torch.Generator
     ) -> tuple[Tensor, ...]:
-        """Noise on a slope, dark or hazy, so that all outputs have something to say."""
+        """Noise on a gradient, dark or hazy, so that no output is trivial."""
         noise = torch.rand(batch, 3, height, width, generator=generator)
         slope = torch.linspace(0, 1, width) * torch.linspace(0.3, 1, height)[:, None]
         image = 0.15 * noise + 0.85 * slope
@@ -89,7 +89,7 @@ class ScoutForm(Form):
         return mean, (counted.square().mean(dim=(2, 3)) - mean.square()).clamp_min(0)
 
     def _colors(self, overview: Tensor, rows: "_Axis", columns: "_Axis") -> Tensor:
-        """(B, D) of the overview, whose empty cells are as if they were not there."""
+        """(B, D) description of the overview, in which empty cells count nothing."""
         x = overview - 0.5
         height, width = rows.count, columns.count
         for convolution in self.model.scout.colors:
@@ -163,7 +163,7 @@ def _levels(image: Tensor) -> Tensor:
 
 
 def answers(model: MoCEIRLight, embedding: Tensor, tone: Tone) -> Seen:
-    """What follows of the two descriptions of pictures."""
+    """The results that follow from the two descriptions of pictures."""
     logits = [block.router(embedding) for block in model.mixtures]
     return Seen(
         embedding=embedding,

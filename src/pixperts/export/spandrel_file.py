@@ -1,7 +1,7 @@
-"""Weights that spandrel's loader takes, once `integrations.spandrel.register` was called.
+"""Weights for the loader of spandrel, for use with `integrations.spandrel.register`.
 
-The loader drops the header of a safetensors file, where our configuration stands, and a model has
-one factor there. So both are written as tensors, which the architecture takes out again.
+The loader drops the header of a .safetensors file, which holds our configuration, and every model
+has a single factor there. Both are therefore written as tensors, and read by our architecture.
 """
 
 import json
@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import ModelError, UsageError, named
 from pixperts.io.atomic import replacing
 from pixperts.models.interfaces import Network
 from pixperts.weights import store
@@ -44,7 +44,7 @@ def write_spandrel(network: Network, card: store.Card, scale: int, path: Path) -
 
 
 def read_spandrel(state: dict[str, Tensor]) -> tuple[store.Card, int]:
-    """Take card and factor out of a state dict, which keeps the weights.
+    """Remove card and factor from a state dict, and return them; the weights stay in it.
 
     Raises:
         ModelError: they are damaged.
@@ -64,16 +64,20 @@ def scale_for_spandrel(network: Network, name: str, scale: float | None) -> int:
     """The factor as a whole number, 1 for a model that repairs.
 
     Raises:
-        UsageError: for a factor that spandrel cannot have.
+        UsageError: a factor that spandrel cannot have.
     """
     if network.does == "restore":
         if scale is not None and scale != 1:
-            raise UsageError(f"{name} repairs at the picture's own size: leave --scale out.")
+            raise UsageError(
+                f"{name} repairs at the picture's own size: leave {named('scale')} out."
+            )
         return 1
     if scale is None:
-        raise UsageError("a file for spandrel has one factor: give --scale, such as --scale 2.")
+        raise UsageError(
+            f"a file for spandrel has one factor: give it, such as {named('scale', 2)}."
+        )
     if scale != int(scale) or not 1 <= scale <= LARGEST:
         raise UsageError(
-            f"--scale is {scale:g}, but spandrel takes whole numbers from 1 to {LARGEST}."
+            f"{named('scale')} is {scale:g}, but spandrel takes whole numbers from 1 to {LARGEST}."
         )
     return int(scale)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from pixperts.defaults import ToneMode
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.models.interfaces import RestoringNetwork
 from pixperts.models.output import Output
 
@@ -46,8 +46,8 @@ class RepairSettings:
         for field, noun in (("denoise", "noise"), ("jpeg", "compression"), ("tone", "tone")):
             if getattr(self, field) != getattr(RepairSettings, field):
                 raise UsageError(
-                    f"{name} cannot control {noun} by itself: leave --{field} out, or choose a "
-                    "model that can, such as '-m moce-ir-light'."
+                    f"{name} cannot control {noun} by itself: leave {named(field)} out, or "
+                    "choose a model that can, such as moce-ir-light."
                 )
 
     def amounts(self, parts: tuple[str, ...]) -> tuple[float, ...]:
@@ -78,7 +78,7 @@ class Findings:
             motion: length in pixels and angle in degrees of the motion blur that was undone.
         """
         left = [
-            f"{_LIGHT[name]} ({share:.0%}) left, as it may be meant: see --tone"
+            f"{_LIGHT[name]} ({share:.0%}) left, as it may be meant: see {named('tone')}"
             for name, share in self.light.items()
             if share >= LIKELY and not self.undone[name]
         ]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import MODEL, check_options, option, parse_bytes
 
 RUNTIMES = ("torch", "openvino", "onnxruntime")
@@ -20,7 +20,7 @@ def parse_tile(text: str) -> int | None:
     """
     digits = text.isascii() and text.isdecimal() and len(text) < 10
     if text != "auto" and not digits:
-        raise UsageError(f"--tile is {text!r}, but must be auto or a number of pixels.")
+        raise UsageError(f"{named('tile')} is {text!r}, but must be auto or a number of pixels.")
     return None if text == "auto" else int(text)
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, fields
 from fractions import Fraction
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import SIZE, option
 
 MAX_SIDE = 1_000_000
@@ -30,7 +30,7 @@ def parse_size(text: str) -> tuple[int, int]:
         raise UsageError(f"The size {text!r} is not WIDTHxHEIGHT, such as 1920x1080.")
     width, height = int(match[1]), int(match[2])
     for side in (width, height):
-        _check_side(side, "--size")
+        _check_side(side, "size")
     return width, height
 
 
@@ -103,22 +103,26 @@ class SizeRequest:
         if not given:
             object.__setattr__(self, "scale", DEFAULT_SCALE)
         if len(given) > 1:
-            flags = [_flag(name) for name in given]
-            cure = "--size WIDTHxHEIGHT" if given == ["width", "height"] else "only one"
+            names = [named(name) for name in given]
+            both = (
+                f"{named('size')}, which has both" if given == ["width", "height"] else "only one"
+            )
             raise UsageError(
-                f"{', '.join(flags[:-1])} and {flags[-1]} contradict each other: give {cure}."
+                f"{', '.join(names[:-1])} and {names[-1]} contradict each other: give {both}."
             )
         for name in _SIGNS:
             if (side := getattr(self, name)) is not None:
-                _check_side(side, _flag(name))
+                _check_side(side, name)
         if self.size is not None:
             if not isinstance(self.size, tuple) or len(self.size) != 2:
-                raise UsageError(f"--size {self.size!r} is not a (width, height) pair.")
+                raise UsageError(
+                    f"{named('size')} is {self.size!r}, which is not a (width, height) pair."
+                )
             for side in self.size:
-                _check_side(side, "--size")
+                _check_side(side, "size")
         for name in ("scale", "megapixels"):
             if (amount := getattr(self, name)) is not None:
-                _check_amount(amount, _flag(name))
+                _check_amount(amount, name)
 
     @property
     def label(self) -> str:
@@ -190,10 +194,6 @@ class SizeRequest:
         return _rounded(Fraction(side * width, height)), side
 
 
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _rounded(value: Fraction) -> int:
     return max(1, math.floor(value + Fraction(1, 2)))
 
@@ -205,17 +205,19 @@ def _shown(number: float) -> str:
     return str(number)
 
 
-def _check_side(side: object, flag: str) -> None:
+def _check_side(side: object, argument: str) -> None:
+    name = named(argument)
     if isinstance(side, bool) or not isinstance(side, int):
-        raise UsageError(f"{flag} takes whole pixels, not {side!r}.")
+        raise UsageError(f"{name} takes whole pixels, not {side!r}.")
     if side < 1:
-        raise UsageError(f"{flag} must be at least 1 pixel, not {_shown(side)}.")
+        raise UsageError(f"{name} must be at least 1 pixel, not {_shown(side)}.")
     if side > MAX_SIDE:
-        raise UsageError(f"{flag} must be at most {MAX_SIDE} pixels, not {_shown(side)}.")
+        raise UsageError(f"{name} must be at most {MAX_SIDE} pixels, not {_shown(side)}.")
 
 
-def _check_amount(amount: object, flag: str) -> None:
+def _check_amount(amount: object, argument: str) -> None:
+    name = named(argument)
     if isinstance(amount, bool) or not isinstance(amount, int | float):
-        raise UsageError(f"{flag} takes a number, not {amount!r}.")
+        raise UsageError(f"{name} takes a number, not {amount!r}.")
     if not 0 < amount <= 1e12:  # Also refuses NaN; the bound only keeps the arithmetic finite.
-        raise UsageError(f"{flag} must be a positive, finite number, not {_shown(amount)}.")
+        raise UsageError(f"{name} must be a positive, finite number, not {_shown(amount)}.")

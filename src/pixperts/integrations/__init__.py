@@ -1,4 +1,4 @@
-"""Our models in other people's programs; each module needs that program, and imports it late."""
+"""The models in other programs. Each module imports its program only when it is used."""
 
 from typing import TYPE_CHECKING
 

@@ -20,9 +20,9 @@ class Entry:
 
     Attributes:
         file: its name, without the ending.
-        name: what the menu says.
-        comment: what it says on demand.
-        arguments: of `pixperts`; %F stands for the files.
+        name: text of the menu.
+        comment: text of its tooltip.
+        arguments: of the command `pixperts`; %F stands for the files.
     """
 
     file: str
@@ -49,13 +49,16 @@ PAGE = Entry(
 
 
 def install(data_home: Path | None = None) -> list[Path]:
-    """Write the entries for this user; the one of the page only where its extra is installed.
+    """Write the entries for this user; that of the page only if the extra `app` is installed.
 
     Args:
-        data_home: $XDG_DATA_HOME or ~/.local/share, if None.
+        data_home: folder for the files; None = $XDG_DATA_HOME or ~/.local/share.
+
+    Returns:
+        The files that were written.
 
     Raises:
-        PixpertsError: where they cannot be written.
+        PixpertsError: a file cannot be written.
     """
     folder = _folder(data_home)
     entries = [REPAIR, ENLARGE, BOTH, *([PAGE] if find_spec("gradio") is not None else [])]
@@ -71,7 +74,7 @@ def install(data_home: Path | None = None) -> list[Path]:
 
 
 def remove(data_home: Path | None = None) -> list[Path]:
-    """Remove what `install` wrote."""
+    """Remove the files that `install` wrote, and return them."""
     folder = _folder(data_home)
     paths = [folder / f"{entry.file}.desktop" for entry in (REPAIR, ENLARGE, BOTH, PAGE)]
     removed = [path for path in paths if path.exists()]
@@ -83,7 +86,7 @@ def remove(data_home: Path | None = None) -> list[Path]:
 
 
 def quoted(argument: str) -> str:
-    r"""One argument as the line `Exec` has it.
+    r"""One argument, quoted for the line `Exec`.
 
     >>> quoted("/opt/my tools/pixperts"), quoted("%F"), quoted("a$b")
     ('"/opt/my tools/pixperts"', '%F', '"a\\\\$b"')
@@ -123,7 +126,7 @@ def _text(entry: Entry) -> str:
 
 
 def _tell_menus(folder: Path) -> None:
-    """Have the menus take notice, where the system has the program for that."""
+    """Update the menus, if the system has a program for that."""
     program = shutil.which("update-desktop-database")
     if program is not None:
         subprocess.run([program, "-q", str(folder)], capture_output=True, check=False)

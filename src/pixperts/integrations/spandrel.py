@@ -1,4 +1,4 @@
-"""Our networks in spandrel's registry, and so in ComfyUI and whatever else loads models by it.
+"""Our networks in the registry of spandrel, which ComfyUI and other programs load models with.
 
     from pixperts.integrations import spandrel
     spandrel.register()
@@ -24,7 +24,7 @@ def register() -> None:
     """Add our networks to `spandrel.MAIN_REGISTRY`; calling it again does nothing.
 
     Raises:
-        MissingExtraError: spandrel, or torchvision, which it needs, is not installed.
+        MissingExtraError: spandrel or torchvision, which it requires, is not installed.
     """
     try:
         import spandrel
@@ -35,7 +35,7 @@ def register() -> None:
 
 
 def _architecture(spandrel: Any) -> Any:
-    """The entry of the registry: files that hold our card, of whatever family."""
+    """The entry of the registry, for all files that hold our card."""
 
     class PixpertsArch(spandrel.Architecture):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -45,9 +45,9 @@ def _architecture(spandrel: Any) -> Any:
             state = dict(state_dict)
             card, scale = read_spandrel(state)
             network = build(card.config, card.family)
-            network.prepare(torch.device("cpu"))  # as we do: other layouts round otherwise
+            network.prepare(torch.device("cpu"))  # the same memory layout gives the same rounding
             enlarges = network.does == "upscale"
-            # What looks at all pixels is not the same in tiles.
+            # Networks that depend on all pixels give other results in tiles.
             tiling = "DISCOURAGED" if isinstance(network, SurveyedNetwork) else "SUPPORTED"
             return spandrel.ImageModelDescriptor(
                 network,
@@ -70,7 +70,7 @@ def _architecture(spandrel: Any) -> Any:
 def _called(model: Network, image: Tensor, scale: int) -> Tensor:
     """(1, 3, h, w) in [0, 1] -> (1, 3, scale * h, scale * w)."""
     if isinstance(model, ScoutedNetwork):
-        # Programs cut pictures into tiles, each of which would be judged dark or not by itself.
+        # Programs cut pictures into tiles, and darkness would be judged for each by itself.
         found: Tensor = model(image, tone="off").image
     elif model.does == "restore":
         found = model(image).image

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixperts.errors import ImageError, TooLargeError, UsageError, printable
+from pixperts.errors import ImageError, TooLargeError, UsageError, named, printable
 from pixperts.io.avif import bits_of, full_range
 from pixperts.io.color.chunks import animation_frames_of_png
 from pixperts.io.color.hdr import tags_to_srgb
@@ -215,7 +215,7 @@ def _header(path: Path, page: int | None = None) -> _Header:
 def _check_page(path: Path, page: int, pages: int) -> None:
     if not 1 <= page <= pages:
         held = f"{pages} pages" if pages > 1 else "a single page"
-        raise ImageError(f"{path} has no page {page}, but {held}: choose another --page.")
+        raise ImageError(f"{path} has no page {page}, but {held}: choose another {named('page')}.")
 
 
 def _tiff_header(path: Path, number: int | None) -> _Header:
@@ -286,7 +286,7 @@ def open_picture(
         if image.width * image.height > max_pixels:
             raise TooLargeError(
                 f"{path} has {image.width} x {image.height} pixels, over the limit of "
-                f"{max_pixels}: raise it (--max-pixels, max_pixels) or reduce the picture first."
+                f"{max_pixels}: raise {named('max_pixels')}, or reduce the picture first."
             )
         if header.foreign is not None:
             image = decoded(path, kind, header.foreign)

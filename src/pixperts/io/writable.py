@@ -1,6 +1,6 @@
 """The formats that this installation writes, and those that a person names."""
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.io.encoders.foreign import ENCODERS, has_encoder
 from pixperts.io.formats import NAMES, SUFFIXES, WRITABLE
 from pixperts.io.vips import supports
@@ -51,8 +51,8 @@ def format_of_name(text: str) -> str:
     kind = wanted if wanted in SUFFIXES.values() else SUFFIXES.get(f".{wanted}")
     if kind is None:
         known = ", ".join(writable_formats())
-        raise UsageError(f"--format {text!r} is unknown: use one of {known}.")
-    check_writable(f"--format {text}", kind)
+        raise UsageError(f"{named('format')} is {text!r}, which is unknown: use one of {known}.")
+    check_writable(named("format", text), kind)
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Outputs of one name, and outputs that are inputs: found before anything is written."""
+"""Find outputs that share a name, and outputs that are inputs, before anything is written."""
 
 import os
 from collections import defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.jobs.job import Job
 
 
@@ -56,27 +56,33 @@ def _problem(
     for target in _targets(job):
         replaced = job.in_place and target == job.target
         if not replaced and not inputs.isdisjoint(_identity(target)):
-            return f"{target} is an input as well: name another output, or give --in-place."
+            return (
+                f"{target} is an input as well: name another output, or give {named('in_place')}."
+            )
         sharing = outputs[os.path.realpath(target)]
         if len(sharing) > 1:
             others = [jobs[one] for one in sharing if one != number] or [job]
             pair = sorted((number, next((one for one in sharing if one != number), number)))
             first, second = (jobs[one].source for one in pair)
-            template = "{stem}_{ext}" if _told_by_ending(job, others) else "{index}_{stem}"
+            template = "{stem}_{ext}" if _differ_by_ending(job, others) else "{index}_{stem}"
             return (
                 f"{first} and {second} would both be written to {target}: put them into different "
-                f"folders, or give them different names, such as with --name '{template}'."
+                f"folders, or give them different names, such as with {named('name', template)}."
             )
     return None
 
 
-def _told_by_ending(job: Job, others: Sequence[Job]) -> bool:
+def _differ_by_ending(job: Job, others: Sequence[Job]) -> bool:
+    """Whether stems and endings of the inputs together are enough for different names."""
     names = [(one.source.stem, one.source.suffix) for one in (job, *others)]
     return len(set(names)) == len(names)
 
 
 def _identity(path: Path) -> set[object]:
-    """What tells a file from others; where capitals do not count, only its numbers do."""
+    """Keys that two names share if they mean the same file.
+
+    Device and inode find that out also on file systems that ignore case.
+    """
     keys: set[object] = {os.path.realpath(path)}
     if os.path.exists(path):
         found = os.stat(path)

@@ -16,7 +16,12 @@ _BAND = 256  # rows that are searched for the highest value at a time
 
 
 def curve_of(pixels: Pixels, metadata: Metadata) -> Curve | None:
-    """The way of a picture's floats into [0, 1]; None where they need none."""
+    """The curve that brings a picture's floats into [0, 1]; None if they need none.
+
+    Args:
+        pixels: (H, W, C); only float32 can need a curve.
+        metadata: says whether the values are linear light.
+    """
     if pixels.dtype != np.float32:
         return None
     colors = pixels[..., : color_channels(pixels)]
@@ -24,7 +29,7 @@ def curve_of(pixels: Pixels, metadata: Metadata) -> Curve | None:
 
 
 def curve_of_rows(open_reader: Callable[[], RowReader]) -> Curve | None:
-    """As `curve_of`, in a pass over a file of floats."""
+    """The same as `curve_of` for a file of floats, which is read once, band by band."""
     low, high = np.inf, -np.inf
     with open_reader() as reader:
         if reader.dtype != np.float32:
@@ -38,12 +43,12 @@ def curve_of_rows(open_reader: Callable[[], RowReader]) -> Curve | None:
 
 
 def compressed(pixels: Pixels, curve: Curve | None) -> Pixels:
-    """The pixels as the network gets them."""
+    """The pixels in [0, 1], as the network takes them."""
     return pixels if curve is None else curve.compress(pixels)
 
 
 def for_network(picture: Picture) -> Pixels:
-    """The pixels of a decoded picture, likewise."""
+    """The pixels of a decoded picture in [0, 1], as the network takes them."""
     return compressed(picture.pixels, curve_of(picture.pixels, picture.metadata))
 
 
@@ -53,7 +58,7 @@ def is_outside(curve: Curve | None) -> bool:
 
 
 def notes_of(source: Path, curve: Curve | None) -> tuple[str, ...]:
-    """A sentence on the curve, where there is one."""
+    """A sentence on the curve for the report; none without a curve."""
     if curve is None:
         return ()
     span = f"from {curve.low:.4g} to {curve.high:.4g}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.jobs.job import Job, Loaded
 from pixperts.jobs.operation import Operation, Progress
 from pixperts.jobs.operations import NO_MAP, check_experts, method_of, sketch_of
@@ -24,13 +24,21 @@ class Enhance(EnhanceOptions, Operation):
     does: ClassVar[str] = "Enhancement"
 
     def load(self, model: str, **options: Any) -> "AnyPredictor":
-        """Both models: the one that enlarges by the argument, the other by `restore_model`."""
+        """Load two models: `model` enlarges, `self.restore_model` repairs.
+
+        Args:
+            model: name or file of the model that enlarges.
+            options: of `inference.load`, for both models.
+
+        Raises:
+            ModelError, UsageError: as `inference.load`.
+        """
         from pixperts.inference.enhancer import Enhancer
 
         return Enhancer.load(model, self.restore_model, **options)
 
     def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
-        """Raise UsageError for a single model, or one that offers no such controls."""
+        """Raise UsageError for a single model, or settings that its models do not have."""
         from pixperts.inference.enhancer import Enhancer
 
         if not isinstance(predictor, Enhancer):
@@ -42,12 +50,12 @@ class Enhance(EnhanceOptions, Operation):
         elif any(job.expert_map is not None for job in jobs):
             raise UsageError(
                 f"{predictor.name} repairs and enlarges in one pass, of which there is no map: "
-                "leave --expert-map out."
+                f"leave {named('expert_map')} out."
             )
 
     @property
     def label(self) -> str:
-        """What is added to the name of a result that nobody named."""
+        """The text that is added to the input's name if no output is named."""
         return f"enhanced_{self.size.label}"
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
@@ -109,7 +117,7 @@ class Enhance(EnhanceOptions, Operation):
 
 @contextmanager
 def _between(loaded: Loaded, medium: "Medium") -> "Iterator[Between]":
-    """Where the repaired picture waits: in memory, or in a hidden file beside the result."""
+    """Where the repaired picture is kept: in memory, or in a hidden file beside the result."""
     from pixperts.inference.enhancer import Between, held_between
     from pixperts.inference.streams import DraftSource, FileSink, FloatFile
 

@@ -1,4 +1,4 @@
-"""Which pictures a command line means: files, folders, trees and patterns such as "**/*.jpg"."""
+"""Find the pictures that inputs stand for: files, folders and patterns such as "**/*.jpg"."""
 
 import fnmatch
 import os
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.io.formats import NAMES, is_image_path, is_video_path
 from pixperts.jobs.places import LOCAL, Places
 
@@ -15,7 +15,7 @@ _MAGIC = frozenset("*?[")
 
 @dataclass(frozen=True)
 class Found:
-    """A picture, and the folder below the output that mirrors where it was."""
+    """An input picture, and the subfolder of the output folder that its result goes to."""
 
     path: Path
     below: Path = Path()
@@ -23,13 +23,13 @@ class Found:
 
     @property
     def name(self) -> str:
-        """Below its folder, so that the same on all machines; of a file or a pattern, its path."""
+        """Its path below its input folder, the same on all machines; else the path as given."""
         return (self.path if self.folder is None else self.below / self.path.name).as_posix()
 
 
 @dataclass(frozen=True)
 class Listing:
-    """All pictures in order; remarks for a person; whether more than one file was meant."""
+    """All pictures in order, remarks for the user, and whether the inputs name several files."""
 
     found: list[Found]
     remarks: list[str]
@@ -45,17 +45,26 @@ def find(
 ) -> Listing:
     """The pictures that `inputs` stand for.
 
-    A name that exists is a file or a folder, whatever signs it holds. A folder stands for its
-    pictures, sorted, and with `recursive` for those of its subfolders, which are mirrored. Any
-    other name with *, ? or [...] is a pattern: ** spans folders, what matches is mirrored below
-    the last folder without such a sign, and a folder that matches counts as if it were named.
-    A folder's videos are left out, as they take so much longer; a pattern that ends like one, such
-    as clips/*.mp4, finds them. Hidden files and folders are left out, linked folders are not
-    entered, and neither are those of `outputs`, so that a second run does not take results for
-    inputs. A picture that several patterns or folders reach is taken once.
+    - A name that exists is a file or a folder, also if it holds *, ? or [.
+    - A folder stands for its pictures, sorted, and with `recursive` also for those of its
+      subfolders, whose structure the output folder repeats.
+    - Any other name with *, ? or [...] is a pattern. ** stands for any number of folders. The
+      output folder repeats the structure below the last folder without such a character. A folder
+      that matches counts as if it were named.
+    - Videos in a folder are left out, because they take much longer. A pattern with the ending of
+      a video, such as clips/*.mp4, finds them.
+    - Hidden files and folders are left out. Linked folders and those of `outputs` are not entered,
+      so that a second run does not take results for inputs.
+    - A picture that several patterns or folders reach is taken once.
+
+    Args:
+        inputs: names of files and folders, and patterns.
+        recursive: whether subfolders of folders are searched.
+        outputs: folders that results go to.
+        places: where the files lie.
 
     Raises:
-        UsageError: a folder or pattern without pictures, or one that is an output at once.
+        UsageError: a folder or pattern without pictures, or one that is also an output.
         ImageError: a folder that cannot be listed.
     """
     barred = {os.path.realpath(folder) for folder in outputs}
@@ -64,6 +73,7 @@ def find(
     remarks: list[str] = []
     seen: set[str] = set()
     skipped: int | None
+    subfolders = named("recursive", option="-r")
     for given in inputs:
         path = Path(given)
         hint = ""
@@ -71,11 +81,15 @@ def find(
             several = True
             found, skipped, left_out = _of_folder(path, Path(), recursive, barred, places)
             if not found:
-                cure = "name another folder" if recursive else "name another folder, or give -r"
+                cure = (
+                    "name another folder"
+                    if recursive
+                    else f"name another folder, or give {subfolders}"
+                )
                 raise UsageError(f"{path} holds no {_kinds()}: {cure}.")
             found = [replace(one, folder=path) for one in found]
             if left_out:
-                hint = " -r also takes the pictures in its subfolders."
+                hint = f" {subfolders} also takes the pictures in its subfolders."
         elif _MAGIC.isdisjoint(str(given)) or places.exists(path):
             files.append(Found(path))  # a missing one is reported when it is read
             continue

@@ -1,4 +1,4 @@
-"""One picture's job: its files, how they are read and written, and what passes between phases."""
+"""The job for one picture: its files, and what passes between reading, computing and saving."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture file, the file it becomes, and perhaps one for the map of its experts.
+    """One input file, the file that it becomes, and perhaps one for the map of its experts.
 
-    `root` and `map_root` are the folders that the two must not leave through a symbolic link;
-    None for a file that was named as such. `problem` is why the picture cannot be done at all,
-    where that is known before the start.
+    `root` and `map_root` are the output folders of `target` and `expert_map`, which symbolic links
+    must not lead out of; None for an output that was named as a file. `problem` says why the
+    picture cannot be processed, if that is known before the start.
     """
 
     source: Path
@@ -40,10 +40,10 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What the frames of a scene of a video share.
+    """What all frames of one scene of a video share.
 
-    `statistics` are the sums over its pictures by which a network judges each of them; None where
-    each is judged by itself.
+    `statistics` are the sums over pixels by which the network chooses experts and amounts, the
+    same for each frame; None if they are computed for each frame.
     """
 
     statistics: "Statistics | None" = None
@@ -63,8 +63,8 @@ class ClipPlan:
 class Loaded:
     """What `read` hands to `compute`: the picture, and how its result will be written.
 
-    `picture` is None where the picture is too large to be held, see `medium.Streamed`, and for
-    a video, which `clip` describes. `scene` is set where the picture is a frame of a video.
+    `picture` is None if the picture is too large for the memory (see `medium.Streamed`), and for
+    a video, which `clip` describes. `scene` is set if the picture is a frame of a video.
     """
 
     job: Job
@@ -73,17 +73,17 @@ class Loaded:
     size: tuple[int, int]  # of the result
     kind: str  # format of the output
     options: FileOptions
-    # Raises where the outputs may no longer be written; a large picture takes hours.
+    # Raises if the outputs may no longer be written, which can change while a picture is computed.
     check: Callable[[], None] | None = None
     copied: bool = False  # the file itself is the result
-    is_lossless: bool = False  # the source is, in the format of the output
+    is_lossless: bool = False  # the source is lossless and has the format of the output
     clip: ClipPlan | None = None
     scene: Scene | None = None
 
     def judged(self, settings: "RepairSettings") -> "tuple[RepairSettings, Statistics | None]":
-        """The settings of its repair, and the statistics by which it is judged, if not its own.
+        """The settings of the repair, and the statistics of the scene if it is a frame of one.
 
-        In a frame motion blur stays: seen in one and not in the next, it would flicker.
+        Motion blur stays in frames: found in one and not in the next, it would flicker.
         """
         if self.scene is None:
             return settings, None
@@ -91,7 +91,7 @@ class Loaded:
 
     @property
     def quality(self) -> int | None:
-        """Of this output's format."""
+        """The quality that was set, if the format of the output has one."""
         return self.options.quality if self.kind in DEFAULT_QUALITY else None
 
 
@@ -107,9 +107,9 @@ class Done:
 
 
 def lossless_of(loaded: Loaded) -> bool | None:
-    """Whether the result is written without loss; None leaves it to the format.
+    """Whether the result is written without loss; None leaves that to the format.
 
-    What was written without loss stays so, unless a quality is given.
+    A lossless input gives a lossless result, unless a quality is set.
     """
     kept = loaded.is_lossless and loaded.options.quality is None
     return loaded.options.lossless or kept or None

@@ -3,9 +3,8 @@
 An entry holds absolute paths, or URLs of objects (`input`, `output`, `expert_map`),
 `input_sha256` and `output_sha256`, `model` and `weights_sha256`, `settings` (what was given and
 is not a default, precision and tile included), `error` (None where the picture was done),
-`version`, `time`, and what `--json` prints: sizes, seconds, experts and shares. A picture that was
-there before the manifest knew of it gets an entry with "skipped": true, whose model and settings
-are None.
+`version`, `time`, and what `--json` prints: sizes, seconds, experts and shares. An output that
+existed before its first entry gets one with "skipped": true, whose model and settings are None.
 """
 
 import contextlib
@@ -29,30 +28,30 @@ if TYPE_CHECKING:
 
 
 class Entries:
-    """What is known of outputs that were made."""
+    """The entries of a manifest in memory, the last one of each output."""
 
     def __init__(self) -> None:
         self._last: dict[str, dict[str, Any]] = {}
 
     def made(self, output: str) -> dict[str, Any] | None:
-        """The last entry by which this output was made or found; failures do not count."""
+        """The last entry of this output that records no failure; None if there is none."""
         return self._last.get(output)
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add one."""
+        """Add an entry; one with an error changes nothing."""
         if entry.get("error") is None:
             self._last[str(entry["output"])] = entry
 
 
 class Manifest(Entries):
-    """The lines of a file, and the way to append some.
+    """A manifest file: its entries, and a way to append more.
 
     Attributes:
         path: the file; it is made with its first line.
 
     Raises:
-        UsageError: a file that is something else, which is left as it is.
-        ImageError: a file that cannot be read.
+        UsageError: the file is not a manifest; it is left as it is.
+        ImageError: the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,22 +62,22 @@ class Manifest(Entries):
                 super().append(entry)
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add a line, whole or not at all; a line that was cut off before it is removed.
+        """Add a line as a whole or not at all, and remove an incomplete line at the end before it.
 
         The file is locked meanwhile, so that several runs may share a manifest.
 
         Raises:
-            ImageError: where it cannot be written.
-            UsageError: where something else has been put into the file.
+            ImageError: the file cannot be written.
+            UsageError: the file is no longer a manifest.
         """
         self._append((json.dumps(entry, allow_nan=False) + "\n").encode())
         super().append(entry)
 
     def make(self) -> None:
-        """Make the file where it is missing, for a run that has nothing to note.
+        """Make the file if it is missing, for a run that may have nothing to record.
 
         Raises:
-            ImageError: where it cannot be written.
+            ImageError: the file cannot be written.
         """
         self._append(b"")
 
@@ -86,7 +85,7 @@ class Manifest(Entries):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+", buffering=0) as file:
-                lock(file)  # its size is of use only while nobody else writes
+                lock(file)  # so that no other run changes its size meanwhile
                 size = _end_of_lines(file)
                 file.seek(size)
                 if head := file.read(len(_START)):
@@ -110,14 +109,14 @@ _BLOCK = 1 << 16  # bytes
 
 
 def read_entries(path: Path) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The lines of a manifest and what they say, without one that was cut off.
+    """The lines of a manifest and their entries, without an incomplete last line.
 
     The file is open only while a block of it is read.
 
     Raises:
-        UsageError: a file that is something else.
-        ImageError: a file that cannot be read.
-        FileNotFoundError: there is none.
+        UsageError: the file is not a manifest.
+        ImageError: the file cannot be read.
+        FileNotFoundError: there is no such file.
     """
     for line in _lines(path):
         if not line.endswith(b"\n"):
@@ -147,7 +146,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 
 def _check_torn(path: Path, head: bytes) -> None:
-    """Refuse what is no beginning of a line that a kill or a full disk cut off."""
+    """Raise UsageError unless this may be the beginning of a line that was cut off."""
     if not _START.startswith(head):
         raise UsageError(f"{path} is not a manifest of pixperts: name another file.")
 
@@ -184,9 +183,17 @@ def new_entry(
     more: Mapping[str, Any] | None = None,
     name: Callable[[Path], str] = os.path.abspath,
 ) -> dict[str, Any]:
-    """One line: what all pictures have, with the hashes of input and output, and `more`.
+    """The entry of one picture.
 
-    `name` gives what a file is called.
+    Args:
+        job: the picture.
+        model: name of the model.
+        weights: SHA-256 of the weights.
+        settings: of `settings_of`.
+        hashes: SHA-256 of input and output.
+        error: why the picture failed; None if it did not.
+        more: further fields; those that every entry has are not replaced.
+        name: gives the name of a file in the manifest.
     """
     chart = job.expert_map
     entry = {
@@ -206,9 +213,10 @@ def new_entry(
 
 
 def settings_of(operation: Any, predictor: "AnyPredictor | None" = None) -> dict[str, Any]:
-    """The fields of a dataclass that are not at their defaults, those of nested ones likewise.
+    """The fields of an operation that differ from their defaults, nested ones included.
 
-    With a predictor, its precision, runtime and tiles likewise: they change pixels, too.
+    With a predictor, also its precision, runtime and tile if these differ from the defaults,
+    because they change pixels, too.
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
@@ -218,7 +226,7 @@ def settings_of(operation: Any, predictor: "AnyPredictor | None" = None) -> dict
         >>> settings_of(Restore())
         {'does': 'Repair'}
     """
-    # Through JSON, so that what is compared with a line's settings went the same way.
+    # Through JSON, so that the result can be compared with the settings in a file.
     settings: dict[str, Any] = json.loads(json.dumps(_changed(operation), default=str))
     if predictor is not None and predictor.precision != "float32":
         settings["precision"] = predictor.precision

@@ -1,6 +1,6 @@
 """Where the pixels of one picture come from and go to: memory, or files row by row.
 
-What is done to them is the same for both: it reads from a `PixelSource` and fills a `PixelSink`.
+An operation reads from a `PixelSource` and fills a `PixelSink`, so that both work alike.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Medium(Protocol):
         source: the picture.
         sink: its result.
         held: whether both are in memory.
-        notes: what the user should know: what reading changed, and what the output cannot hold.
+        notes: sentences for the user on what reading changed and what the output cannot store.
     """
 
     source: PixelSource
@@ -56,7 +56,7 @@ class Medium(Protocol):
     notes: list[str]
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
-        """The result, once the sink is filled, or None where it lies in its file already."""
+        """The result (H, W, C) once the sink is filled; None if it is in its file already."""
 
 
 class InMemory:
@@ -94,9 +94,10 @@ class InMemory:
 
 
 class Copied:
-    """A picture that is read, which finds damage, and whose file will be copied as it is.
+    """A picture whose file is copied as it is; it is read all the same, to find damage.
 
-    What reading says of a single picture is reported; several are all copied.
+    Notes of reading are reported for files with a single picture. Of files with several only one
+    is read, but all are copied.
     """
 
     held = True
@@ -108,14 +109,14 @@ class Copied:
         self.sink: PixelSink = NoSink()
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
-        """No pixels of its own."""
+        """None: the file is copied."""
         return None
 
 
 class Streamed:
-    """A file that is read and one that is written as rows are needed; a context manager.
+    """An input and an output file that are read and written row by row.
 
-    The result appears under its name when the context ends well.
+    The result appears under its name when the context `close` ends without an error.
     """
 
     held = False
@@ -161,17 +162,18 @@ class Streamed:
             self.close = stack.pop_all()
 
     def finish(self, progress: Callable[[float], None]) -> Pixels | None:
-        """Nothing is left to be written, but the colors may have to be matched."""
+        """None, once the colors are matched, if that is wanted, and all rows are written."""
         self._filled.complete(progress)
         return None
 
 
 @contextmanager
 def open_medium(loaded: Loaded, software: str, color_fix: ColorFix) -> Iterator[Medium]:
-    """In memory where `read` decoded the picture, else streamed.
+    """A context with the medium of a picture: in memory if `read` decoded it, else streamed.
 
     Raises:
-        UsageError, ImageError: with one sentence.
+        UsageError: the result needs more memory than there is, or cannot hold the colors.
+        ImageError: a file cannot be read or written.
     """
     if loaded.copied and loaded.picture is not None:
         source = ArraySource(to_tensor(for_network(loaded.picture))[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.io.formats import (
     CONTAINERS,
     RAW_SUFFIXES,
@@ -29,9 +29,9 @@ class Template:
 
     `stem`, `name`, `suffix` and `ext` are those of the input: "a", "a.jpg", ".jpg" and "jpg".
     `width` and `height` are of the output, in pixels; `scale` is the factor of the width; `index`
-    counts the inputs from 1. These three whole numbers take a format such as {index:04}. Where
-    the template does not end in an ending of its own, that of `format` is appended, or that of
-    the input where there is none.
+    counts the inputs from 1. The whole numbers width, height and index take a format such as
+    {index:04}. If the template has no ending, that of `format` is appended, or else that of the
+    input.
 
     Raises:
         UsageError: an unknown field or format, or a name that would leave its folder.
@@ -51,11 +51,14 @@ class Template:
         if self.format is not None:
             ending_of(self.format)
         if not self.text:
-            raise UsageError("--name is empty: give a template such as '{stem}_x{scale}'.")
+            raise UsageError(
+                f"{named('name')} is empty: give a template such as '{{stem}}_x{{scale}}'."
+            )
         for bad, word in (("/", "a slash"), (os.sep, "a separator"), ("\0", "a null byte")):
             if bad in self.text:
                 raise UsageError(
-                    f"--name {self.text!r} holds {word}: it names files only; -r keeps the "
+                    f"{self._named} holds {word}: it names files only; "
+                    f"{named('recursive', option='-r')} keeps the "
                     "folders of the inputs."
                 )
         for _, field, layout in self._pieces():
@@ -63,31 +66,39 @@ class Template:
                 continue
             if field not in FIELDS:
                 raise UsageError(
-                    f"--name {self.text!r} has an unknown field {{{field}}}: use "
-                    f"{', '.join(FIELDS)}."
+                    f"{self._named} has an unknown field {{{field}}}: use {', '.join(FIELDS)}."
                 )
             digits = layout.removesuffix("d")
             if layout and (field not in _NUMBERS or not digits.isdecimal() or int(digits) > 20):
                 raise UsageError(
-                    f"--name {self.text!r} has an unknown format {layout!r}: only "
+                    f"{self._named} has an unknown format {layout!r}: only "
                     f"{', '.join(_NUMBERS)} take one, such as {{index:04}}."
                 )
         own = self._own_kind()
         if own is not None and self.format is not None and own != format_of_name(self.format):
             raise UsageError(
-                f"--name {self.text!r} and --format {self.format} contradict each other: leave "
+                f"{self._named} and {named('format', self.format)} contradict each other: leave "
                 "the ending out of the name."
             )
 
+    @property
+    def _named(self) -> str:
+        """As messages call it."""
+        return named("name", self.text)
+
     def needs(self, *fields: str) -> bool:
-        """Whether one of these fields occurs."""
+        """Whether the template contains one of these fields."""
         return any(field in fields for _, field, _ in self._pieces())
 
     def render(self, source: Path, values: Mapping[str, Callable[[], Value]]) -> str:
-        """The file name for one input; `values` gives the fields that are not of its name.
+        """The file name for one input.
+
+        Args:
+            source: the input, whose name gives stem, name, suffix and ext.
+            values: functions for the other fields.
 
         Raises:
-            UsageError: where the name would be none, an ending alone, or lie in another folder.
+            UsageError: the name would be empty, an ending alone, or lie in another folder.
         """
         own: dict[str, Value] = {
             "stem": source.stem,
@@ -106,11 +117,11 @@ class Template:
             mark in name for mark in filter(None, ("/", "\0", os.sep, os.altsep))
         ):
             raise UsageError(
-                f"--name {self.text!r} gives {name!r} for {source}, which is not a file name."
+                f"{self._named} gives {name!r} for {source}, which is not a file name."
             )
-        if name[0] == "." and f".{name.lstrip('.')}".lower() in SUFFIXES:  # hidden, without ending
+        if name[0] == "." and f".{name.lstrip('.')}".lower() in SUFFIXES:  # such as ".jpg"
             raise UsageError(
-                f"--name {self.text!r} gives {name!r} for {source}, an ending without a name."
+                f"{self._named} gives {name!r} for {source}, an ending without a name."
             )
         return name
 
@@ -120,26 +131,26 @@ class Template:
             parsed = list(string.Formatter().parse(self.text))
         except ValueError as error:
             raise UsageError(
-                f"--name {self.text!r} is not a template ({error}): write a brace twice to get one."
+                f"{self._named} is not a template ({error}): write a brace twice to get one."
             ) from None
         for _, field, _, conversion in parsed:
             if conversion is not None:
-                raise UsageError(f"--name {self.text!r} has an unknown field {{{field}!...}}.")
+                raise UsageError(f"{self._named} has an unknown field {{{field}!...}}.")
         return [(literal, field, layout or "") for literal, field, layout, _ in parsed]
 
     def _own_kind(self) -> str | None:
-        """The format that the text itself ends in."""
+        """The format of the ending of the template itself, if it has one."""
         literal, field, _ = self._pieces()[-1]
         ending = Path(f"x{literal}").suffix.lower()
         return SUFFIXES.get(ending) or CONTAINERS.get(ending) if field is None else None
 
     def _ending(self, source: Path) -> str:
-        """What is to be appended."""
+        """The ending that is appended to the template."""
         if self._own_kind() is not None:
             return ""
         ending = source.suffix
         if is_video_path(source):
-            # Matroska holds all that the containers which are only read may hold.
+            # Matroska holds everything that the containers hold that can only be read.
             ending = ending if ending.lower() in CONTAINERS else ".mkv"
         elif self.format is not None and SUFFIXES.get(ending.lower()) != format_of_name(
             self.format
@@ -159,7 +170,7 @@ class Template:
 
 
 def numbered(path: Path, number: int) -> Path:
-    """The name with a number, for a file that shall not replace another.
+    """The path with a number in its name, for a file that must not replace another.
 
     Example:
         >>> numbered(Path("out/a.png"), 2).name

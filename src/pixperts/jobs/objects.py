@@ -1,8 +1,8 @@
 """Objects of a store in the place of files: `ObjectPlaces`.
 
-During a run, an object goes by a path below a folder that does not exist, so that everything that
-is done with names works as for files. Its bytes are fetched into a temporary file when its picture
-is taken up; a result is written into one, and becomes an object as a whole.
+During a run, an object has a path below a folder that does not exist, so that code for names of
+files works for objects as well. Its bytes are fetched into a temporary file when work on its
+picture begins. A result is written into a temporary file and then uploaded as a whole.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class ObjectPlaces(Places):
 
     def __init__(self, url: ObjectUrl) -> None:
         self.store = ObjectStore(url)
-        # Whatever lies below it is an object; a name that no file can have by accident.
+        # Every path below it is an object. The name is random, so that no file has it by accident.
         self._home = Path(os.path.abspath(os.sep)) / f"{_PREFIX}{secrets.token_hex(8)}"
         self._scratch: ScratchFolder | None = None
         self._numbers = itertools.count(1)
@@ -76,7 +76,7 @@ class ObjectPlaces(Places):
             self._scratch.close()
 
     def path(self, name: str | Path) -> Path:
-        """Below the home of objects for a URL."""
+        """The path that stands for a URL, or the path of a file."""
         url = parse_url(str(name)) if isinstance(name, str) else None
         return Path(name) if url is None else self._home / url.scheme / url.bucket / url.key
 
@@ -88,26 +88,26 @@ class ObjectPlaces(Places):
         return ObjectUrl(scheme, bucket, "/".join(parts))
 
     def name(self, path: Path) -> str:
-        """The URL of an object."""
+        """The URL of an object, or the absolute path of a file."""
         url = self.url(path)
         return super().name(path) if url is None else str(url)
 
     def anywhere(self, path: Path) -> str:
-        """The URL of an object."""
+        """The URL of an object, or the absolute path of a file."""
         url = self.url(path)
         return super().anywhere(path) if url is None else str(url)
 
     def named(self, text: str) -> str:
-        """With URLs in the place of paths."""
+        """The text with URLs in place of the paths that stand for them."""
         start = re.escape(f"{self._home}{os.sep}")
         return re.sub(rf"{start}(\w+){re.escape(os.sep)}", r"\1://", text)
 
     def names_of(self, job: Job) -> tuple[str, str] | None:
-        """As a person gave them."""
+        """URLs or paths of source and target, as the user gave them."""
         return self.named(str(job.source)), self.named(str(job.target))
 
     def is_folder(self, path: Path) -> bool:
-        """Whether there are objects below it, unless it is a picture itself."""
+        """Whether there are objects below it and it is not a picture itself."""
         url = self.url(path)
         if url is None:
             return super().is_folder(path)
@@ -127,7 +127,7 @@ class ObjectPlaces(Places):
         return bool(url.key) and self.store.exists(url)
 
     def exists(self, path: Path, *, fresh: bool = True) -> bool:
-        """The same: there are no links."""
+        """Whether there is an object of this name; see `is_file`."""
         if self.url(path) is None:
             return super().exists(path, fresh=fresh)
         return self.is_file(path, fresh=fresh)
@@ -140,7 +140,7 @@ class ObjectPlaces(Places):
     def walk(
         self, root: Path, *, barred: Collection[str] = (), deep: bool = True
     ) -> Iterator[tuple[Path, list[str], list[str]]]:
-        """As of a folder of files: hidden objects are left out."""
+        """As `Places.walk`; objects whose names begin with a dot are left out."""
         url = self.url(root)
         if url is None:
             yield from super().walk(root, barred=barred, deep=deep)
@@ -172,12 +172,12 @@ class ObjectPlaces(Places):
                 waiting += [below / name for name in reversed(folders)]
 
     def holds_file(self, path: Path) -> bool:
-        """Everything that is listed is an object."""
+        """True for objects: only objects are listed."""
         return self.url(path) is not None or super().holds_file(path)
 
     @contextlib.contextmanager
     def reading(self, path: Path) -> Iterator[Path]:
-        """A temporary copy."""
+        """A temporary copy of an object, or the file itself."""
         with contextlib.closing(ObjectsOpened(self, Job(path, path, in_place=True))) as opened:
             try:
                 yield opened.fetch().source
@@ -186,12 +186,15 @@ class ObjectPlaces(Places):
                 raise
 
     def sha256(self, path: Path) -> str:
-        """Of an object, as it comes in, without a file."""
+        """SHA-256 of an object, computed while it is received, or of a file."""
         url = self.url(path)
         return super().sha256(path) if url is None else self.store.sha256(url)
 
     def problem(self, job: Job) -> str | None:
-        """Videos are made in parts, which are kept beside the result until all are there."""
+        """Why a picture cannot be processed, as a sentence; videos need files.
+
+        They are made in parts, which are kept beside the result until all are finished.
+        """
         here = self.url(job.source) is None and self.url(job.target) is None
         if here or not is_video_path(job.source):
             return None
@@ -201,11 +204,11 @@ class ObjectPlaces(Places):
         )
 
     def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
-        """List the folders of many outputs, page by page.
+        """Check the buckets of the outputs, and list the folders that get many of them.
 
         Raises:
-            UsageError: a bucket of outputs that does not exist.
-            ImageError: a folder that cannot be listed.
+            UsageError: a bucket does not exist.
+            ImageError: a folder cannot be listed.
         """
         wanted: dict[Path, set[Path]] = defaultdict(set)
         buckets: dict[tuple[str, str], ObjectUrl] = {}
@@ -228,17 +231,17 @@ class ObjectPlaces(Places):
             self._listed.add(root)
 
     def open(self, job: Job) -> Opened:
-        """Take up a picture, of which something may be an object."""
+        """The files of a picture, of which some may be objects."""
         return ObjectsOpened(self, job)
 
     @property
     def temporary(self) -> Path:
-        """The folder of all temporary files, which is there inside the context."""
+        """The folder of all temporary files, which exists inside the context."""
         assert self._scratch is not None
         return self._scratch.root
 
     def new_folder(self) -> Path:
-        """For the temporary files of one picture.
+        """A new folder for the temporary files of one picture.
 
         Raises:
             OSError: it cannot be made.
@@ -248,7 +251,7 @@ class ObjectPlaces(Places):
         return folder
 
     def _tree(self, url: ObjectUrl) -> dict[Path, Children]:
-        """Every folder below one, with what it holds."""
+        """All folders below a URL, with the names of their folders and objects."""
         tree: dict[Path, Children] = {Path(): Children([], [])}
         for key in self.store.below(url):
             path = Path(key[len(url.key) :].lstrip("/"))
@@ -268,7 +271,7 @@ def _add_folder(tree: dict[Path, Children], folder: Path) -> None:
 
 
 class ObjectsOpened(Opened):
-    """Temporary files for those of a picture that are objects."""
+    """The files of one picture: temporary ones for objects, else the files themselves."""
 
     def __init__(self, places: ObjectPlaces, job: Job) -> None:
         super().__init__(job)
@@ -278,7 +281,7 @@ class ObjectsOpened(Opened):
         self._fetched: Job | None = None
 
     def fetch(self) -> Job:
-        """Fetch the source, once."""
+        """The job with files; the source is fetched at the first call."""
         if self._fetched is None:
             job = self.job
             source = self._file(job.source, "input")
@@ -290,7 +293,7 @@ class ObjectsOpened(Opened):
         return self._fetched
 
     def deliver(self, done: Done) -> None:
-        """Put the map of experts, and then the picture, so that one that is there has its map."""
+        """Upload the map of experts, and then the picture: a picture in the store has its map."""
         unchanged = self.job.in_place and done.loaded.copied
         for path in (self.job.expert_map, None if unchanged else self.job.target):
             url, file = self._files.get(path, (None, None)) if path is not None else (None, None)
@@ -303,7 +306,7 @@ class ObjectsOpened(Opened):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def explain(self, error: Exception) -> str:
-        """With URLs in the place of temporary files."""
+        """One sentence on an error, with URLs in place of temporary files."""
         source = self._named(str(self.job.source))
         if isinstance(error, PixpertsError):
             error.args = tuple(
@@ -318,13 +321,13 @@ class ObjectsOpened(Opened):
         return text
 
     def report(self, report: Report) -> Report:
-        """Likewise."""
+        """The report with URLs in place of temporary files."""
         source, target = map(self._named, (str(self.job.source), str(self.job.target)))
         notes = [self._named(note) for note in report.notes]
         return replace(report, input=source, output=target, notes=notes)
 
     def _file(self, path: Path, name: str) -> Path:
-        """The file itself, or a temporary one for an object, whose ending counts."""
+        """The file itself, or for an object a temporary one with the same ending."""
         url = self._places.url(path)
         if url is None:
             return path

@@ -1,4 +1,4 @@
-"""What is done to one picture file: `Operation`, with its phases read, compute and save."""
+"""What is done to one file: `Operation`, in three phases: `read`, `compute` and `save`."""
 
 import time
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixperts import __version__
 from pixperts.defaults import ColorFix
-from pixperts.errors import ImageError, PixpertsError, UsageError
+from pixperts.errors import ImageError, PixpertsError, UsageError, named
 from pixperts.io.atomic import copy_file
 from pixperts.io.decode import directory_count, header_size
 from pixperts.io.formats import NAMES, SUFFIXES, is_video_path
@@ -39,7 +39,7 @@ class Operation(ABC):
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    does: ClassVar[str]  # in the settings of a manifest; lines that exist hold it, so it stays
+    does: ClassVar[str]  # in the settings of manifests; it must not change, as files hold it
     files: FileOptions
     color_fix: ColorFix
 
@@ -47,11 +47,21 @@ class Operation(ABC):
     def apply(
         self, loaded: Loaded, predictor: "AnyPredictor", medium: "Medium", progress: Progress
     ) -> tuple[Report, Pixels | None]:
-        """Fill the medium's sink; a report without seconds and notes, and the map of experts."""
+        """Do the work: read from `medium.source`, fill `medium.sink`.
+
+        Args:
+            loaded: the picture, of `read`.
+            predictor: the model.
+            medium: where pixels come from and go to.
+            progress: called with the share of the work that is done, 0 to 1.
+
+        Returns:
+            A report without seconds and notes, and the map of experts (H, W, C) or None.
+        """
 
     @abstractmethod
     def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
-        """Raise UsageError for a model that cannot do it."""
+        """Raise UsageError for a model that cannot do this to these jobs."""
 
     def load(self, model: str, **options: Any) -> "AnyPredictor":
         """The model by its name or file; see `inference.load` for the options.
@@ -64,16 +74,16 @@ class Operation(ABC):
         return load(model, **options)
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
-        """Raise UsageError for what no picture of the run could be done with."""
+        """Raise UsageError for options that do not fit the jobs of a run."""
         self.files.check(jobs)
 
     @property
     def label(self) -> str:
-        """What is added to the name of a result that nobody named."""
+        """The text that is added to the input's name if no output is named."""
         return "result"
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) of the result for a picture of this size."""
+        """(width, height) of the result for a picture of this size, in pixels."""
         return width, height
 
     def keeps(self, loaded: Loaded) -> bool:
@@ -81,7 +91,7 @@ class Operation(ABC):
         return False
 
     def expected_pixels(self, job: Job) -> float:
-        """Output pixels by the file's header; 0 for a picture that will be refused."""
+        """Output pixels, by the header of the input; 0 for a file that will be refused."""
         try:
             if is_video_path(job.source):
                 from pixperts.jobs.clips.work import expected_pixels
@@ -94,10 +104,11 @@ class Operation(ABC):
         return float(size[0] * size[1])
 
     def read(self, job: Job) -> Loaded:
-        """Decode one picture; what cannot be written is refused here, before the work.
+        """Read one file, and check that its result can be written.
 
         Raises:
-            UsageError, ImageError: with one sentence.
+            UsageError: the result cannot be written in this format, size or place.
+            ImageError: the file cannot be read.
         """
         if is_video_path(job.source):
             from pixperts.jobs.clips.work import read_job
@@ -109,7 +120,7 @@ class Operation(ABC):
             new = self.new_size(*found)
             streamed = self.files.streams(found[0] * found[1] + new[0] * new[1])
         except ImageError:
-            streamed = False  # reading it says better why it cannot be read
+            streamed = False  # `read_image` says more precisely what is wrong
         if not streamed:
             picture = read_image(
                 job.source,
@@ -123,8 +134,8 @@ class Operation(ABC):
         own = sniff(job.source) if picture is None else picture.format
         if job.in_place:
             _check_in_place(job.source, own)
-        named = None if job.in_place else _kind(job.target)
-        kind = named or (own if own in writable_formats() else "png")
+        wanted = None if job.in_place else _kind(job.target)
+        kind = wanted or (own if own in writable_formats() else "png")
         kept = own == kind and is_lossless(job.source, kind)
         loaded = Loaded(job, picture, found, size, kind, self.files, is_lossless=kept)
         check_output(job.target, *size, kind, loaded.quality, lossless_of(loaded))
@@ -140,16 +151,17 @@ class Operation(ABC):
         progress: Progress,
         say: Say = lambda sentence: None,
     ) -> Done:
-        """Do it; a video, or a result that is too large to be held, is also written.
+        """Compute the result; a video, or a result too large for the memory, is also written.
 
         Args:
-            loaded: of `read`.
+            loaded: the result of `read`.
             predictor: the model.
-            progress: called with the share that is done, rising to 1.
-            say: called with what a person should know before the end.
+            progress: called with the share of the work that is done, 0 to 1.
+            say: called with sentences that the user should see before the end.
 
         Raises:
-            UsageError, ImageError: with one sentence.
+            UsageError: the result needs more memory than there is.
+            ImageError: a file cannot be read or written.
         """
         if loaded.clip is not None:
             from pixperts.jobs.clips.work import make
@@ -162,21 +174,22 @@ class Operation(ABC):
         with open_medium(loaded, software, self.color_fix) as medium:
             report, chart = self.apply(loaded, predictor, medium, progress)
             pixels = medium.finish(progress)
-            if pixels is None:  # before the picture appears, see `save`
+            if pixels is None:  # the map is written before the picture appears, as in `save`
                 self._save_chart(loaded, chart)
         seconds = round(time.perf_counter() - started, 3)
         report = replace(report, seconds=seconds, notes=[*medium.notes, *report.notes])
         return Done(loaded, pixels, software, report, chart)
 
     def save(self, done: Done) -> Report:
-        """Write the picture, and before it the map of its experts.
+        """Write the map of experts, if one is wanted, and then the picture.
 
         Raises:
-            UsageError, ImageError: with one sentence.
+            UsageError: the picture cannot be written in this format.
+            ImageError: a file cannot be written.
         """
         loaded = done.loaded
         job, picture = loaded.job, loaded.picture
-        # In this order, so that a picture that is there has everything that belongs to it.
+        # In this order, so that a picture that exists always has its map.
         self._save_chart(loaded, done.chart)
         if loaded.copied:
             if not job.in_place:
@@ -203,7 +216,12 @@ class Operation(ABC):
 
 
 def software_tag(model: str, source: tuple[int, int], size: tuple[int, int]) -> str:
-    """What the result's metadata say of its making.
+    """The text on pixperts, model and factor in the metadata of a result.
+
+    Args:
+        model: its name.
+        source: (width, height) of the input.
+        size: (width, height) of the result.
 
     Example:
         >>> software_tag("moeisr-tiny", (200, 100), (500, 250)).split(" ", 2)[2]
@@ -220,12 +238,13 @@ def _check_in_place(path: Path, kind: str) -> None:
     """Raise UsageError for a picture that its result could not replace without a loss."""
     if kind not in writable_formats():
         raise UsageError(
-            f"{path} is {NAMES[kind]}, which cannot be written: leave --in-place out, or convert "
-            "it first."
+            f"{path} is {NAMES[kind]}, which cannot be written: leave {named('in_place')} out, "
+            "or convert it first."
         )
     if (pages := directory_count(path)) > 1:
         raise UsageError(
-            f"{path} holds {pages} pictures, and only one would be left: leave --in-place out."
+            f"{path} holds {pages} pictures, and only one would be left: leave "
+            f"{named('in_place')} out."
         )
 
 

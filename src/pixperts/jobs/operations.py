@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.jobs.job import Job, Loaded
 from pixperts.jobs.operation import Operation, Progress
 from pixperts.jobs.options import RestoreOptions, UpscaleOptions
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pixperts.jobs.medium import Medium
 
 NO_MAP = "No expert worked on {}, which did not grow, so there is no map."
-MAP_SIDE = 4096  # of the map of experts of a picture that is too large to be held
+MAP_SIDE = 4096  # pixels; longest side of the map for a picture too large for the memory
 
 
 class Upscale(UpscaleOptions, Operation):
@@ -34,7 +34,7 @@ class Upscale(UpscaleOptions, Operation):
 
     @property
     def label(self) -> str:
-        """What is added to the name of a result that nobody named."""
+        """The text that is added to the input's name if no output is named."""
         return self.size.label
 
     def new_size(self, width: int, height: int) -> tuple[int, int]:
@@ -63,7 +63,7 @@ class Upscale(UpscaleOptions, Operation):
         grows = kept != size
         advance = progress
         if grows:
-            # Nothing is heard of the encoder, so the first band of rows brings its share along.
+            # The encoder reports no progress, so its share is added with the first band of rows.
             parts = upscaler.model.multiply_adds(kept[::-1], size[::-1])
             advance = _after(parts["encoder"] / parts["total"], progress)
         sketch = sketch_of(loaded, medium, upscaler)
@@ -103,10 +103,10 @@ class Restore(RestoreOptions, Operation):
     label = "restored"
 
     def check_jobs(self, jobs: Sequence[Job]) -> None:
-        """Raise UsageError for what no picture of the run could be done with."""
+        """Raise UsageError for options that do not fit the jobs of a run."""
         super().check_jobs(jobs)
         if any(job.expert_map is not None for job in jobs):
-            raise UsageError("--expert-map applies to enlarging: leave it out.")
+            raise UsageError(f"{named('expert_map')} applies to enlarging: leave it out.")
 
     def check_model(self, predictor: "AnyPredictor", jobs: Sequence[Job]) -> None:
         """Raise UsageError for a model that enlarges, or has no such controls."""
@@ -156,20 +156,20 @@ class Restore(RestoreOptions, Operation):
 
 
 def check_experts(upscaler: "Upscaler", budget: float | None, jobs: Sequence[Job]) -> None:
-    """Raise UsageError where a budget or maps are wanted of a model with a single expert."""
+    """Raise UsageError for a budget or maps with a model that has a single expert."""
     if upscaler.takes_budget:
         return
     charts = any(job.expert_map is not None for job in jobs)
-    for flag, given in (("--budget", budget is not None), ("--expert-map", charts)):
+    for argument, given in (("budget", budget is not None), ("expert_map", charts)):
         if given:
             raise UsageError(
-                f"{upscaler.name} has a single expert: leave {flag} out, or choose a model "
-                "with several, such as '-m moeisr-tiny'."
+                f"{upscaler.name} has a single expert: leave {named(argument)} out, or choose a "
+                "model with several, such as moeisr-tiny."
             )
 
 
 def sketch_of(loaded: Loaded, medium: "Medium", upscaler: "Upscaler") -> "Sketch | None":
-    """The map of experts that an enlargement fills; None where none is wanted or nothing grows."""
+    """A map of experts to be filled; None if none is wanted or the picture does not grow."""
     from pixperts.inference.expert_maps import Sketch
     from pixperts.inference.reduction import kept_size
 
@@ -180,7 +180,11 @@ def sketch_of(loaded: Loaded, medium: "Medium", upscaler: "Upscaler") -> "Sketch
 
 
 def method_of(before: tuple[int, int], after: tuple[int, int]) -> str:
-    """How a picture of one (width, height) is brought to another, as `UpscaleReport` says it.
+    """How a picture is resized, as in `UpscaleReport.method`.
+
+    Args:
+        before: (width, height) of the picture.
+        after: (width, height) of the result.
 
     >>> [method_of((4, 4), size) for size in ((8, 8), (8, 2), (2, 2), (4, 4))]
     ['network', 'both', 'lanczos', 'copy']
@@ -194,5 +198,5 @@ def method_of(before: tuple[int, int], after: tuple[int, int]) -> str:
 
 
 def _after(start: float, progress: Progress) -> Callable[[float], None]:
-    """Progress of what remains after a first share that is not reported."""
+    """A function for the progress, 0 to 1, of the work that follows a first share `start`."""
     return lambda share: progress(start + (1 - start) * share)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pixperts.defaults import DEFAULT_REPAIR_MODEL, MAX_PIXELS, ColorFix, ToneMode
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import DEFAULT_QUALITY, SUFFIXES, is_video_path
 from pixperts.jobs.names import Template
@@ -24,7 +24,7 @@ POLICIES = ("skip", "overwrite", "rename", "error")
 
 # Pixels of input and output together beyond which rows are read and written as they are needed.
 STREAMED_PIXELS = 48_000_000
-_HELD = 40.0  # bytes for each of them while they are in memory, copies included
+_HELD = 40.0  # bytes of memory for each pixel that is not streamed, copies included
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class FileOptions:
         panel=OUTPUT,
     )
     video: VideoOptions = VIDEO_OPTIONS
-    # These two refuse pictures, and change none.
+    # These two refuse pictures, but never change a result.
     strict: bool = option(
         False,
         "Refuse JPEG and PNG files that end too early, even if only few rows are missing.",
@@ -89,16 +89,16 @@ class FileOptions:
             parse_page(str(self.page))
 
     def streams(self, pixels: int) -> bool:
-        """Whether so many pixels, of input and output together, are too many to be held."""
+        """Whether so many pixels, of input and output together, are too many for the memory."""
         limit = math.inf if self.max_memory is None else 0.25 * self.max_memory
         return pixels > STREAMED_PIXELS or pixels * _HELD > limit
 
     def check(self, jobs: "Sequence[Job]") -> None:
-        """Raise UsageError for options that no output could use, or not all of them."""
+        """Raise UsageError for options that no output, or not every output, can use."""
         clips = [job for job in jobs if is_video_path(job.source)]
         if self.video != VIDEO_OPTIONS and not clips:
-            flag = "--codec" if self.video.crf is None else "--crf"
-            raise UsageError(f"{flag} does not apply, because no input is a video: leave it out.")
+            given = named("codec" if self.video.crf is None else "crf")
+            raise UsageError(f"{given} does not apply, because no input is a video: leave it out.")
         if clips:
             self._check_clips(clips)
         if self.quality is None or len(clips) == len(jobs):
@@ -108,24 +108,25 @@ class FileOptions:
         if kinds.isdisjoint({*DEFAULT_QUALITY, "unknown"}):
             known = ", ".join(DEFAULT_QUALITY)
             raise UsageError(
-                f"--quality does not apply, because no output is {known}: leave it out."
+                f"{named('quality')} does not apply, because no output is {known}: leave it out."
             )
 
     def _check_clips(self, clips: "Sequence[Job]") -> None:
-        """Raise UsageError for what cannot be done to videos."""
+        """Raise UsageError for options that videos do not have."""
         given = {
-            "--quality": (self.quality is not None, "give --crf for videos"),
-            "--lossless": (self.lossless, "give --crf 0 for videos"),
-            "--color": (self.color != "keep", "videos keep their colors"),
-            "--page": (self.page is not None, "videos are processed as a whole"),
-            "--in-place": (clips[0].in_place, "videos are encoded again: name another output"),
-            "--expert-map": (any(job.expert_map for job in clips), "a video would have thousands"),
+            "quality": (self.quality is not None, f"give {named('crf')} for videos"),
+            "lossless": (self.lossless, f"give {named('crf', 0)} for videos"),
+            "color": (self.color != "keep", "videos keep their colors"),
+            "page": (self.page is not None, "videos are processed as a whole"),
+            "in_place": (clips[0].in_place, "videos are encoded again: name another output"),
+            "expert_map": (any(job.expert_map for job in clips), "a video would have thousands"),
         }
-        for flag, (is_given, cure) in given.items():
+        for argument, (is_given, cure) in given.items():
             if is_given:
                 raise UsageError(
-                    f"{flag} is for pictures, and {clips[0].source} is a video: leave it out; "
-                    f"{cure}."
+                    f"{named(argument)} is for pictures, and {clips[0].source} is a video: leave "
+                    "it "
+                    f"out; {cure}."
                 )
 
 
@@ -299,8 +300,9 @@ class FolderOptions:
             for name in ("name", "format", "if_exists"):
                 if getattr(self, name) is not None:
                     raise UsageError(
-                        f"--in-place keeps name and format, and replaces: leave "
-                        f"--{name.replace('_', '-')} out."
+                        f"{named('in_place')} keeps name and format, and replaces: leave "
+                        f"{named(name)} "
+                        "out."
                     )
 
     @property

@@ -1,4 +1,4 @@
-"""What becomes of the pictures of a run, and how a caller hears of it."""
+"""The outcomes of a run, and how a caller is informed of them."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,22 +11,22 @@ from pixperts.jobs.reports import Report
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one picture: done (`report`), failed (`error`) or left as it was.
+    """The outcome of one picture: done (`report`), failed (`error`) or left as it was.
 
-    Where input or output is an object of a store, the paths of the job stand for it within the run
-    only, and `names` has what a person calls them.
+    If input or output is an object of a store, the paths of the job are valid within the run only,
+    and `names` holds the URLs.
     """
 
     job: Job
     report: Report | None = None
     error: str | None = None
     skipped: bool = False  # the output exists already
-    hashes: tuple[str | None, str | None] = (None, None)  # of input and output, for the manifest
-    cause: Exception | None = None  # of a failure, where it was an exception
+    hashes: tuple[str | None, str | None] = (None, None)  # SHA-256 of input and output
+    cause: Exception | None = None  # the exception behind `error`, if there was one
     names: tuple[str, str] | None = None  # of input and output where one is an object
 
     def to_dict(self) -> dict[str, Any]:
-        """As `--json` prints it."""
+        """The values that `--json` prints."""
         if self.report is not None and self.error is None:
             return asdict(self.report)
         source, target = self.names or (str(self.job.source), str(self.job.target))
@@ -44,10 +44,16 @@ class Summary:
 
 
 class Listener:
-    """What a caller of `run_folder` may listen to; this one does nothing."""
+    """Is informed of the progress of `run_folder`; a subclass overrides what it needs."""
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:
-        """All is settled; `weigh` reads a header for the output pixels, 0 for no work."""
+        """The run begins.
+
+        Args:
+            planned: the jobs.
+            weigh: gives the number of output pixels of a job, by the header of its file; 0 if
+                there is nothing to do.
+        """
 
     def progress(self, number: int, share: float) -> None:
         """`share` (0 to 1) of the picture `number` (from 0) is computed.
@@ -59,4 +65,4 @@ class Listener:
         """A sentence on the picture or video `number`, while it is worked on."""
 
     def result(self, number: int, outcome: Outcome) -> None:
-        """A picture is over and done with; called in order, but from several threads."""
+        """A picture is finished, whatever the outcome; called in order, from several threads."""

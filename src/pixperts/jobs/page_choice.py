@@ -1,6 +1,6 @@
-"""The value of `--page`."""
+"""The value of the option `page`."""
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 
 ALL = "all"
 
@@ -16,5 +16,5 @@ def parse_page(text: str) -> int | str:
     if text == ALL:
         return ALL
     if not (text.isascii() and text.isdecimal() and len(text) < 8 and int(text)):
-        raise UsageError(f"--page is {text!r}, but must be a number from 1, or all.")
+        raise UsageError(f"{named('page')} is {text!r}, but must be a number from 1, or all.")
     return int(text)

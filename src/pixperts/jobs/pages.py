@@ -1,4 +1,4 @@
-"""Files of several pages or frames: which of them a run takes, and what the results are called."""
+"""Files of several pages or frames: which pages a run takes, and the names of the results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,9 +14,9 @@ from pixperts.jobs.places import LOCAL, Places
 def by_page(jobs: Sequence[Job], page: int | str | None, places: Places = LOCAL) -> list[Job]:
     """The jobs with their pages; for "all", one for each page of a file that has several.
 
-    Results of files with several pages get the page behind their names, "a_page1.tif", so that
-    one page is not taken for another that is there already. A name that was given for a single
-    page is left as it is.
+    Results of files with several pages get the number of the page in their names, "a_page1.tif",
+    so that an existing result is not taken for that of another page. The name of an output that
+    was named as a file is left as it is.
     """
     if page is None:
         return list(jobs)
@@ -37,7 +37,7 @@ def _pages(job: Job, places: Places) -> int:
         with places.reading(job.source) as file:
             return page_count(file)
     except PixpertsError:
-        return 1  # reading it says what is wrong
+        return 1  # the error is reported when the file is read
 
 
 def _chosen(job: Job, number: int, places: Places) -> Job:
@@ -69,6 +69,6 @@ def _labeled(path: Path, label: str) -> Path:
 
 
 def _map_name(path: Path, label: str) -> Path:
-    """The label before what maps of experts have behind their names."""
+    """The name with the label before the "_experts" of maps of experts."""
     stem = path.stem.removesuffix("_experts")
     return path.with_name(f"{stem}{label}{path.stem[len(stem) :]}{path.suffix}")

@@ -1,4 +1,4 @@
-"""The phases of every picture of a run, with their failures turned into outcomes: `Phases`."""
+"""The three phases of every picture of a run; failures become outcomes: `Phases`."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -20,13 +20,13 @@ Computed = tuple[Done, str | None]
 
 
 class Phases:
-    """Read, compute and save, for pictures that go by their numbers.
+    """Read, compute and save pictures, which are named by their numbers.
 
     Args:
         jobs: the pictures.
         operation: what is done to them.
         predictor: the model.
-        policy: what stays as it is.
+        policy: decides which outputs stay as they are.
         places: where the files lie.
         listener: hears of the progress of `compute`.
         check: called at each step of the progress; what it raises ends the run.
@@ -49,7 +49,7 @@ class Phases:
         self._opened: dict[int, Opened] = {}  # pictures in work, by number
 
     def read(self, number: int) -> Read | Outcome:
-        """The picture, or what became of it where it is not to be computed."""
+        """The picture, or its outcome if nothing is to be computed."""
         job = self.jobs[number]
         if job.problem is not None:
             return Outcome(job, error=job.problem)
@@ -70,7 +70,14 @@ class Phases:
     def compute(
         self, number: int, item: Read, settle: Callable[[], bool] = lambda: False
     ) -> Computed | Outcome:
-        """The result, or why there is none; `settle` waits for writes that hold memory."""
+        """The result, or the outcome if there is none.
+
+        Args:
+            number: of the picture.
+            item: the result of `read`.
+            settle: waits until all writes are finished, which frees their memory; returns whether
+                there were any.
+        """
         loaded, digest = item
 
         def advance(share: float) -> None:
@@ -83,7 +90,7 @@ class Phases:
             try:
                 return self.operation.compute(loaded, self.predictor, advance, say), digest
             except Exception as error:
-                # Results that are being written may hold what is missing.
+                # Once the results that are being written are finished, there may be enough memory.
                 if not (is_out_of_memory(error) and settle()):
                     raise
             return self.operation.compute(loaded, self.predictor, advance, say), digest
@@ -91,11 +98,11 @@ class Phases:
             return self._failed(number, error, digest)
 
     def save(self, number: int, item: Computed) -> Outcome:
-        """What became of the picture, once it is written."""
+        """Write the picture; its outcome."""
         done, digest = item
         job, opened = self.jobs[number], self._opened[number]
         try:
-            if done.pixels is not None:  # else it is there already, and was checked before
+            if done.pixels is not None:  # else it was checked before it was written, in `compute`
                 self.policy.check_places(job)
             report = opened.report(self.operation.save(done))
             made = self.policy.written(done.loaded.job)

@@ -1,7 +1,7 @@
 """Reading, computing and writing of many pictures at once, with results in order.
 
 One thread computes, the caller's; others read ahead and write behind, as many of each as there
-are workers. No more pictures are held than workers that read, workers that write, and two.
+are workers. At most two more pictures are in memory than there are readers and writers.
 """
 
 import signal
@@ -19,10 +19,10 @@ D = TypeVar("D")  # a finished one, not yet written
 
 
 class Interrupts:
-    """Ctrl-C as a request: raised where it does no harm, and remembered everywhere else.
+    """A context in which Ctrl-C does no harm: no printed line is cut off and no write is lost.
 
-    Inside `heed`, KeyboardInterrupt is raised at once; elsewhere `check` raises it, so that no
-    line is cut off half-way and no write is lost.
+    Inside `heed`, KeyboardInterrupt is raised at once; elsewhere Ctrl-C is remembered, and `check`
+    raises it.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Interrupts:
 
     @contextmanager
     def heed(self) -> Iterator[None]:
-        """A part that Ctrl-C may cut short."""
+        """A context in which Ctrl-C is raised at once."""
         self._heeded = True
         try:
             self.check()
@@ -62,7 +62,7 @@ class Interrupts:
 
 
 class InOrder(Generic[R]):
-    """Hands outcomes on in the order of their numbers, whichever thread brings them."""
+    """Passes outcomes on in the order of their numbers, from whichever thread they come."""
 
     def __init__(self, finish: Callable[[int, R], None]) -> None:
         self._finish = finish
@@ -71,7 +71,7 @@ class InOrder(Generic[R]):
         self._lock = threading.Lock()
 
     def put(self, number: int, outcome: R) -> None:
-        """Hand it on, and those that waited for it; or keep it until its turn."""
+        """Pass an outcome on, and all that follow it; or keep it until it is its turn."""
         with self._lock:
             self._waiting[number] = outcome
             while self._next in self._waiting:
@@ -92,12 +92,20 @@ def run_overlapped(
 ) -> None:
     """Take the pictures 0 to `count` - 1 through the three phases.
 
-    A phase that returns an instance of `ended` spares its picture the others. `compute` gets a
-    function that waits for all writes and says whether there were any, which frees their memory.
-    `finish` is called once a picture, in order, never twice at a time. With 0 workers everything
-    is done by the caller's thread, one after the other.
+    An exception of a phase ends the run, once the writes that have begun are finished.
 
-    What a phase raises ends the run; writes in flight are waited for, and finished in order.
+    Args:
+        count: of pictures.
+        read: gives a picture by its number.
+        compute: gives its result. Its last argument is a function that waits for all writes, which
+            frees their memory, and returns whether there were any.
+        save: writes the result, and gives the outcome.
+        finish: takes the outcome; called for one picture at a time, in order.
+        ended: type of outcomes; a picture of which `read` or `compute` returns an outcome skips
+            the other phases.
+        workers: threads that read, and as many that write. With 0, the thread of the caller does
+            everything, one picture after the other.
+        heed: context around the work that Ctrl-C may interrupt.
     """
     turn = InOrder(finish)
     if workers == 0:

@@ -1,6 +1,6 @@
-"""Where the files of a run lie: `Places` is this machine.
+"""Where the files of a run lie: `Places` is the file system of this machine.
 
-What a run asks of a file system goes through here, so that objects of a store can take the place
+A run uses the file system through this class only, so that objects of a store can take the place
 of files (`objects.ObjectPlaces`).
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pixperts.errors import UsageError, explain
+from pixperts.errors import UsageError, explain, named
 from pixperts.io.folders import walk
 from pixperts.io.urls import local_name, parse_url
 from pixperts.jobs.job import Done, Job
@@ -20,35 +20,35 @@ from pixperts.weights.checksums import file_sha256
 
 
 class Opened:
-    """The files of one picture while it is in work; here those that the job names."""
+    """The files of one picture while it is processed; here those that the job names."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
 
     def fetch(self) -> Job:
-        """The job with files that can be read and written.
+        """The job with files of this machine, which can be read and written.
 
         Raises:
-            UsageError, ImageError: with one sentence.
+            UsageError, ImageError: an object cannot be fetched.
         """
         return self.job
 
     def deliver(self, done: Done) -> None:
-        """Have the results where the job wants them, whole or not at all.
+        """Bring each result as a whole to where the job wants it.
 
         Raises:
-            UsageError, ImageError: with one sentence.
+            UsageError, ImageError: a result cannot be uploaded.
         """
 
     def close(self) -> None:
-        """Remove what was only needed for the work."""
+        """Remove temporary files."""
 
     def explain(self, error: Exception) -> str:
-        """One sentence that names the picture."""
+        """One sentence on an error, which names the picture."""
         return explain(self.job.source, error)
 
     def report(self, report: Report) -> Report:
-        """With the names of the job."""
+        """The report with the names that the user gave."""
         return report
 
 
@@ -56,7 +56,7 @@ class Places:
     """The file system of this machine; a context manager.
 
     Attributes:
-        remote: whether some files are objects of a store, which take time to be reached.
+        remote: whether some files are objects of a store, which take time to read.
     """
 
     remote = False
@@ -70,26 +70,26 @@ class Places:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing is left to be removed."""
+        """Nothing to do for files."""
 
     def path(self, name: str | Path) -> Path:
-        """What a name of a file or folder is called during the run."""
+        """The path of a file or folder within the run, for a name that the user gave."""
         return Path(name)
 
     def name(self, path: Path) -> str:
-        """What a path is called in a manifest, the same from wherever it is seen."""
+        """The name of a path in a manifest: the absolute path, or a URL."""
         return os.path.abspath(path)
 
     def anywhere(self, path: Path) -> str:
-        """What a path is called from any working folder, on any machine."""
+        """The name of a path that is valid in any working folder: as given, made absolute."""
         return os.path.join(os.getcwd(), path)
 
     def named(self, text: str) -> str:
-        """A text for a person, in which paths are called by their names."""
+        """The text with the names that the user gave in place of paths."""
         return text
 
     def names_of(self, job: Job) -> tuple[str, str] | None:
-        """Names of source and target where they are not those of files."""
+        """URLs of source and target if one of them is an object, else None."""
         return None
 
     def is_folder(self, path: Path) -> bool:
@@ -97,29 +97,29 @@ class Places:
         return os.path.isdir(path)
 
     def is_file(self, path: Path, *, fresh: bool = True) -> bool:
-        """Whether this is a file that exists; unless `fresh`, at the time of `survey`."""
+        """Whether this is a file that exists now, or unless `fresh`, when `survey` was called."""
         return os.path.isfile(path)
 
     def exists(self, path: Path, *, fresh: bool = True) -> bool:
-        """Whether anything is here, a broken link included; see `is_file`."""
+        """Whether there is anything of this name, also a broken link; see `is_file` for `fresh`."""
         return os.path.lexists(path)
 
     def is_top(self, folder: Path) -> bool:
-        """Whether no other folder can be made beside this one."""
+        """Whether the folder has no parent, so that none can be made beside it."""
         return not folder.name
 
     def walk(
         self, root: Path, *, barred: Collection[str] = (), deep: bool = True
     ) -> Iterator[tuple[Path, list[str], list[str]]]:
-        """As `io.folders.walk`; unless `deep`, no folder will be entered."""
+        """As `io.folders.walk`; unless `deep`, the caller enters no subfolder."""
         return walk(root, barred=barred)
 
     def holds_file(self, path: Path) -> bool:
-        """Whether what `walk` named is a file."""
+        """Whether a path that `walk` found is a file."""
         return path.is_file()
 
     def reading(self, path: Path) -> AbstractContextManager[Path]:
-        """A file that can be read."""
+        """A context with a file of this machine that holds the bytes of `path`."""
         return nullcontext(path)
 
     def sha256(self, path: Path) -> str:
@@ -127,17 +127,17 @@ class Places:
         return file_sha256(path)
 
     def problem(self, job: Job) -> str | None:
-        """Why a picture cannot be done where it lies, as a sentence."""
+        """Why a picture cannot be processed where it lies, as a sentence; None if it can."""
         return None
 
     def survey(self, jobs: Sequence[Job], *, outputs: bool = True) -> None:
-        """Refuse what cannot be written to, where asking for each output takes long.
+        """Check all outputs at once where checking each of them would take long.
 
-        With `outputs`, find out at once which of them exist.
+        With `outputs`, also find out which of them exist.
         """
 
     def open(self, job: Job) -> Opened:
-        """Take up a picture."""
+        """The files of one picture, to be closed after the work."""
         return Opened(job)
 
 
@@ -145,11 +145,11 @@ LOCAL = Places()
 
 
 def places_of(names: Sequence[str]) -> Places:
-    """Those of a run, by the names of its inputs and outputs.
+    """The places of a run: files only, or objects too if a name is a URL such as s3://.
 
     Raises:
         UsageError: a URL that cannot be used.
-        MissingExtraError: one that requires an extra.
+        MissingExtraError: there is a URL, and obstore is not installed.
     """
     urls = [url for url in map(parse_url, names) if url is not None]
     if not urls:
@@ -159,15 +159,15 @@ def places_of(names: Sequence[str]) -> Places:
     return ObjectPlaces(urls[0])
 
 
-def as_file(name: str, option: str) -> str:
-    """The path of a file that must be one of this machine.
+def as_file(name: str, argument: str) -> str:
+    """The path of a file that must lie on this machine.
 
     Raises:
-        UsageError: the URL of an object.
+        UsageError: the name is the URL of an object; the message names `argument`.
     """
     if parse_url(name) is not None:
         raise UsageError(
-            f"{option} {name} is an object, to which nothing can be appended: name a file of this "
-            "machine, and copy it there after the run."
+            f"{named(argument, name)} is an object, to which nothing can be appended: name a file "
+            "of this machine, and copy it there after the run."
         )
     return local_name(name)

@@ -1,11 +1,11 @@
-"""Who goes where: the jobs of a run, settled before the first picture is read."""
+"""Plan a run: which file becomes which, before the first picture is read."""
 
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pixperts.errors import PixpertsError, UsageError
+from pixperts.errors import PixpertsError, UsageError, named
 from pixperts.io.decode import header_size
 from pixperts.io.formats import CONTAINERS, SUFFIXES, is_image_path, is_video_path
 from pixperts.io.image import format_of
@@ -24,16 +24,21 @@ NewSize = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs in order, remarks such as on entries left out, what happens to what exists.
+    """The jobs of a run.
 
-    `everything` holds the jobs of all shards; `jobs` those of this run.
+    Attributes:
+        jobs: of this run or shard, in order.
+        remarks: sentences for the user, such as on files that were left out.
+        if_exists: what happens to outputs that exist; one of `options.POLICIES`.
+        everything: the jobs of all shards.
+        sized: whether the sizes of pictures can be read before the work begins.
     """
 
     jobs: list[Job]
     remarks: list[str]
     if_exists: str
     everything: list[Job]
-    sized: bool = True  # whether sizes of pictures are known before they are read
+    sized: bool = True
 
 
 def plan(
@@ -48,25 +53,36 @@ def plan(
     page: int | str | None = None,
     places: Places = LOCAL,
 ) -> Plan:
-    """The jobs of a command line; see `inputs.find` for what INPUT may be.
+    """The jobs of a run.
 
-    `output` is a file for a single input unless it is an existing folder or ends in a slash, and
-    else a folder that receives names by the template; `expert_map` goes by the same rule, and its
-    folder receives OUTPUT_experts.png. `new_size` and `model` fill in the template. Where
-    `output` is None, results lie beside their inputs, with `label` in their names, or replace
-    them (`options.in_place`). `page` is that of `FileOptions`, and `places` says where all files
-    lie. Jobs whose outputs would share a name, or be an input, get a `problem`; the others run.
-    All this is settled for all inputs, and only then come those of `options.shard`, so that names
-    are the same on any number of machines.
+    Jobs whose outputs would share a name, or would be an input, get a `problem`; the others run.
+    Names are chosen for all inputs before those of `options.shard` are picked, so that they are
+    the same on any number of machines.
+
+    Args:
+        inputs: see `inputs.find`.
+        output: a file for a single input, unless it is an existing folder or ends in a slash; else
+            a folder, in which names follow the template of `options`. None: results lie beside
+            their inputs, with `label` in their names, or replace them (`options.in_place`).
+        expert_map: likewise, for maps of experts; in a folder their names are
+            OUTPUT_experts.png. None: no maps.
+        options: which inputs, which names, and what happens to outputs that exist.
+        new_size: (width, height) of a result, from that of the input; for the template.
+        model: name of the model, for the template.
+        label: text for the names of results beside their inputs.
+        page: as in `FileOptions`.
+        places: where all files lie.
 
     Raises:
-        UsageError: no pictures, a file named for several inputs, no output with a name of its
-            own, an output that, if so wished, exists.
-        ImageError: a folder that cannot be listed.
+        UsageError: no pictures, a file as output of several inputs, no job without a problem, or
+            an output that exists while `options.if_exists` is "error".
+        ImageError: a folder cannot be listed.
     """
     options = options or FolderOptions()
     if options.in_place and output is not None:
-        raise UsageError(f"--in-place replaces the inputs: leave --output {output} out.")
+        raise UsageError(
+            f"{named('in_place')} replaces the inputs: leave {named('output', output)} out."
+        )
     sources = [places.path(given) for given in inputs]
     single = len(sources) == 1 and not places.is_folder(sources[0])
     goals = [goal for goal in (output, expert_map) if goal is not None]
@@ -74,8 +90,11 @@ def plan(
     listing = find(sources, recursive=options.recursive, outputs=barred, places=places)
     found, remarks = listing.found, listing.remarks
     if options.format is not None and all(is_video_path(one.path) for one in found):
-        raise UsageError("--format is for pictures: give videos an ending by -o or --name.")
-    named, namer = False, _Namer(new_size, model, places)
+        raise UsageError(
+            f"{named('format')} is for pictures: give videos an ending by "
+            f"{named('output', option='-o')} or {named('name')}."
+        )
+    is_named, namer = False, _Namer(new_size, model, places)
     if output is None and options.in_place:
         jobs = [Job(one.path, one.path, in_place=True) for one in found]
     elif output is None:
@@ -83,7 +102,7 @@ def plan(
         found, jobs = _without_results(placed, namer, page)
         remarks = [*remarks, *_left_out(len(placed) - len(found))]
     elif (folder := _folder(output, listing.several, places)) is None:
-        named = True
+        is_named = True
         jobs = [Job(found[0].path, places.path(output))]
         _check_named(jobs[0], options)
     else:
@@ -91,10 +110,12 @@ def plan(
     if expert_map is not None:
         jobs = _with_maps(jobs, found, expert_map, listing.several, places)
     if page is not None and options.in_place:
-        raise UsageError("--page with --in-place would lose the other pages: leave one out.")
+        raise UsageError(
+            f"{named('page')} with {named('in_place')} would lose the other pages: leave one out."
+        )
     jobs = by_page(jobs, page, places)
     jobs = [replace(job, problem=job.problem or places.problem(job)) for job in jobs]
-    policy = options.if_exists or ("overwrite" if named or options.in_place else "skip")
+    policy = options.if_exists or ("overwrite" if is_named or options.in_place else "skip")
     places.survey(jobs, outputs=policy != "overwrite")
     if policy == "rename":
         jobs = _renamed(jobs, places)
@@ -108,7 +129,9 @@ def plan(
         for job in jobs:
             for target in filter(None, (job.target, job.expert_map)):
                 if job.problem is None and places.exists(target, fresh=False):
-                    raise UsageError(f"{target} exists: move it, or choose another --if-exists.")
+                    raise UsageError(
+                        f"{target} exists: move it, or choose another {named('if_exists')}."
+                    )
     return Plan(jobs, remarks, policy, everything)
 
 
@@ -125,10 +148,10 @@ def _ends_in_slash(goal: str) -> bool:
 
 
 def _folder(output: str, several: bool, places: Places) -> Path | None:
-    """The folder that `output` means; None where it is a file.
+    """The folder that `output` names; None if it names a file.
 
     Raises:
-        UsageError: where it can be neither.
+        UsageError: it can be neither.
     """
     folder = places.path(output)
     if _ends_in_slash(output) or places.is_folder(folder):
@@ -149,15 +172,16 @@ def _folder(output: str, several: bool, places: Places) -> Path | None:
 def _check_named(job: Job, options: FolderOptions) -> None:
     if options.name is not None:
         raise UsageError(
-            f"--name is for outputs in a folder, but {job.target} is a file: leave it out."
+            f"{named('name')} is for outputs in a folder, but {job.target} is a file: leave it out."
         )
-    if not is_video_path(job.source):  # for videos, reading says it
+    if not is_video_path(job.source):  # videos are checked when they are read
         format_of(job.target, None)
     if options.format is not None:
         kind = SUFFIXES.get(job.target.suffix.lower())
         if format_of_name(options.format) != kind:
             raise UsageError(
-                f"{job.target} and --format {options.format} contradict each other: leave one out."
+                f"{job.target} and {named('format', options.format)} contradict each other: leave "
+                "one out."
             )
 
 
@@ -204,14 +228,14 @@ def _in_folder(placed: Sequence[Placed], namer: "_Namer") -> list[Job]:
 
 @dataclass(frozen=True)
 class _Namer:
-    """What the fields of a template stand for."""
+    """Gives the values of the fields of a template."""
 
     new_size: NewSize
     model: Callable[[], str]
     places: Places
 
     def values(self, path: Path, number: int, template: Template) -> dict[str, Callable[[], Value]]:
-        """Of one input, the `number`th."""
+        """The values for one input, the `number`th, as functions."""
         values: dict[str, Callable[[], Value]] = {"model": self.model, "index": lambda: number}
         if template.needs(*SIZES):
             with self.places.reading(path) as file:
@@ -227,7 +251,7 @@ class _Namer:
 
 
 def _size_of(path: Path) -> tuple[int, int]:
-    """(width, height) as it is shown, by the header."""
+    """(width, height) in pixels by the header, rotation included."""
     if not is_video_path(path):
         return header_size(path)
     from pixperts.video.clip import read_clip
@@ -246,7 +270,7 @@ def _with_maps(
     return [
         replace(
             job,
-            # By the source where the output has a name of its own, outside of any folder.
+            # Named after the source if the output was named as a file.
             expert_map=folder / one.below
             / f"{(job.source if job.root is None else job.target).stem}_experts.png",
             map_root=folder,
@@ -256,7 +280,7 @@ def _with_maps(
 
 
 def _renamed(jobs: Sequence[Job], places: Places) -> list[Job]:
-    """The jobs with numbers behind the names that exist; picture and map get the same."""
+    """The jobs with a number added to names that exist, the same for picture and map."""
     taken = {os.path.abspath(p) for job in jobs for p in (job.target, job.expert_map) if p}
     result = []
     for job in jobs:
@@ -281,9 +305,9 @@ def _map_of(job: Job, target: Path, number: int) -> Path | None:
 
 
 def check_inside(target: Path, root: Path | None) -> None:
-    """Raise UsageError where a symbolic link would lead the target out of `root`.
+    """Raise UsageError if a symbolic link leads the target out of the folder `root`.
 
-    Nothing is checked for a root of None, that is for a file that was named as such.
+    Nothing is checked if `root` is None, that is for an output that was named as a file.
     """
     if root is None:
         return

@@ -1,4 +1,4 @@
-"""What a run leaves as it is, where it may write, and what it notes: `Policy`."""
+"""Which outputs a run keeps, where it may write, and what it records: `Policy`."""
 
 import os
 import threading
@@ -22,33 +22,39 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Making:
-    """How outputs are made, as a manifest says it."""
+    """How outputs are made, as a manifest records it."""
 
     model: str
     settings: dict[str, Any]
-    weights: str | None  # SHA-256, where it is noted
+    weights: str | None  # SHA-256, if a manifest is kept
 
     @classmethod
     def of(cls, operation: Operation, predictor: "AnyPredictor", *, weights: bool) -> Self:
-        """By this model; without `weights` they are not hashed."""
+        """How this operation and this model make outputs.
+
+        Args:
+            operation: what is done.
+            predictor: the model.
+            weights: whether the SHA-256 of the weights is wanted.
+        """
         digest = predictor.weights_sha256 if weights else None
         return cls(predictor.name, settings_of(operation, predictor), digest)
 
 
 def roots_of(jobs: Iterable[Job]) -> set[Path]:
-    """The folders of outputs that are there now."""
+    """The output folders that exist now."""
     roots = {root for job in jobs for root in (job.root, job.map_root) if root is not None}
     return set(filter(os.path.isdir, roots))
 
 
 class Policy:
-    """The decisions about outputs, from what is there and what the manifest knows.
+    """Decides on outputs, by what exists and what the manifest records.
 
     Args:
-        if_exists: what happens to outputs that exist.
-        roots: of `roots_of` when the run began.
-        making: compared with what the manifest says.
-        entries: of the manifest; None where none is kept.
+        if_exists: what happens to outputs that exist; one of `options.POLICIES`.
+        roots: the result of `roots_of` when the run began.
+        making: compared with the entries of the manifest.
+        entries: of the manifest; None without a manifest.
         places: where the files lie.
     """
 
@@ -67,28 +73,29 @@ class Policy:
 
     @property
     def roots(self) -> set[Path]:
-        """Folders of outputs that are known to be there."""
+        """Output folders that exist, as far as is known."""
         return set(self._roots)
 
     def has_work(self, job: Job, *, fresh: bool = True) -> bool:
-        """Whether it is to be done, as far as is known without reading the input.
+        """Whether a job is to be done, as far as is known without reading the input.
 
-        Unless `fresh`, what was known of the outputs when the run began may do.
+        With `fresh` the output is looked for now; else what was known when the run began may be
+        used.
         """
         return job.problem is None and (not self._kept(job, fresh) or self._differs(job))
 
     def input_hash(self, opened: Opened) -> str | None:
-        """SHA-256 of the input, where it is noted."""
+        """SHA-256 of the input; None without a manifest or without a file."""
         if self._entries is None or not os.path.isfile(source := opened.fetch().source):
             return None
         return file_sha256(source)
 
     def left(self, job: Job, digest: str | None) -> Outcome | None:
-        """The outcome of an output that stays as it is, or None if it is to be made.
+        """The outcome of an output that stays as it is; None if the output is to be made.
 
         Args:
             job: the picture.
-            digest: of its input.
+            digest: SHA-256 of its input, or None.
         """
         entry = self.made(job)
         if job.in_place and entry is not None and digest is not None:
@@ -99,13 +106,18 @@ class Policy:
         known = entry is not None and entry.get("settings") is not None
         if entry is not None and known and entry.get("input_sha256") != digest:
             return None
-        # The manifest learns of an output that it did not know.
+        # Record an output of which the manifest has no entry.
         unknown = self._entries is not None and entry is None
         made = self._places.sha256(job.target) if unknown else None
         return Outcome(job, skipped=True, hashes=(digest, made))
 
     def check_places(self, job: Job) -> None:
-        """Raise ImageError where links or folders have changed so that nothing may be written."""
+        """Check that outputs may still be written.
+
+        Raises:
+            ImageError: an output folder has gone.
+            UsageError: a symbolic link leads out of it.
+        """
         for target, root in ((job.target, job.root), (job.expert_map, job.map_root)):
             if target is None or root is None:
                 continue
@@ -117,30 +129,30 @@ class Policy:
                 )
 
     def written(self, job: Job) -> str | None:
-        """Note that its folders are there; SHA-256 of the output, where it is noted.
+        """Remember that the output folders exist; SHA-256 of the output if a manifest is kept.
 
-        The job is one whose files lie here.
+        The job must name files of this machine (see `Opened.fetch`).
         """
         with self._lock:
             self._roots |= set(filter(os.path.isdir, filter(None, (job.root, job.map_root))))
         return None if self._entries is None else file_sha256(job.target)
 
     def note(self, outcome: Outcome) -> None:
-        """Add a line to the manifest, where there is one and something is new.
+        """Add an entry to the manifest, if there is one and the outcome is new.
 
         Raises:
-            ImageError: if it cannot be written.
+            ImageError: the manifest cannot be written.
         """
         if self._entries is None or (outcome.skipped and outcome.hashes[1] is None):
             return
         self._entries.append(self._entry(outcome))
 
     def _kept(self, job: Job, fresh: bool) -> bool:
-        """Whether the output is there and shall not be replaced lightly."""
+        """Whether the output exists and existing outputs are kept."""
         return self.if_exists == "skip" and self._places.is_file(job.target, fresh=fresh)
 
     def _differs(self, job: Job) -> bool:
-        """Whether the manifest knows that the output was made with other settings or weights."""
+        """Whether the manifest records other settings or weights for the output."""
         entry = self.made(job)
         if entry is None or entry.get("settings") is None:
             return False
@@ -148,7 +160,7 @@ class Policy:
         return made != (self.making.settings, self.making.weights)
 
     def made(self, job: Job) -> dict[str, Any] | None:
-        """What the manifest says of its output, if it was made or found."""
+        """The entry of the output in the manifest; None if there is none."""
         if self._entries is None:
             return None
         return self._entries.made(self._places.name(job.target))

@@ -1,4 +1,4 @@
-"""What is reported of one picture that was done, as a line and as values for `--json`."""
+"""Reports on pictures and videos that were done: values for `--json`, and a line to print."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -9,9 +9,9 @@ _WITHOUT_NETWORK = {"lanczos": "reduced by Lanczos", "copy": "size kept"}
 
 
 class Report(Protocol):
-    """The outcome of one picture: a dataclass of plain values, for `--json`, and a line.
+    """The report on one file: a dataclass of plain values, and a line of text.
 
-    The values hold names as they are, which JSON escapes; the line holds them escaped.
+    The values hold names as they are; in the line, control characters are escaped.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -88,10 +88,10 @@ class RestoreReport:
     strength: float  # 1 = what the network says
     experts: list[list[int]]  # chosen in each decoder block, the best first
     gates: list[list[float]]  # their weights
-    skipped: float  # share of the multiply-adds of all experts that was not spent
-    task: str | None  # nearest by the routing, None where the weights hold no signatures
-    confidence: float | None  # of that, 0 to 1
-    findings: dict[str, Any] | None  # what was found, where the network tells faults apart
+    skipped: float  # share of the work of all experts, in multiply-adds, that was saved
+    task: str | None  # most similar one by its routing; None if the weights hold no signatures
+    confidence: float | None  # probability of `task`, 0 to 1
+    findings: dict[str, Any] | None  # faults that were found; None if the network does not say
     found: str | None  # the same in words
     motion: list[float] | None  # length in pixels and angle in degrees of the blur that was undone
     multiply_adds: float
@@ -127,7 +127,7 @@ class EnhanceReport:
     strength: float  # 1 = what the network says
     experts: list[list[int]]  # chosen in each block of the repair, the best first
     gates: list[list[float]]  # their weights
-    skipped: float  # share of the multiply-adds of all experts of the repair that was not spent
+    skipped: float  # share of the work of all experts of the repair that was saved
     task: str | None  # as in `RestoreReport`, likewise the next four
     confidence: float | None
     findings: dict[str, Any] | None
@@ -167,8 +167,8 @@ class VideoReport:
     seconds: float  # of this run, reading and writing included
     model: str
     frames: int
-    computed: int  # of them, in this run; the others lay in segments of an earlier one
-    scenes: int  # within which choices are held
+    computed: int  # frames computed in this run; an earlier run did the others
+    scenes: int  # within each, experts and amounts stay the same
     rate: float  # frames a second, on average
     codec: str | None  # None: the file was copied
     crf: float | None

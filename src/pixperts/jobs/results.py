@@ -1,4 +1,4 @@
-"""What became of all pictures: noted, counted and reported by `Results`."""
+"""The outcomes of all pictures, recorded, counted and passed on by `Results`."""
 
 from dataclasses import replace
 
@@ -12,9 +12,9 @@ class Results:
     """Takes outcomes one at a time.
 
     Args:
-        policy: notes them in the manifest.
-        places: what files are called.
-        listener: hears of them.
+        policy: records them in the manifest.
+        places: gives the names of files for messages.
+        listener: is informed of each.
     """
 
     def __init__(self, policy: Policy, places: Places, listener: Listener) -> None:
@@ -27,7 +27,7 @@ class Results:
         return Summary(**self._counts)
 
     def finish(self, number: int, outcome: Outcome) -> None:
-        """A picture is over and done with; one that cannot be noted counts as failed."""
+        """Take the outcome of a picture; if it cannot be recorded, the picture counts as failed."""
         job = outcome.job
         error = None if outcome.error is None else self._places.named(outcome.error)
         outcome = replace(outcome, error=error, names=self._places.names_of(job))

@@ -1,7 +1,7 @@
-"""Take many picture files through one model and lose no work: `run_folder`.
+"""Take many picture files through one model: `run_folder`.
 
-The command line is a thin layer above it. Outputs appear whole or not at all, so that a run that
-was killed continues where it was when it is started again.
+The command line is a thin layer above it. An output appears as a whole when it is finished, so
+that a run that was killed continues where it was when it is started again.
 """
 
 import functools
@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.io.atomic import remove_leftovers
 from pixperts.io.urls import local_name, parse_url
 from pixperts.jobs.cluster.options import ENGINE_OPTIONS, LOCAL, EngineOptions
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from pixperts.jobs.cluster.engine import RayEngine
 
 PathLike = str | os.PathLike[str]
-_SLOW = (
-    "--precision bfloat16 is many times slower than float32 for this model or on this processor: "
-    "leave it out, or use a GPU."
-)
 
 
 def run_folder(
@@ -56,11 +52,12 @@ def run_folder(
     listener: Listener | None = None,
     engine: EngineOptions = ENGINE_OPTIONS,
 ) -> Summary:
-    """Enlarge or repair files, folders, trees and patterns of pictures, as the command line does.
+    """Enlarge or repair picture files, as the command line does.
 
-    A picture that fails costs itself only. Nothing partial is ever left among the outputs, also
-    by a kill; hidden temporaries of dead runs are removed. Ctrl-C ends the run at the next step
-    of the progress, after the writes in flight.
+    If a picture fails, the others are still done. No incomplete file is ever left among the
+    outputs, also if the process is killed; hidden temporary files of runs that died are removed.
+    Ctrl-C ends the run at the next step of the progress, once the files that are being written
+    are complete.
 
     Args:
         inputs: pictures, folders and patterns; see `inputs.find`. Those that begin with s3://,
@@ -72,29 +69,32 @@ def run_folder(
             `Enhance(SizeRequest(scale=2))`.
         model: an `Upscaler`, a `Restorer` or an `Enhancer`, or the name or file of a model; for
             `Enhance` that of the one that enlarges.
-        options: which pictures, which names, what happens to outputs that exist, how many are
-            read and written meanwhile, and the manifest. With a manifest, an output that exists
-            is made again where its last entry names other settings, weights or input.
-        expert_map: a .png for one picture, or a folder, for maps of the experts
-            that enlarge.
-        device: where a model that is given by name runs.
-        tile: see `inference.load`, for such a model.
-        max_memory: likewise, bytes.
-        precision: likewise.
-        runtime: likewise.
-        offline: likewise.
-        listener: hears of progress and outcomes.
-        engine: who does the work. On a cluster, outcomes come in any order and are numbered as they
-            come, the progress within a picture is not heard of, and every worker loads the model,
-            which therefore is a name or a file.
+        options: which pictures, which names, what happens to outputs that exist, how many pictures
+            are read and written beside the computing, and the manifest. With a manifest, an output
+            that exists is made again if its last entry names other settings, weights or input.
+        expert_map: a .png file for one picture, or a folder, for maps that show which expert
+            enlarged which part. None: no maps.
+        device: see `inference.load`; this and the next five apply to a model that is given by name.
+        tile: see `inference.load`.
+        max_memory: see `inference.load`, in bytes.
+        precision: see `inference.load`.
+        runtime: see `inference.load`.
+        offline: see `inference.load`.
+        listener: is informed of progress and outcomes.
+        engine: this process, or a cluster. On a cluster, outcomes come in any order and are
+            numbered as they come, no progress within a picture is reported, and every worker loads
+            the model, which must be a name or a file.
+
+    Returns:
+        How many pictures were done, skipped and failed.
 
     Raises:
-        UsageError: before the first picture, for what makes no sense as a whole.
+        UsageError: before the first picture, for inputs or options that contradict each other.
         ImageError, ModelError: before the first picture, for a folder or model that cannot be read.
-        MissingExtraError: for objects of a store, where obstore is not installed; for a cluster,
-            where Ray is not.
+        MissingExtraError: for objects of a store if obstore is not installed, and for a cluster if
+            Ray is not.
         PixpertsError: the cluster failed.
-        KeyboardInterrupt: after the writes in flight.
+        KeyboardInterrupt: after Ctrl-C, once the files that are being written are complete.
 
     Example:
         >>> from pixperts.inference.size_request import SizeRequest
@@ -119,7 +119,7 @@ def run_folder(
     given = list(map(local_name, given))
     goal, charts = goal and local_name(goal), charts and local_name(charts)
     if options.manifest is not None:
-        options = replace(options, manifest=as_file(os.fspath(options.manifest), "--manifest"))
+        options = replace(options, manifest=as_file(os.fspath(options.manifest), "manifest"))
     cluster = None if engine.engine == LOCAL else _cluster(engine, model, options)
 
     loading = {
@@ -145,16 +145,20 @@ def run_folder(
             model=lambda: predictor().name,
             places=places,
         )
-        # All of them, so that every shard refuses what the whole run would refuse.
+        # The jobs of all shards, so that each shard raises the same errors as a whole run.
         operation.check_jobs(planned.everything)
         record = None if options.manifest is None else Manifest(Path(options.manifest))
         operation.check_model(predictor(), planned.everything)
         remarks = [places.named(remark) for remark in planned.remarks]
         if predictor().slow_precision:
-            remarks.append(_SLOW)
+            remarks.append(
+                f"{named('precision', 'bfloat16')} is many times slower than float32 for this "
+                "model "
+                "or on this processor: leave it out, or use a GPU."
+            )
         planned = replace(planned, remarks=remarks, sized=not places.remote)
         if record is not None and options.part is not None:
-            record.make()  # one without a line says that this shard was run
+            record.make()  # an empty manifest shows that this shard was run
         noted = record is not None or cluster is not None
         making = Making.of(operation, predictor(), weights=noted)
         policy = Policy(planned.if_exists, roots_of(planned.jobs), making, record, places)
@@ -187,12 +191,12 @@ def _run_here(
     interrupts: Interrupts,
     workers: int,
 ) -> None:
-    """Everything in this process."""
+    """Do the whole run in this process."""
 
     def weigh(job: Job) -> float:
-        """Output pixels that are to be computed; a changed input is found out later.
+        """Output pixels to be computed; whether the input has changed is found out later.
 
-        Objects are not fetched for that: each of them counts alike.
+        With objects of a store every picture counts 1, so that none has to be fetched for this.
         """
         if not phases.policy.has_work(job, fresh=False):
             return 0.0
@@ -215,18 +219,24 @@ def _run_here(
 def _cluster(
     engine: EngineOptions, model: "AnyPredictor | PathLike", options: FolderOptions
 ) -> "RayEngine":
-    """The way to the cluster, which is not connected to yet."""
+    """The cluster, not connected yet."""
     from pixperts.jobs.cluster.engine import RayEngine
 
     if not isinstance(model, str | os.PathLike):
-        raise UsageError("--engine ray loads the model on every machine: give its name or file.")
+        raise UsageError(
+            f"{named('engine', 'ray')} loads the model on every machine: give its name or file."
+        )
     if options.workers != FolderOptions().workers:
-        raise UsageError("--workers is for --engine local: give --processes, or leave it out.")
+        raise UsageError(
+            f"{named('workers')} is for {named('engine', 'local')}: give {named('processes')}, or "
+            "leave "
+            "it out."
+        )
     return RayEngine(engine)
 
 
 def _folders_of(planned: Plan) -> Iterator[Path]:
-    """Those of all outputs."""
+    """The folders of all outputs."""
     for job in planned.jobs:
         yield job.target.parent
         if job.expert_map is not None:

@@ -12,11 +12,11 @@ OPEN = ("/health",)  # probes of schedulers send no token, and learn nothing
 
 
 class Access:
-    """Middleware that lets requests with the token through, or without one those of this machine.
+    """Middleware that refuses requests without the right token.
 
     Args:
-        app: what is protected.
-        token: None lets everybody in who reaches the address, but no page of a browser.
+        app: the application behind it.
+        token: None accepts all requests to this machine, except those from pages in a browser.
     """
 
     def __init__(self, app: ASGIApp, token: str | None) -> None:
@@ -37,7 +37,7 @@ class Access:
         if self._token is None:
             return _of_a_page(headers)
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        # Both are compared as bytes, in a time that says nothing of where they differ.
+        # Compared in constant time, so that the time reveals nothing of the token.
         same = hmac.compare_digest(given.strip().encode(), self._token.encode())
         if same and scheme.lower() == "bearer":
             return None
@@ -49,10 +49,10 @@ class Access:
 
 
 def _of_a_page(headers: Headers) -> Refusal | None:
-    """Why a request may come from a page of the web that the user has open, if it may.
+    """The refusal of a request that may come from a web page in the browser of the user.
 
-    A page can send requests to the user's own machine, also by a name of its own that it makes
-    point there.
+    A page can send requests to the machine of the user, also under a host name of its own that
+    resolves to it (DNS rebinding).
     """
     host = headers.get("host", "")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host

@@ -61,7 +61,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """For what nobody foresaw; Starlette raises it again after the answer, for the log."""
+    """For unforeseen errors; Starlette raises them again after the answer, for the log."""
     cause = " ".join(f"{type(error).__name__}: {error}".split())
     print(f"{request.url.path} failed unexpectedly ({cause}); please report it.", file=sys.stderr)
     return Refusal(500, "The service failed unexpectedly; see its log.").response()

@@ -1,4 +1,4 @@
-"""Why a request gets no picture: a status code of HTTP, and one sentence."""
+"""Errors of requests: an HTTP status code and one sentence."""
 
 from collections.abc import Mapping
 
@@ -16,15 +16,15 @@ CODES: dict[Fault, int] = {
 }
 
 
-class Refusal(Exception):  # noqa: N818  # an answer, not a mistake of ours
-    """What a client receives in the place of a picture."""
+class Refusal(Exception):  # noqa: N818  # an answer, not a fault of the program
+    """An error that the client receives in place of a picture."""
 
     def __init__(self, code: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(sentence)
         self.code, self.sentence, self.headers = code, sentence, headers
 
     def response(self) -> JSONResponse:
-        """As JSON."""
+        """The answer, as JSON."""
         return JSONResponse(
             {"error": self.sentence}, status_code=self.code, headers=dict(self.headers or {})
         )

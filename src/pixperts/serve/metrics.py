@@ -9,10 +9,10 @@ _RECENT = 0.2  # weight of the latest request in the mean
 
 
 class Metrics:
-    """What has happened since the start.
+    """Counters since the start of the service.
 
     Attributes:
-        seconds: of a picture that was done, a mean in which the latest count most.
+        seconds: to process a picture, a mean in which recent pictures count more.
 
     Example:
         >>> metrics = Metrics()
@@ -31,7 +31,7 @@ class Metrics:
         self.seconds = 1.0
 
     def request(self, operation: str, code: int, seconds: float) -> None:
-        """A request was answered, or its client went away."""
+        """Count a request that was answered, or whose client went away (code 499)."""
         self._requests[operation, code] += 1
         if code != 200:
             return
@@ -42,16 +42,16 @@ class Metrics:
                 self._buckets[operation, bound] += 1
 
     def received(self, size: int) -> None:
-        """Bytes of a picture arrived."""
+        """Count bytes of a picture that arrived."""
         self._received += size
 
     def done(self, operation: str, megapixels: float, seconds: float) -> None:
-        """A picture was computed: megapixels as its report has them, seconds of its process."""
+        """Count a picture that was processed: its megapixels by the report, and its seconds."""
         self._megapixels[operation] += megapixels  # type: ignore[assignment]
         self.seconds += _RECENT * (seconds - self.seconds)
 
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
-        """Everything, with the present values of other numbers, as (help, value) by their names."""
+        """All metrics as text; `gauges` are further present values, as (help, value) by name."""
         lines = _family(
             "pixperts_requests_total",
             "counter",

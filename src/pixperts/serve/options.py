@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from pixperts.background.address import LOCAL, is_local
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import MODEL, check_options, option, parse_bytes
 
 LIMITS = "Limits"
@@ -13,10 +13,10 @@ _SHORTEST = 16  # characters of a token
 
 
 def parse_token(text: str) -> str:
-    """A token that HTTP can carry (RFC 6750, 2.1) and nobody guesses.
+    """Check a token: HTTP must be able to carry it (RFC 6750, 2.1), and it must not be short.
 
     Raises:
-        UsageError: for one that is too short or has other characters.
+        UsageError: it is too short or has other characters.
 
     Example:
         >>> parse_token("0123456789abcdef")
@@ -24,7 +24,8 @@ def parse_token(text: str) -> str:
     """
     if len(text) < _SHORTEST or not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
         raise UsageError(
-            f"--token or {VARIABLE} takes at least {_SHORTEST} letters, digits and -._~+/ : make "
+            f"{named('token')} or {VARIABLE} takes at least {_SHORTEST} letters, digits and -._~+/ "
+            ": make "
             "one with 'openssl rand -hex 32'."
         )
     return text
@@ -32,7 +33,7 @@ def parse_token(text: str) -> str:
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where pictures are taken, from whom, and how much is taken on.
+    """Address, access and limits of the service.
 
     Raises:
         UsageError: naming the option.
@@ -93,9 +94,9 @@ class ServeOptions:
             parse_token(self.token)
 
     def check_access(self) -> None:
-        """Raise UsageError where others could reach the service without a token."""
+        """Raise UsageError if other machines could reach the service and there is no token."""
         if self.token is None and not is_local(self.host):
             raise UsageError(
-                f"--host {self.host} admits other computers: set {VARIABLE}, give --token, or "
-                "leave --host out."
+                f"{named('host', self.host)} admits other computers: set {VARIABLE}, give "
+                f"{named('token')}, or leave {named('host')} out."
             )

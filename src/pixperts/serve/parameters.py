@@ -1,4 +1,4 @@
-"""What a request wants, from its query: the options of the command line, by the same names."""
+"""The parameters of a request, from its query: the options of the command line."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from pixperts.background.fields import Field, fields_of, filled
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import is_video_path
 from pixperts.jobs.enhance import Enhance
@@ -19,7 +19,7 @@ from pixperts.options import Option
 RESTORE, UPSCALE, ENHANCE = "restore", "upscale", "enhance"
 OPERATIONS: dict[str, Any] = {RESTORE: Restore, UPSCALE: Upscale, ENHANCE: Enhance}
 _LONGEST_NAME = 200  # bytes; file systems take 255, and something is added to the name
-# Of FileOptions those that the service sets itself.
+# Fields of FileOptions that the service sets itself.
 _OWN = ("max_pixels", "max_memory")
 
 _MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL, ENHANCE: DEFAULT_MODEL}
@@ -36,7 +36,7 @@ _FILENAME = Field(
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be done to the picture of a request."""
+    """The work that a request wants."""
 
     operation: Operation
     model: str
@@ -63,16 +63,17 @@ def fields_for(name: str) -> dict[str, Field]:
 def wanted(
     name: str, query: Iterable[tuple[str, str]], max_pixels: int, max_memory: float | None
 ) -> Wanted:
-    """What a request wants.
+    """Parse the query of a request.
 
     Args:
         name: one of `OPERATIONS`.
-        query: pairs of keys and values; the last one counts, and a switch needs no value.
-        max_pixels: of a picture.
-        max_memory: bytes that its working process may take.
+        query: pairs of keys and values; of equal keys the last one counts, and a switch needs no
+            value. Dashes and underscores in keys are the same.
+        max_pixels: largest number of pixels of a picture.
+        max_memory: bytes that the working process may use; None = half of the free memory.
 
     Raises:
-        UsageError: with the sentence of the command line.
+        UsageError: an unknown key, or a value that is not allowed; the message names the key.
 
     Example:
         >>> found = wanted("upscale", [("long-side", "640"), ("lossless", "")], 10**6, None)
@@ -88,12 +89,14 @@ def wanted(
         given[key] = True if not value and known[key].kind == "switch" else value
     files = filled(FileOptions, given, _OWN, max_pixels=max_pixels, max_memory=max_memory)
     if files.page == "all":
-        raise UsageError("--page all makes several files: give the number of one page.")
+        raise UsageError(
+            f"{named('page', 'all')} makes several files: give the number of one page."
+        )
     size = {} if name == RESTORE else {"size": filled(SizeRequest, given)}
     return Wanted(
         operation=filled(OPERATIONS[name], given, files=files, **size),
         model=given.get("model") or _MODELS[name],
-        # One picture gains nothing from reading and writing beside the computing.
+        # For one picture, reading and writing in parallel gains nothing.
         options=FolderOptions(format=given.get("format") or None, workers=0),
         filename=_file_name(given.get("filename")),
     )
@@ -106,7 +109,7 @@ def _unknown(name: str, key: str, known: Mapping[str, Field]) -> str:
 
 
 def _file_name(given: str | None) -> str | None:
-    """The last part of a path, whatever system it is from."""
+    """The last part of a path of any operating system."""
     if not given:
         return None
     name = given.replace("\\", "/").rpartition("/")[2]
@@ -115,6 +118,6 @@ def _file_name(given: str | None) -> str | None:
             f"filename is {given[:80]!r}, but must be the name of a file, of at most "
             f"{_LONGEST_NAME} bytes, without control characters."
         )
-    if is_video_path(name):  # known by the name alone, whatever the file holds
+    if is_video_path(name):  # videos are recognized by their names
         raise UsageError(f"{name} is a video: the service takes pictures; use the command line.")
     return name

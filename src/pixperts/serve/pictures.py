@@ -1,4 +1,4 @@
-"""The way of one request: a picture arrives, is worked on, and its result is sent."""
+"""One request: a picture is received and processed, and its result is sent."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ _RAW_BODY = (
 
 @dataclass(frozen=True)
 class Result:
-    """A file to be sent, and what was reported of it."""
+    """The file to send, and its report."""
 
     path: Path
     report: dict[str, Any]
@@ -45,7 +45,7 @@ class Pictures:
     """An ASGI application for one operation.
 
     Args:
-        service: places, processes and limits.
+        service: gives processes and limits.
         name: of the operation.
     """
 
@@ -62,7 +62,7 @@ class Pictures:
         except Refusal as refusal:
             code, note = refusal.code, f" {printable(refusal.sentence)}"
             await refusal.response()(scope, receive, send)
-        except (ClientGone, TimeoutError):  # nobody waits, or nobody reads what is sent
+        except (ClientGone, TimeoutError):  # the client went away, or reads nothing
             note = " the client is gone"
         except Exception:
             code = CODES["server"]
@@ -124,7 +124,7 @@ class Pictures:
         return _named(path, asked.filename)
 
     async def _compute(self, order: Run, receive: Receive, deadline: float) -> Result:
-        """The result, unless the client goes away or the time is over before."""
+        """The result; stopped if the client goes away or the time is over."""
         began = time.monotonic()
         work = asyncio.ensure_future(self._service.pool.work(order))
         gone = asyncio.ensure_future(_gone(receive))
@@ -148,13 +148,13 @@ class Pictures:
         if isinstance(done, Failed) or done.output is None:
             raise Refusal(CODES[done.fault], done.error or "There is no result.")
         report = done.report
-        assert report is not None  # a result has one
+        assert report is not None  # every result has one
         self._service.metrics.done(self._name, report["megapixels"], time.monotonic() - began)
         return Result(Path(done.output), report)
 
 
 def _check_headers(request: Request, limit: int) -> None:
-    """Refuse what can be refused before anything of the body is read."""
+    """Refuse a request by its headers, before the body is read."""
     encoding = request.headers.get("content-encoding", "identity")
     kind = request.headers.get("content-type", "")
     if encoding.lower() != "identity" or kind.lower().startswith("multipart/"):
@@ -191,10 +191,10 @@ async def _gone(receive: Receive) -> None:
 
 
 def _named(path: Path, filename: str | None) -> Path:
-    """A picture with an ending of its format, unless the client has named it.
+    """The picture under a name with the ending of its format, unless the client gave a name.
 
     Raises:
-        Refusal: for what is no picture by its first bytes.
+        Refusal: by its first bytes, the file is no picture.
     """
     try:
         kind = sniff(path)
@@ -236,7 +236,7 @@ def _disposition(name: str) -> str:
 
 
 def _header(report: dict[str, Any]) -> str:
-    """A report as JSON for a header; what is long is left out of it, notes last."""
+    """A report as JSON for a header; long values are left out, notes last."""
     text = json.dumps(report, allow_nan=False)
     if len(text) <= _LONGEST_REPORT:
         return text

@@ -11,27 +11,26 @@ from pixperts.background.worker import Worker
 from pixperts.errors import ModelError
 
 Order = Run | Prepare
-_PATIENCE = 2.0  # seconds; a small picture is given up much sooner
+_PATIENCE = 2.0  # seconds until a process is ended; small pictures stop much sooner
 
 
 def carry_out(order: Order, tell: Tell) -> None:
-    """Do what is ordered, in a working process, which imports what that needs only then."""
+    """Carry out an order in a working process; the imports for it happen there."""
     from pixperts.serve.work import carry_out as work
 
     work(order, tell)
 
 
 class Pool:
-    """A number of working processes; each has one picture at a time. A context manager.
+    """Several working processes, each with one picture at a time; a context manager.
 
     Args:
-        size: how many.
+        size: number of processes.
         first: models that each of them loads before its first picture.
 
     Attributes:
-        working: pictures that are worked on now.
-        restarts: processes that died, or had to be ended to stop their work, and were started
-            again.
+        working: number of pictures that are processed now.
+        restarts: how often a process was started again, after it died or had to be ended.
     """
 
     def __init__(self, size: int, first: Prepare) -> None:
@@ -47,7 +46,7 @@ class Pool:
         """Start all processes, and wait until their models are loaded.
 
         Raises:
-            ModelError: for a model that cannot be loaded.
+            ModelError: a model cannot be loaded.
         """
         try:
             for worker in self._workers:
@@ -66,20 +65,21 @@ class Pool:
         self.close()
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
+        """End all processes at once."""
         for worker in self._workers:
             worker.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     @property
     def pids(self) -> list[int]:
-        """Of the processes that are there."""
+        """The ids of the processes."""
         return [worker.pid for worker in self._workers if worker.pid is not None]
 
     async def work(self, order: Run) -> Finished | Failed:
-        """What became of a picture, once a process was free for it.
+        """Process a picture as soon as a process is free; its result or failure.
 
-        Canceling ends the work, at its next report or, if none comes soon, with the process.
+        If this is canceled, the work ends at its next report, or the process is ended if no report
+        comes soon.
         """
         worker = await self._free.get()
         stop, pid = threading.Event(), worker.pid
@@ -89,7 +89,7 @@ class Pool:
         try:
             return await asyncio.shield(done)
         finally:
-            # Where the caller was canceled, the thread is still to end its process.
+            # If the caller was canceled, the thread still has to end its process.
             stop.set()
             await asyncio.wait({done})
             self.working -= 1

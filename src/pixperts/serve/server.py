@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pixperts.background.address import bound, shown_address
 from pixperts.background.workspace import Workspace
-from pixperts.errors import MissingExtraError
+from pixperts.errors import MissingExtraError, naming_options
 from pixperts.inference.options import UpscaleModelOptions
 from pixperts.serve.options import ServeOptions
 
@@ -26,17 +26,17 @@ _LOADING = UpscaleModelOptions()
 
 
 def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> None:
-    """Serve until SIGTERM or Ctrl-C; then what has a place is finished, and nothing new is taken.
+    """Serve until SIGTERM or Ctrl-C; then accepted requests are finished, and others refused.
 
     Args:
-        options: where, for whom, and how much.
+        options: address, access and limits.
         loading: how models are loaded.
 
     Raises:
-        MissingExtraError: without starlette or uvicorn.
-        ModelError: for a model that cannot be loaded.
-        UsageError: for a port that is taken, an address that is not this machine's, or one that
-            others reach and no token.
+        MissingExtraError: starlette or uvicorn is not installed.
+        ModelError: a model cannot be loaded.
+        UsageError: the port is in use, the address is not one of this machine, or other machines
+            can reach it and there is no token.
     """
     serving = threading.Event()
 
@@ -50,7 +50,8 @@ def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Non
         with _prepared(options, loading) as (server, address, run):
             print(f"pixperts serves at {address} until SIGTERM or Ctrl-C.", flush=True)
             serving.set()
-            run()
+            with naming_options(False):  # a request has parameters
+                run()
             if server.force_exit:
                 print("Ended at once; unfinished work is lost.", file=sys.stderr, flush=True)
     finally:
@@ -60,7 +61,7 @@ def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Non
 
 @contextmanager
 def running(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Iterator[str]:
-    """The service, served from other threads; its address.
+    """A context in which the service runs in other threads; yields its address.
 
     Args:
         options: as `serve`.
@@ -85,7 +86,7 @@ def running(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> I
 def _prepared(
     options: ServeOptions, loading: UpscaleModelOptions
 ) -> Iterator[tuple["Server", str, Callable[[], None]]]:
-    """A server whose models are loaded and whose address is taken, but which does not run yet."""
+    """A context with a server that is ready to run: models are loaded, the address is bound."""
     options.check_access()
     if any(find_spec(name) is None for name in _MODULES):
         raise MissingExtraError("The service", "serve")
@@ -95,9 +96,9 @@ def _prepared(
     from pixperts.serve.service import Service
 
     if options.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
-        # Else every process would have a thread for each core, and they would hinder each other.
+        # Else every process would have a thread for each core, and all would be slower.
         os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.workers))
-    if not os.environ.get("PIXPERTS_TRACEBACK"):  # our own lines say what is wrong
+    if not os.environ.get("PIXPERTS_TRACEBACK"):  # our own messages say what is wrong
         logging.getLogger("uvicorn").addHandler(logging.NullHandler())
     with (
         bound(options.host, options.port) as address,
@@ -113,8 +114,8 @@ def _prepared(
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            # Each request ends within its own limits; this is for clients that keep a connection
-            # open and read nothing.
+            # Requests end within their own limits; this is for clients that keep a connection open
+            # and read nothing.
             timeout_graceful_shutdown=2 * math.ceil(options.timeout) + 5,
         )
         server = uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""Places, processes and figures of the service: `Service`."""
+"""Queue, processes and metrics of the service: `Service`."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from pixperts import __version__
 from pixperts.background.orders import Prepare, Step
 from pixperts.background.workspace import Workspace
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.inference.options import UpscaleModelOptions
 from pixperts.jobs.enhance import Enhance
 from pixperts.serve.failures import Refusal
@@ -24,7 +24,7 @@ _LONGEST_WAIT = 600  # seconds that a client is sent away for
 
 
 class Service:
-    """What all requests share; a context manager, whose models are loaded when it is entered.
+    """What all requests share; a context manager, which loads its models when it is entered.
 
     Args:
         options: limits, and models beside the packaged ones.
@@ -32,11 +32,11 @@ class Service:
         workspace: for temporary files.
 
     Attributes:
-        models: what each model is loaded from, by the name that a request calls it.
-        inside: requests that have a place: they arrive, wait, are worked on or are sent.
+        models: file or name of each model, by its name in requests.
+        inside: number of accepted requests: they arrive, wait, are processed or are sent.
 
     Raises:
-        UsageError: for two models of one name.
+        UsageError: two models have the same name.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class Service:
         for given in options.model or []:
             own[name := _name_of(given)] = given
             if name in self.models:
-                raise UsageError(f"--model {given}: there is a model {name!r} already: rename it.")
+                raise UsageError(
+                    f"{named('model', given)}: there is a model {name!r} already: rename it."
+                )
             self.models[name] = given
         first = tuple(own.values()) or (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL)
         self.pool = Pool(options.workers, Prepare(first, loading))
@@ -64,15 +66,15 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """Requests that have a place and are not worked on."""
+        """Number of accepted requests that are not being processed."""
         return self.inside - self.pool.working
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place among those that are worked on or wait.
+        """A context in which a request counts as accepted.
 
         Raises:
-            Refusal: where all are taken.
+            Refusal: as many requests as may wait are waiting already.
         """
         if self.inside >= self.options.workers + self.options.queue:
             seconds = self.metrics.seconds * self.inside / self.options.workers
@@ -90,10 +92,10 @@ class Service:
             self.inside -= 1
 
     def step(self, asked: Wanted) -> Step:
-        """What is done to a picture, by models of this service only.
+        """The order for a picture, by models of this service only.
 
         Raises:
-            UsageError: for a model that it does not offer.
+            UsageError: the service does not offer the model.
         """
         operation = asked.operation
         if isinstance(operation, Enhance):
@@ -108,7 +110,7 @@ class Service:
         return self.models[model]
 
     def health(self) -> dict[str, object]:
-        """That it runs, and how busy it is."""
+        """The answer to /health: state, version, and how many requests there are."""
         return {
             "status": "ok",
             "version": __version__,
@@ -117,7 +119,7 @@ class Service:
         }
 
     def figures(self) -> str:
-        """Everything that is measured, for Prometheus."""
+        """All metrics in the format of Prometheus."""
         import psutil
 
         held = 0
@@ -146,7 +148,7 @@ class Service:
 
 
 def _name_of(model: str) -> str:
-    """How requests call a model that was given as a file or a repository of the hub.
+    """The name in requests of a model that was given as a file or a repository of the hub.
 
     >>> _name_of("/weights/mine.safetensors"), _name_of("org/name@v1")
     ('mine', 'org/name@v1')

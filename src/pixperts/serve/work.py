@@ -1,4 +1,4 @@
-"""What a working process does for the service: one picture through one model."""
+"""The work of a working process of the service: one picture through one model."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pixperts.errors import PixpertsError, explain
 
 
 def carry_out(order: Run | Prepare, tell: Tell) -> None:
-    """Do what is ordered; whatever goes wrong is one sentence."""
+    """Carry out an order; an error is reported in one sentence."""
     if isinstance(order, Prepare):
         prepare(order, tell)
         return
@@ -47,7 +47,7 @@ def _run(order: Run, path: Path, tell: Tell) -> None:
 
 
 def _bare(report: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A report in which files are called as the client knows them."""
+    """A report with the names of files that the client knows."""
     return {key: _without(value, folder) for key, value in report.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the header and the first frame of a video say: `Clip`."""
+"""Properties of a video by its header and first frame: `Clip`."""
 
 import re
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ class Clip:
 
     Attributes:
         path: of the file.
-        stream: number of its pictures among all streams.
-        stored_width: pixels of a frame as it is stored.
-        stored_height: likewise.
-        matrix: nine numbers that say how a frame is turned to be shown; None for as it is.
-        turned: whether it is shown with its sides swapped.
+        stream: index of the video stream among all streams.
+        stored_width: pixels of a frame in the file, before rotation.
+        stored_height: pixels of a frame in the file, before rotation.
+        matrix: display matrix, nine numbers that rotate a frame for display; None for no rotation.
+        turned: whether width and height are swapped for display.
         aspect: width of a pixel divided by its height.
         rate: frames a second, on average.
-        frames: how many, as the header says; 0 where it says nothing.
+        frames: number of frames by the header; 0 if unknown.
         colors: of the frames.
         bits: of a sample.
-        notes: sentences on what the result will not have.
+        notes: sentences for the user on properties that the result will not have.
     """
 
     path: Path
@@ -55,11 +55,11 @@ class Clip:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) as it is shown."""
+        """(width, height) in pixels for display, rotation included."""
         return self.swapped(self.stored_width, self.stored_height)
 
     def swapped(self, width: int, height: int) -> tuple[int, int]:
-        """The sides of a shown frame from those of a stored one, and the other way round."""
+        """(width, height) for display from those in the file, or the other way round."""
         return (height, width) if self.turned else (width, height)
 
 
@@ -67,7 +67,7 @@ def read_clip(path: Path) -> Clip:
     """Read the header of a video and decode its first frame.
 
     Raises:
-        ImageError: a file that is missing, damaged or holds no moving pictures.
+        ImageError: the file is missing or damaged, or holds no moving pictures.
         MissingDecoderError: PyAV is not installed.
     """
     with open_video(path) as container, readable(path):
@@ -103,7 +103,7 @@ def read_clip(path: Path) -> Clip:
 
 
 def pictures_of(container: Any, path: Path) -> Any:
-    """The stream of moving pictures, and not that of a cover.
+    """The stream of moving pictures, not that of a cover picture.
 
     Raises:
         ImageError: there is none.
@@ -121,7 +121,7 @@ def pictures_of(container: Any, path: Path) -> Any:
 
 
 def _matrix_of(frame: Any) -> tuple[int, ...] | None:
-    """How the frame is turned to be shown."""
+    """The display matrix of a frame; None if it does nothing."""
     found = frame.side_data.get("DISPLAYMATRIX")
     if found is None:
         return None
@@ -130,10 +130,10 @@ def _matrix_of(frame: Any) -> tuple[int, ...] | None:
 
 
 def _seconds(container: Any, stream: Any) -> Fraction:
-    """How long the pictures last, as far as the header knows."""
+    """Duration in seconds by the header; 0 if unknown."""
     if stream.duration:
         return Fraction(stream.duration * stream.time_base)
-    # Matroska keeps it as a text, of which Python's fractions take nine places.
+    # Matroska stores the duration as text, such as 00:01:02.500000000.
     given = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if given is not None:
         return 3600 * Fraction(given[1]) + 60 * Fraction(given[2]) + Fraction(given[3])

@@ -1,9 +1,9 @@
-"""What videos are written with: containers, codecs and their quality. Importing costs nothing."""
+"""How videos are written: containers, codecs and their quality. Importing this costs nothing."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.io.formats import CONTAINERS
 from pixperts.options import OUTPUT, check_options, option
 
@@ -13,12 +13,12 @@ class Codec:
     """An encoder of FFmpeg.
 
     Attributes:
-        encoder: its name there.
-        crf: the usual quality, at which no loss is seen; less is better and larger.
+        encoder: its name in FFmpeg.
+        crf: the default quality, which is visually lossless; lower is better and larger.
         worst: the largest `crf`.
         deep: whether it writes 10 bits.
         options: for the encoder. The number of threads is fixed, because the bytes depend on it.
-        containers: those that hold it.
+        containers: names of the containers that can hold it.
     """
 
     encoder: str
@@ -105,13 +105,15 @@ class VideoOptions:
         if container not in codec.containers:
             able = [key for key, one in CODECS.items() if container in one.containers]
             raise UsageError(
-                f"{target} cannot hold {name}: give --codec {' or '.join(able)}, or an output that "
-                "ends in .mkv."
+                f"{target} cannot hold {name}: give {named('codec')} {' or '.join(able)}, or an "
+                "output that ends in .mkv."
             )
         if self.crf is not None and self.crf > codec.worst:
-            raise UsageError(f"--crf is {self.crf:g}, but {name} takes 0 to {codec.worst}.")
+            raise UsageError(
+                f"{named('crf')} is {self.crf:g}, but {name} takes 0 to {codec.worst}."
+            )
         if self.crf is not None and name in ("av1", "vp9") and self.crf % 1:
-            raise UsageError(f"--crf is {self.crf:g}, but {name} takes whole numbers.")
+            raise UsageError(f"{named('crf')} is {self.crf:g}, but {name} takes whole numbers.")
         return Encoding(name, container, codec.crf if self.crf is None else self.crf, deep)
 
 
@@ -136,15 +138,15 @@ class Encoding:
 
     @property
     def codec(self) -> Codec:
-        """Of this name."""
+        """The codec of this name."""
         return CODECS[self.name]
 
     @property
     def pixel_format(self) -> str:
-        """Of the frames that are encoded: colors at half the resolution, which all players take."""
+        """Pixel format in FFmpeg: 4:2:0, which all players support, with 8 or 10 bits."""
         return "yuv420p10le" if self.deep and self.codec.deep else "yuv420p"
 
     @property
     def options(self) -> dict[str, str]:
-        """For the encoder."""
+        """Options for the encoder of FFmpeg."""
         return self.codec.options | {"crf": f"{self.crf:g}"}

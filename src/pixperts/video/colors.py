@@ -1,7 +1,7 @@
-"""Between the colors of a video, brightness and two differences, and RGB.
+"""Convert between RGB and the YCbCr colors of a video.
 
-The matrix and the range are those that the file names. Where it names none, players go by the
-size of the picture, which enlarging changes: so what is assumed is written into the result.
+Matrix and range are those that the file names. If it names none, players guess them by the size of
+the picture, which an enlargement changes; so the assumed values are written into the result.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _RGB, _UNSPECIFIED, _BT709, _BT601 = 0, 2, 1, 6
 _LIMITED, _FULL = 1, 2  # of FFmpeg, for the range
 # The scaler of FFmpeg has numbers of its own for the matrices.
 _SCALER = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_STANDARD_HEIGHT = 576  # of standard definition; what is larger has BT.709 where nothing is said
+_STANDARD_HEIGHT = 576  # standard definition; larger frames are BT.709 if the file names no matrix
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Colors:
     """How the samples of a video mean colors, in the numbers of ITU-T H.273.
 
     Attributes:
-        matrix: from RGB to what is stored.
-        full: whether the samples take all codes, and not 16 to 235.
-        primaries: 2 where the file names none.
-        transfer: likewise.
+        matrix: from RGB to the stored samples.
+        full: whether samples use the full range, and not 16 to 235.
+        primaries: color primaries; 2 if the file names none.
+        transfer: transfer characteristics; 2 if the file names none.
     """
 
     matrix: int
@@ -37,7 +37,7 @@ class Colors:
 
     @property
     def range(self) -> int:
-        """As FFmpeg counts."""
+        """The range as a number of FFmpeg."""
         return _FULL if self.full else _LIMITED
 
 
@@ -45,7 +45,7 @@ def colors_of(frame: Any) -> Colors:
     """The colors of a decoded frame of PyAV."""
     matrix, full = int(frame.colorspace), int(frame.color_range) == _FULL
     if frame.format.is_rgb or matrix == _RGB:
-        matrix, full = _BT709, False  # of the result, which is no RGB
+        matrix, full = _BT709, False  # for the result, which is YCbCr
     elif matrix not in _SCALER:
         large = frame.height > _STANDARD_HEIGHT or frame.width > 1024
         matrix = _BT709 if large else _BT601
@@ -54,7 +54,7 @@ def colors_of(frame: Any) -> Colors:
 
 
 def to_rgb(frame: Any, colors: Colors, deep: bool) -> Pixels:
-    """(H, W, 3) of a decoded frame: uint16 where it is deep, else uint8."""
+    """A decoded frame of PyAV as RGB (H, W, 3), uint16 if `deep`, else uint8."""
     options: dict[str, Any] = {}
     if not frame.format.is_rgb:
         options = {"src_colorspace": _SCALER[colors.matrix], "src_color_range": colors.range}
@@ -66,9 +66,9 @@ def to_rgb(frame: Any, colors: Colors, deep: bool) -> Pixels:
 
 
 def from_rgb(pixels: Pixels, colors: Colors, pixel_format: str) -> Any:
-    """A frame of PyAV of (H, W, 3) uint8 or uint16, with both sides even.
+    """A frame of PyAV for RGB pixels (H, W, 3) uint8 or uint16.
 
-    A side that is odd gets its last row or column twice, as colors are stored for pairs.
+    The last row or column is repeated if a side is odd, because 4:2:0 needs even sides.
     """
     from av import VideoFrame
 
@@ -90,7 +90,7 @@ def from_rgb(pixels: Pixels, colors: Colors, pixel_format: str) -> Any:
 
 
 def _filters() -> int:
-    """Colors at half the resolution are interpolated, and the same everywhere."""
+    """Flags of the scaler: colors are interpolated, with the same result on every machine."""
     from av.video.reformatter import Interpolation as Filter
 
     exact = Filter.ACCURATE_RND | Filter.BITEXACT

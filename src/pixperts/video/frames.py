@@ -28,11 +28,11 @@ class Timeline:
     """When the frames of a video are shown.
 
     Attributes:
-        times: of each frame, in units of `unit`, rising.
-        lasts: of the last frame, in the same units.
-        unit: in seconds.
+        times: of each frame, in multiples of `unit`, rising.
+        lasts: duration of the last frame, in multiples of `unit`.
+        unit: of time, in seconds.
         scenes: numbers of the frames that begin a scene; the first is 0.
-        notes: sentences on what is missing.
+        notes: sentences for the user on missing frames.
     """
 
     times: tuple[int, ...]
@@ -46,16 +46,16 @@ class Timeline:
 
     @property
     def is_steady(self) -> bool:
-        """Whether all frames last equally long, but for the rounding of the file's clock."""
+        """Whether all frames have the same duration, up to one unit of rounding."""
         steps = np.diff(self.times)
         return len(steps) < 2 or int(steps.max() - steps.min()) <= 1
 
     def scene_of(self, number: int) -> int:
-        """The scene, from 0, to which a frame belongs."""
+        """The number of the scene of a frame, from 0."""
         return int(np.searchsorted(self.scenes, number, side="right")) - 1
 
     def frames_of(self, scene: int) -> range:
-        """The numbers of its frames."""
+        """The numbers of the frames of a scene."""
         ends = (*self.scenes[1:], len(self))
         return range(self.scenes[scene], ends[scene])
 
@@ -67,17 +67,17 @@ def survey(
     max_frames: int | None = None,
     advance: Advance = lambda number: None,
 ) -> Timeline:
-    """Decode a whole video once and note its times and scenes.
+    """Decode a whole video once, to find the times of its frames and its scenes.
 
     Args:
         clip: of `read_clip`.
-        strict: whether a video that ends too early is an error, also where little is missing.
-        max_frames: stop after so many.
+        strict: whether a missing end is always an error.
+        max_frames: largest number of frames to decode; None = all.
         advance: called with the number of each frame.
 
     Raises:
-        ImageError: damage, frames of changing size, or a clock that runs backwards. Where only
-            the end is missing, at most an eighth of the frames, it is a note instead.
+        ImageError: the video is damaged, the size of its frames changes, or times are not rising.
+            If at most an eighth of the frames at the end is missing, this is a note instead.
     """
     times: list[int] = []
     scenes: list[int] = []
@@ -118,10 +118,12 @@ def survey(
 
 
 def read_frames(clip: Clip, timeline: Timeline, start: int = 0) -> Iterator[tuple[int, Pixels]]:
-    """The frames from number `start` on: number, and (H, W, 3) RGB, uint8 or, if deep, uint16.
+    """The frames from number `start` on: (number, RGB pixels (H, W, 3)).
+
+    Pixels are uint16 for more than 8 bits, else uint8.
 
     Raises:
-        ImageError: damage, which `survey` did not find.
+        ImageError: the video is damaged.
     """
     with open_video(clip.path) as container:
         stream = pictures_of(container, clip.path)
@@ -133,7 +135,7 @@ def read_frames(clip: Clip, timeline: Timeline, start: int = 0) -> Iterator[tupl
 
 
 def _decoded(clip: Clip, container: Any, stream: Any) -> Iterator[Any]:
-    """The frames of PyAV; ImageError at damage."""
+    """The frames of PyAV; ImageError if one is damaged."""
     path, number = clip.path, 0
     with readable(path):
         for frame in container.decode(stream):
@@ -151,10 +153,10 @@ def _decoded(clip: Clip, container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _gaps(clip: Clip, found: int, damage: str | None, strict: bool) -> tuple[str, ...]:
-    """What is to be said of an end that is missing.
+    """A note on a missing end, if there is one.
 
     Raises:
-        ImageError: too much is.
+        ImageError: too much is missing.
     """
     # A duration may be rounded, or count a frame more.
     complete = damage is None and found >= clip.frames - max(2, clip.frames // 100)

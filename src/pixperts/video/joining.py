@@ -1,6 +1,6 @@
-"""Segments joined into one video, with sound, subtitles and texts of the source beside.
+"""Join segments into one video, with the sound, subtitles and texts of the source.
 
-Nothing is encoded again: packets are copied. The pictures get the times of the source's frames.
+Nothing is encoded again: packets are copied. Frames get the times of those of the source.
 """
 
 import io
@@ -25,12 +25,12 @@ _SHIFTED = ("mpegts", "mpeg", "vob")  # formats whose clock begins anywhere
 
 @dataclass(frozen=True)
 class Beside:
-    """What a source holds beside its pictures.
+    """The streams of a source beside its pictures.
 
     Attributes:
-        copied: numbers of the streams that the output takes.
-        kinds: how many of them there are of each kind.
-        notes: sentences on those that it cannot hold.
+        copied: indexes of the streams that are copied.
+        kinds: how many of these there are of each kind.
+        notes: sentences for the user on streams that the output cannot hold.
     """
 
     copied: tuple[int, ...]
@@ -39,7 +39,7 @@ class Beside:
 
 
 def beside(clip: Clip, encoding: Encoding, target: Path) -> Beside:
-    """Which streams of a source a container takes; it is tried with each.
+    """Find out which streams of a source a container can hold, by trying each.
 
     Raises:
         ImageError: the source cannot be read.
@@ -91,17 +91,17 @@ def join(
     strip_metadata: bool = False,
     factors: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1)),
 ) -> None:
-    """Write the segments' pictures and the source's other streams into one file.
+    """Write the frames of segments and the other streams of the source into one file.
 
     Args:
-        segments: in order, of `write_segment`.
-        temporary: the file to fill.
+        segments: files of `write_segment`, in order.
+        temporary: the file to write.
         clip: the source.
-        timeline: of its frames.
+        timeline: of the source.
         encoding: of the segments.
-        extra: what is copied beside.
-        strip_metadata: whether texts and places stay out; languages of streams stay.
-        factors: new width and height divided by the old ones, as they are stored.
+        extra: streams to copy.
+        strip_metadata: whether texts and places are left out; languages of streams stay.
+        factors: new width and height divided by the old ones, before rotation.
 
     Raises:
         ImageError: a segment or the source cannot be read, or the file cannot be written.
@@ -112,7 +112,7 @@ def join(
         raise ImageError(f"The segments of {clip.path} do not fit together: start again.")
     decoding = _decoding_times(order, timeline)
     with open_video(clip.path) as source, open_video(segments[0]) as first, writable(temporary):
-        # An MP4 that a browser begins to play before it has all of it.
+        # A browser can begin to play such an MP4 before all of it is loaded.
         options = {"movflags": "+faststart"} if encoding.container in ("mp4", "mov") else {}
         shift = Fraction(0)
         if source.format.name in _SHIFTED and source.start_time:
@@ -149,7 +149,7 @@ def _pictures(
     if clip.aspect is not None:
         stream.codec_context.sample_aspect_ratio = clip.aspect
     if encoding.name == "h265" and encoding.container in ("mp4", "mov"):
-        stream.codec_context.codec_tag = "hvc1"  # the one of two that Apple's players take
+        stream.codec_context.codec_tag = "hvc1"  # players of Apple need this one of the two tags
     return stream
 
 
@@ -170,13 +170,13 @@ def _copy(output: Any, stream: Any) -> Any:
 
 
 def _texts(metadata: dict[str, str]) -> dict[str, str]:
-    """Without those that say how the source was written."""
+    """The texts without those on how the source was written."""
     own = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration"}
     return {key: text for key, text in metadata.items() if key.lower() not in own}
 
 
 def _order(segments: Sequence[Path]) -> list[list[int]]:
-    """For each packet of each segment, in their order, the number of its frame in the video."""
+    """The number of the frame in the video, for each packet of each segment."""
     order, start = [], 0
     for path in segments:
         with open_video(path) as container, readable(path):
@@ -188,10 +188,10 @@ def _order(segments: Sequence[Path]) -> list[list[int]]:
 
 
 def _decoding_times(order: Sequence[Sequence[int]], timeline: Timeline) -> list[int]:
-    """When each packet is decoded: rising, and never after its frame is shown.
+    """The decoding time of each packet: rising, and never after its frame is shown.
 
-    Packets of frames that others refer to come before these; by as many places as any packet
-    comes late, decoding runs ahead of showing.
+    A frame that others refer to is decoded before them. Decoding therefore runs ahead of display by
+    the largest number of places that any packet is late.
     """
     numbers = [number for part in order for number in part]
     ahead = max(place - number for place, number in enumerate(numbers))
@@ -209,7 +209,7 @@ def _own_packets(
     stream: Any,
     shift: Fraction,
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The pictures with the time at which they are decoded, in seconds."""
+    """(decoding time in seconds, packet) of all frames."""
     times, place = timeline.times, 0
     offset = round(shift / timeline.unit)
     for path, numbers in zip(segments, order, strict=True):
@@ -228,13 +228,13 @@ def _own_packets(
 def _copied_packets(
     source: Any, copies: dict[int, Any], shift: Fraction, path: Path
 ) -> Iterator[tuple[Fraction, Any]]:
-    """The packets of all copied streams, likewise."""
+    """(decoding time in seconds, packet) of all copied streams."""
     streams = [source.streams[index] for index, made in copies.items() if made is not None]
     if not streams:
         return
     with readable(path):
         for packet in source.demux(*streams):
-            if packet.size == 0 or packet.dts is None:  # the end of a stream, or damage
+            if packet.size == 0 or packet.dts is None:  # end of a stream, or a damaged packet
                 continue
             unit = Fraction(packet.time_base)
             offset = round(shift / unit)
@@ -247,7 +247,7 @@ def _copied_packets(
 
 
 def _merged(flows: Sequence[Iterator[tuple[Fraction, Any]]]) -> Iterator[Any]:
-    """The packets of several flows by their times, so that players find sound beside pictures."""
+    """The packets of several flows, ordered by time, as players need them."""
     heads = {place: one for place, flow in enumerate(flows) if (one := next(flow, None))}
     while heads:
         place = min(heads, key=lambda key: heads[key][0])

@@ -1,4 +1,4 @@
-"""PyAV, which is imported on its first use, and its errors as sentences."""
+"""PyAV, imported when it is first used, and its errors as sentences."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from pixperts.io.vips import file_status, reason
 
 
 def library(path: Path) -> Any:
-    """The module `av`, for a video.
+    """The module `av`; `path` is the video, for the error.
 
     Raises:
-        MissingDecoderError: it is not installed.
+        MissingDecoderError: PyAV is not installed.
     """
     # SVT-AV1 reports its settings on stderr otherwise.
     os.environ.setdefault("SVT_LOG", "1")
@@ -41,13 +41,13 @@ def open_video(path: Path) -> Any:
     if found.st_size == 0:
         raise ImageError(f"{path} is empty (0 bytes): copy it again from its source.")
     with readable(path):
-        # The protocol is named, so that the name of a file is never taken for an address.
+        # With a protocol, the name of a file is never mistaken for a URL.
         return av.open(f"file:{path}", metadata_errors="replace")
 
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """A part that reads a video; what PyAV says of it becomes one sentence."""
+    """A context that reads a video; errors of PyAV become ImageError with one sentence."""
     try:
         yield
     except (PixpertsError, MemoryError):
@@ -63,7 +63,7 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writable(path: Path) -> Iterator[None]:
-    """A part that writes a video or a part of it; likewise."""
+    """A context that writes a video; errors of PyAV become ImageError with one sentence."""
     try:
         yield
     except (PixpertsError, MemoryError):
@@ -76,5 +76,5 @@ def writable(path: Path) -> Iterator[None]:
 
 
 def _short(error: BaseException) -> str:
-    """What PyAV says, without the name of the file and of a function of FFmpeg."""
+    """The message of PyAV without the names of the file and of a function of FFmpeg."""
     return reason(error).split(": '")[0]

@@ -1,7 +1,7 @@
 """A part of a video, encoded into a file of its own.
 
-Every segment begins with a key frame and depends on no other, so that the segments of a run that
-was killed and those of the run that continued it can be joined.
+Every segment begins with a key frame and depends on no other segment, so that segments of a run
+that was killed can be joined with those of the run that continues it.
 """
 
 from collections.abc import Iterable
@@ -17,22 +17,25 @@ from pixperts.video.colors import from_rgb
 from pixperts.video.library import library, writable
 
 ENDING = ".nut"  # a container of FFmpeg that holds every codec
-_GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: what decoders need, beside the frames
+_GLOBAL_HEADER = 1 << 22  # AV_CODEC_FLAG_GLOBAL_HEADER: decoder settings apart from the frames
 
 
 def write_segment(path: Path, clip: Clip, encoding: Encoding, frames: Iterable[Pixels]) -> int:
-    """Encode frames into a file, which appears whole or not at all; how many there were.
+    """Encode frames into a file, which appears when it is complete.
 
-    Their times are their numbers: `join` knows when each is shown.
+    The times of frames are their numbers; `join` sets the real ones.
 
     Args:
         path: of the segment.
-        clip: the source; colors, shape of pixels and rate are taken from it.
+        clip: the source, for colors, shape of pixels and rate.
         encoding: codec and quality.
-        frames: (H, W, 3) each, of one size.
+        frames: RGB pixels (H, W, 3) uint8 or uint16, all of one size.
+
+    Returns:
+        The number of frames.
 
     Raises:
-        ImageError: a failed write.
+        ImageError: the file cannot be written.
     """
     av, count = library(clip.path), 0
     with (

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixperts.errors import ModelError, UnknownModelError, UsageError
+from pixperts.errors import ModelError, UnknownModelError, UsageError, named
 from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.config import from_published_keys
 from pixperts.models.moce_ir.model import MoCEIR
@@ -141,7 +141,7 @@ def recognise(state: dict[str, Any]) -> str:
     if encoder is None or "imnet" not in parts:
         raise ModelError(
             "these weights have no architecture that can be converted; "
-            f"name one with --name: {', '.join(PUBLISHED)}."
+            f"name one with {named('name')}: {', '.join(PUBLISHED)}."
         )
     return f"{'lte' if 'coef' in parts else 'liif'}-{encoder}"
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pixperts.errors import MissingExtraError, ModelError, UsageError
+from pixperts.errors import MissingExtraError, ModelError, UsageError, named
 from pixperts.weights.checksums import file_sha256
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _download(name: HubName, file: str, offline: bool) -> Path | None:
     except errors.LocalEntryNotFoundError as error:
         if file == CONFIG:  # decided by the weights
             return None
-        cure = "leave --offline out" if offline else "check the network"
+        cure = f"leave {named('offline')} out" if offline else "check the network"
         raise ModelError(
             f"{name.repo} is not in the cache of the hub's files, and the hub was not reached: "
             f"{cure}, or give a weights file."

@@ -169,7 +169,7 @@ def test_other_formats_get_a_profile_that_says_the_same(tmp_path: Path, suffix: 
     path = write_image(tmp_path / f"out{suffix}", picture.pixels, metadata=picture.metadata)
     kind = {".jpg": "jpeg", ".tif": "tiff"}.get(suffix, suffix[1:])
     (loss,) = losses(kind, picture.pixels.dtype, 3, picture.metadata)
-    assert "most viewers clip what is brighter: --color srgb compresses it" in loss
+    assert "most viewers clip what is brighter: color='srgb' compresses it" in loss
     assert not losses("png", picture.pixels.dtype, 3, picture.metadata)
     assert not losses("avif", picture.pixels.dtype, 3, picture.metadata)
     with Image.open(path) as image:

@@ -202,12 +202,12 @@ def test_a_smaller_video_is_reduced(tmp_path: Path, model: Upscaler) -> None:
         (
             {"quality": 90},
             {},
-            "--quality is for pictures, and .* is a video: leave it out; give --crf",
+            "quality is for pictures, and .* is a video: leave it out; give crf",
         ),
-        ({"lossless": True}, {}, "--lossless is for pictures"),
-        ({"color": "srgb"}, {}, "--color is for pictures"),
-        ({"page": 1}, {}, "--page is for pictures"),
-        ({}, {"format": "png"}, "--format is for pictures"),
+        ({"lossless": True}, {}, "lossless is for pictures"),
+        ({"color": "srgb"}, {}, "color is for pictures"),
+        ({"page": 1}, {}, "page is for pictures"),
+        ({}, {"format": "png"}, "format is for pictures"),
     ],
 )
 def test_options_of_pictures_are_refused(
@@ -222,7 +222,7 @@ def test_options_of_pictures_are_refused(
 
 def test_options_of_videos_need_one(tmp_path: Path, model: Upscaler) -> None:
     operation = Upscale(SizeRequest(), files=FileOptions(video=VideoOptions(crf=20)))
-    with pytest.raises(UsageError, match="--crf does not apply, because no input is a video"):
+    with pytest.raises(UsageError, match="crf does not apply, because no input is a video"):
         run(picture(tmp_path / "a.png"), tmp_path / "b.png", operation, model)
 
 
@@ -247,7 +247,7 @@ def test_frames_that_are_too_large(tmp_path: Path, model: Upscaler) -> None:
     files = FileOptions(max_pixels=700)
     errors = run(source, tmp_path / "b.mp4", Upscale(SizeRequest(), files=files), model)
     assert errors == [
-        f"{source} has frames of 32 x 24 pixels, more than 700: allow more with --max-pixels."
+        f"{source} has frames of 32 x 24 pixels, more than 700: allow more with max_pixels."
     ]
 
 

@@ -17,11 +17,11 @@ from tests.helpers.folder_jobs import TWICE, picture
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"engine": "spark"}, "--engine is 'spark', but must be local or ray."),
-        ({"address": "auto"}, "--address is for --engine ray: add that, or leave it out."),
-        ({"processes": 2}, "--processes is for --engine ray: add that, or leave it out."),
-        ({"threads": 2}, "--threads is for --engine ray: add that, or leave it out."),
-        ({"engine": "ray", "processes": 0}, "--processes is 0, but must be between 1 and 10000."),
+        ({"engine": "spark"}, "engine is 'spark', but must be local or ray."),
+        ({"address": "auto"}, "address is for engine='ray': add that, or leave it out."),
+        ({"processes": 2}, "processes is for engine='ray': add that, or leave it out."),
+        ({"threads": 2}, "threads is for engine='ray': add that, or leave it out."),
+        ({"engine": "ray", "processes": 0}, "processes is 0, but must be between 1 and 10000."),
         ({"engine": "ray", "address": "ray://a:1"}, "is that of Ray Client, which is not supp"),
         ({"engine": "ray", "address": "10.0.0.1"}, "must be auto, or a host and a port such as"),
         ({"engine": "ray", "address": "a:99999"}, "must be auto, or a host and a port such as"),

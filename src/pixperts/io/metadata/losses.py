@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from pixperts.errors import named
 from pixperts.io.color.icc import fits, profile_space
 from pixperts.io.color.tags import ColorTags
 from pixperts.io.containers.jpeg_parts import comments_of, xmp_of_jpeg
@@ -103,7 +104,7 @@ def _of_colors(kind: str, metadata: Metadata, bands: int) -> Iterator[str]:
     elif _clips_light(kind, metadata):
         yield (
             "gets a color profile that ends at white, so most viewers clip what is brighter: "
-            "--color srgb compresses it"
+            f"{named('color', 'srgb')} compresses it"
         )
 
 

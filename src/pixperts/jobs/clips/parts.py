@@ -14,8 +14,8 @@ from pixperts.video.segments import ENDING
 
 _SETTINGS = "settings.json"
 _LOCK = "lock"
-# Output pixels of a segment, and frames: what a kill costs, against key frames that cost bytes.
-_PIXELS = 60_000_000
+# A killed run loses one segment; but shorter segments have more key frames, which cost bytes.
+_PIXELS = 60_000_000  # output pixels of a segment
 _FEWEST, _MOST = 24, 250
 
 
@@ -29,11 +29,11 @@ def segment_length(width: int, height: int) -> int:
 
 
 class Parts:
-    """A context manager; while it is open, no other run works on the same output.
+    """The folder of segments; a context in which no other run works on the same output.
 
     Args:
         target: the video.
-        settings: plain values on which its pixels depend. Segments of other settings are removed.
+        settings: plain values that its pixels depend on. Segments of other settings are removed.
         length: frames of a segment.
 
     Attributes:
@@ -87,12 +87,12 @@ class Parts:
         return self.folder / f"{number:06}{ENDING}"
 
     def remove(self) -> None:
-        """Remove the folder: the video is there."""
+        """Remove the folder, once the video is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def folder_of(target: Path) -> Path:
-    """Where the segments of a video lie."""
+    """The hidden folder of the segments of a video."""
     return target.with_name(f".pixperts-{target.name}.parts")
 
 

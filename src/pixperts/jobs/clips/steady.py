@@ -1,4 +1,4 @@
-"""Choices that the frames of a scene share, so that they do not change from frame to frame."""
+"""Choices that all frames of a scene share, so that results do not flicker."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,32 +15,38 @@ from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.video.clip import Clip
 from pixperts.video.frames import Timeline, read_frames
 
-SAMPLES = 5  # frames of a scene that are looked at, spread evenly over it
+SAMPLES = 5  # frames of a scene that are examined, spread evenly over it
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """What is held, for each scene of a video, and what is to be said of it.
+    """What stays the same within each scene of a video.
 
     Attributes:
-        scenes: by their numbers; those that are done already are left out.
-        notes: sentences on what is not held.
+        scenes: by their numbers, without those that are finished.
+        notes: sentences for the user on what may flicker all the same.
     """
 
     scenes: dict[int, Scene]
     notes: tuple[str, ...] = ()
 
     def of(self, scene: int) -> Scene:
-        """What the frames of a scene share."""
+        """What all frames of a scene share."""
         return self.scenes.get(scene, Scene())
 
 
 def hold(predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int) -> Steadiness:
-    """Look at frames of each scene from frame `start` on.
+    """Examine some frames of each scene, from frame `start` on.
 
-    A network that judges pictures by a scout is given the sums over one typical frame of the scene
-    in place of those of each frame: experts, tone and amounts are then the same in all of it. The
-    sums over several frames would be those of a blurred picture, which is judged otherwise.
+    A network with a scout gets the statistics of one typical frame for all frames of a scene, so
+    that experts, tone and amounts are the same in all of them. Statistics averaged over several
+    frames would look like those of a blurred picture, and lead to other choices.
+
+    Args:
+        predictor: the model.
+        clip: the video.
+        timeline: its frames and scenes.
+        start: first frame that is still to be computed.
     """
     restorer = predictor.restorer if isinstance(predictor, Enhancer) else predictor
     if not isinstance(restorer, Restorer):
@@ -68,12 +74,12 @@ def hold(predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int) ->
 
 
 def typical(looks: Sequence[Statistics]) -> Statistics:
-    """Those of the frame that differs least from the others."""
+    """The statistics of the frame that differs least from the others."""
     return min(looks, key=lambda one: sum(float(one.distance(other)[0]) for other in looks))
 
 
 def spread(frames: range) -> list[int]:
-    """Some numbers of a scene, each in the middle of an equal part.
+    """Numbers of up to `SAMPLES` frames, each in the middle of an equal part of the scene.
 
     >>> spread(range(10, 20)), spread(range(3))
     ([11, 13, 15, 17, 19], [0, 1, 2])

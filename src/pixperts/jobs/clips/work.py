@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixperts import __version__
-from pixperts.errors import ImageError, printable
+from pixperts.errors import ImageError, named, printable
 from pixperts.io.atomic import appearing
 from pixperts.io.image import Picture, check_place
 from pixperts.jobs.clips.parts import Parts, segment_length
@@ -38,10 +38,11 @@ Say = Callable[[str], None]
 
 
 def read_job(operation: "Operation", job: Job) -> Loaded:
-    """Read the header of a video; what cannot be written is refused here, before the work.
+    """Read the header of a video, and check that its result can be written.
 
     Raises:
-        UsageError, ImageError: with one sentence.
+        UsageError: the result cannot be written with this codec, size or place.
+        ImageError: the video cannot be read, or its frames are too large.
     """
     files = operation.files
     clip = read_clip(job.source)
@@ -49,7 +50,7 @@ def read_job(operation: "Operation", job: Job) -> Loaded:
     if width * height > files.max_pixels:
         raise ImageError(
             f"{job.source} has frames of {width} x {height} pixels, more than {files.max_pixels}: "
-            "allow more with --max-pixels."
+            f"allow more with {named('max_pixels')}."
         )
     encoding = files.video.chosen(job.target, clip.deep)
     check_place(job.target)
@@ -75,7 +76,7 @@ def read_job(operation: "Operation", job: Job) -> Loaded:
 
 
 def expected_pixels(operation: "Operation", job: Job) -> float:
-    """Output pixels of all frames by the file's header."""
+    """Number of output pixels of all frames, by the header of the file."""
     clip = read_clip(job.source)
     width, height = operation.new_size(*clip.size)
     return float(width * height * max(clip.frames, 1))
@@ -88,13 +89,13 @@ def make(
     progress: Progress,
     say: Say,
 ) -> VideoReport:
-    """Make the video, which appears whole or not at all.
+    """Make the video, which appears as a whole when it is finished.
 
-    Segments that an earlier run has finished are taken as they are, if its source, its settings
-    and its weights were the same.
+    Segments of an earlier run are used if source, settings and weights are the same.
 
     Raises:
-        UsageError, ImageError: with one sentence.
+        UsageError: a frame needs more memory than there is.
+        ImageError: a file cannot be read or written.
     """
     work = _Work(operation, loaded, predictor, progress, say)
     started = time.perf_counter()
@@ -103,7 +104,7 @@ def make(
 
 
 class _Work:
-    """One video on its way; see `make`."""
+    """The work on one video; see `make`."""
 
     def __init__(
         self,
@@ -117,7 +118,7 @@ class _Work:
         self.operation, self.loaded, self.predictor = operation, loaded, predictor
         self.progress, self.say = progress, say
         self.plan, self.clip = loaded.clip, loaded.clip.clip
-        # As frames are stored, which may be turned when they are shown.
+        # The size as frames are stored; players may rotate them.
         self.stored = self.clip.swapped(*loaded.size)
         self.reports: list[UpscaleReport | RestoreReport | EnhanceReport] = []
         self.clock: list[float] = []
@@ -166,7 +167,7 @@ class _Work:
             raise ImageError(f"{self.clip.path} changed while it was read: start again.")
 
     def _computed(self, number: int, pixels: Pixels) -> Pixels:
-        """A frame as the picture of the same pixels would come out."""
+        """The result of one frame, the same as for a picture of these pixels."""
         files = self.loaded.options
         frame = Loaded(
             self.loaded.job,
@@ -216,7 +217,7 @@ class _Work:
         }
 
     def report(self, seconds: float) -> VideoReport:
-        """What is said of the video."""
+        """The report on the video."""
         job, encoding = self.loaded.job, self.plan.encoding
         (width, height), size, count = self.loaded.source_size, self.loaded.size, len(self.timeline)
         size = (size[0] + size[0] % 2, size[1] + size[1] % 2)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.errors import MissingExtraError, PixpertsError, UsageError, named
 from pixperts.jobs.cluster.ledger import Ledger
 from pixperts.jobs.cluster.options import RAY, EngineOptions
 from pixperts.jobs.cluster.tasks import Order, Reply, Task
@@ -24,14 +24,14 @@ _STORE = 80_000_000  # bytes of the object store on this machine alone; the leas
 _NAMES = 2000  # bytes of it for each picture, several times what one needs
 _STARTS = 3  # attempts
 _REACH = 5.0  # seconds
-_ROWS = 32  # pictures of a block at most: all of them are repeated where a worker dies
+_ROWS = 32  # pictures of a block at most: if a worker dies, its whole block is repeated
 _BLOCKS = 2000  # below that, every picture is a block of its own
 
 
 class RayEngine:
-    """A connection to a Ray cluster, or one on this machine alone; a context manager.
+    """A connection to a Ray cluster, or to one on this machine alone; a context manager.
 
-    Where the program has connected to Ray already, that is used, and left as it is.
+    If the program is connected to Ray already, that connection is used and stays open.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -41,20 +41,20 @@ class RayEngine:
 
     def __init__(self, options: EngineOptions) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
-        # What concerns a person is in the sentences of the errors.
+        # Our errors say what a user needs to know.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             import ray
             import ray.data
         except ImportError as error:
-            raise MissingExtraError("--engine ray", "cluster") from error
+            raise MissingExtraError(named("engine", "ray"), "cluster") from error
         self._ray: Any = ray
         self._options = options
         self._pictures = 0
         self._own = False
 
     def expect(self, pictures: int) -> None:
-        """Say before the start how many there will be at most in a run."""
+        """Set the largest number of pictures of a run, before the cluster starts."""
         self._pictures = pictures
 
     def __enter__(self) -> "RayEngine":
@@ -69,13 +69,17 @@ class RayEngine:
             self._ray.shutdown()
 
     def room(self, device: str) -> tuple[int, bool]:
-        """How many workers there is room for now, and whether they get a GPU each."""
+        """How many workers the cluster has room for now, and whether each gets a GPU."""
         resources: Mapping[str, float] = self._ray.cluster_resources()
         gpus = 0 if device == "cpu" else int(resources.get("GPU", 0))
         return max(1, gpus or int(resources.get("CPU", 0) // self._options.threads)), gpus > 0
 
     def run(self, order: Order, tasks: Sequence[tuple[int, Task]]) -> Iterator[tuple[int, Reply]]:
-        """Numbers and replies, as they come in.
+        """Process tasks on the cluster; (number, reply) of each as it comes in.
+
+        Args:
+            order: what all pictures have in common.
+            tasks: (number, task) of each picture.
 
         Raises:
             PixpertsError: a machine cannot do the work, or the cluster failed.
@@ -124,8 +128,8 @@ class RayEngine:
     def _start_here(self, quiet: Mapping[str, Any]) -> None:
         """A cluster of this machine alone.
 
-        Ray gives up after 30 seconds, which a busy machine may need to start its processes; those
-        of a first attempt end with this process.
+        A busy machine may need more than the 30 seconds after which Ray gives up, so it is tried
+        again; processes of failed attempts end with this process.
         """
         processes = self._options.threads * (self._options.processes or 1)
         for left in reversed(range(_STARTS)):
@@ -143,7 +147,7 @@ class RayEngine:
                     raise
 
     def _ledger(self) -> Any:
-        """An actor on this machine, which ends with the run."""
+        """The ledger as an actor on this machine, which ends with the run."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         here = self._ray.get_runtime_context().get_node_id()
@@ -152,7 +156,7 @@ class RayEngine:
         return actor.remote()
 
     def _neighbors(self, wanted: int) -> int:
-        """Workers that may come to one machine."""
+        """The largest number of workers on one machine."""
         threads = self._options.threads
         sizes = [node["Resources"].get("CPU", 0) // threads for node in self._ray.nodes()]
         return int(max(1, min(wanted, max(sizes, default=1))))
@@ -171,7 +175,7 @@ class RayEngine:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Ray's own code writes to file descriptor 2 even to say that it will say nothing."""
+    """A context without output on stderr: Ray writes to file descriptor 2 whatever is set."""
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -184,7 +188,7 @@ def _silence() -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Raise UsageError in seconds for a cluster of which Ray itself would despair in minutes."""
+    """Raise UsageError within seconds if no cluster answers; Ray itself waits for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -193,13 +197,13 @@ def _check_reachable(address: str) -> None:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"The Ray cluster {address} cannot be reached ({why}): check --address or RAY_ADDRESS, "
-            "and that 'ray status' on one of its machines answers."
+            f"The Ray cluster {address} cannot be reached ({why}): check {named('address')} or "
+            "RAY_ADDRESS, and that 'ray status' on one of its machines answers."
         ) from None
 
 
 def _hide_bars(data: Any) -> None:
-    """There is one bar, and it is ours."""
+    """Hide the progress bars of Ray, beside our own."""
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -207,7 +211,7 @@ def _hide_bars(data: Any) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """What is behind an error of Ray, without the paragraphs after it."""
+    """The first line of the cause of an error of Ray, without the paragraphs after it."""
     while (cause := getattr(error, "cause", None) or error.__cause__) is not None:
         error = cause
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -215,7 +219,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _processors() -> int:
-    """Of this machine that this process may use."""
+    """The number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What workers have begun and written, so that one that takes over for a dead one knows it."""
+"""What workers have begun and written, for a worker that continues after another died."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -12,9 +12,9 @@ class Begun:
 
     Attributes:
         times: how often, this time included.
-        writing: whether its result may have been written before.
-        digest: SHA-256 of its input, as it was when that began; None where nobody needs it.
-        report: of that result, where it was known before it was written.
+        writing: whether an earlier try may have written the result.
+        digest: SHA-256 of its input when that try began; None if it is not needed.
+        report: of that result, if it was known before writing.
     """
 
     times: int = 0
@@ -24,7 +24,9 @@ class Begun:
 
 
 class Ledger:
-    """Kept by one process for all workers. Pictures go by their numbers.
+    """The record of what was begun, kept by one process for all workers.
+
+    Pictures are named by their numbers.
 
     Example:
         >>> ledger = Ledger()
@@ -39,16 +41,16 @@ class Ledger:
         self._begun: dict[int, Begun] = {}
 
     def begin(self, number: int) -> Begun:
-        """Note that somebody takes it up, and say what is known of it."""
+        """Record that a worker begins with a picture, and return what is known of it."""
         before = self._begun.get(number, Begun())
         self._begun[number] = replace(before, times=before.times + 1)
         return self._begun[number]
 
     def writing(self, number: int, digest: str | None, report: Report | None) -> None:
-        """Note that its result is about to be written."""
+        """Record that the result of a picture is about to be written."""
         self._begun[number] = Begun(self._begun[number].times, True, digest, report)
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """These are over and done with, also for whoever started the run."""
+        """Drop pictures whose outcomes have reached the machine that started the run."""
         for number in numbers:
             self._begun.pop(number, None)

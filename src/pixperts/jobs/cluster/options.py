@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import CLUSTER, check_options, option
 
 LOCAL, RAY = "local", "ray"
@@ -56,7 +56,9 @@ class EngineOptions:
             return
         for one in fields(self):
             if one.name != "engine" and getattr(self, one.name) != one.default:
-                raise UsageError(f"--{one.name} is for --engine ray: add that, or leave it out.")
+                raise UsageError(
+                    f"{named(one.name)} is for {named('engine', RAY)}: add that, or leave it out."
+                )
 
     def _check_address(self) -> None:
         address = self.address
@@ -64,13 +66,16 @@ class EngineOptions:
             return
         if address.startswith("ray://"):
             raise UsageError(
-                f"--address {address} is that of Ray Client, which is not supported: start the "
-                "command on a machine of the cluster with --address auto, or by 'ray job submit'."
+                f"{named('address', address)} is that of Ray Client, which is not supported: start "
+                "the "
+                f"command on a machine of the cluster with {named('address', 'auto')}, or by 'ray "
+                "job submit'."
             )
         host, colon, port = address.rpartition(":")
         if not (host and colon and port.isascii() and port.isdecimal() and int(port) < 65536):
             raise UsageError(
-                f"--address is {address!r}, but must be auto, or a host and a port such as "
+                f"{named('address')} is {address!r}, but must be auto, or a host and a port such "
+                "as "
                 "10.0.0.1:6379."
             )
 

@@ -1,4 +1,4 @@
-"""The pictures of a plan on a cluster: `run_on_cluster`."""
+"""Process the pictures of a plan on a cluster: `run_on_cluster`."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ def run_on_cluster(
     results: Results,
     listener: Listener,
 ) -> None:
-    """Have all pictures done, with outcomes in the order in which they come in.
+    """Process all pictures; outcomes are passed on in the order in which they come in.
 
     Raises:
         UsageError: the cluster cannot be reached.
@@ -60,7 +60,7 @@ def run_on_cluster(
 
 
 def _known(job: Job, policy: Policy, *, records: bool) -> Outcome | None:
-    """What is known of a picture without its input, which the workers read."""
+    """The outcome of a picture if it is known without reading the input, else None."""
     if job.problem is not None:
         return Outcome(job, error=job.problem)
     return None if records else policy.left(job, None)

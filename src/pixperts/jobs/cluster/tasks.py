@@ -1,4 +1,4 @@
-"""What goes from the machine that starts a run to its workers, and what comes back."""
+"""What the machine that starts a run sends to its workers, and what comes back."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 from pixperts import __version__
-from pixperts.errors import printable
+from pixperts.errors import names_options, printable
 from pixperts.io.urls import parse_url
 from pixperts.jobs.job import Job
 from pixperts.jobs.operation import Operation
@@ -22,17 +22,18 @@ class Order:
     """What all pictures of a run have in common.
 
     Attributes:
-        version: of pixperts.
+        version: of pixperts, which every worker must have.
         operation: what is done to each picture.
         model: name or file.
-        loading: options of `inference.load`, but for the threads.
-        precision: what the precision came to where the run was started.
-        making: how outputs are made; its `weights` are those that every worker must have.
+        loading: options of `inference.load`.
+        precision: in which the machine that started the run computes.
+        making: how outputs are made; every worker must have its `weights`.
         if_exists: what happens to outputs that exist.
-        roots: folders of outputs that were there at the start.
+        roots: output folders that existed at the start.
         records: whether a manifest is kept.
-        example: the URL of an object, where there are any.
-        threads: of each worker.
+        example: the URL of an object, if there is one.
+        threads: number of threads of each worker.
+        names_options: whether its messages name options of the command line.
     """
 
     version: str
@@ -46,18 +47,22 @@ class Order:
     records: bool
     example: str | None
     threads: int
+    names_options: bool
 
 
 class Task(NamedTuple):
-    """One picture: names and no pixels, the same on all machines.
+    """One picture, by names that are valid on all machines, without pixels.
 
     Attributes:
-        source: as in `Job`, with whole paths, or URLs.
-        target: likewise, and so the next three.
+        source: as in `Job`, as an absolute path or a URL; so are the next four.
+        target: the output.
+        expert_map: of the output.
+        root: of the output.
+        map_root: of the map.
         page: as in `Job`.
-        in_place: likewise.
-        entry: what the manifest says of its output.
-        existed: whether the output was there when the run began.
+        in_place: as in `Job`.
+        entry: of the output in the manifest, if there is one.
+        existed: whether the output existed when the run began.
     """
 
     source: str
@@ -75,7 +80,7 @@ _COMPARED = ("output", "settings", "weights_sha256", "input_sha256", "output_sha
 
 
 def pack(job: Job, entry: dict[str, Any] | None, places: Places) -> Task:
-    """A picture for a worker."""
+    """A job as a task for a worker."""
     chart, root, map_root = (
         None if path is None else places.anywhere(path)
         for path in (job.expert_map, job.root, job.map_root)
@@ -94,7 +99,7 @@ def pack(job: Job, entry: dict[str, Any] | None, places: Places) -> Task:
 
 
 def unpack(task: Task, places: Places) -> Job:
-    """A picture, where a worker runs."""
+    """The job of a task, on the machine of a worker."""
     chart, root, map_root = (
         None if name is None else places.path(name)
         for name in (task.expert_map, task.root, task.map_root)
@@ -112,9 +117,9 @@ def unpack(task: Task, places: Places) -> Job:
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a picture, as a worker says it; see `Outcome`.
+    """The outcome of a picture, as a worker sends it; see `Outcome`.
 
-    `times` is how often it was begun.
+    `times` is how often the picture was begun.
     """
 
     report: Report | None = None
@@ -125,11 +130,11 @@ class Reply:
 
     @classmethod
     def of(cls, outcome: Outcome) -> Self:
-        """Without the job, whose paths are those of the worker."""
+        """The reply for an outcome, without its job, whose paths are those of the worker."""
         return cls(outcome.report, outcome.error, outcome.skipped, outcome.hashes)
 
     def outcome(self, job: Job, places: Places) -> Outcome:
-        """Of this job, in the names that the run was started with."""
+        """The outcome for a job, with the names that the user gave."""
         given = {
             places.anywhere(path): str(path)
             for path in (job.source, job.target, job.expert_map)
@@ -165,7 +170,10 @@ def order_of(
     records: bool,
     threads: int,
 ) -> Order:
-    """What the workers of a run need to know; files of models go by whole paths."""
+    """The order for the workers of a run; files of models get absolute paths.
+
+    For the arguments see `Order`; `roots` of `policy`, and `places` gives names.
+    """
     if isinstance(operation, EnhanceOptions):
         operation = replace(operation, restore_model=_anywhere(operation.restore_model))
     return Order(
@@ -180,6 +188,7 @@ def order_of(
         records=records,
         example=example,
         threads=threads,
+        names_options=names_options(),
     )
 
 

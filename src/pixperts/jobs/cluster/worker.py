@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pixperts import __version__
-from pixperts.errors import PixpertsError, explain
+from pixperts.errors import PixpertsError, explain, named, naming_options
 from pixperts.io.urls import parse_url
 from pixperts.jobs.cluster.ledger import Begun
 from pixperts.jobs.cluster.tasks import Order, Reply, Task, unpack
@@ -23,11 +23,11 @@ from pixperts.memory import available_memory, keep_freed_memory
 if TYPE_CHECKING:
     from pixperts.inference.predictor import AnyPredictor
 
-TRIES = 4  # of a picture whose worker died; then it is to blame
+TRIES = 4  # of a picture whose worker died; then the picture counts as failed
 
 
 class LedgerClient(Protocol):
-    """`Ledger`, wherever it is."""
+    """A `Ledger`, which may be in another process."""
 
     def begin(self, number: int) -> Begun:
         """See `Ledger.begin`."""
@@ -37,18 +37,18 @@ class LedgerClient(Protocol):
 
 
 class Worker:
-    """Has one model and takes pictures, each of which it reads and writes by itself.
+    """Holds one model, and reads, processes and writes one picture after another.
 
-    A second try of a picture, after the first worker was killed, is as good as the first: what was
-    written is kept and reported, everything else is made again.
+    If a worker is killed, another one tries its picture again: a result that was written is kept
+    and reported, everything else is made again.
 
     Args:
         order: what the pictures have in common.
-        ledger: what all workers have begun.
-        neighbors: workers on this machine, with which the memory is shared.
+        ledger: record of what all workers have begun.
+        neighbors: number of workers on this machine, which share its memory.
 
     Raises:
-        PixpertsError: this machine cannot do the work, or not with the same results.
+        PixpertsError: this machine cannot do the work, or would get other results.
     """
 
     def __init__(self, order: Order, ledger: LedgerClient, neighbors: int) -> None:
@@ -69,7 +69,7 @@ class Worker:
         atexit.register(self._places.__exit__, None, None, None)
 
     def work(self, number: int, task: Task) -> Reply:
-        """Take a picture from its file to its result's; failures are replies."""
+        """Read, process and write one picture; a failure becomes a reply."""
         begun = self._ledger.begin(number)
         try:
             reply = self._work(number, task, begun)
@@ -86,7 +86,8 @@ class Worker:
         if begun.times > TRIES:
             return Reply(
                 error=f"{name}: {TRIES} worker processes died over it, perhaps for lack of "
-                "memory: try it alone with --engine local, or give --max-memory."
+                f"memory: try it alone with {named('engine', 'local')}, or give "
+                f"{named('max_memory')}."
             )
         if parse_url(name) is None and not job.source.exists():
             return Reply(
@@ -126,15 +127,15 @@ class Worker:
         return phases.save(number, done)
 
     def _written_before(self, job: Job, task: Task, begun: Begun) -> Reply | None:
-        """What a worker that died has done, where it came to the end."""
+        """The reply for a result that a worker wrote before it died; None if there is none."""
         places = self._places
         if not begun.writing or not places.is_file(job.target):
             return None
-        if job.in_place:  # the same again would be done to the result
+        if job.in_place:  # else the result itself would be processed
             if places.sha256(job.source) == begun.digest:
                 return None
         elif task.existed or begun.report is None:
-            return None  # nothing shows that it is new; a second time does no harm
+            return None  # it may be an older file; making it again does no harm
         skipped = begun.report is None
         if not self._order.records:
             return Reply(begun.report, skipped=skipped)
@@ -144,7 +145,7 @@ class Worker:
 
 
 def _check_same(order: Order, predictor: "AnyPredictor") -> None:
-    """Raise PixpertsError for a model whose results would be others."""
+    """Raise PixpertsError for a model that would give other results."""
     if predictor.weights_sha256 != order.making.weights:
         raise PixpertsError(
             f"its model {order.model} has other weights than where the run was started: copy that "
@@ -153,20 +154,23 @@ def _check_same(order: Order, predictor: "AnyPredictor") -> None:
     if predictor.precision != order.precision:
         raise PixpertsError(
             f"it would compute in {predictor.precision}, and the machine where the run was started "
-            f"in {order.precision}: give --precision {order.precision} or --precision float32"
+            f"in {order.precision}: give "
+            f"{named('precision', order.precision)} or {named('precision', 'float32')}"
         )
 
 
 class RowWorker:
-    """`Worker` for rows of Ray Data: a number and a task in, a number and a reply out.
+    """A `Worker` for rows of Ray Data: takes a number and a task, gives a number and a reply.
 
-    What the worker cannot do at all becomes the problem of every row.
+    If the worker cannot start, its error becomes the `problem` of every row.
     """
 
     def __init__(self, order: Order, ledger: Any, neighbors: int) -> None:
         self._problem: str | None = None
+        self._names_options = order.names_options
         try:
-            self._worker = Worker(order, _Remote(ledger), neighbors)
+            with naming_options(self._names_options):
+                self._worker = Worker(order, _Remote(ledger), neighbors)
         except Exception as error:
             text = str(error) if isinstance(error, PixpertsError) else explain("pixperts", error)
             self._problem = text
@@ -176,12 +180,13 @@ class RowWorker:
         number = int(row["number"])
         if self._problem is not None:
             return {"number": number, "reply": b"", "problem": self._problem}
-        reply = self._worker.work(number, pickle.loads(row["task"]))
+        with naming_options(self._names_options):
+            reply = self._worker.work(number, pickle.loads(row["task"]))
         return {"number": number, "reply": pickle.dumps(reply), "problem": ""}
 
 
 class _Remote:
-    """A ledger that is an actor of Ray."""
+    """A ledger that runs as an actor of Ray."""
 
     def __init__(self, actor: Any) -> None:
         import ray

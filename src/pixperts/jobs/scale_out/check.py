@@ -1,4 +1,4 @@
-"""Whether what a manifest says was made is there, whole and as it was made."""
+"""Check that the outputs in a manifest exist and are unchanged."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,14 +38,14 @@ def check(
     Args:
         manifest: the file.
         found: called with each problem.
-        checksums: whether outputs are read and compared with what was noted, or only looked for.
+        checksums: whether outputs are read and their SHA-256 compared; else they need only exist.
 
     Returns:
-        How many "outputs" there are, and problems by kind.
+        Counts by name: "outputs", and each of `KINDS`.
 
     Raises:
-        UsageError: it is missing or no manifest.
-        ImageError: it cannot be read.
+        UsageError: the manifest is missing, or the file is something else.
+        ImageError: the manifest cannot be read.
         MissingExtraError: outputs are objects of a store, and obstore is not installed.
     """
     records = _Records(manifest)
@@ -60,12 +60,12 @@ def check(
 
 
 class _Records:
-    """The last word of a manifest on every output.
+    """The last entries of a manifest for each output.
 
     Attributes:
         made: (input, SHA-256, map of experts) by output.
-        failed: error by input and output, where nothing later was right.
-        others: inputs of which an output was made that another input replaced, by output.
+        failed: error by (input, output), unless a later try succeeded.
+        others: by output, earlier inputs whose results were overwritten by another input's.
     """
 
     def __init__(self, manifest: Path) -> None:
@@ -91,11 +91,11 @@ class _Records:
         self.made[output] = (source, entry.get("output_sha256"), chart)
 
     def outputs(self) -> list[str]:
-        """Everything that should be there, maps of experts included."""
+        """All files that should exist, maps of experts included."""
         return [*self.made, *(chart for _, _, chart in self.made.values() if chart is not None)]
 
     def problems(self, checksums: bool, places: Places) -> Iterator[Problem]:
-        """What is wrong, the failures first."""
+        """All problems, failures first."""
         for (source, output), error in self.failed.items():
             yield Problem("failed", source, output, error)
         for output, (source, digest, chart) in self.made.items():
@@ -109,7 +109,7 @@ class _Records:
 
 
 def _problems_of(source: str, output: str, digest: str | None, places: Places) -> Iterator[Problem]:
-    """Of a file that was made, whose SHA-256 is compared where it is given."""
+    """Problems of one output; its SHA-256 is compared unless `digest` is None."""
     path = places.path(output)
     if not places.is_file(path, fresh=False):
         yield Problem("missing", source, output, f"{output}, made of {source}, is not there.")

@@ -1,4 +1,4 @@
-"""One manifest from those of several shards."""
+"""Join the manifests of several shards into one."""
 
 import collections
 import hashlib
@@ -15,7 +15,7 @@ from pixperts.jobs.manifest import read_entries
 
 
 class Joined(NamedTuple):
-    """How many lines a manifest holds, and how many were left out because they were there."""
+    """How many lines the joined manifest holds, and how many repeated ones were left out."""
 
     lines: int
     repeated: int
@@ -28,8 +28,8 @@ def join(target: Path, parts: Sequence[Path]) -> Joined:
     that joining may be repeated when more shards are done.
 
     Raises:
-        UsageError: a part that is missing or no manifest; a target that is something else.
-        ImageError: a file that cannot be read or written.
+        UsageError: a part is missing, or a part or the target is not a manifest.
+        ImageError: a file cannot be read or written.
     """
     for part in parts:
         if not part.exists():

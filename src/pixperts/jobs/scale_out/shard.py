@@ -1,13 +1,13 @@
-"""Which part of the inputs a run takes, from "3/16" or from what a scheduler says."""
+"""Which part of the inputs a run takes, from "3/16" or from a scheduler's variables."""
 
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 
-OPTION, VARIABLE = "--shard", "PIXPERTS_SHARD"
+VARIABLE = "PIXPERTS_SHARD"
 AUTO = "auto"
 _CURE = "give a shard and their number, such as 3/16, or auto, or auto/16"
 
@@ -17,8 +17,8 @@ class Shard:
     """One of `count` parts of the inputs; `index` counts from 1.
 
     A part is chosen by a hash of the input's name and not by its place in the list: shards that
-    start at different times see different lists where files are being added, and must still
-    agree on who does what. The price is that parts differ a little in size.
+    start at different times see different lists while files are added, and must still agree on
+    which shard takes which file. Therefore parts differ a little in size.
 
     Example:
         >>> [n for n in range(1, 4) if Shard(n, 3).holds("a/b.jpg")]
@@ -32,20 +32,21 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def holds(self, name: str) -> bool:
-        """Whether an input of this name belongs to it."""
+        """Whether an input of this name belongs to this part."""
         digest = hashlib.sha256(os.fsencode(name)).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
 
 
-def parse_shard(text: str, by: str = OPTION) -> Shard:
+def parse_shard(text: str, by: str | None = None) -> Shard:
     """A shard from "3/16", or from the scheduler's variables for "auto" and "auto/16".
 
-    Raises UsageError, which names `by`, for anything else, and where the scheduler does not say
-    enough.
+    Raises UsageError for anything else, and where the scheduler does not say enough; its message
+    names `by`, or the argument `shard` if that is None.
 
     >>> str(parse_shard("3/16"))
     '3/16'
     """
+    by = by or named("shard")
     first, slash, last = text.partition("/")
     count = _whole(last) if slash else None
     if first == AUTO and (count or not slash):
@@ -56,15 +57,16 @@ def parse_shard(text: str, by: str = OPTION) -> Shard:
     return Shard(index, count)
 
 
-def scheduled(environment: Mapping[str, str], count: int | None, by: str = OPTION) -> Shard:
+def scheduled(environment: Mapping[str, str], count: int | None, by: str | None = None) -> Shard:
     """The shard of a task of a Slurm array or of a pod of an indexed Kubernetes job.
 
     With a `count`, a Slurm array is numbered from 1 and its index is that of the shard, so that
     some shards can be run again by an array such as 3,7. Without one, the array is all shards.
 
     Raises:
-        UsageError: no such task, or one whose number or count is of no use.
+        UsageError: there is no such task, or its number or count cannot be used.
     """
+    by = by or named("shard")
     given = f"{by} {AUTO}" if count is None else f"{by} {AUTO}/{count}"
     if "SLURM_ARRAY_TASK_ID" in environment:
         index = _variable(environment, "SLURM_ARRAY_TASK_ID")
