@@ -38,9 +38,9 @@ def test_a_network_without_parts_refuses_their_amounts() -> None:
     image = torch.rand(3, 16, 16)
     assert model.restore(image, strength=0.5).shape == image.shape
     for given, named in (
-        ({"denoise": 0.5}, "cannot control noise by itself: leave --denoise out"),
-        ({"jpeg": 0.5}, "--jpeg"),
-        ({"tone": "off"}, "--tone"),
+        ({"denoise": 0.5}, "cannot control noise by itself: leave denoise out"),
+        ({"jpeg": 0.5}, "leave jpeg out"),
+        ({"tone": "off"}, "leave tone out"),
     ):
         with pytest.raises(UsageError, match=named):
             model.restore(image, **given)
@@ -81,8 +81,8 @@ def test_small_changes_are_not_called_faults() -> None:
     loud = Findings({"noise": 3.0, "jpeg": 9.1, "rest": 0.2}, {"dark": 0.97}, {"dark": 1.0})
     assert loud.to_text() == "found compression (9.1 levels), noise (3.0 levels), darkness (97%)"
     night = Findings({"noise": 0.1}, {"dark": 0.99}, {"dark": 0.0})
-    assert night.to_text() == "darkness (99%) left, as it may be meant: see --tone"
-    off = Findings({"noise": 1.0}, {}, {})  # with --tone off nobody looked
+    assert night.to_text() == "darkness (99%) left, as it may be meant: see tone"
+    off = Findings({"noise": 1.0}, {}, {})  # tone="off": light was not judged
     assert off.to_text() == "found noise (1.0 levels)"
     assert calm.to_text((15.5, -16.2)) == "found motion blur (15.5 pixels at -16 degrees)"
     assert loud.to_dict()["undone"] == {"dark": 1.0}
