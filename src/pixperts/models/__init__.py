@@ -1,4 +1,4 @@
-"""The networks: tensors in, `Output(image, routings)` out. No files, no devices, no clamping."""
+"""The networks: tensors in, `Output(image, routings)` out. They know no files and no devices."""
 
 from typing import TYPE_CHECKING
 

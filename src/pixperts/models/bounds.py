@@ -1,20 +1,20 @@
-"""Bounds of configurations, so that a damaged or hostile weights file cannot name absurd sizes."""
+"""Check sizes in configurations, as a damaged or hostile weights file may hold absurd ones."""
 
 from pixperts.errors import ModelError
 
 
 def check_integer(owner: str, name: str, value: object, low: int, high: int) -> None:
-    """Refuse a size that is no whole number in low..high.
+    """Check that a size is a whole number in low..high.
 
     Args:
-        owner: whose field it is, for the message.
-        name: the field.
-        value: what the configuration holds.
+        owner: the network or part with this field, for the message.
+        name: of the field.
+        value: of the field.
         low: smallest value allowed.
         high: largest value allowed.
 
     Raises:
-        ModelError: naming the field, its value and the range.
+        ModelError: it is not; the message names field, value and range.
 
     Example:
         >>> check_integer("EDSR", "blocks", 16, 1, 256)

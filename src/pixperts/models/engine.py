@@ -1,4 +1,4 @@
-"""Networks whose encoder another program may compute."""
+"""Networks whose encoder can be computed by another runtime."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from pixperts.models.interfaces import UpscalingNetwork
 
 
 class EngineNetwork(UpscalingNetwork):
-    """A network that enlarges, with an encoder that can be exchanged.
+    """A network that enlarges, whose encoder another runtime may compute.
 
     Attributes:
-        engine: what computes `encode` in place of torch, see `inference.runtimes`.
+        engine: computes `encode` in place of torch, see `inference.runtimes`; None for torch.
     """
 
     engine: Callable[[Tensor], Tensor] | None = None
 
     def encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
-        """Features, by the engine where one is set: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
+        """Features, by `engine` if it is set: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
         return self._encode(lr, progress) if self.engine is None else self.engine(lr)
 
     @abstractmethod
     def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
-        """`encode` in torch; `progress` may be called with the share that is done."""
+        """`encode` in torch; `progress` may be called with the share that is done, 0 to 1."""

@@ -1,7 +1,7 @@
-"""What the rest of the package may ask of a network, whatever its family.
+"""The interfaces of networks, which the rest of the package uses for all families alike.
 
-A network derives from `UpscalingNetwork` or from `RestoringNetwork`, and `presets.FAMILIES` names
-it; the code outside of `models` goes by these two and knows no family.
+A network derives from `UpscalingNetwork` or `RestoringNetwork`, and has an entry in
+`presets.FAMILIES`.
 """
 
 from abc import abstractmethod
@@ -21,21 +21,21 @@ Work = Literal["upscale", "restore"]
 
 
 class Config(Protocol):
-    """What fixes the shape of a network: a frozen dataclass, complete by its defaults."""
+    """The configuration of a network: a frozen dataclass in which every field has a default."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Encoder(Protocol):
-    """What tiles need to know of the part of an upscaling network that works at LR resolution."""
+    """The part of an upscaling network that works at the resolution of the input (LR)."""
 
     @property
     def out_channels(self) -> int:
-        """Of the features; they take the memory of a tile."""
+        """Number of channels of the features, which take most of the memory of a tile."""
 
     @property
     def size_multiple(self) -> int:
-        """Tiles begin at multiples of this."""
+        """Tiles must begin at multiples of this, in LR pixels."""
 
 
 class Network(nn.Module):
@@ -43,9 +43,9 @@ class Network(nn.Module):
 
     Attributes:
         does: "upscale" or "restore".
-        fast_in_bfloat16: whether it consists of what gains from the matrix units of a CPU; other
-            networks are slower in bfloat16 than in float32 there.
-        config: what the network was built from.
+        fast_in_bfloat16: whether it is faster in bfloat16 than in float32 on a CPU with matrix
+            units.
+        config: the configuration that the network was built from.
     """
 
     does: ClassVar[Work]
@@ -53,15 +53,15 @@ class Network(nn.Module):
     config: Any
 
     def prepare(self, device: torch.device) -> None:
-        """Adapt sizes of pieces of work, which change no result, to where the weights will lie."""
+        """Adapt to the device of the weights: memory layout and sizes of pieces of work."""
 
 
 class UpscalingNetwork(Network):
     """Arbitrary-scale enlargement with one or more experts, chosen for each pixel.
 
     Attributes:
-        costs: multiply-adds of a pixel by each expert relative to the most expensive one's; a
-            single number for a network without a choice.
+        costs: multiply-adds of a pixel for each expert, relative to the most expensive one; a
+            single number for a network with one expert.
         encoder: see `Encoder`.
     """
 
@@ -86,16 +86,16 @@ class UpscalingNetwork(Network):
 
     @abstractmethod
     def encode(self, lr: Tensor) -> Tensor:
-        """The features of LR pixels: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
+        """Features at the resolution of the input: (B, 3, h, w) in [0, 1] -> (B, C, h, w)."""
 
     @property
     @abstractmethod
     def context(self) -> int:
-        """LR pixels beyond an output's own neighbors on which it depends, at most."""
+        """How many LR pixels beyond its own neighbors an output pixel depends on, at most."""
 
     @abstractmethod
     def sample_logits(self, lr: Tensor, size: tuple[int, int], part: Part, step: int) -> Tensor:
-        """The router's logits (N, J) of every `step`-th output row and column of a part."""
+        """Logits (N, J) of the router for every `step`-th output row and column of a part."""
 
     @abstractmethod
     def multiply_adds(
@@ -109,7 +109,7 @@ class UpscalingNetwork(Network):
         Args:
             lr_size: (h, w).
             size: output (H, W).
-            shares: share of the pixels of each expert; all to the last one when None.
+            shares: share of the pixels that each expert gets; None = all to the last one.
         """
 
 
@@ -117,8 +117,8 @@ class RestoringNetwork(Network):
     """Repair at the picture's own size, with experts that each block chooses for the picture.
 
     Attributes:
-        parts: names of the parts of a repair that have amounts of their own.
-        light_faults: names of the faults of light that are undone where the network is sure.
+        parts: names of the parts of a repair that have an amount of their own.
+        light_faults: names of the faults of light (darkness, haze) that it can undo.
     """
 
     does = "restore"
@@ -140,22 +140,22 @@ class RestoringNetwork(Network):
 
     @abstractmethod
     def window_grid(self, routings: Sequence[Routing]) -> int:
-        """Pixels from window to window of the chosen experts: tiles begin at multiples of it."""
+        """Size of the windows of the chosen experts: tiles must begin at multiples of it."""
 
     @property
     @abstractmethod
     def bytes_per_pixel(self) -> float:
-        """Memory that a pixel takes at the peak of a pass, roughly."""
+        """Bytes of memory that a pixel needs at the peak of a pass, roughly."""
 
     @property
     @abstractmethod
     def block_names(self) -> list[str]:
-        """Names of the blocks that choose, in the order of execution, as their routings have."""
+        """Names of the blocks with experts, in the order of execution, as in their routings."""
 
     @property
     @abstractmethod
     def expert_parameters(self) -> list[list[int]]:
-        """Number of parameters of each expert, for each block that chooses."""
+        """Number of parameters of each expert, for each block with experts."""
 
     @abstractmethod
     def multiply_adds(
@@ -175,7 +175,7 @@ class RestoringNetwork(Network):
 
 
 class SurveyedNetwork(RestoringNetwork):
-    """A network whose layers look at all pixels: surveys of the picture bring it into tiles."""
+    """A network whose layers depend on all pixels, so that surveys must come before tiles."""
 
     @abstractmethod
     def survey(
@@ -186,16 +186,19 @@ class SurveyedNetwork(RestoringNetwork):
         *,
         motion: bool = True,
     ) -> tuple[Output, Statistics]:
-        """`forward`, and the sums over all pixels on the way; see `MoCEIR.survey`."""
+        """`forward`, and the sums over all pixels that it used; see `MoCEIR.survey`."""
 
 
 class ScoutedNetwork(RestoringNetwork):
-    """A network that looks at all pixels once, before it begins: then its tiles equal the whole."""
+    """A network that depends on all pixels once, before its first layer, by `count`.
+
+    Given the sums of the whole picture, its tiles equal the repair in one pass.
+    """
 
     @property
     @abstractmethod
     def scout_context(self) -> int:
-        """Pixels around a tile that `count` needs."""
+        """Number of pixels around a tile that `count` needs."""
 
     @abstractmethod
     def forward(
@@ -217,7 +220,7 @@ class ScoutedNetwork(RestoringNetwork):
     @property
     @abstractmethod
     def context(self) -> int:
-        """Pixels around an output's own on which it depends, at most, given the statistics."""
+        """How many pixels around it an output pixel depends on, at most, given the statistics."""
 
     @abstractmethod
     def count(
@@ -227,11 +230,11 @@ class ScoutedNetwork(RestoringNetwork):
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
     ) -> Statistics:
-        """Sums over a tile of a picture; those of all tiles add up to the picture's.
+        """Sums over a tile of a picture; those of all tiles add up to those of the picture.
 
         Args:
             image: (B, 3, H, W) in [0, 1], the tile and its context.
-            inner: what is counted, begins at multiples of 32 of the image; None = all of it.
+            inner: the part that is counted; it begins at multiples of 32. None = all of it.
             place: (top, left) of the image in the whole picture, multiples of 32.
             whole: (height, width) of the whole picture; None = the image is all of it.
         """

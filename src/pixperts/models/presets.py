@@ -1,4 +1,4 @@
-"""Networks by name, and by the configuration that stands in a weights file."""
+"""Build networks by name, or by the configuration in a weights file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -28,7 +28,7 @@ from pixperts.models.size_limit import bounded_on_meta
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one kind; `network` is built from a `config`."""
+    """A kind of networks; `network` is built from a `config`."""
 
     config: Callable[[], Config]
     network: Callable[[Any], Network]
@@ -58,7 +58,7 @@ _POOL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A named architecture: what it is, and the configuration that builds it."""
+    """A named architecture: a summary, and the configuration that builds it."""
 
     summary: str
     config: Config
@@ -70,7 +70,7 @@ class Preset:
 
     @property
     def does(self) -> Work:
-        """What its networks do, "upscale" or "restore"."""
+        """The work of its networks, "upscale" or "restore"."""
         return FAMILIES[self.family].does
 
 
@@ -127,8 +127,8 @@ def create_model(name: str, **overrides: Any) -> Network:
     """An untrained network by name; keywords replace fields of its configuration.
 
     Raises:
-        UnknownModelError: for an unknown name, naming the known ones.
-        ModelError: for an unknown field, likewise.
+        UnknownModelError: the name is unknown; the message lists the known ones.
+        ModelError: a field is unknown; the message lists the known ones.
 
     Example:
         >>> create_model("liif-edsr").config.depths
@@ -143,7 +143,7 @@ def create_model(name: str, **overrides: Any) -> Network:
 
 
 def configure(config: Config, overrides: dict[str, Any]) -> Config:
-    """`config` with some fields replaced; lists (as JSON and YAML have them) become tuples."""
+    """A copy of `config` with some fields replaced; lists, as in JSON and YAML, become tuples."""
     overrides = {_RENAMED.get(key, key): value for key, value in overrides.items()}
     known = [f.name for f in fields(config)]
     for key in overrides:
@@ -162,15 +162,15 @@ def build(config: dict[str, Any], family: str = "moeisr") -> Network:
     """A network from a stored configuration (the inverse of `dataclasses.asdict`).
 
     Raises:
-        ModelError: for an unknown family, a configuration that does not fit it, or a network that
-            is too large.
+        ModelError: the family is unknown, the configuration does not fit it, or the network would
+            be too large.
     """
     kind = _known(family)
     return _build(configure(kind.config(), config), kind)
 
 
 def outline(config: dict[str, Any], family: str = "moeisr") -> Network:
-    """As `build`, on the meta device: the shapes of all tensors, without their memory."""
+    """As `build`, but on the meta device: tensors have shapes and take no memory."""
     kind = _known(family)
     values = configure(kind.config(), config)
     with bounded_on_meta():
@@ -183,7 +183,7 @@ def family_of(model: Network) -> str:
 
 
 def as_upscaler(model: Network, name: str = "this model") -> UpscalingNetwork:
-    """The network, if it is one that enlarges; UsageError if it repairs."""
+    """The network as one that enlarges; UsageError if it repairs."""
     if isinstance(model, EnhancingNetwork):
         raise UsageError(f"{name} repairs and enlarges: use 'enhance'.")
     if not isinstance(model, UpscalingNetwork):
@@ -192,7 +192,7 @@ def as_upscaler(model: Network, name: str = "this model") -> UpscalingNetwork:
 
 
 def as_repairer(model: Network, name: str = "this model") -> RestoringNetwork:
-    """The network, if it is one that repairs; UsageError if it enlarges."""
+    """The network as one that repairs; UsageError if it enlarges."""
     if not isinstance(model, RestoringNetwork):
         raise UsageError(f"{name} enlarges and does not repair: use 'upscale'.")
     return model

@@ -1,8 +1,8 @@
-"""How large a network may be, found out before it takes any memory.
+"""Limit the size of a network before it takes any memory.
 
-Each field of a configuration is within bounds of its own, but their product need not be, and the
+Fields of a configuration have bounds, but together they may still describe a huge network, and the
 header of a weights file may hold any. So a network is first built without memory, on the meta
-device, and the building is stopped where it exceeds what any weights file could hold.
+device, and building stops as soon as the limit is exceeded.
 """
 
 import threading
@@ -18,17 +18,17 @@ from torch.nn.modules.module import (
 
 from pixperts.errors import ModelError
 
-# Ten times the weights of the largest that was published, and three times its layers.
+# Ten times the weights of the largest published network, and three times its layers.
 MOST_WEIGHTS = 250_000_000
 MOST_MODULES = 4096
 
 
 @contextmanager
 def bounded_on_meta() -> Iterator[None]:
-    """A place to build a network in: its tensors have shapes only, and there is a limit to them.
+    """A context in which networks are built without memory, up to a limit of their size.
 
     Raises:
-        ModelError: from within, as soon as the limit is exceeded.
+        ModelError: within the context, as soon as the limit is exceeded.
     """
     mine, weights, modules = threading.get_ident(), 0, 0
 
@@ -51,7 +51,7 @@ def bounded_on_meta() -> Iterator[None]:
             modules += 1
             check()
 
-    # torch keeps one list of hooks for all modules; other threads' are let through.
+    # torch has one list of hooks for all modules; modules of other threads are ignored.
     hooks = (
         register_module_parameter_registration_hook(count_parameter),
         register_module_module_registration_hook(count_module),

@@ -53,10 +53,10 @@ class SwinIRConfig:
 
 
 def reflect_to_multiple(x: Tensor, multiple: int) -> Tensor:
-    """Continue (B, C, H, W) by reflection at the bottom and right to sides that multiple divides.
+    """Extend (B, C, H, W) by reflection at the bottom and right to multiples of a number.
 
-    The edge row is not repeated. Where the side is shorter than what is missing, the reflection
-    goes back and forth; a single row is repeated.
+    The edge row is not repeated. If a side is shorter than the missing part, it is reflected
+    several times; a single row is repeated.
 
     Example:
         >>> reflect_to_multiple(torch.tensor([[[[0.0, 1.0, 2.0]]]]), 8)[0, 0, 1].tolist()

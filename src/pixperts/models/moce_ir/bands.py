@@ -1,8 +1,8 @@
-"""Work on a map in bands of rows, so that what lies between input and output is never whole.
+"""Work on a map in bands of rows, so that intermediate results are never held for all rows.
 
-A block of a transformer widens its map two to eight times over on the way. Where no gradient is
-needed, its local parts are done band by band: the peak of memory falls to little more than
-input and output, and a band stays in the processor's cache.
+Inside a block of a transformer, a map has two to eight times its channels. If no gradient is
+needed, local parts are computed band by band: the peak of memory falls to little more than input
+and output, and a band stays in the cache of the processor.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BAND = 1 << 14  # pixels of a band, about
+BAND = 1 << 14  # approximate number of pixels of a band
 
 
 class Band(NamedTuple):
-    """Rows `top` to `bottom`, with the rows around them that are needed: `low` to `high`."""
+    """Rows `top` to `bottom`; with the rows around them that are needed, `low` to `high`."""
 
     top: int
     bottom: int
@@ -23,16 +23,16 @@ class Band(NamedTuple):
     high: int
 
     def cut(self, x: Tensor) -> Tensor:
-        """The rows with those around them, of a whole map (B, C, H, W)."""
+        """Rows `low` to `high` of a whole map (B, C, H, W)."""
         return x[:, :, self.low : self.high]
 
     def core(self, x: Tensor) -> Tensor:
-        """The rows themselves, of a map that was `cut`."""
+        """Rows `top` to `bottom` of a map that was `cut`."""
         return x[:, :, self.top - self.low : self.bottom - self.low]
 
 
 def bands(x: Tensor, halo: int, unit: int = 1) -> Iterator[Band]:
-    """The bands of a map (B, C, H, W), one where gradients are recorded.
+    """The bands of a map (B, C, H, W); a single one if gradients are recorded.
 
     Args:
         x: the map.
@@ -57,7 +57,9 @@ def bands(x: Tensor, halo: int, unit: int = 1) -> Iterator[Band]:
 
 
 def in_bands(function: Callable[..., Tensor], *maps: Tensor, halo: int) -> Tensor:
-    """`function` of maps (B, C, H, W), whose result (B, D, H, W) looks `halo` rows around.
+    """Apply a function to maps (B, C, H, W), band by band.
+
+    A row of its result (B, D, H, W) may depend on `halo` rows above and below.
 
     Example:
         >>> with torch.no_grad():
@@ -77,6 +79,6 @@ def in_bands(function: Callable[..., Tensor], *maps: Tensor, halo: int) -> Tenso
 
 
 def empty_like_map(part: Tensor, height: int) -> Tensor:
-    """Room for a map of which this is a band, in channels_last memory."""
+    """An empty map of this height, for bands like `part`, in channels_last memory."""
     batch, channels, _, width = part.shape
     return part.new_empty(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -130,23 +130,22 @@ class MoCEIR(SurveyedNetwork):
 
         Args:
             image: (B, 3, H, W) in [0, 1], any size from 1x1; padded inside to multiples of 8.
-            noise: of the routers, in training mode only: drawn from this generator, or from
-                torch's own, or left out, or given: (blocks, B, J) standard normal numbers. Never
-                any in evaluation mode.
-            pinned: routings of an earlier pass, one for each decoder block, to be used again (for
-                tiles of one picture); for one picture or for as many as there are.
-            masked: run every expert on every picture and mask (slow; the oracle of the tests).
-            statistics: of one picture, see `survey`, of which the images are tiles: they are
-                routed and attended to as the whole is.
-            motion: whether straight motion blur is undone where there is some; the same for
-                statistics and for what they are given to.
+            noise: of the routers, in training mode only: a generator to draw from, True for that of
+                torch, False for no noise, or (blocks, B, J) standard normal numbers.
+            pinned: routings of an earlier pass to use again, one for each decoder block; of one
+                picture or of each. None = the routers choose.
+            masked: run every expert on every picture and mask the results (slow; a reference for
+                tests).
+            statistics: of `survey` for the whole picture, if the images are tiles of it.
+            motion: whether straight motion blur is undone; it must be the same as in the `survey`
+                that made the statistics.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each decoder block, in
             the order of execution.
 
         Raises:
-            UsageError: for an empty or misshapen image, or pinned routings that do not fit.
+            UsageError: the image is empty or has another shape, or pinned routings do not fit.
         """
         census = None if statistics is None else Census(statistics, count=False)
         return self._run(image, noise, pinned, masked, census, motion)
@@ -159,23 +158,23 @@ class MoCEIR(SurveyedNetwork):
         *,
         motion: bool = True,
     ) -> tuple[Output, Statistics]:
-        """`forward` without noise, and the sums over all pixels of each picture on the way.
+        """`forward` without noise, and the sums over all pixels of each picture that it used.
 
-        The sums of tiles of a picture may be added, and given to `forward` as its statistics. Each
-        place's sums depend on those before it: given the sums of an earlier survey to work with,
-        a survey of tiles comes closer to what the whole picture has. Pixels outside `inner`, whose
-        sides are multiples of 8 or those of the image, are context and not counted.
+        The sums of the tiles of a picture may be added and given to `forward` as its statistics.
+        The sums of a place depend on those of earlier places, so that a survey of tiles that gets
+        the sums of an earlier survey comes closer to the sums of the whole picture. Pixels outside
+        `inner`, whose sides are multiples of 8 or those of the image, are context and not counted.
         """
         multiple = self.size_multiple
         height = -(-image.shape[2] // multiple) * multiple
-        if inner is not None:  # the mirrored rest of a picture counts, as it does in the whole
+        if inner is not None:  # padding at the border of the picture counts, as for the whole
             inner = Window(*(-(-side // multiple) * multiple for side in inner))
         census = Census(statistics, height=height, inner=inner)
         output = self._run(image, False, None, False, census, motion)
         return output, census.statistics
 
     def window_grid(self, routings: Sequence[Routing]) -> int:
-        """Pixels from window to window of the chosen experts: tiles begin at multiples of it."""
+        """Size of the windows of the chosen experts: tiles must begin at multiples of it."""
         levels = [
             level
             for level in reversed(range(LEVELS - 1))
@@ -233,7 +232,7 @@ class MoCEIR(SurveyedNetwork):
     def _noise(
         self, noise: bool | torch.Generator | Tensor, image: Tensor
     ) -> Sequence[Tensor | None]:
-        """Noise of each router (B, J), or None for each."""
+        """Noise (B, J) of each router, or None."""
         blocks = sum(self.config.decoder_blocks)
         if not self.training or noise is False:
             return [None] * blocks
@@ -250,7 +249,7 @@ class MoCEIR(SurveyedNetwork):
     def _check_pinned(
         self, pinned: Sequence[Routing] | None, batch: int
     ) -> Sequence[Routing | None]:
-        """Routings of an earlier pass, one picture's spread over the batch."""
+        """Routings of an earlier pass; those of a single picture apply to the whole batch."""
         blocks = sum(self.config.decoder_blocks)
         if pinned is None:
             return [None] * blocks
@@ -274,9 +273,9 @@ class MoCEIR(SurveyedNetwork):
     def auxiliary_loss(
         self, routings: Sequence[Routing], *, biased: bool = True, form: Balance = "shazeer"
     ) -> Tensor:
-        """The balance of the routers in a forward pass, see `balance.auxiliary_loss`.
+        """The loss for the balance of the routers in a forward pass, see `balance.auxiliary_loss`.
 
-        Without the bias all experts count as equally expensive.
+        If `biased` is false, all experts count as equally expensive.
         """
         sizes = self.complexities
         weights = sizes if biased else [[1.0] * len(block) for block in sizes]

@@ -1,8 +1,8 @@
-"""A stage of its own for motion blur, before MoCE-IR: see how the camera moved, and undo it.
+"""A stage for motion blur before MoCE-IR: estimate how the camera moved, and undo it.
 
-The decoder's experts share a trunk with all other tasks, in which blur does not come forward (see
-LAB.md). Straight even motion has one length and one angle for a whole picture, and its inverse is
-known: so this stage looks for them and filters, or leaves the picture as it is.
+The experts of the decoder share a trunk with all other tasks, which gives them little information
+on blur (see LAB.md). Straight, even motion has one length and one angle for a whole picture, and
+its inverse is known. So this stage estimates both and filters, or leaves the picture as it is.
 
 A line of length L multiplies the spectrum by a sinc, so the logarithm of the spectrum has dark
 stripes, and its transform, the cepstrum, a dip at L along the line (Rom, IEEE Trans. Information
@@ -25,12 +25,13 @@ from pixperts.ops.windows import Window
 
 SIDE = 64  # of a window
 STRIDE = 32  # from window to window; tiles of a picture must begin at multiples of it
-FEWEST = 16  # windows, to tell anything: with 9, one clean picture in 40 was taken for blurred
-REACH = 24  # of the cepstrum that is looked at
-LONGEST = 20  # pixels, that can be seen
-RADIUS = 32  # of the inverse filter
-# Probability of "none" below which a picture counts as blurred: undoing a motion that was none
-# costs more than leaving one. Clean photos of 512 pixels had 0.65 or more, of 160 0.18 (LAB.md).
+FEWEST = 16  # windows that are required: with 9, one clean picture in 40 counted as blurred
+REACH = 24  # pixels; size of the part of the cepstrum that is used
+LONGEST = 20  # pixels; longest motion that can be recognized
+RADIUS = 32  # of the inverse filter, in pixels
+# Probability of "none" below which a picture counts as blurred: filtering a sharp picture costs
+# more than leaving a blurred one. Clean photos of 512 pixels had 0.65 or more, of 160 pixels 0.18
+# (LAB.md).
 SURE_OF_MOTION = 0.005
 _LIGHT = (0.2126, 0.7152, 0.0722)  # of linear RGB (ITU-R BT.709)
 _FLOOR = 1e-7 * SIDE**2  # of a window's power: what rounding to 8 bit leaves
@@ -41,19 +42,19 @@ _GAMMA = 1.5
 
 
 class Motion(NamedTuple):
-    """How the camera moved while each picture was taken, (B,) each."""
+    """The motion of the camera while each picture was taken; tensors of shape (B,)."""
 
     length: Tensor  # of the path, in pixels
     angle: Tensor  # in degrees, anticlockwise from the horizontal
-    none: Tensor  # probability that it stood still
+    none: Tensor  # probability that the camera did not move
 
 
 def cepstrum_sums(image: Tensor, inner: Window | None = None) -> Sums:
-    """What the cepstrum is made of, as sums over windows.
+    """Sums over windows from which `cepstrum` is computed.
 
     Args:
         image: (B, 3, H, W) in [0, 1].
-        inner: where the corner of a window must lie to be counted; None = anywhere.
+        inner: windows whose corner lies in this part are counted; None = all.
 
     Returns:
         (B, 64, 33) the windows' logarithmic power spectra, weighed by contrast; (B, 1) the weights;
@@ -97,10 +98,10 @@ def cepstrum(sums: Sums) -> Tensor:
 
 
 class MotionStage(nn.Module):
-    """Estimate straight motion blur of each picture and undo it where there is some.
+    """Estimate straight motion blur of each picture, and undo it if there is any.
 
-    Its weights are trained apart from the rest (`scripts/train_motion.py`), so they need no
-    gradient, nothing behind the stage sends one back, and it stays in evaluation mode.
+    Its weights are trained separately (`scripts/train_motion.py`). In other trainings they get no
+    gradient, and the stage stays in evaluation mode.
     """
 
     mean: Tensor
@@ -127,10 +128,10 @@ class MotionStage(nn.Module):
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
-        """Training mode only where its own weights are trained, see `requires_grad_`.
+        """Set training mode only if the weights of the stage itself require gradients.
 
-        Dropout would hide a motion from a network that is trained behind the stage, and draw from
-        torch's own generator.
+        Else dropout would hide a motion from the network after the stage, and draw numbers from the
+        generator of torch.
         """
         return super().train(mode and any(p.requires_grad for p in self.parameters()))
 
@@ -147,12 +148,12 @@ class MotionStage(nn.Module):
 
     @torch.no_grad()
     def estimate(self, image: Tensor, census: Census | None = None) -> Motion:
-        """How the camera moved while each picture was taken.
+        """Estimate how the camera moved while each picture was taken.
 
         Args:
             image: (B, 3, H, W) in [0, 1]; pictures with fewer than 16 windows of 64 pixels, 32
                 apart (160x160), count as not blurred.
-            census: the sums over the picture, to be kept, or given where this is a tile of it.
+            census: records the sums over the picture, or provides them if the image is a tile.
         """
         sums: Sums
         if census is None:
@@ -163,7 +164,7 @@ class MotionStage(nn.Module):
 
     @torch.no_grad()
     def read(self, sums: Sums) -> Motion:
-        """How the camera moved, from the sums over whole pictures."""
+        """Estimate how the camera moved, from the sums over whole pictures."""
         device = sums[0].device
         with torch.autocast(device.type, enabled=False):
             shares = self.logits(cepstrum(sums).to(self.mean.dtype)).float().softmax(dim=1)
@@ -171,7 +172,7 @@ class MotionStage(nn.Module):
         plane = shares[:, 1:].view(-1, 1, 2 * LONGEST + 1, LONGEST + 1)
         best = plane.flatten(1).argmax(dim=1)
         row, column = best // (LONGEST + 1), best % (LONGEST + 1)
-        # The middle of the most probable cell and its neighbors, each by its share.
+        # The mean of the most probable cell and its neighbors, weighted by their probabilities.
         # Left of column 0 lies column 1, turned by 180 degrees.
         beside = torch.cat([plane.flip(2)[:, :, :, 1:2], plane], dim=3)
         near = F.unfold(F.pad(beside, (0, 1, 1, 1)), 3)  # (B, 9, cells)
@@ -204,7 +205,7 @@ class MotionStage(nn.Module):
 
 
 def without(image: Tensor, motion: Motion) -> Tensor:
-    """(B, 3, H, W), each picture without its motion where one was seen."""
+    """(B, 3, H, W), in which the motion blur that was found is undone."""
     results = [
         undone(picture, length, angle) if none < SURE_OF_MOTION else picture
         for picture, length, angle, none in zip(

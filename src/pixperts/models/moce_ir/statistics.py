@@ -1,8 +1,8 @@
-"""What a network takes of a whole picture: sums over its pixels, which tiles of it can share.
+"""Sums over all pixels of a picture that a network uses, and that its tiles can share.
 
-MoCE-IR looks at all pixels in three ways: the products of channel attention, the pooled features
-of its routers and the pooled high frequencies. All are sums, so those of a picture are the sums
-of its tiles', and a tile that is given the picture's sums works like a part of the picture.
+MoCE-IR depends on all pixels in three ways: the products of channel attention, the pooled features
+of its routers and the pooled high frequencies. All are sums, so those of a picture are the sums of
+its tiles, and a tile that gets the sums of the picture gives the same result as the whole picture.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,12 +19,12 @@ Sums = tuple[Tensor, ...]  # (B, ...) each
 
 @dataclass(frozen=True)
 class Statistics:
-    """The sums of each place of a network that looks at all pixels, in the order of execution."""
+    """Sums over all pixels at each place of a network that uses some, in the order of execution."""
 
     places: tuple[Sums, ...]
 
     def __add__(self, other: "Statistics") -> "Statistics":
-        """Of two parts of a picture together.
+        """The sums of two parts of a picture together.
 
         Example:
             >>> one = Statistics(((torch.tensor([1.0]),),))
@@ -35,12 +35,12 @@ class Statistics:
         return Statistics(tuple(tuple(a + b for a, b in zip(*pair, strict=True)) for pair in pairs))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> "Statistics":
-        """The same sums elsewhere: float64 on the CPU to be added up, float32 to be used."""
+        """The same sums on another device or in another type: float64 to add, float32 to use."""
         places = self.places
         return Statistics(tuple(tuple(a.to(device, dtype) for a in sums) for sums in places))
 
     def distance(self, other: "Statistics") -> Tensor:
-        """(B,) the largest relative difference of a place's sums, by the Euclidean norm.
+        """(B,) the largest relative difference of the sums of a place, by the Euclidean norm.
 
         Example:
             >>> one = Statistics(((torch.tensor([[3.0, 4.0]]),), (torch.tensor([[1.0]]),)))
@@ -57,7 +57,7 @@ class Statistics:
         return torch.stack(relative).amax(dim=0)
 
     def where(self, mask: Tensor, other: "Statistics") -> "Statistics":
-        """Those of this where the mask (B,) says so, else of the other."""
+        """These sums for pictures whose mask (B,) is true, else those of the other."""
         pairs = zip(self.places, other.places, strict=True)
 
         def pick(a: Tensor, b: Tensor) -> Tensor:
@@ -67,13 +67,13 @@ class Statistics:
 
 
 class Census:
-    """The sums of one forward pass: counted in it and kept, or given from outside.
+    """The sums of one forward pass: counted in the pass, or given.
 
     Args:
-        given: sums to be used in place of those of the picture at hand.
+        given: sums to use in place of those of this picture.
         count: whether to count.
-        height: of the picture at hand, to tell by how much a map is reduced.
-        inner: where to count; the rest is context.
+        height: of this picture, which shows by how much a map is reduced.
+        inner: the part to count; the rest is context.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Census:
 
     @property
     def window(self) -> Window | None:
-        """Where to count, in pixels of the picture at hand; None = everywhere."""
+        """The part to count, in pixels of this picture; None = everywhere."""
         return self._inner
 
     def inner(self, x: Tensor, top: int = 0, height: int | None = None) -> Tensor:
-        """The part of a map (B, C, h, w) in which to count.
+        """The part to count of a map (B, C, h, w).
 
-        Where x is a band of rows, it begins at row `top` of a map of this `height`.
+        If x is a band of rows, it begins at row `top` of a map of this `height`.
         """
         if self._inner is None:
             return x
@@ -110,7 +110,7 @@ class Census:
         return x[:, :, max(first - top, 0) : max(last - top, 0), left:right]
 
     def sums(self, count: Callable[[], Sums]) -> Sums:
-        """The sums of the next place to be used: those given, or else those that are counted.
+        """The sums of the next place: the given ones, or else those of `count`, which are recorded.
 
         Raises:
             ModelError: fewer sums were given than the network has places.
@@ -126,12 +126,12 @@ class Census:
 
     @property
     def statistics(self) -> Statistics:
-        """What was counted so far."""
+        """The sums that were counted so far."""
         return Statistics(tuple(self._counted))
 
 
 def mean_over_pixels(x: Tensor, census: "Census | None") -> Tensor:
-    """(B, C, H, W) -> (B, C) float32 means, of the picture where its sums are given."""
+    """(B, C, H, W) -> (B, C) float32 means; of the whole picture if its sums are given."""
     if census is None:
         return x.float().mean(dim=(2, 3))
 

@@ -1,4 +1,4 @@
-"""Whether a picture can have been blurred along a line, by the steps that are left in it.
+"""Whether a picture may have been blurred along a line, judged by its sharp steps.
 
 A path of length L averages along itself, so two points of the result that lie |v| apart on it
 differ by at most |v| R / L in linear light, where R is the range of the picture. Hatching, text and
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from pixperts.ops.windows import Window
 
-# Pairs of pixels whose difference is looked at, (right, up), every 18 to 27 degrees.
+# Offsets of pairs of pixels whose difference is counted, (right, up), every 18 to 27 degrees.
 OFFSETS = ((1, 0), (2, 1), (1, 1), (1, 2), (0, 1), (-1, 2), (-1, 1), (-2, 1))
 _REACH = 2  # of an offset
 BINS = 48  # of steps, by the logarithm, from 2^-8 to 1
 LEVELS = 64  # of the picture's values, by their square root
 _OCTAVES = 8
-_RARE = 0.001  # of the pixels may lie beyond a bound: noise, JPEG, specks
-# Steps beyond twice the bound rule a motion out. On 41 blurred photos, 20 of them JPEGs, the bound
-# was exceeded by at most 1.7, on hatching by 2.5 or more.
+_RARE = 0.001  # share of the pixels that may exceed a bound: noise, JPEG, specks
+# Steps of more than twice the bound rule out a motion. On 41 blurred photos, 20 of them JPEGs, the
+# bound was exceeded by at most 1.7, on hatching by 2.5 or more.
 _EXCESS = 2.0
 
 
@@ -29,7 +29,7 @@ def step_sums(light: Tensor, inner: Window) -> tuple[Tensor, Tensor]:
 
     Args:
         light: (B, H, W) in [0, 1], linear.
-        inner: which pixels are counted; those at the border of `light` are not.
+        inner: the part that is counted, without pixels at the border of `light`.
 
     Returns:
         (B, 8, 48) of the steps over their distance, (B, 64) of the values; float32 counts.

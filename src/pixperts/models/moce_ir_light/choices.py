@@ -1,4 +1,4 @@
-"""What the blocks of moce-ir-light choose by: noise, routings of an earlier pass, and sureness."""
+"""Inputs of the choices of moce-ir-light: noise, routings of an earlier pass, and sureness."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -79,7 +79,7 @@ def _spread(values: Tensor | None, batch: int) -> Tensor | None:
 
 
 def without_experts(routing: Routing, idle: Tensor) -> Routing:
-    """A routing in which some pictures (B,) take no expert, as nothing runs for them."""
+    """A routing in which pictures of a mask (B,) take no expert, as nothing runs for them."""
     assert routing.gates is not None
     experts = routing.experts.masked_fill(idle[:, None], 0)
     gates = routing.gates
@@ -89,7 +89,7 @@ def without_experts(routing: Routing, idle: Tensor) -> Routing:
 
 
 def of_pictures(routing: Routing, items: Tensor) -> Routing:
-    """What a routing says of some pictures (M,) of its batch, to be pinned."""
+    """The routing of some pictures (M,) of its batch, to be pinned."""
     assert routing.gates is not None
     probabilities = None if routing.probabilities is None else routing.probabilities[items]
     return Routing(

@@ -40,7 +40,7 @@ _DARK = FAULTS.index("dark")
 
 
 class Seen(NamedTuple):
-    """What a network that continues a repair reads, beside the repaired picture."""
+    """Inputs for a network that continues a repair, beside the repaired picture."""
 
     features: Tensor  # (B, C, h, w) at 1/2, of `LightTrunk.features`; 0 where no layer ran
     removed: Tensor  # (B, 3, H, W) what the repair of detail takes away where it is sure
@@ -157,7 +157,7 @@ class MoCEIRLight(LightTrunk):
         return output._replace(image=toned, light=light), seen
 
     def judge(self, statistics: Statistics) -> Tone:
-        """What the tone head says of the light and haze of whole pictures."""
+        """The judgment of the tone head on darkness and haze of whole pictures."""
         return cast(Tone, self.tone(self.scout.overview(statistics), statistics.places[2][0]))
 
     def count(
@@ -167,7 +167,7 @@ class MoCEIRLight(LightTrunk):
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
     ) -> Statistics:
-        """The sums over a picture or a tile of it: the scout's (see `Scout.count`), and levels."""
+        """Sums over a picture or a tile of it: those of `Scout.count`, and histograms of levels."""
         sums = self.scout.count(image, inner, place, whole)
         top, bottom, left, right = inner or Window(0, image.shape[2], 0, image.shape[3])
         shown = image[:, :, top:bottom, left:right].float()

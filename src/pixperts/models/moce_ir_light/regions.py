@@ -1,9 +1,9 @@
-"""Keep the mean color of regions: what is detail may not change how light a region is.
+"""Keep the mean color of regions: a repair of detail must not change how light a region is.
 
-Whether a scene is dark or hazy is a judgment on the whole picture. Layers that see a small part of
-it, and take a pale wall for haze, would darken the wall. So of what they want to change the mean of
-each region is taken out again, smoothly, but for what comes with the detail itself: removing white
-flakes from a region darkens it, by no more than in proportion to how far the change spreads.
+Only the whole picture shows whether a scene is dark or hazy. Layers that see a small part of it
+might mistake a pale wall for haze, and darken it. So the mean over each region is smoothly removed
+from their changes, up to a limit: removing white flakes makes a region darker, in proportion to the
+spread of the change.
 """
 
 import torch
@@ -39,7 +39,7 @@ def keep_means(residual: Tensor, cell: int, slack: float) -> Tensor:
 
 
 def excess_surface(padded: Tensor, cell: int, slack: float) -> Tensor:
-    """What `keep_means` takes away of a residual whose sides are multiples of the cell's."""
+    """The surface that `keep_means` subtracts; sides of the residual are multiples of `cell`."""
     mean = F.avg_pool2d(padded, cell)
     centered = padded - mean.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
     # A root is infinitely steep at zero: its gradient is kept finite.

@@ -1,8 +1,8 @@
-"""The scout: all that moce-ir-light knows of a whole picture, from one cheap look at it.
+"""The scout: a cheap part of moce-ir-light that describes the whole picture.
 
-Three small convolutions, whose mean and spread over all pixels tell what kind of degradation there
-is, and an overview of the picture of at most 64 pixels a side. Both are sums over pixels, so those
-of a picture are the sums of its tiles'. Nothing else in the network looks at all pixels.
+Mean and variance of the features of three small convolutions show which faults there are, together
+with an overview of the picture of at most 64 pixels a side. Both are sums over pixels, so those of
+a picture are the sums of its tiles. No other part of the network depends on all pixels.
 """
 
 import torch
@@ -22,7 +22,7 @@ CONTEXT = 8  # pixels around a tile on which its features depend, at most
 
 
 class Scout(nn.Module):
-    """Sums over a picture, and an embedding of it made of them."""
+    """Computes sums over a picture, and from them an embedding that describes it."""
 
     def __init__(self, config: MoCEIRLightConfig) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Scout(nn.Module):
 
         Args:
             image: (B, 3, H, W) in [0, 1], with `CONTEXT` pixels around `inner` or up to the border.
-            inner: what is counted, in pixels of the image; it begins at multiples of 8. None = all.
+            inner: the part that is counted; it begins at multiples of 8. None = all of the image.
             place: (top, left) of the image in the whole picture, multiples of 8.
             whole: (height, width) of the whole picture; None = the image is all of it.
         """
@@ -78,7 +78,7 @@ class Scout(nn.Module):
         return F.relu_(self.third(x))
 
     def forward(self, statistics: Statistics) -> Tensor:
-        """(B, E) float32: what the blocks and routers know of each picture."""
+        """(B, E) float32: the embedding of each picture, for blocks and routers."""
         total, squares, number = statistics.places[0]
         with torch.autocast(total.device.type, enabled=False):
             mean = total / number
@@ -98,7 +98,7 @@ class Scout(nn.Module):
 
     @staticmethod
     def overview(statistics: Statistics) -> Tensor:
-        """(B, 3, h, w) in [0, 1]: the picture in small."""
+        """(B, 3, h, w) in [0, 1]: the overview of the picture."""
         total, area = statistics.places[1]
         return total / area
 

@@ -1,10 +1,10 @@
-"""The tone head: light and haze of a whole picture, judged by its overview and its histograms.
+"""The tone head: judges darkness and haze of a whole picture, by its overview and histograms.
 
-It says how sure it is that a picture is too dark, or hazy, and how to undo each by the law that
-made it so: an exposure in linear light, and Koschmieder's law of scattering with a transmission
-that varies over the picture (a coarse bilateral grid; Chen et al., SIGGRAPH 2007). No layer that
-repairs detail reads or feeds it. A repair that misjudges a good picture is worse than none: what
-it is not sure of stays as it is, to the bit.
+It estimates the probability that a picture is too dark or hazy, and the parameters to undo each by
+its physical law: an exposure in linear light, and scattering by the law of Koschmieder with a
+transmission that varies over the picture (a coarse bilateral grid; Chen et al., SIGGRAPH 2007). It
+is independent of the layers that repair detail. If it is not sure, the picture stays as it is, to the
+bit, because a wrong change of a good picture is worse than none.
 """
 
 from typing import NamedTuple
@@ -41,7 +41,7 @@ _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to b
 
 
 class Tone(NamedTuple):
-    """What the head says of each picture."""
+    """The judgment on each picture."""
 
     logits: Tensor  # (B, 2) of the probabilities of `FAULTS`
     stops: Tensor  # (B,) by which the exposure was too short

@@ -1,4 +1,4 @@
-"""The layers of moce-ir-light, from a picture to what is to be added to it."""
+"""The layers of moce-ir-light, which compute the changes to a picture."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
@@ -29,7 +29,7 @@ class LightTrunk(ScoutedNetwork):
     """A U-shaped network of plain convolutions, with experts that a router picks for each picture.
 
     Attributes:
-        hidden_layers: names of the parts that lead from features to features, for Muon.
+        hidden_layers: names of the hidden layers, which the optimizer Muon trains.
     """
 
     config: MoCEIRLightConfig
@@ -161,7 +161,7 @@ class LightTrunk(ScoutedNetwork):
         return x
 
     def prepare(self, device: torch.device) -> None:
-        """Lay the kernels out as the features are, or each convolution would do it anew."""
+        """Store kernels in the memory layout of the features, so that none is converted later."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
@@ -205,7 +205,7 @@ class LightTrunk(ScoutedNetwork):
         return SIDE if self.config.motion else CONTEXT
 
     def window_grid(self, routings: Sequence[Routing]) -> int:
-        """Pixels from region to region: tiles begin at multiples of it."""
+        """Side of a region in pixels: tiles must begin at multiples of it."""
         return self.config.cell
 
     def multiply_adds(

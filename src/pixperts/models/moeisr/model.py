@@ -83,23 +83,25 @@ class MoEISR(ExpertPool):
         Args:
             lr: (B, 3, h, w) in [0, 1], any size from 1x1.
             size: output (H, W), each axis its own factor, below 1 included.
-            part: where lr is only a tile of the LR picture, with `context` pixels more than what
-                is wanted; `size` remains that of the whole output.
-            budget: mean cost of each picture's pixels, 0 = always the cheapest expert, 1 = always
-                the deepest, None = what the mapper says; of the experts alone, see the class.
-            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`; one
-                for all pictures or one for each.
+            part: the part of the output to compute, if lr is only a tile of the LR picture; it
+                needs `context` pixels around. `size` remains that of the whole output.
+            budget: limit of the mean cost of the pixels of each picture: 0 = always the cheapest
+                expert, 1 = always the deepest, None = the mapper decides. It covers the experts
+                only, see the class.
+            price: of a unit of cost in logits (a Lagrange multiplier), in place of a budget, see
+                `routing.price_of`; one for all pictures or one for each.
             probabilities: keep the softmax of the logits in the routing.
-            masked: run every expert on every pixel and mask (slow; the oracle of the tests).
-            progress: called with the share of output rows that is done, rising to 1.
+            masked: run every expert on every pixel and mask the results (slow; a reference for
+                tests).
+            progress: called with the share of the output rows that are done, 0 to 1.
 
         Returns:
             Image (B, 3, H, W), or of the part, around [0, 1], unclamped; one `Routing`, none for
             a dense model.
 
         Raises:
-            UsageError: for sizes below 1, a budget outside 0..1, one for a single expert, or
-                prices that are not as many as the pictures.
+            UsageError: a size is below 1, the budget is outside 0..1, the model has a single
+                expert, or there is another number of prices than of pictures.
         """
         height, width = size
         if lr.dim() != 4 or lr.shape[1] != 3 or lr.numel() == 0:
@@ -144,13 +146,13 @@ class MoEISR(ExpertPool):
         return Output(image.permute(0, 3, 1, 2), tuple(routings))
 
     def prepare(self, device: torch.device) -> None:
-        """A chunk that fits a CPU's cache starves an accelerator."""
+        """Choose the number of pixels that are processed at once: more on a GPU than on a CPU."""
         if device.type != "cpu":
             self.max_pixels = max(self.max_pixels, 1 << 18)
 
     @property
     def context(self) -> int:
-        """LR pixels beyond an output's own neighbors on which it depends, at most."""
+        """How many LR pixels beyond its own neighbors an output pixel depends on, at most."""
         necks = 2 * self.config.neck + 1  # and the embedding's 3x3
         mapper = 0 if self.mapper is None else self.config.mapper_layers
         return int(self.encoder.receptive_radius) + max(necks, mapper)
@@ -190,7 +192,7 @@ class MoEISR(ExpertPool):
             lr: (B, 3, h, w) in [0, 1].
             positions: (B, Q, 2) int64, row and column of each query in its own output.
             sizes: (B, 2) int64, output height and width of each sample.
-            features: (B, C, h, w) when they are at hand, to skip the encoder.
+            features: (B, C, h, w) of `encode`, if they are known; None = they are computed.
 
         Returns:
             Colors (B, Q, J, 3) around [0, 1], and logits (B, Q, J) or None for a dense model.
@@ -299,7 +301,7 @@ class MoEISR(ExpertPool):
         Args:
             lr_size: (h, w).
             size: output (H, W).
-            shares: share of output pixels an expert; all to the deepest when None.
+            shares: share of the output pixels that each expert gets; None = all to the deepest.
         """
         shares = shares or (*[0.0] * (len(self.experts) - 1), 1.0)
         mean = sum(share * adds for share, adds in zip(shares, self._adds, strict=True))

@@ -1,6 +1,6 @@
-"""The pool of MoEISR: its experts, the embeddings that they start from, and what they cost.
+"""The pool of MoEISR: its experts, the embeddings that they use, and their cost.
 
-Separate from `MoEISR`, which sends output pixels to them: nothing here knows of the mapper.
+`MoEISR` adds the mapper, which sends output pixels to the experts.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from pixperts.models.moeisr.queries import Queries
 class ExpertPool(EngineNetwork):
     """Encoder, embeddings and experts, made from a configuration; the base of `MoEISR`.
 
-    A base and not a part, so that the names in weights files have no prefix.
+    It is a base class and not a submodule, so that names in weights files have no prefix.
 
     Attributes:
         config: the configuration.

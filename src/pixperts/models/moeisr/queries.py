@@ -1,8 +1,8 @@
-"""Where an output pixel lies between LR pixels, in exact integer arithmetic.
+"""The position of output pixels between LR pixels, in exact integer arithmetic.
 
 Output pixel i of n_out has its center at (i + 1/2) n_in / n_out - 1/2 LR pixels. LIIF finds the
 four neighbors of a query by nearest-neighbor sampling at coordinates shifted by half an LR pixel
-(arXiv 2012.09161, section 3); with whole numbers the same neighbors come out in any precision.
+(arXiv 2012.09161, section 3); whole numbers give the same neighbors in any precision.
 """
 
 from dataclasses import dataclass, replace

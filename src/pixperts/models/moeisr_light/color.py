@@ -1,7 +1,7 @@
-"""Colors that an enlargement may have: those of the input nearby.
+"""Limit the colors of an enlargement to those of the input nearby.
 
-A network that was trained on photos takes thin black lines for something that it has seen there,
-and tints the paper between them. Lightness is where detail lies; of color it has to invent nothing.
+A network that was trained on photos may tint the paper between thin black lines. Detail is mostly a
+matter of lightness, so that new colors are not needed.
 """
 
 import math
@@ -16,15 +16,15 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def bound_color(image: Tensor, lr: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Clamp what each channel is above luma to its range within 5x5 pixels of the input.
+    """Clamp the difference of each channel from luma to its range in 5x5 pixels of the input.
 
-    Luma stays as it is.
+    Luma does not change.
 
     Args:
         image: (B, 3, H, W) enlarged.
         lr: (B, 3, h, w) in [0, 1].
-        rows: (H,) of lr below each row of the image.
-        columns: (W,) alike.
+        rows: (H,) row of lr below each row of the image.
+        columns: (W,) column of lr below each column of the image.
 
     Returns:
         (B, 3, H, W).

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from pixperts.ops.resize import LANCZOS, resized_part, rows_needed
 from pixperts.ops.windows import Part, Window
 
-REACH = 4  # LR pixels around an output's own on which a reduction depends, at most
-GAINS = 4  # factors that have gains of their own, from 1 on; the last serve those beyond, too
+REACH = 4  # LR pixels around an output pixel that a reduction depends on, at most
+GAINS = 4  # whole factors with gains of their own, from 1; larger factors use those of the last
 
 
 class LinearField(nn.Module):
@@ -61,7 +61,7 @@ class LinearField(nn.Module):
             features: (B, C, h, w), z.
             lr: (B, 3, h, w) in [0, 1], x.
             size: (H, W) of the whole output.
-            part: which output pixels, and where `lr` lies; None = all of both.
+            part: the output pixels to compute, and the place of `lr`; None = all of both.
 
         Returns:
             (B, 3, H, W), or of the part, float32, unclamped.
@@ -87,7 +87,7 @@ class LinearField(nn.Module):
         out: Window,
         first: tuple[int, int],
     ) -> Tensor:
-        """Whole factors: each phase is a convolution of its own, all phases one convolution."""
+        """For whole factors: one convolution computes all phases of the output pixels."""
         tall, wide = factors
         # LR rows and columns on which the output lies, counted in lr.
         top, bottom = out[0] // tall - first[0], -(-out[1] // tall) - first[0]
@@ -125,7 +125,7 @@ class LinearField(nn.Module):
         return waves.to(self.gains.device) * self.gains[min(factor, GAINS) - 1]
 
     def multiply_adds(self, lr_size: tuple[int, int], size: tuple[int, int]) -> float:
-        """Multiply-adds of one picture: the convolution, and the reduction of what it gives."""
+        """Multiply-adds of one picture: of the convolution, and of the reduction after it."""
         tall, wide = (-(-large // small) for large, small in zip(size, lr_size, strict=True))
         fine = lr_size[0] * tall, lr_size[1] * wide
         folded = 9 * self.coefficients.in_channels * fine[0] * fine[1]

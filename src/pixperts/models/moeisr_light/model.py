@@ -29,7 +29,7 @@ from pixperts.models.output import Output
 from pixperts.ops.windows import Part
 from pixperts.routing import Routing, choose_each
 
-_ROWS = 4096  # rows are padded to a multiple: for each new number oneDNN builds a new primitive
+_ROWS = 4096  # rows are padded to a multiple, as oneDNN prepares itself for each new number
 
 
 class MoEISRLight(EngineNetwork):
@@ -37,8 +37,8 @@ class MoEISRLight(EngineNetwork):
 
     Attributes:
         config: the configuration.
-        costs: of an LR pixel by each expert, as shares of the most expensive expert's.
-        hidden_layers: names of the parts that lead from features to features, for Muon.
+        costs: of an LR pixel for each expert, relative to the most expensive one.
+        hidden_layers: names of the hidden layers, which the optimizer Muon trains.
 
     Example:
         >>> config = MoEISRLightConfig(channels=8, blocks=1, shared_width=8, mapper_width=4)
@@ -83,22 +83,24 @@ class MoEISRLight(EngineNetwork):
         Args:
             lr: (B, 3, h, w) in [0, 1], any size from 1x1.
             size: output (H, W), each axis its own factor.
-            part: where lr is only a tile of the LR picture, with `context` pixels more than the
-                output needs; `size` remains that of the whole output.
-            budget: mean cost of an LR pixel, for each picture: 0 = always the cheapest expert,
-                1 = always the deepest, None = what the mapper says.
-            price: of a unit of cost in logits, in place of a budget, see `routing.price_of`;
-                one for all pictures or one for each.
+            part: the part of the output to compute, if lr is only a tile of the LR picture; it
+                needs `context` pixels around. `size` remains that of the whole output.
+            budget: limit of the mean cost of an LR pixel, for each picture: 0 = always the cheapest
+                expert, 1 = always the deepest, None = the mapper decides.
+            price: of a unit of cost in logits (a Lagrange multiplier), in place of a budget, see
+                `routing.price_of`; one for all pictures or one for each.
             probabilities: keep the softmax of the logits in the routing.
-            masked: run every expert on every pixel and mask (slow; the oracle of the tests).
-            progress: called with the share of the work that is done, rising to 1.
+            masked: run every expert on every pixel and mask the results (slow; a reference for
+                tests).
+            progress: called with the share of the work that is done, 0 to 1.
 
         Returns:
             Image (B, 3, H, W), or of the part, around [0, 1], unclamped; one `Routing` with the
             expert of the LR pixel below each output pixel, none for a single expert.
 
         Raises:
-            UsageError: for sizes below 1, a budget outside 0..1, or one for a single expert.
+            UsageError: a size is below 1, the budget is outside 0..1, or the model has a single
+                expert.
         """
         if lr.dim() != 4 or lr.shape[1] != 3 or lr.numel() == 0:
             raise UsageError(f"lr has shape {tuple(lr.shape)}, but must be (B, 3, H, W).")
@@ -127,7 +129,7 @@ class MoEISRLight(EngineNetwork):
 
     @property
     def context(self) -> int:
-        """LR pixels beyond an output's own LR pixel on which it depends, at most."""
+        """How many LR pixels around its own an output pixel depends on, at most."""
         experts = 1 if self.experts is not None else 0
         return max(self.encoder.receptive_radius + experts + 1 + REACH, RADIUS)
 
@@ -137,7 +139,7 @@ class MoEISRLight(EngineNetwork):
         return (0,) if self.experts is None else self.experts.adds
 
     def prepare(self, device: torch.device) -> None:
-        """Lay the kernels out as the features are, or each convolution would do it anew."""
+        """Store kernels in the memory layout of the features, so that none is converted later."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
@@ -151,7 +153,7 @@ class MoEISRLight(EngineNetwork):
         return features
 
     def refine(self, features: Tensor, choice: Tensor, *, masked: bool = False) -> Tensor:
-        """z' = z + e_k(u): each LR pixel's features by the expert that was chosen for it.
+        """z' = z + e_k(u): the features of each LR pixel, refined by its expert.
 
         Args:
             features: (B, C, h, w).
@@ -178,7 +180,7 @@ class MoEISRLight(EngineNetwork):
         return rows.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
     def latents(self, features: Tensor) -> Tensor:
-        """z' by every expert, for training: (B, C, h, w) -> (J, B, C, h, w)."""
+        """z' of every expert, for training: (B, C, h, w) -> (J, B, C, h, w)."""
         if self.experts is None:
             return features[None]
         shared = F.relu(self.experts.shared(features))
@@ -205,7 +207,7 @@ class MoEISRLight(EngineNetwork):
         return sampled.permute(0, 2, 3, 1).flatten(1, 2)
 
     def logits(self, features: Tensor, size: tuple[int, int], part: Part | None = None) -> Tensor:
-        """The mapper's for each LR pixel: (B, C, h, w) -> (B, J, h, w) float32.
+        """Logits of the mapper for each LR pixel: (B, C, h, w) -> (B, J, h, w) float32.
 
         Args:
             features: of `encode`.
@@ -233,7 +235,7 @@ class MoEISRLight(EngineNetwork):
         Args:
             lr_size: (h, w).
             size: output (H, W).
-            shares: share of pixels of each expert; all to the deepest when None.
+            shares: share of the pixels that each expert gets; None = all to the deepest.
 
         Returns:
             encoder, mapper, shared, experts, field and total.
@@ -244,7 +246,7 @@ class MoEISRLight(EngineNetwork):
             shares = shares or (*[0.0] * (len(self.costs) - 1), 1.0)
             convolutions = [self.mapper.first, self.mapper.second]
             parts["mapper"] = sum(float(c.weight.numel()) for c in convolutions) * pixels
-            # All pixels pass the shared layer, unless all are the first expert's.
+            # All pixels go through the shared layer, unless all have the first expert.
             needed = float(shares[0] < 1)
             parts["shared"] = self.experts.shared.weight.numel() * pixels * needed
             mean = sum(s * adds for s, adds in zip(shares, self.experts.adds, strict=True))

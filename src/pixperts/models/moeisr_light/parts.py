@@ -11,7 +11,7 @@ from pixperts.models.moeisr_light.config import MoEISRLightConfig
 
 
 class Block(nn.Module):
-    """x + conv(relu(conv(x))): no normalization, no gate, nothing but what runs at full rate."""
+    """x + conv(relu(conv(x))), without normalization and gates, which are slow on CPUs."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class Block(nn.Module):
 
 
 class PlainEncoder(nn.Module):
-    """A 3x3 convolution and residual blocks, after EDSR (arXiv 1707.02921) at a fraction of it.
+    """A 3x3 convolution and residual blocks, as in EDSR (arXiv 1707.02921) but much smaller.
 
     Attributes:
         out_channels: of the features.
-        size_multiple: any size will do.
+        size_multiple: 1, so that tiles may begin anywhere.
     """
 
     size_multiple = 1
@@ -47,7 +47,7 @@ class PlainEncoder(nn.Module):
 
     @property
     def receptive_radius(self) -> int:
-        """LR pixels around a feature on which it depends."""
+        """How many LR pixels around it a feature depends on."""
         return 1 + 2 * len(self.blocks)
 
     def multiply_adds_per_pixel(self) -> float:
