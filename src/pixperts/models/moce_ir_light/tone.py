@@ -3,8 +3,8 @@
 It estimates the probability that a picture is too dark or hazy, and the parameters to undo each by
 its physical law: an exposure in linear light, and scattering by the law of Koschmieder with a
 transmission that varies over the picture (a coarse bilateral grid; Chen et al., SIGGRAPH 2007). It
-is independent of the layers that repair detail. If it is not sure, the picture stays as it is, to the
-bit, because a wrong change of a good picture is worse than none.
+is independent of the layers that repair detail. If it is not sure, the picture stays as it is, to
+the bit, because a wrong change of a good picture is worse than none.
 """
 
 from typing import NamedTuple
