@@ -9,12 +9,14 @@ import torch
 
 from pixperts.cli.app import main
 from pixperts.inference.enhancer import Enhancer
+from pixperts.inference.expert_maps import draw
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.image import read_image, write_image
 from pixperts.jobs import options
 from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.run import run_folder
+from pixperts.models.moce_isr_light.model import MoCEISRLight
 from pixperts.weights import store
 from tests.helpers.one_network import one_network
 
@@ -75,6 +77,23 @@ def test_the_command_reports_what_it_did(
         assert main([*line, "--budget", budget, "-o", f"{budget}.png"]) == 0
         adds.append(json.loads(capsys.readouterr().out)["multiply_adds"])
     assert adds[0] < adds[1]
+
+
+def test_a_map_shows_the_depths(weights: str, here: Path) -> None:
+    photo(here / "a.png")
+    line = ["enhance", "a.png", "-m", weights, "--device", "cpu"]
+    assert main([*line, "--expert-map", "map.png", "--budget", "0.5", "-o", "b.png"]) == 0
+    one = Enhancer.load(weights, device="cpu")
+    assert isinstance(one.restorer.model, MoCEISRLight)
+    image = torch.from_numpy(read_image(here / "a.png").pixels).permute(2, 0, 1)[None] / 255
+    with torch.inference_mode():
+        pinned, rest = one.restorer.model.plan(one.restorer.model.count(image), 0.5, "auto")
+        output = one.restorer.model.enhance(
+            image, (48, 60), budget=rest, pinned=pinned, tone="auto"
+        )
+    assert np.array_equal(read_image(here / "map.png").pixels, draw(output.routings[-1]))
+    assert main([*line, "--expert-map", "none.png", "--scale", "1", "-o", "c.png"]) == 0
+    assert not (here / "none.png").exists()
 
 
 def test_it_says_what_else_it_is_for(

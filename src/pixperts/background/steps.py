@@ -88,8 +88,7 @@ def take_step(
         charts: whether maps of experts are written beside the pictures, if the model has experts.
     """
     predictor = _predictor_for(step)
-    enlarges = predictor.upscaler if isinstance(predictor, Enhancer) else predictor
-    has_chart = charts and isinstance(enlarges, Upscaler) and enlarges.takes_budget
+    has_chart = charts and isinstance(predictor, Enhancer | Upscaler) and predictor.takes_budget
     run_folder(
         list(paths),
         None,

@@ -141,6 +141,14 @@ class Enhancer:
         return self.upscaler is None or self.upscaler.takes_budget
 
     @property
+    def costs(self) -> tuple[float, ...]:
+        """Costs of the experts that enlarge, as shares of the most expensive one's."""
+        if self.upscaler is not None:
+            return self.upscaler.model.costs
+        assert isinstance(self.restorer.model, EnhancingNetwork)
+        return self.restorer.model.depth_costs
+
+    @property
     def weights_sha256(self) -> str:
         """One SHA-256 for all networks."""
         if self.upscaler is None:
@@ -215,7 +223,7 @@ class Enhancer:
             statistics: as in `Restorer.repair_rows`.
             budget: compute of the enlargement.
             progress: called with the share that is done, rising to 1.
-            listener: as in `Upscaler.upscale_rows`; not called if one network does both.
+            listener: as in `Upscaler.upscale_rows`.
 
         Raises:
             UsageError: the network does not have the controls in the settings, or the budget is
@@ -232,7 +240,7 @@ class Enhancer:
                 source = source if kept == whole else ReducedSource(source, kept)
                 done = self.restorer.enhance_rows(
                     source, sink, size, settings,
-                    statistics=statistics, budget=budget, progress=progress,
+                    statistics=statistics, budget=budget, progress=progress, listener=listener,
                 )  # fmt: skip
                 return Enhanced(*done)
         elif size[0] > source.width or size[1] > source.height:

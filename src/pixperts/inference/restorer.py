@@ -162,6 +162,7 @@ class Restorer(Predictor):
         statistics: Statistics | None = None,
         budget: float | None = None,
         progress: Progress | None = None,
+        listener: Callable[[Tile, Tensor], None] | None = None,
     ) -> tuple[Repair, Tally]:
         """Repair and enlarge in one pass, for a network that does both; see `Enhancer`.
 
@@ -173,6 +174,7 @@ class Restorer(Predictor):
             statistics: as in `repair_rows`.
             budget: compute for repair and enlargement together, 0 to 1; None = the model decides.
             progress: called with the share that is done, rising to 1.
+            listener: called with each tile and the depths (B, h, w) that its pixels took.
 
         Raises:
             UsageError: the network does not enlarge.
@@ -186,7 +188,7 @@ class Restorer(Predictor):
         with torch.inference_mode():
             one = OnePass(self.model, settings, statistics, budget)
             work = TiledUpscale(one, self._runner, source, size[::-1], one.budget, progress)
-            tally = work.run(sink, self.tile, self._memory(), _ignore)
+            tally = work.run(sink, self.tile, self._memory(), listener or _ignore)
         return Repair(one.routings, one.findings.found), tally
 
     def count(self, source: PixelSource) -> Statistics:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pixperts.errors import UsageError, named
+from pixperts.errors import UsageError
 from pixperts.jobs.job import Job, Loaded
 from pixperts.jobs.operation import Operation, Progress
 from pixperts.jobs.operations import NO_MAP, check_experts, method_of, sketch_of
@@ -47,11 +47,6 @@ class Enhance(EnhanceOptions, Operation):
         self.settings.check_model(restorer.model, restorer.name)
         if predictor.upscaler is not None:
             check_experts(predictor.upscaler, self.budget, jobs)
-        elif any(job.expert_map is not None for job in jobs):
-            raise UsageError(
-                f"{predictor.name} repairs and enlarges in one pass, of which there is no map: "
-                f"leave {named('expert_map')} out."
-            )
 
     @property
     def label(self) -> str:
@@ -73,8 +68,7 @@ class Enhance(EnhanceOptions, Operation):
         assert isinstance(predictor, Enhancer)  # see `check_model`
         (width, height), size, job = loaded.source_size, loaded.size, loaded.job
         settings, statistics = loaded.judged(self.settings)
-        upscaler = predictor.upscaler
-        sketch = None if upscaler is None else sketch_of(loaded, medium, upscaler)
+        sketch = sketch_of(loaded, medium, predictor.costs)
         with _between(loaded, medium) as between:
             done = predictor.enhance_rows(
                 medium.source, medium.sink, size, between, settings,

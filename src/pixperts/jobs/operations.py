@@ -66,7 +66,7 @@ class Upscale(UpscaleOptions, Operation):
             # The encoder reports no progress, so its share is added with the first band of rows.
             parts = upscaler.model.multiply_adds(kept[::-1], size[::-1])
             advance = _after(parts["encoder"] / parts["total"], progress)
-        sketch = sketch_of(loaded, medium, upscaler)
+        sketch = sketch_of(loaded, medium, upscaler.model.costs)
         tally = upscaler.upscale_rows(
             medium.source,
             medium.sink,
@@ -168,7 +168,7 @@ def check_experts(upscaler: "Upscaler", budget: float | None, jobs: Sequence[Job
             )
 
 
-def sketch_of(loaded: Loaded, medium: "Medium", upscaler: "Upscaler") -> "Sketch | None":
+def sketch_of(loaded: Loaded, medium: "Medium", costs: tuple[float, ...]) -> "Sketch | None":
     """A map of experts to be filled; None if none is wanted or the picture does not grow."""
     from pixperts.inference.expert_maps import Sketch
     from pixperts.inference.reduction import kept_size
@@ -176,7 +176,7 @@ def sketch_of(loaded: Loaded, medium: "Medium", upscaler: "Upscaler") -> "Sketch
     size = loaded.size
     if loaded.job.expert_map is None or kept_size(loaded.source_size, size) == size:
         return None
-    return Sketch(size, upscaler.model.costs, max(size) if medium.held else MAP_SIDE)
+    return Sketch(size, costs, max(size) if medium.held else MAP_SIDE)
 
 
 def method_of(before: tuple[int, int], after: tuple[int, int]) -> str:
