@@ -12,6 +12,8 @@ model that repairs learns from a folder of clean photos what each task looks lik
 (`pixperts analyze`). With `--price`, a mixture whose mapper was trained by
 `losses.predicted_error_loss` pays this price for a unit of cost where no budget is given: the
 logits of such a mapper are predicted errors, whose plain argmax would always be the best expert.
+With `--base`, tensors that the packaged weights of this name hold too are not stored again, and
+what tasks look like to the routers is taken from there.
 """
 
 import argparse
@@ -58,6 +60,7 @@ def main() -> None:
     parser.add_argument("--protocol", default="Y channel, border of `scale` pixels cut, dB")
     parser.add_argument("--shares", type=json.loads, help="JSON list: typical share an expert")
     parser.add_argument("--price", type=float, help="of a unit of cost, see above")
+    parser.add_argument("--base", help="packaged weights that hold a part of the tensors")
     parser.add_argument("--signatures", type=Path, help="folder of clean validation photos")
     args = parser.parse_args()
     model, card = store.load(args.weights)
@@ -75,8 +78,11 @@ def main() -> None:
         print(f"recognized by signature, of {len(photos)} photos a task, fitted on the other half:")
         for task, share in right.items():
             print(f"  {task}: {share:.0%}")
+    elif args.base:
+        known = store.read_card(WEIGHTS / f"{args.base}.safetensors").notes
+        notes |= {key: known[key] for key in ("signatures",) if key in known}
     target = WEIGHTS / f"{args.name}.safetensors"
-    store.save(target, model, card, half=True)
+    store.save(target, model, card, half=True, base=args.base)
     print(f"{target}: {target.stat().st_size / 1e6:.2f} MB")
 
 

@@ -268,7 +268,7 @@ def finish(args: argparse.Namespace, weights: Path) -> None:
         line += ["--protocol", "Y channel, border of `scale` pixels cut, JPEG synthetic, dB"]
     elif "CID22-val x2 clean" in after:
         line += ["--protocol", "RGB, whole pictures, reduced, faults synthetic, dB"]
-        line += ["--signatures", str(args.bench / "CID22-val")]
+        line += ["--base", "moce-ir-light"]
     elif "Set5 x2" not in after:
         line += ["--protocol", "RGB, whole pictures, synthetic, seed 0, dB"]
         line += ["--signatures", str(args.bench / "CID22-val")]

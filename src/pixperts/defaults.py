@@ -4,6 +4,7 @@ from typing import Literal
 
 DEFAULT_MODEL = "moeisr-photo"
 DEFAULT_REPAIR_MODEL = "moce-ir-light"
+DEFAULT_ENHANCE_MODEL = DEFAULT_MODEL
 MAX_PIXELS = 500_000_000  # of an input
 
 ColorFix = Literal["none", "mean", "wavelet"]

@@ -12,6 +12,7 @@ from pixperts.app.form import (
 )
 from pixperts.app.texts import WORDS
 from pixperts.background.fields import fields_of
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.jobs.enhance import Enhance
@@ -59,13 +60,16 @@ def test_what_was_filled_in_becomes_the_operations_of_the_command_line() -> None
     assert enlarge.operation == Upscale(size=size, budget=0.25, files=files)
     assert both.operation == Enhance(size=size, strength=0.5, budget=0.25, files=files)
     assert (repair.model, enlarge.model, both.model) == (
-        "moce-ir-light", "moeisr-photo", "moeisr-photo",
+        "moce-ir-light", "moeisr-photo", DEFAULT_ENHANCE_MODEL,
     )  # fmt: skip
     models = {"repair_model": "mine", "enlarge_model": "yours"}
     assert step_of("repair", models, 1).model == "mine"
     both = step_of("both", models, 1)
     assert isinstance(both.operation, Enhance)
     assert (both.operation.restore_model, both.model) == ("mine", "yours")
+    both = step_of("both", {"enlarge_model": "yours"}, 1)
+    assert isinstance(both.operation, Enhance)
+    assert (both.operation.restore_model, both.model) == ("moce-ir-light", "yours")
     assert folder_options_of({"format": "png", "name": ""}) == FolderOptions(format="png")
 
 

@@ -67,7 +67,9 @@ def test_the_command_reports_what_it_did(
 ) -> None:
     photo(here / "a.png")
     line = ["enhance", "a.png", "-m", weights, "--device", "cpu", "--json"]
-    assert main([*line, "--restore-model", "not-loaded"]) == 0
+    assert main([*line, "--restore-model", "mini"]) == 2
+    assert "one repairs and enlarges: leave --restore-model out" in capsys.readouterr().err
+    assert main(line) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["model"] == "one"
     assert (report["new_width"], report["new_height"]) == (60, 48)

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 import pytest
 
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.jobs.enhance import Enhance
@@ -40,7 +41,7 @@ def test_a_query_becomes_the_operation_of_the_command_line() -> None:
     found = read(ENHANCE, jpeg="0.5", width="9", restore_model="other")
     size = SizeRequest(width=9)
     assert found.operation == Enhance(jpeg=0.5, size=size, restore_model="other", files=files)
-    assert found.model == "moeisr-photo"
+    assert found.model == DEFAULT_ENHANCE_MODEL
 
 
 def test_nothing_is_the_default_and_the_last_one_counts() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pixperts.background.fields import Field, fields_of, filled
 from pixperts.background.orders import Step
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import DEFAULT_SCALE, SizeRequest
 from pixperts.jobs.enhance import Enhance
@@ -61,6 +61,8 @@ def step_of(work: str, given: Mapping[str, Any], max_pixels: int) -> Step:
     if work == ENLARGE:
         return Step(filled(Upscale, given, files=files, size=size), enlarges)
     operation = filled(Enhance, given, ("restore_model",), files=files, size=size)
+    if (repairs, enlarges) == (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL):  # neither was chosen
+        return Step(operation, DEFAULT_ENHANCE_MODEL)
     return Step(replace(operation, restore_model=repairs), enlarges)
 
 

@@ -20,7 +20,7 @@ def amounts(step: Step, size: tuple[int, int]) -> dict[str, float]:
     width, height = size
     new_width, new_height = step.operation.new_size(width, height)
     after = {step.model: new_width * new_height / 1e6}
-    if isinstance(step.operation, Enhance):
+    if isinstance(step.operation, Enhance) and step.operation.restore_model is not None:
         return {step.operation.restore_model: width * height / 1e6} | after
     return after
 

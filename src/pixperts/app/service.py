@@ -27,7 +27,7 @@ from pixperts.background.events import (
 from pixperts.background.orders import Prepare, Run, Step
 from pixperts.background.worker import Worker
 from pixperts.background.workspace import Workspace
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.weights.catalogue import Entry
 
@@ -85,8 +85,8 @@ class Service:
         self.options, self.workspace = options, workspace
         self.models = {entry.name: entry for entry in models}
         self.pace = Pace({entry.name: entry.gmac_per_megapixel for entry in models})
-        usual = tuple(name for name in (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL) if name in self.models)
-        first = Prepare(usual)
+        usual = DEFAULT_REPAIR_MODEL, DEFAULT_MODEL, DEFAULT_ENHANCE_MODEL
+        first = Prepare(tuple(name for name in usual if name in self.models))
         self._runs: Worker[Order] = Worker(carry_out, first)
         self._trials: Worker[Order] = Worker(carry_out, first)
         self._stops: dict[str, threading.Event] = {}
@@ -180,8 +180,8 @@ class Service:
 
     def _step(self, work: str, given: Mapping[str, Any]) -> Step:
         step = step_of(work, given, self.options.max_pixels)
-        for name in (step.model, getattr(step.operation, "restore_model", step.model)):
-            if name not in self.models:
+        for name in (step.model, getattr(step.operation, "restore_model", None)):
+            if name is not None and name not in self.models:
                 raise UsageError(
                     f"The model {name!r} is unknown here: use {', '.join(self.models)}."
                 )

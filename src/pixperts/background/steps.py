@@ -37,7 +37,7 @@ def predictor_of(name: str, loading: UpscaleModelOptions) -> Predictor:
 
 
 def _predictor_for(step: Step) -> AnyPredictor:
-    """The model of a step, or both models of `Enhance`.
+    """The model of a step, or the one or two models of `Enhance`.
 
     Raises:
         ModelError, UsageError: a model cannot be loaded or is of the wrong kind.
@@ -46,7 +46,7 @@ def _predictor_for(step: Step) -> AnyPredictor:
     if not isinstance(step.operation, Enhance):
         return model
     other = step.operation.restore_model
-    return Enhancer.of(model, lambda: predictor_of(other, step.loading))
+    return Enhancer.of(model, other, lambda name: predictor_of(name, step.loading))
 
 
 def prepare(order: Prepare, tell: Tell) -> None:

@@ -16,7 +16,7 @@ from pixperts.cli.options import (
     RestoreModel,
     UpscaleModel,
 )
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError
 from pixperts.inference.options import ModelOptions, UpscaleModelOptions
 from pixperts.jobs.cluster.options import ENGINE_OPTIONS, LOCAL, EngineOptions
@@ -75,7 +75,7 @@ def enhance(
     inputs: Inputs,
     *,
     output: Output = None,
-    model: UpscaleModel = DEFAULT_MODEL,
+    model: UpscaleModel = DEFAULT_ENHANCE_MODEL,
     options: EnhanceOptions,
     loading: UpscaleModelOptions,
     folder: FolderOptions,

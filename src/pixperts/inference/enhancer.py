@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
-from pixperts.errors import UsageError
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.errors import UsageError, named
 from pixperts.inference.findings import RepairSettings
 from pixperts.inference.predictor import AnyPredictor
 from pixperts.inference.reduction import ReducedSource, kept_size, reduce_rows
@@ -66,45 +66,57 @@ class Enhancer:
     @classmethod
     def load(
         cls,
-        model: str | Path = DEFAULT_MODEL,
-        restore_model: str | Path = DEFAULT_REPAIR_MODEL,
+        model: str | Path = DEFAULT_ENHANCE_MODEL,
+        restore_model: str | Path | None = None,
         *,
         runtime: str = "torch",
         **options: Any,
     ) -> Self:
-        """Load both models by name or file.
+        """Load one model that does both, or two, by name or file.
 
         Args:
-            model: the model that enlarges, or one that repairs and enlarges.
-            restore_model: the model that repairs; not loaded if `model` does both.
+            model: a model that repairs and enlarges, or one that only enlarges.
+            restore_model: the model that repairs first, if `model` only enlarges; moce-ir-light if
+                None.
             runtime: what computes the encoder of the model that enlarges.
             options: the other arguments of `inference.load`, for both models.
 
         Raises:
             ModelError: as for `inference.load`.
-            UsageError: as for `inference.load`, or a model is of the wrong kind.
+            UsageError: as for `inference.load`, or a model is of the wrong kind, or `model` does
+                both and another one is to repair.
         """
         card = store.read_card(weights_file(model, offline=bool(options.get("offline"))))
         if FAMILIES[card.family].enhances:
+            if restore_model is not None:
+                raise _does_both(card.name)
             return cls(Restorer.load(model, runtime=runtime, **options))
         upscaler = Upscaler.load(model, runtime=runtime, **options)
-        return cls(Restorer.load(restore_model, **options), upscaler)
+        return cls(Restorer.load(restore_model or DEFAULT_REPAIR_MODEL, **options), upscaler)
 
     @classmethod
-    def of(cls, model: AnyPredictor, restorer: Callable[[], AnyPredictor]) -> Self:
-        """Make an enhancer from models that are already loaded.
+    def of(
+        cls,
+        model: AnyPredictor,
+        restore_model: str | None,
+        load: Callable[[str], AnyPredictor],
+    ) -> Self:
+        """Make an enhancer from a model that is already loaded.
 
         Args:
-            model: the model that enlarges, or one that repairs and enlarges.
-            restorer: returns the model that repairs; not called if `model` does both.
+            model: a model that repairs and enlarges, or one that only enlarges.
+            restore_model: as of `load`.
+            load: returns a model by its name or file.
 
         Raises:
-            UsageError: a model is of the wrong kind.
+            UsageError: as of `load`.
         """
         if isinstance(model, Restorer) and isinstance(model.model, EnhancingNetwork):
+            if restore_model is not None:
+                raise _does_both(model.name)
             return cls(model)
         upscaler = Upscaler.of(model)
-        return cls(Restorer.of(restorer()), upscaler)
+        return cls(Restorer.of(load(restore_model or DEFAULT_REPAIR_MODEL)), upscaler)
 
     @property
     def _predictors(self) -> list[Restorer | Upscaler]:
@@ -282,6 +294,13 @@ class Enhancer:
         repair = self.restorer.model.multiply_adds((source.height, source.width))["total"]
         rest = self.upscaler.multiply_adds(source.width, source.height, *size, None)
         return repair / (repair + rest)
+
+
+def _does_both(name: str) -> UsageError:
+    return UsageError(
+        f"{name} repairs and enlarges: leave {named('restore_model')} out, or choose a model that "
+        f"only enlarges with {named('model', DEFAULT_MODEL)}."
+    )
 
 
 def held_between(source: PixelSource) -> Between:

@@ -24,11 +24,11 @@ class Enhance(EnhanceOptions, Operation):
     does: ClassVar[str] = "Enhancement"
 
     def load(self, model: str, **options: Any) -> "AnyPredictor":
-        """Load two models: `model` enlarges, `self.restore_model` repairs.
+        """Load a model that does both, or two: `model` enlarges, `self.restore_model` repairs.
 
         Args:
-            model: name or file of the model that enlarges.
-            options: of `inference.load`, for both models.
+            model: name or file.
+            options: of `inference.load`, for all models.
 
         Raises:
             ModelError, UsageError: as `inference.load`.

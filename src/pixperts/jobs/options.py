@@ -219,9 +219,10 @@ class EnhanceOptions(RestoreOptions, UpscaleOptions):
         UsageError: naming the option.
     """
 
-    restore_model: str = option(
-        DEFAULT_REPAIR_MODEL,
-        "Model that repairs, before the other model enlarges.",
+    restore_model: str | None = option(
+        None,
+        f"Model that repairs first, for a model that only enlarges; {DEFAULT_REPAIR_MODEL} if "
+        "unset.",
         metavar="NAME",
         panel=MODEL,
     )

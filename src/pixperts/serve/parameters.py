@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixperts.background.fields import Field, fields_of, filled
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import SizeRequest
 from pixperts.io.formats import is_video_path
@@ -22,7 +22,7 @@ _LONGEST_NAME = 200  # bytes; file systems take 255, and something is added to t
 # Fields of FileOptions that the service sets itself.
 _OWN = ("max_pixels", "max_memory")
 
-_MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL, ENHANCE: DEFAULT_MODEL}
+_MODELS = {RESTORE: DEFAULT_REPAIR_MODEL, UPSCALE: DEFAULT_MODEL, ENHANCE: DEFAULT_ENHANCE_MODEL}
 _FILENAME = Field(
     "filename",
     Option(

@@ -9,7 +9,7 @@ from pathlib import Path
 from pixperts import __version__
 from pixperts.background.orders import Prepare, Step
 from pixperts.background.workspace import Workspace
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.errors import UsageError, named
 from pixperts.inference.options import UpscaleModelOptions
 from pixperts.jobs.enhance import Enhance
@@ -52,7 +52,7 @@ class Service:
                     f"{named('model', given)}: there is a model {name!r} already: rename it."
                 )
             self.models[name] = given
-        first = tuple(own.values()) or (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL)
+        first = tuple(own.values()) or (DEFAULT_ENHANCE_MODEL, DEFAULT_REPAIR_MODEL, DEFAULT_MODEL)
         self.pool = Pool(options.workers, Prepare(first, loading))
         self.metrics = Metrics()
         self.inside = 0
@@ -98,7 +98,7 @@ class Service:
             UsageError: the service does not offer the model.
         """
         operation = asked.operation
-        if isinstance(operation, Enhance):
+        if isinstance(operation, Enhance) and operation.restore_model is not None:
             other = self._source_of(operation.restore_model)
             operation = replace(operation, restore_model=other)
         return Step(operation, self._source_of(asked.model), self.loading)

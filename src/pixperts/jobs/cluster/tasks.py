@@ -174,7 +174,7 @@ def order_of(
 
     For the arguments see `Order`; `roots` of `policy`, and `places` gives names.
     """
-    if isinstance(operation, EnhanceOptions):
+    if isinstance(operation, EnhanceOptions) and operation.restore_model is not None:
         operation = replace(operation, restore_model=_anywhere(operation.restore_model))
     return Order(
         version=__version__,
