@@ -28,6 +28,8 @@ from pixperts.inference.expert_maps import draw_table
 from pixperts.io.atomic import replacing
 from pixperts.io.image import write_image
 from pixperts.memory import keep_freed_memory
+from results_enhanced import MODELS as ENHANCING
+from results_enhanced import measure_enhanced
 from results_measure import (
     Enlargements,
     FirstPictures,
@@ -75,6 +77,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="only so many pictures of each set or folder")
     parser.add_argument("--photos", type=int, help="only so many of CID22-val")
     parser.add_argument("--pinned", type=int, default=20, help="photos where experts are pinned")
+    parser.add_argument("--enhanced", type=int, default=8, help="photos of that part")
     parser.add_argument("--pictures", type=int, default=3, help="beside other programs")
     parser.add_argument("--rounds", type=int, default=2, help="beside other programs")
     parser.add_argument("--threads", type=int, help="of torch and the others")
@@ -123,6 +126,11 @@ def measure(args: argparse.Namespace, name: str) -> None:
         own = part([DEFAULT_REPAIR_MODEL], settings)
         measure_pinned(own, DEFAULT_REPAIR_MODEL, args.data / "CID22-val", PINNED, count)
 
+    def enhanced() -> None:
+        own = part(list(dict.fromkeys(ENHANCING)), {"set": "CID22-val"})
+        count = min(args.enhanced, args.limit or args.enhanced)
+        measure_enhanced(own, args.data / "CID22-val", count)
+
     def peers() -> None:
         models = models_that("enlarge") + models_that("repair")
         count = min(args.pictures, args.limit or args.pictures)
@@ -150,6 +158,7 @@ def measure(args: argparse.Namespace, name: str) -> None:
         "photos": photos,
         "repairs": repairs,
         "pinned": pinned,
+        "enhanced": enhanced,
         "peers": peers,
         "command": command,
         "maps": maps,

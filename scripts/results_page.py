@@ -6,6 +6,7 @@ and ratios; a part that is missing is named on the page.
 
 from collections.abc import Mapping
 
+from results_enhanced import enhanced
 from results_page_repair import experts, pinned, real, repair_beside_others, repairs
 from results_page_time import command, maps, peak
 from results_text import (
@@ -29,6 +30,7 @@ PARTS = {
     "photos": "Enlarging compressed and soft photos",
     "repairs": "Repair by task",
     "pinned": "The router's choice, and one expert for all",
+    "enhanced": "Repair and enlargement together",
     "peers": "Beside others: quality against time",
     "command": "The whole command",
     "maps": "Where the experts work",
@@ -43,6 +45,7 @@ def page(parts: Mapping[str, Row]) -> str:
         "photos": photos,
         "repairs": repairs_and_experts,
         "pinned": pinned,
+        "enhanced": enhanced,
         "peers": peers,
         "command": command,
         "maps": maps,

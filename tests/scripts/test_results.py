@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import results_enhanced
 import results_measure
 import results_page
 import results_page_repair
@@ -19,13 +20,18 @@ import results_repair
 import results_text
 import scatter
 from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.models.moce_ir_light.model import MoCEIRLight
+from pixperts.weights import store
 from results import assemble
 from results_measure import Enlargements, FirstPictures, Part
 from scatter import MARGIN, PLOT, Panel, Point, Series
+from tests.helpers.light_models import light
 from tests.helpers.light_restoration import light_restorer
+from tests.helpers.one_network import one_network
+from tests.helpers.tiny_models import upscaler
 
 SVG = "{http://www.w3.org/2000/svg}"
 SETTINGS = {"threads": 1, "machine": "a processor", "weights": {}, "limit": None}
@@ -365,3 +371,34 @@ def test_pairs_stand_on_sheets(tmp_path: Path) -> None:
     assert first.shape[1] == 2 * second.shape[1]  # two columns, and one pair alone
     assert first.shape[0] == 3 * second.shape[0]
     assert (first == 50).all(axis=2).sum() >= 20 * 40  # the sixth pair, as it is
+
+
+def test_two_models_and_one_stand_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each way on its own pictures, means, and what one model loses at most."""
+    card = store.Card("one", {})
+    loaded = {
+        results_enhanced.MODELS[0]: Restorer(one_network(), card, device="cpu"),
+        results_enhanced.MODELS[1]: light_restorer(),
+        results_enhanced.MODELS[2]: upscaler(light()),
+    }
+    monkeypatch.setattr(results_enhanced, "load_as", lambda kind, name, precision: loaded[name])
+    monkeypatch.setattr(results_enhanced, "SCALES", (1.0, 2.0))
+    monkeypatch.setattr(results_enhanced, "CASES", ("clean", "noise15"))
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+        write_image(tmp_path / "photos" / f"{number}.png", pixels)
+    part = Part(tmp_path / "enhanced.json", SETTINGS)
+    results_enhanced.measure_enhanced(part, tmp_path / "photos", 2)
+    assert [len(row["pictures"]) for row in part.rows.values()] == [2, 2, 2, 2]
+    first = part.rows["x1 clean"]["pictures"][0]
+    assert first["bicubic"] == first["enlarged"] == 100
+    noisy = part.rows["x2 noise15"]["pictures"]
+    assert len({round(noisy[0][way], 6) for way in ("bicubic", "enlarged", "two", "one")}) == 4
+    lines = results_enhanced.enhanced({"settings": SETTINGS, "rows": part.rows})
+    row = next(line for line in lines[lines.index("**x2**") :] if line.startswith("| noise15"))
+    mean = sum(picture["one"] for picture in noisy) / 2
+    lowest = min(picture["one"] - picture["two"] for picture in noisy)
+    assert row.endswith(f"| {mean:.2f} ({lowest:+.2f}) |")
+    assert lines[-1].startswith("| x2 | ")

@@ -70,7 +70,10 @@ def check_runtime(runtime: str, model: Network, name: str, device: str, precisio
     if runtime == "torch":
         return runtime
     if not isinstance(model, EngineNetwork):
-        raise UsageError(f"{name} repairs, and {runtime} is for models that enlarge: use torch.")
+        raise UsageError(
+            f"{name} repairs, and {runtime} is for models that only enlarge: use torch, or a model "
+            "such as moeisr-photo."
+        )
     if device not in ("auto", "cpu"):
         raise UsageError(f"{runtime} works on the CPU: leave the device {device} out.")
     if precision == "bfloat16" and runtime == "onnxruntime":
