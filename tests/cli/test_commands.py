@@ -9,7 +9,7 @@ from cyclopts import App
 
 from pixperts.cli.app import COMMANDS, command_of, main
 from pixperts.cli.commands import GROUPS, PANELS, REQUIRED, Command
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, naming_options
 from pixperts.options import Option, option, parse_bytes
 from tests.helpers.command_line import one_sentence
 
@@ -79,7 +79,8 @@ def test_the_last_value_counts() -> None:
 
 
 def test_bounds_are_checked_and_texts_name_their_option() -> None:
-    with pytest.raises(UsageError, match=r"^--share is 2, but must be between 0 and 1\.$"):
+    sentence = r"^--share is 2, but must be between 0 and 1\.$"
+    with naming_options(), pytest.raises(UsageError, match=sentence):  # as `main` does
         run("a", "-o", "c", "--share", "2")
     with pytest.raises(UsageError, match=r"^Invalid value for '--memory': 'much' is not an amount"):
         run("a", "-o", "c", "--memory", "much")

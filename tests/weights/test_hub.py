@@ -158,7 +158,8 @@ print(main(["upscale", "a.png", "-m", "org/bare", "--offline", "-o", "b.png"]))
             "org/bare is not in the cache of the hub's files, and the hub was not reached: "
             "leave --offline out, or give a weights file."
         )
-        assert done.stdout.splitlines()[1:] == [f"ModelError: {sentence}", "1"]
+        of_python = sentence.replace("--offline", "offline")
+        assert done.stdout.splitlines()[1:] == [f"ModelError: {of_python}", "1"]
         assert done.stderr.splitlines() == [sentence]
         assert hub.seen == []
         code = f"""
