@@ -74,7 +74,8 @@ def scale_for_spandrel(network: Network, name: str, scale: float | None) -> int:
         return 1
     if scale is None:
         raise UsageError(
-            f"a file for spandrel has one factor: give it, such as {named('scale', 2)}."
+            f"a file for spandrel has one factor: give {named('scale')}, such as "
+            f"{named('scale', 2)}."
         )
     if scale != int(scale) or not 1 <= scale <= LARGEST:
         raise UsageError(
