@@ -1,4 +1,4 @@
-"""Enlarge and repair the sample photos with the packaged weights, before and after side by side.
+"""Repair and enlarge the sample photos with the packaged weights, before and after side by side.
 
 Runs the same command line that a user would: everything that this writes can be made by hand.
 """
@@ -7,6 +7,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from pixperts.degradations.tasks import degrade
+from pixperts.evaluation.repair_cases import small_pair
 from pixperts.inference.expert_maps import label
 from pixperts.io.image import read_image, write_image
 from pixperts.ops.pixels import from_float, to_float
@@ -31,6 +33,12 @@ TASKS = {
     "low_light": "dark",
     "blur": "blurred",
 }
+# What is done to small versions of sample photos before they are repaired and enlarged.
+SMALL = {
+    "osprey": ("phone", "noise of a phone, JPEG"),
+    "colosseum": ("rain", "rain"),
+    "budgie": ("dark0.12_jpeg", "dark, JPEG"),
+}
 SEED = 4
 MIXTURE = "moeisr-tiny"  # the smallest model whose experts share a picture among them
 
@@ -40,6 +48,29 @@ def pixperts(*arguments: str | Path) -> None:
     words = [str(word) for word in arguments]
     print("\n$ pixperts", *words, flush=True)
     subprocess.run([sys.executable, "-m", "pixperts", *words], check=True)
+
+
+def small_and_bad(out: Path) -> list[Path]:
+    """Write versions of sample photos that are half as large and need repair."""
+    files = []
+    for name, (case, _) in SMALL.items():
+        photo = torch.from_numpy(to_float(read_image(HERE / f"{name}.jpg").pixels)).permute(2, 0, 1)
+        pixels = small_pair(photo, 2, case, SEED)[0].permute(1, 2, 0).numpy()
+        files.append(out / "small" / f"{name}.png")
+        write_image(files[-1], from_float(pixels, np.uint8))
+    return files
+
+
+def enhanced_row(file: Path, out: Path) -> NDArray[np.uint8]:
+    """The middle of one small photo: enlarged as it is, repaired and enlarged, the original."""
+    after = read_image(out / "enhanced" / file.name).pixels
+    before = plain_enlargement(read_image(file).pixels, *after.shape[1::-1])
+    pictures = {
+        f"small, {SMALL[file.stem][1]} (synthetic), bicubic": before,
+        "repaired and enlarged by pixperts": after,
+        "original": read_image(HERE / f"{file.stem}.jpg").pixels,
+    }
+    return middles(pictures)
 
 
 def plain_enlargement(photo: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -98,12 +129,17 @@ def damage(out: Path) -> list[Path]:
 
 def repaired_row(file: Path, out: Path) -> NDArray[np.uint8]:
     """One damaged photo: as it is, repaired, and the original, each in part."""
-    rows, columns = CROP[1], (4 * CROP[0] + 20) // 3
     pictures = {
         f"{file.stem.replace('_', ', ')} (synthetic)": read_image(file).pixels,
         "repaired by pixperts": read_image(out / "repaired" / file.name).pixels,
         "original": read_image(HERE / f"{DAMAGED}.jpg").pixels,
     }
+    return middles(pictures)
+
+
+def middles(pictures: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The middle of each picture below its text, side by side."""
+    rows, columns = CROP[1], (4 * CROP[0] + 20) // 3
     shown = []
     for text, picture in pictures.items():
         top, left = (
@@ -125,18 +161,21 @@ def stack(rows: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Enlarge by factor and to a width, map the experts, repair, write the sheet."""
+    """Repair and enlarge, enlarge by factor and to a width, map the experts, repair; the sheet."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path("out"))
     out = parser.parse_args().out
     photos = [HERE / f"{name}.jpg" for name in PHOTOS]
     start = time.perf_counter()
+    small = small_and_bad(out)
+    pixperts("enhance", *small, "-o", f"{out / 'enhanced'}/", "-s", "2")
     pixperts("upscale", *photos, "-o", out / "x2.5", "-s", "2.5")
     mixture = ("-m", MIXTURE, "--expert-map", out / "experts", "--budget", "0.3")
     pixperts("upscale", *photos, "-o", out / "width_1000", "--width", "1000", *mixture)
     damaged = damage(out)
     pixperts("restore", *damaged, "-o", f"{out / 'repaired'}/")
-    sheet = [row(name, out) for name in PHOTOS] + [repaired_row(file, out) for file in damaged]
+    sheet = [enhanced_row(file, out) for file in small] + [row(name, out) for name in PHOTOS]
+    sheet += [repaired_row(file, out) for file in damaged]
     write_image(out / "sheet.png", stack(sheet))
     seconds = time.perf_counter() - start
     print(f"\n{out / 'sheet.png'}: before and after side by side ({seconds:.0f} s in all).")
