@@ -1,7 +1,9 @@
 """The page that works in the browser alone."""
 
+import contextlib
 import functools
 import http.server
+import json
 import shutil
 import threading
 from collections.abc import Iterator
@@ -17,15 +19,19 @@ from pixperts.cli.app import main
 from pixperts.errors import UsageError
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
+from pixperts.ops.pixels import Pixels
 from tests.helpers.command_line import one_sentence, picture
-from tests.helpers.pages import PATIENCE, browser, serious
+from tests.helpers.pages import PATIENCE, SOFTWARE_GPU, browser, serious
 from tests.helpers.photo_files import gradient, write_photo
 
 
 def stand_in(folder: Path) -> Path:
     """A folder that looks like the npm package."""
     (folder / "dist").mkdir(parents=True)
-    for name in ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"):
+    for name in (
+        "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm",
+        "ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm",
+    ):  # fmt: skip
         (folder / "dist" / name).write_text("")
     (folder / "package.json").write_text("{}")
     return folder
@@ -46,8 +52,9 @@ def test_without_the_runtime_nothing_is_written(
     assert main(["app", "--static", str(tmp_path / "new")]) == 2
     assert "needs npm" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-    assert main(["app", "--runtime", str(tmp_path)]) == 2
-    assert one_sentence(capsys) == "--runtime is for --static: leave it out."
+    for option in (["--runtime", str(tmp_path)], ["--webgpu"]):
+        assert main(["app", *option]) == 2
+        assert one_sentence(capsys) == f"{option[0]} is for --static: leave it out."
 
 
 @pytest.mark.skipif(not hasattr(torch.export.Dim, "DYNAMIC"), reason="needs torch 2.6")
@@ -57,22 +64,33 @@ def test_what_the_page_needs_lies_in_its_folder(tmp_path: Path) -> None:
     folder = write_static(tmp_path / "new", models=["moeisr-photo"], scales=[2], runtime=runtime)
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "index.html", "page.css", "page.js", "worker.js", "isolate.js", "models.json",
+        "index.html", "page.css", "page.js", "worker.js", "models.json",
         "moeisr-photo_x2.onnx",
         "ort/ort.wasm.bundle.min.mjs", "ort/ort-wasm-simd-threaded.wasm", "ort/package.json",
     }  # fmt: skip
-    for name in ("index.html", "page.js", "worker.js", "isolate.js"):
+    for name in ("index.html", "page.js", "worker.js"):
         assert "http" not in (folder / name).read_text().replace("http-equiv", "")
     assert (folder / "moeisr-photo_x2.onnx").stat().st_size < 2_000_000
 
 
-@pytest.fixture
-def handed_out(tmp_path: Path) -> Iterator[str]:
+def test_what_a_gpu_needs_is_added_where_it_is_wanted(tmp_path: Path) -> None:
+    runtime = stand_in(tmp_path / "npm")
+    for wanted, ending in ((False, []), (True, ["ort-wasm-simd-threaded.asyncify.wasm"])):
+        folder = tmp_path / str(wanted)
+        write_static(folder, models=["moeisr-photo"], scales=[], runtime=runtime, webgpu=wanted)
+        found = [path.name for path in (folder / "ort").glob("*.asyncify.wasm")]
+        assert found == ending
+        assert json.loads((folder / "models.json").read_text())["webgpu"] is wanted
+
+
+@pytest.fixture(scope="module")
+def handed_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the real page, by a server of plain files."""
+    tmp_path = tmp_path_factory.mktemp("static")
     pytest.importorskip("onnxscript", reason="needs the export extra")
     if shutil.which("npm") is None:
         pytest.skip("needs npm, which fetches onnxruntime-web")
-    write_static(tmp_path / "page", scales=[2, 3])
+    write_static(tmp_path / "page", scales=[2, 3], webgpu=True)
     handler = functools.partial(_Silent, directory=str(tmp_path / "page"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -89,16 +107,23 @@ class _Silent(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def page(handed_out: str) -> Iterator[Any]:
-    """A visitor; no request may go elsewhere."""
-    with browser() as opened:
-        page = opened.new_page(viewport={"width": 1280, "height": 800})
-        page.set_default_timeout(PATIENCE)
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(handed_out)
-        page.locator("#model option").first.wait_for(state="attached")
+    """A visitor without a GPU."""
+    with browser() as opened, visit(opened, handed_out) as page:
         yield page
-        assert all(url.startswith((handed_out, "blob:", "data:")) for url in asked)
+
+
+@contextlib.contextmanager
+def visit(chromium: Any, handed_out: str) -> Iterator[Any]:
+    """A visitor; no request may go elsewhere."""
+    page = chromium.new_page()
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.set_default_timeout(PATIENCE)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(handed_out)
+    page.locator("#model option").first.wait_for(state="attached")
+    yield page
+    assert all(url.startswith((handed_out, "blob:", "data:")) for url in asked)
 
 
 def enlarged(page: Any, photo: Path, model: str, scale: int) -> tuple[str, Any]:
@@ -114,30 +139,46 @@ def enlarged(page: Any, photo: Path, model: str, scale: int) -> tuple[str, Any]:
     return download.value.suggested_filename, pixels[..., :3].astype(int)
 
 
+def on_the_command_line(pixels: Pixels, model: str, scale: int) -> Any:
+    upscaler = Upscaler.load(model, device="cpu", precision="float32")
+    return upscaler.upscale(pixels, scale=scale).astype(int)
+
+
+@pytest.mark.slow
+def test_a_gpu_gives_the_same_and_where_it_fails_the_processor_does(
+    handed_out: str, tmp_path: Path
+) -> None:
+    pixels = gradient(24, 32)
+    write_image(tmp_path / "a.png", pixels)
+    with browser(SOFTWARE_GPU) as chromium:
+        with visit(chromium, handed_out) as page:
+            own = on_the_command_line(pixels, "moeisr-photo", 2)
+            assert np.abs(enlarged(page, tmp_path / "a.png", "moeisr-photo", 2)[1] - own).max() <= 1
+            assert "on the GPU" in page.inner_text("#status")
+        context = chromium.new_context()
+        context.route("**/*.asyncify.wasm", lambda route: route.abort())
+        with visit(context, handed_out) as page:
+            assert np.abs(enlarged(page, tmp_path / "a.png", "moeisr-photo", 2)[1] - own).max() <= 1
+            assert "on the GPU" not in page.inner_text("#status")
+
+
 @pytest.mark.slow
 def test_the_browser_gives_what_the_command_line_gives(page: Any, tmp_path: Path) -> None:
     page.click("#start")
     page.locator("#status", has_text="There is no photo yet").wait_for()
-    pixels = gradient(100, 300)  # several tiles
+    pixels = gradient(100, 800)  # several tiles
     write_image(tmp_path / "a.png", pixels)
     turned = write_photo(tmp_path / "turned.jpg", orientation=6)
-    for photo, model, scale in (
-        (tmp_path / "a.png", "moeisr-photo", 2),
-        (tmp_path / "a.png", "moeisr-light", 3),
-    ):
-        name, got = enlarged(page, photo, model, scale)
-        assert name == f"{photo.stem}_x{scale}.png"
-        upscaler = Upscaler.load(model, device="cpu", precision="float32")
-        own = upscaler.upscale(read_image(photo).pixels, scale=scale).astype(int)
-        assert np.abs(got - own).max() <= 1
+    for model, scale in (("moeisr-photo", 2), ("moeisr-light", 3)):
+        name, got = enlarged(page, tmp_path / "a.png", model, scale)
+        assert name == f"a_x{scale}.png"
+        assert np.abs(got - on_the_command_line(pixels, model, scale)).max() <= 1
     # A photo stands upright, as in the command line's result.
     assert enlarged(page, turned, "moeisr-photo", 2)[1].shape == (96, 64, 3)
 
 
 @pytest.mark.slow
-def test_threads_bad_files_stop_and_who_cannot_use_a_mouse(page: Any, tmp_path: Path) -> None:
-    # The server sends no headers for threads; the page sees to them itself.
-    assert page.evaluate("crossOriginIsolated")
+def test_bad_files_stop_and_who_cannot_use_a_mouse(page: Any, tmp_path: Path) -> None:
     assert serious(page) == []
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,16 @@ import pixperts
 
 PATIENCE = 120_000  # milliseconds; a machine may be busy with other things
 _FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--no-sandbox", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+_NO_GPU = ("--disable-gpu",)
+# WebGPU on the processor, with the same code that a page uses on a GPU.
+SOFTWARE_GPU = (
+    "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+    "--use-vulkan=swiftshader",
 )  # fmt: skip
 
 
@@ -56,14 +64,14 @@ def served(temporary: Path, *arguments: str) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def browser() -> Iterator[Any]:
+def browser(graphics: Sequence[str] = _NO_GPU) -> Iterator[Any]:
     """Chromium; PIXPERTS_CHROMIUM names another program than the one on the path."""
     api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     program = os.environ.get("PIXPERTS_CHROMIUM") or shutil.which("chromium")
     if program is None and not os.environ.get("CI"):
         pytest.skip("needs Chromium")
     with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        opened = playwright.chromium.launch(executable_path=program, args=[*_FLAGS, *graphics])
         yield opened
         opened.close()
 

@@ -57,6 +57,11 @@ class AppOptions:
         "For --static: an unpacked npm package of onnxruntime-web, instead of npm.",
         metavar="DIR",
     )
+    webgpu: bool = option(
+        False,
+        "For --static: use the GPU of visitors whose browser has WebGPU, which adds 27 MB to the "
+        "page.",
+    )
     max_upload: int = option(
         200_000_000,
         "Refuse larger files.",
@@ -76,8 +81,10 @@ class AppOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.runtime is not None and self.static is None:
-            raise UsageError(f"{named('runtime')} is for {named('static')}: leave it out.")
+        if self.static is None:
+            for name, given in (("runtime", self.runtime is not None), ("webgpu", self.webgpu)):
+                if given:
+                    raise UsageError(f"{named(name)} is for {named('static')}: leave it out.")
         if not is_local(self.host) and self.auth is None:
             raise UsageError(
                 f"{named('host', self.host)} admits other computers: give {named('auth')}, a name "

@@ -16,11 +16,13 @@ from pixperts.errors import PixpertsError, UsageError, named
 from pixperts.export.run import export_model
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.atomic import replacing_folder
+from pixperts.models.moeisr_light.field import REACH
 
 MODELS = ("moeisr-photo", "moeisr-light")
 SCALES = (2, 3, 4)
 RUNTIME = "onnxruntime-web@1.30.0"
-_RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+_WASM_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
+_WEBGPU_FILES = ("ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm")
 _ASSETS = Path(__file__).parent / "assets" / "static"
 
 
@@ -30,6 +32,7 @@ def write_static(
     models: Sequence[str] = MODELS,
     scales: Sequence[int] = SCALES,
     runtime: Path | None = None,
+    webgpu: bool = False,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the page, whole or not at all.
@@ -39,6 +42,7 @@ def write_static(
         models: that enlarge, and fold into one graph.
         scales: whole factors.
         runtime: an unpacked npm package of onnxruntime-web; None: npm fetches it.
+        webgpu: add what runs on the GPU of a visitor, where the browser has WebGPU.
         progress: takes lines on what is done.
 
     Raises:
@@ -52,12 +56,13 @@ def write_static(
         with replacing_folder(folder) as hidden:
             shutil.copytree(_ASSETS, hidden, dirs_exist_ok=True)
             progress(f"{RUNTIME.partition('@')[0]} is copied beside the page")
-            _add_runtime(hidden / "ort", runtime)
+            wanted = (*_WASM_FILES, *(_WEBGPU_FILES if webgpu else ()))
+            _add_runtime(hidden / "ort", runtime, wanted)
             for name in models:
                 for scale in scales:
                     progress(f"{name} at x{scale} is exported")
                     export_model(name, "onnx", hidden / f"{name}_x{scale}.onnx", scale=scale)
-            facts = _facts(models, scales)
+            facts = _facts(models, scales) | {"webgpu": webgpu}
             (hidden / "models.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     except OSError as error:
         raise PixpertsError(
@@ -72,18 +77,19 @@ def _facts(models: Sequence[str], scales: Sequence[int]) -> dict[str, object]:
     from pixperts.weights.catalogue import list_trained_models
 
     summaries = {entry.name: entry.summary for entry in list_trained_models()}
-    context = max(Upscaler.load(name, device="cpu").model.context for name in models)
+    # Of which REACH is for factors that are not whole.
+    context = max(Upscaler.load(name, device="cpu").model.context - REACH for name in models)
     return {
-        "context": context + 1,  # and the neighbors of an output pixel
+        "context": context,
         "scales": list(scales),
         "models": [{"name": name, "summary": summaries[name]} for name in models],
     }
 
 
-def _add_runtime(target: Path, unpacked: Path | None) -> None:
+def _add_runtime(target: Path, unpacked: Path | None, wanted: Sequence[str]) -> None:
     target.mkdir()
     if unpacked is not None:
-        _copy_runtime(unpacked, target)
+        _copy_runtime(unpacked, target, wanted)
         return
     if shutil.which("npm") is None:
         raise UsageError(
@@ -107,11 +113,11 @@ def _add_runtime(target: Path, unpacked: Path | None) -> None:
             )
         with tarfile.open(packed[0]) as archive:
             archive.extractall(name, filter="data")
-        _copy_runtime(Path(name) / "package", target)
+        _copy_runtime(Path(name) / "package", target, wanted)
 
 
-def _copy_runtime(package: Path, target: Path) -> None:
-    for name in (*(f"dist/{name}" for name in _RUNTIME_FILES), "package.json"):
+def _copy_runtime(package: Path, target: Path, wanted: Sequence[str]) -> None:
+    for name in (*(f"dist/{name}" for name in wanted), "package.json"):
         if not (package / name).is_file():
             raise UsageError(
                 f"{package} has no {name}: name the unpacked npm package of onnxruntime-web."

@@ -14,6 +14,7 @@ def app(options: AppOptions) -> None:
         folder = write_static(
             Path(options.static),
             runtime=None if options.runtime is None else Path(options.runtime),
+            webgpu=options.webgpu,
             progress=lambda text: print(f"{text} ...", file=sys.stderr, flush=True),
         )
         print(f"{folder} is ready: try it with 'python -m http.server -d {folder}'.")

@@ -1,27 +1,14 @@
-// The page that enlarges in the browser alone: tiles go to worker.js and come back larger.
+// The page that enlarges in the browser alone: tiles go to several worker.js and come back larger.
 
-const TILE = 256; // pixels of the photo that one tile adds to the result, on each side
+const TILE = 384; // pixels of the photo that one tile adds to the result, on each side, at most
 const LARGEST = 16000 * 16000; // pixels of a canvas, roughly what browsers hold
+// A worker takes about 0.3 GB. Not all browsers tell how much memory there is.
+const MOST_WORKERS = (navigator.deviceMemory ?? 4) >= 8 ? 8 : 4;
+const CORES = Math.min(MOST_WORKERS, navigator.hardwareConcurrency || 2);
 
 const byId = (id) => document.getElementById(id);
 const status = (text) => { byId("status").textContent = text; };
 
-// Threads need two headers. Where the web server does not send them, isolate.js adds them from the
-// second time on that the page is loaded, which is at once.
-async function isolate() {
-  if (crossOriginIsolated || !isSecureContext || !navigator.serviceWorker) {
-    return;
-  }
-  await navigator.serviceWorker.register("isolate.js");
-  await navigator.serviceWorker.ready;
-  if (!sessionStorage.getItem("isolated")) {
-    sessionStorage.setItem("isolated", "tried"); // once, so that it never reloads again and again
-    location.reload();
-    await new Promise(() => {}); // until then
-  }
-}
-
-await isolate().catch(() => {}); // without threads it is slower, and works all the same
 const facts = await (await fetch("models.json")).json();
 for (const model of facts.models) {
   byId("model").add(new Option(`${model.name}: ${model.summary}`, model.name));
@@ -30,12 +17,22 @@ for (const scale of facts.scales) {
   byId("scale").add(new Option(String(scale), String(scale)));
 }
 
-let worker = null;
+let workers = [];
 let job = 0; // counts runs, so that a late answer to an old one is left alone
+let gpu = facts.webgpu && (await hasGpu());
 
-function ask(message) {
+async function hasGpu() {
+  try {
+    return (await navigator.gpu.requestAdapter()) !== null;
+  } catch {
+    return false; // a browser without WebGPU
+  }
+}
+
+function ask(number, message) {
+  workers[number] ??= new Worker("worker.js", { type: "module" });
+  const worker = workers[number];
   return new Promise((resolve, reject) => {
-    worker ??= new Worker("worker.js", { type: "module" });
     worker.onmessage = (event) => {
       if (event.data.error) {
         reject(new Error(event.data.error));
@@ -43,18 +40,79 @@ function ask(message) {
         resolve(event.data);
       }
     };
-    worker.onerror = (event) => reject(new Error(event.message || "the model cannot be loaded"));
-    worker.postMessage(message);
+    worker.onerror = (event) => reject(new Error(event.message || "The model cannot be loaded."));
+    worker.postMessage(message, [message.data.buffer]);
   });
 }
 
 function stop() {
   job += 1;
-  worker?.terminate();
-  worker = null;
-  byId("stop").disabled = true;
-  byId("start").disabled = false;
-  byId("progress").hidden = true;
+  for (const worker of workers) {
+    worker?.terminate();
+  }
+  workers = [];
+}
+
+// The tiles of a picture: equal ones, and if possible as many for each worker.
+function grid(width, height, count) {
+  const columns = Math.ceil(width / TILE);
+  const fewest = Math.ceil(height / TILE);
+  const even = [...Array(count).keys()].find((more) => (columns * (fewest + more)) % count === 0);
+  const rows = columns * fewest > 1 ? fewest + even : 1;
+  const cuts = (length, parts) =>
+    [...Array(parts + 1).keys()].map((place) => Math.round((place * length) / parts));
+  const [across, down] = [cuts(width, columns), cuts(height, rows)];
+  const tiles = [];
+  for (let row = 0; row < rows; row += 1) {
+    for (let column = 0; column < columns; column += 1) {
+      tiles.push({
+        left: across[column], right: across[column + 1], top: down[row], bottom: down[row + 1],
+      });
+    }
+  }
+  return tiles;
+}
+
+// One tile. It brings pixels around it along, as many as the network looks at.
+async function enlargeTile(number, tile, source, goal, model, scale) {
+  const { width, height } = source.canvas;
+  const x = Math.max(0, tile.left - facts.context);
+  const y = Math.max(0, tile.top - facts.context);
+  const right = Math.min(width, tile.right + facts.context);
+  const bottom = Math.min(height, tile.bottom + facts.context);
+  const { data } = source.getImageData(x, y, right - x, bottom - y);
+  const mine = job;
+  const made = await ask(number, { model, gpu, data, width: right - x, height: bottom - y });
+  if (mine === job) {
+    const inner = [(tile.left - x) * scale, (tile.top - y) * scale];
+    const size = [(tile.right - tile.left) * scale, (tile.bottom - tile.top) * scale];
+    const pixels = new ImageData(made.output, made.width, made.height);
+    goal.putImageData(pixels, x * scale, y * scale, ...inner, ...size);
+  }
+}
+
+async function enlargeAll(source, goal, model, scale) {
+  const mine = job;
+  const { width, height } = source.canvas;
+  const count = gpu ? 1 : CORES;
+  const tiles = grid(width, height, count);
+  const started = performance.now();
+  let next = 0;
+  let done = 0;
+  const work = async (_, number) => {
+    while (next < tiles.length && mine === job) {
+      const tile = tiles[next];
+      next += 1;
+      await enlargeTile(number, tile, source, goal, model, scale);
+      done += 1;
+      if (mine === job) {
+        const rest = ((performance.now() - started) / 1000) * (tiles.length / done - 1);
+        byId("progress").value = done / tiles.length;
+        status(`${Math.round((100 * done) / tiles.length)} %, about ${Math.ceil(rest)} s left`);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(count, tiles.length) }, work));
 }
 
 function cut() {
@@ -84,33 +142,20 @@ async function enlarge(file) {
   after.width = width * scale;
   after.height = height * scale;
   const goal = after.getContext("2d");
-  byId("progress").hidden = false;
-  byId("save").hidden = true;
+  const model = `${byId("model").value}_x${scale}.onnx`;
   const started = performance.now();
-  const columns = Math.ceil(width / TILE);
-  const count = columns * Math.ceil(height / TILE);
-  for (let number = 0; number < count; number += 1) {
-    // A tile brings pixels around it along, as many as the network looks at.
-    const left = (number % columns) * TILE;
-    const top = Math.floor(number / columns) * TILE;
-    const x = Math.max(0, left - facts.context);
-    const y = Math.max(0, top - facts.context);
-    const right = Math.min(width, left + TILE + facts.context);
-    const bottom = Math.min(height, top + TILE + facts.context);
-    const data = source.getImageData(x, y, right - x, bottom - y).data;
-    const model = `${byId("model").value}_x${scale}.onnx`;
-    const tile = await ask({ model, data, width: right - x, height: bottom - y });
-    if (mine !== job) {
-      return;
+  try {
+    await enlargeAll(source, goal, model, scale);
+  } catch (error) {
+    if (!gpu || mine !== job) {
+      throw error;
     }
-    const made = new ImageData(tile.output, tile.width, tile.height);
-    const inner = [(left - x) * scale, (top - y) * scale];
-    const size = [Math.min(TILE, width - left) * scale, Math.min(TILE, height - top) * scale];
-    goal.putImageData(made, left * scale - inner[0], top * scale - inner[1], ...inner, ...size);
-    const share = (number + 1) / count;
-    const rest = ((performance.now() - started) / 1000) * (1 / share - 1);
-    byId("progress").value = share;
-    status(`${Math.round(100 * share)} %, about ${Math.ceil(rest)} s left`);
+    gpu = false; // it may lack memory, or an operation; the processor can do it
+    stop();
+    return enlarge(file);
+  }
+  if (mine !== job) {
+    return;
   }
   const seconds = (performance.now() - started) / 1000;
   byId("view").hidden = false;
@@ -121,7 +166,14 @@ async function enlarge(file) {
   save.href = URL.createObjectURL(blob);
   save.download = `${file.name.replace(/\.[^.]*$/, "")}_x${scale}.png`;
   save.hidden = false;
-  status(`Done in ${seconds.toFixed(1)} s: ${after.width} x ${after.height} pixels.`);
+  const how = gpu ? " on the GPU" : "";
+  status(`Done in ${seconds.toFixed(1)} s${how}: ${after.width} x ${after.height} pixels.`);
+}
+
+function show(busy) {
+  byId("start").disabled = busy;
+  byId("stop").disabled = !busy;
+  byId("progress").hidden = !busy;
 }
 
 byId("form").addEventListener("submit", async (event) => {
@@ -131,20 +183,21 @@ byId("form").addEventListener("submit", async (event) => {
     status("There is no photo yet: choose one.");
     return;
   }
-  byId("start").disabled = true;
-  byId("stop").disabled = false;
+  byId("progress").value = 0;
+  byId("save").hidden = true;
+  show(true);
   status("Loading.");
   try {
     await enlarge(file);
   } catch (error) {
+    stop();
     status(error.message);
   }
-  byId("stop").disabled = true;
-  byId("start").disabled = false;
-  byId("progress").hidden = true;
+  show(false);
 });
 byId("stop").addEventListener("click", () => {
   stop();
+  show(false);
   status("Stopped.");
 });
 byId("slider").addEventListener("input", cut);
