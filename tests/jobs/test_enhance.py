@@ -18,6 +18,8 @@ from pixperts.io.image import read_image, write_image
 from pixperts.jobs import options
 from pixperts.jobs.enhance import Enhance
 from pixperts.jobs.run import run_folder
+from pixperts.models.moce_ir_light.config import GROUPS
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.weights import store
 from tests.helpers.command_line import one_sentence
 from tests.helpers.light_models import light
@@ -65,6 +67,11 @@ def test_it_is_a_repair_and_then_an_enlargement(
 def test_slight_faults_are_left_to_what_enlarges(models: dict[str, str]) -> None:
     """Where no side grows the repair is that of `restore`."""
     restorer = light_restorer(sure=(0.0, 0.1), sure_enlarged=(1.0, 1.1))
+    assert isinstance(restorer.model, MoCEIRLight)
+    with torch.no_grad():  # noise is probable, and nothing else
+        restorer.model.scout.groups.weight.zero_()
+        restorer.model.scout.groups.bias.fill_(-20)
+        restorer.model.scout.groups.bias[GROUPS.index("noise")] = 2
     upscaler = Upscaler.load(models["light"], device="cpu")
     both, image = Enhancer(restorer, upscaler), torch.rand(1, 3, 24, 32)
     settings = RepairSettings(tone="off")

@@ -472,11 +472,12 @@ def test_nothing_runs_for_pictures_without_a_fault() -> None:
     assert mean["encoder"] == pytest.approx(all_run["encoder"] / 2)
 
 
-def test_before_an_enlargement_slight_faults_are_left_unless_light_is_undone() -> None:
+def test_before_an_enlargement_slight_noise_is_left_unless_light_is_undone() -> None:
     image = pictures(1, 40, 48)
     model = small(sure=(0.0, 0.5), sure_enlarged=(0.9, 0.98))
     torch.nn.init.zeros_(model.scout.groups.weight)
-    model.scout.groups.bias.data.fill_(math.log(0.94 / 0.06))
+    model.scout.groups.bias.data.fill_(-20)
+    model.scout.groups.bias.data[GROUPS.index("noise")] = math.log(0.94 / 0.06)
     with torch.inference_mode():
         plain = model(image).image
         careful = model(image, enlarged=True).image
@@ -485,6 +486,15 @@ def test_before_an_enlargement_slight_faults_are_left_unless_light_is_undone() -
     torch.testing.assert_close(careful - image, 0.5 * (plain - image), rtol=0, atol=1e-5)
     assert float((plain - image).abs().mean()) > 1e-3
     assert torch.equal(lit, calm)
+
+
+def test_weather_counts_as_ever_before_an_enlargement() -> None:
+    found = torch.zeros(3, len(GROUPS))
+    found[:, GROUPS.index("noise")] = torch.tensor([0.94, 0.8, 0.8])
+    found[2, GROUPS.index("weather")] = 0.65
+    taken = sureness(found, (0.5, 0.8), noise=(0.9, 0.98))
+    torch.testing.assert_close(taken, torch.tensor([0.5, 0.0, 0.5]))
+    assert sureness(found, (0.5, 0.8), noise=(0.0, 0.0)).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_marks_must_be_surer_than_other_faults() -> None:

@@ -10,7 +10,7 @@ from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.findings import RepairSettings
 from pixperts.inference.restorer import Restorer
 from pixperts.models.moce_ir_light.choices import within_cost
-from pixperts.models.moce_ir_light.config import MoCEIRLightConfig
+from pixperts.models.moce_ir_light.config import GROUPS, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_isr_light.config import MoCEISRLightConfig
 from pixperts.models.moce_isr_light.model import MoCEISRLight
@@ -191,8 +191,9 @@ def test_what_would_be_removed_is_seen_although_it_is_not_taken() -> None:
     image = pictures(1, 40, 48)
     plain, careful = one_network(), one_network(sure=(0.1, 0.2), sure_enlarged=(0.98, 0.99))
     with torch.inference_mode():
-        for parameter in careful.scout.groups.parameters():
-            parameter.zero_()  # each fault has a probability of 0.5
+        careful.scout.groups.weight.zero_()
+        careful.scout.groups.bias.fill_(-20)
+        careful.scout.groups.bias[GROUPS.index("noise")] = 0  # a probability of 0.5
         output, seen = careful.look(image, enlarged=True)
         whole = plain.look(image)[1]
     assert torch.equal(output.image, image)

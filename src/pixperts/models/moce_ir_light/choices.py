@@ -134,7 +134,12 @@ def within_cost(
         chosen[block] = lower
 
 
-def sureness(found: Tensor, span: Sequence[float], marks: Sequence[float] = ()) -> Tensor:
+def sureness(
+    found: Tensor,
+    span: Sequence[float],
+    marks: Sequence[float] = (),
+    noise: Sequence[float] = (),
+) -> Tensor:
     """(B,) how much of a change is taken, by the scout's groups of faults.
 
     Args:
@@ -142,12 +147,13 @@ def sureness(found: Tensor, span: Sequence[float], marks: Sequence[float] = ()) 
         span: of the most probable fault but those of light, from which the change is taken in part,
             and wholly; always wholly where both are 0.
         marks: the same for marks alone; as for the others where it is empty or 0.
+        noise: the same for noise and compression.
     """
     if max(span) <= 0:
         return torch.ones_like(found[:, 0])
     spans = {name: span for name in GROUPS if name != "light"}
-    if marks and max(marks) > 0:
-        spans["marks"] = marks
+    own = {"marks": marks, "noise": noise}
+    spans |= {name: given for name, given in own.items() if given and max(given) > 0}
     shares = [
         ((found[:, GROUPS.index(name)] - low) / max(high - low, 1e-6)).clamp(0, 1)
         for name, (low, high) in spans.items()

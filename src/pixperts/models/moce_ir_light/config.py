@@ -33,9 +33,10 @@ class MoCEIRLightConfig:
     # Probability of any fault of detail from which the change is taken in part, and wholly: where
     # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
-    # The same where the picture is enlarged afterwards. Small pictures are sharp, which looks like
-    # noise, and the enlarging network can deal with slight faults. Where darkness or haze is
-    # undone, which makes noise visible, `sure` counts.
+    # The same for noise and compression where the picture is enlarged afterwards. Small pictures
+    # are sharp, which looks like noise, but never like rain or blur, and the enlarging network can
+    # deal with slight faults. Where darkness or haze is undone, which makes noise visible, `sure`
+    # counts.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
     # The same for dust and scratches: stars, snow and white dots look like them.
     sure_marks: tuple[float, ...] = (0.0, 0.0)

@@ -223,12 +223,15 @@ class MoCEIRLight(LightTrunk):
             seen = Seen(features, image - whole)
         return Output(changed, routings, sizes), seen
 
-    def _taken(self, embedding: Tensor, span: Sequence[float] | None = None) -> Tensor:
-        """(B,) the share of a change of detail that is taken: all while the scout is trained."""
+    def _taken(self, embedding: Tensor, noise: Sequence[float] = ()) -> Tensor:
+        """(B,) the share of a change of detail that is taken: all while the scout is trained.
+
+        `noise` is a span for noise and compression in place of `config.sure`.
+        """
         if self.scout.training:
             return torch.ones(len(embedding), device=embedding.device)
         found = self.scout.groups(embedding).sigmoid()
-        return sureness(found, span or self.config.sure, self.config.sure_marks)
+        return sureness(found, self.config.sure, self.config.sure_marks, noise)
 
     def _wanted(
         self,
@@ -250,7 +253,7 @@ class MoCEIRLight(LightTrunk):
             brightened = own if brightened is None else torch.maximum(brightened, own)
         usual = self._taken(embedding)
         taken = usual
-        if enlarged and max(self.config.sure_enlarged) > 0:
+        if enlarged:
             careful = self._taken(embedding, self.config.sure_enlarged)
             lit = torch.zeros_like(taken, dtype=torch.bool)
             if brightened is not None:
