@@ -66,7 +66,7 @@ def test_it_is_a_repair_and_then_an_enlargement(
 
 def test_slight_faults_are_left_to_what_enlarges(models: dict[str, str]) -> None:
     """Where no side grows the repair is that of `restore`."""
-    restorer = light_restorer(sure=(0.0, 0.1), sure_enlarged=(1.0, 1.1))
+    restorer = light_restorer(sure=(0.1, 0.2), sure_enlarged=(1.0, 1.1))
     assert isinstance(restorer.model, MoCEIRLight)
     with torch.no_grad():  # noise is probable, and nothing else
         restorer.model.scout.groups.weight.zero_()
