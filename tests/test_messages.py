@@ -30,7 +30,7 @@ OPTION = re.compile(r"(?<![\w-])(--([a-z]|$)|-[a-z](?![\w-]))")
 OTHERS = ("curl --data-binary", "--array=1-", "--silent", "--pack-destination")
 # Parts that are only for the command line: its own package, starting it from a menu, and where the
 # names of options are made.
-ONLY_THERE = ("cli/", "integrations/desktop.py", "errors.py", "options.py", "training/")
+ONLY_THERE = ("cli/", "integrations/desktop.py", "errors.py", "options.py")
 
 
 def texts(tree: ast.AST) -> Iterator[ast.Constant]:

@@ -162,6 +162,6 @@ def test_the_number_of_devices_must_fit(
         ("LOCAL_WORLD_SIZE", "2"),
     ):
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match="--devices is 3, but torchrun started 2"):
+    with pytest.raises(UsageError, match="devices is 3, but torchrun started 2"):
         train(config_of("repair", photos), tmp_path / "run", devices=3)
     assert not (tmp_path / "run").exists()

@@ -237,7 +237,7 @@ def test_hard_choices_and_a_falling_temperature_train(photos: Path, tmp_path: Pa
 
 def test_a_folder_with_a_run_needs_resume(photos: Path, tmp_path: Path) -> None:
     train(config(photos, max_steps=2), tmp_path / "run")
-    with pytest.raises(UsageError, match=r"holds a run already.*--resume"):
+    with pytest.raises(UsageError, match=r"holds a run already.*add resume"):
         train(config(photos, max_steps=2), tmp_path / "run")
     with pytest.raises(UsageError, match="nothing to resume"):
         train(config(photos), tmp_path / "empty", resume=True)

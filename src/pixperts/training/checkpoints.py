@@ -11,7 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from pixperts.errors import ModelError, UsageError
+from pixperts.errors import ModelError, UsageError, named
 from pixperts.io.atomic import sync
 from pixperts.training.config import TrainConfig, renamed
 
@@ -120,5 +120,5 @@ class CheckpointPair(Callback):
             part.unlink(missing_ok=True)
             raise ModelError(
                 f"{self.folder}: the checkpoint cannot be written ({error.strerror}): make room "
-                "and continue with --resume."
+                f"and continue with {named('resume')}."
             ) from error

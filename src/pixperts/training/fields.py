@@ -5,7 +5,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 
 
 def read_yaml(path: Path) -> Any:
@@ -39,15 +39,16 @@ def set_field(values: Any, change: str) -> None:
 
     key, equals, text = change.partition("=")
     parts = key.strip().split(".")
+    name = f"{named('changes', option='--set')} {change!r}"
     if not equals or not all(parts):
-        raise UsageError(f"--set {change!r} is not of the form key=value.")
+        raise UsageError(f"{name} is not of the form key=value.")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"--set {change!r}: the value is not valid YAML ({error}).") from error
+        raise UsageError(f"{name}: the value is not valid YAML ({error}).") from error
     for part in parts[:-1]:
         if not isinstance(values, dict) or not isinstance(values.setdefault(part, {}), dict):
-            raise UsageError(f"--set {change!r}: {part!r} has no fields within.")
+            raise UsageError(f"{name}: {part!r} has no fields within.")
         values = values[part]
     if isinstance(values, dict):
         values[parts[-1]] = value

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.options import check_options, option
 
 
@@ -24,7 +24,9 @@ def parse_duration(text: str) -> timedelta:
         hours, minutes, seconds = map(int, match.groups())
         time = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     if not time:
-        raise UsageError(f"--max-time is {text!r}, but must be hours:minutes:seconds, as 02:00:00.")
+        raise UsageError(
+            f"{named('max_time')} is {text!r}, but must be hours:minutes:seconds, as 02:00:00."
+        )
     return time
 
 

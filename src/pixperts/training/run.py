@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from pixperts.data.photos import PhotoSource
-from pixperts.errors import MissingExtraError, PixpertsError, UsageError
+from pixperts.errors import MissingExtraError, PixpertsError, UsageError, named
 from pixperts.hardware import Precision, fastest_precision
 from pixperts.memory import keep_freed_memory
 from pixperts.training.callbacks import Guard, Stopper, Throughput, ValidateAndExport
@@ -94,9 +94,13 @@ def train(
     """
     start = newest(folder)
     if resume and start is None:
-        raise UsageError(f"{folder / LAST}: there is nothing to resume; start without --resume.")
+        raise UsageError(
+            f"{folder / LAST}: there is nothing to resume; start without {named('resume')}."
+        )
     if not resume and start is not None:
-        raise UsageError(f"{folder}: holds a run already; add --resume or name another folder.")
+        raise UsageError(
+            f"{folder}: holds a run already; add {named('resume')} or name another folder."
+        )
     if start is None and (folder / "last.safetensors").exists():
         raise UsageError(
             f"{folder}: holds last.safetensors of a run without a checkpoint: move that file away "
@@ -104,7 +108,9 @@ def train(
         )
     local, machines = launched_by_torchrun() or (devices or 1, 1)
     if devices is not None and devices != local:
-        raise UsageError(f"--devices is {devices}, but torchrun started {local}: leave it out.")
+        raise UsageError(
+            f"{named('devices')} is {devices}, but torchrun started {local}: leave it out."
+        )
     layout = Layout(config.batch, config.accumulate, local * machines)
     layout.check()
     going_on = fitting(start, config) if resume and start is not None else None
@@ -232,7 +238,9 @@ def _trainer(**options: Any) -> L.Trainer:
         return L.Trainer(**options, num_sanity_val_steps=0)
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())
-        raise UsageError(f"--accelerator or --devices are not available here: {reason}") from error
+        raise UsageError(
+            f"{named('accelerator')} or {named('devices')} are not available here: {reason}"
+        ) from error
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
