@@ -1,6 +1,10 @@
 """Temporary files lie in a folder of their own, and go."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -67,3 +71,43 @@ def test_what_a_killed_server_left_behind_is_removed(tmp_path: Path) -> None:
 def test_only_its_owner_can_look_inside(tmp_path: Path) -> None:
     with Workspace("app", tmp_path) as workspace:
         assert workspace.root.stat().st_mode & 0o077 == 0
+
+
+def interrupted_at(moment: int, make: Callable[[], object]) -> bool:
+    """Raise `SystemExit`, as the handler of a signal does, before a line that makes a folder."""
+    lines, raised = 0, False
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal lines, raised
+        code = frame.f_code
+        if code.co_name not in ("__init__", "__enter__") or "pixperts" not in code.co_filename:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == moment:
+                raised = True
+                sys.settrace(None)
+                raise SystemExit(0)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        make()
+    except SystemExit:
+        assert raised
+    finally:
+        sys.settrace(before)
+    return raised
+
+
+def test_a_signal_while_it_is_made_leaves_nothing_behind(tmp_path: Path) -> None:
+    def make() -> None:
+        with Workspace("app", tmp_path):
+            pass
+
+    moment = 1
+    while interrupted_at(moment, make):
+        assert list(tmp_path.iterdir()) == [], moment
+        moment += 1
+    assert moment > 10  # lines of both classes

@@ -17,6 +17,7 @@ import serve as benchmark
 from pixperts.cli.app import main
 from pixperts.inference.options import UpscaleModelOptions
 from pixperts.io.image import read_image
+from pixperts.serve import server
 from pixperts.serve.options import ServeOptions
 from pixperts.serve.server import running
 from tests.helpers import gated_work
@@ -147,3 +148,21 @@ def test_it_ends_while_it_starts(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert list(tmp_path.glob("pixperts-serve-*")) == []
+
+
+def test_a_second_signal_does_not_cut_the_end_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    removed = []
+
+    @contextmanager
+    def prepared(*_: object) -> Iterator[None]:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            yield
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            removed.append("temporary files")
+
+    monkeypatch.setattr(server, "_prepared", prepared)
+    with pytest.raises(SystemExit):
+        server.serve(ServeOptions(port=0))
+    assert removed == ["temporary files"]

@@ -19,7 +19,7 @@ KEPT = 3600.0  # seconds after which files of a run are removed
 
 
 class Workspace:
-    """A folder with one folder for each run; a context manager.
+    """A folder with one folder for each run; a context manager, which makes it when entered.
 
     Args:
         kind: of server, such as "app"; a part of the name of the folder.
@@ -34,12 +34,22 @@ class Workspace:
         self._scratch = ScratchFolder(f"pixperts-{kind}-", parent)
         self.root = self._scratch.root
         self.samples = self.root / "samples"
-        self.samples.mkdir()
         self._runs: dict[str, Path] = {}
         self._guard = threading.Lock()
 
     def __enter__(self) -> "Workspace":
-        return self
+        """Make the folder.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        try:
+            self._scratch.__enter__()
+            self.samples.mkdir()
+            return self
+        except BaseException:  # also a signal that ends the program
+            self.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self.close()

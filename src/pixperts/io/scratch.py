@@ -1,6 +1,7 @@
 """A folder of temporary files that goes with its process, also where that was killed."""
 
 import contextlib
+import secrets
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,10 +14,10 @@ _LOCK = ".lock"
 
 
 class ScratchFolder:
-    """A new folder, readable by its owner alone; a context manager.
+    """A new folder, readable by its owner alone; a context manager, which makes it when entered.
 
-    It is locked for as long as its process lives. Those of the same prefix that nobody holds any
-    more are removed when a new one is made.
+    It is locked for as long as its process lives. Folders of the same prefix that no process holds
+    are removed when a new one is made.
 
     Args:
         prefix: of its name.
@@ -24,20 +25,31 @@ class ScratchFolder:
 
     Attributes:
         root: the folder, without links in its path.
-
-    Raises:
-        OSError: it cannot be made.
     """
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
         parent = Path(tempfile.gettempdir()) if parent is None else parent
-        remove_abandoned(prefix, parent)
-        self.root = Path(tempfile.mkdtemp(prefix=prefix, dir=parent)).resolve()
-        self._handle: IO[bytes] = (self.root / _LOCK).open("wb")
-        lock(self._handle)
+        self._prefix = prefix
+        # Named before it is made: a signal may end the program at any moment in between, and what
+        # has no name yet could not be removed.
+        self.root = parent.resolve() / f"{prefix}{secrets.token_hex(8)}"
+        self._handle: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        return self
+        """Make the folder.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        remove_abandoned(self._prefix, self.root.parent)
+        try:
+            self.root.mkdir(mode=0o700)
+            self._handle = (self.root / _LOCK).open("wb")
+            lock(self._handle)
+            return self
+        except BaseException:  # also a signal that ends the program
+            self.close()
+            raise
 
     def __exit__(
         self,
@@ -50,7 +62,8 @@ class ScratchFolder:
     def close(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.root, ignore_errors=True)
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
 
 
 def remove_abandoned(prefix: str, parent: Path) -> int:

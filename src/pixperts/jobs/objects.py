@@ -57,7 +57,7 @@ class ObjectPlaces(Places):
 
     def __enter__(self) -> Self:
         try:
-            self._scratch = ScratchFolder(_PREFIX)
+            self._scratch = ScratchFolder(_PREFIX).__enter__()
         except OSError as error:
             raise ImageError(
                 f"There is no folder for temporary files ({reason(error)}): set TMPDIR to one."

@@ -38,11 +38,13 @@ def serve(options: ServeOptions, loading: UpscaleModelOptions = _LOADING) -> Non
         UsageError: the port is in use, the address is not one of this machine, or other machines
             can reach it and there is no token.
     """
-    serving = threading.Event()
+    serving, ending = threading.Event(), threading.Event()
 
     def end(*_: object) -> None:
-        # While it serves, uvicorn ends it, and calls this once more when that is done.
-        if not serving.is_set():
+        # While it serves, uvicorn ends it, and calls this once more when that is done. A second
+        # signal would cut short the removal of temporary files that the first one began.
+        if not serving.is_set() and not ending.is_set():
+            ending.set()
             raise SystemExit(0)
 
     before = {sign: signal.signal(sign, end) for sign in (signal.SIGTERM, signal.SIGINT)}
