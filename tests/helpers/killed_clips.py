@@ -1,7 +1,10 @@
 """Kills runs over a video at random moments; a process of its own, because it forks.
 
-python killed_clips.py WEIGHTS CLIP WORK KILLS prints one JSON line a kill. Torch is loaded once;
-PyAV is first used by the children, because its threads would not survive a fork.
+python killed_clips.py WEIGHTS CLIP WORK KILLS SEGMENTS prints one JSON line a kill. Torch is loaded
+once; PyAV is first used by the children, because its threads would not survive a fork.
+
+A kill waits until some segments are there, and then for a part of the time that one segment takes.
+So a busy machine, on which everything takes longer, still has segments to keep.
 """
 
 import json
@@ -21,7 +24,22 @@ from pixperts.jobs.operations import Upscale
 from pixperts.jobs.run import run_folder
 
 
-def main(weights: str, clip: str, work: str, kills: str) -> None:
+def segments(folder: Path) -> dict[str, int]:
+    """Names of the finished segments, and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.nut")}
+
+
+def ended_before(child: int, folder: Path, count: int) -> bool:
+    """Wait for a number of segments; whether the child ended before it had made them."""
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT  # leaves its exit status for `waitpid`
+    while len(segments(folder)) < count:
+        if os.waitid(os.P_PID, child, flags) is not None:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def main(weights: str, clip: str, work: str, kills: str, total: str) -> None:
     torch.set_num_threads(1)
     parts._FEWEST = parts._MOST = 4
     upscaler = Upscaler.load(weights, device="cpu")
@@ -43,13 +61,15 @@ def main(weights: str, clip: str, work: str, kills: str) -> None:
     moments = random.Random(1)
     for number in range(int(kills)):
         target = Path(work, f"run{number}.mp4")
+        folder = parts.folder_of(target)
+        count = moments.randrange(int(total)) if number else 1  # the first one surely keeps some
         child = start(target)
-        time.sleep(moments.uniform(0.2 * lasts, lasts))
+        if not ended_before(child, folder, count) and number:
+            time.sleep(moments.uniform(0.0, lasts / int(total)))
         os.kill(child, signal.SIGKILL)
         killed = os.WIFSIGNALED(os.waitpid(child, 0)[1])
         partial = target.exists() and target.read_bytes() != whole.read_bytes()
-        folder = parts.folder_of(target)
-        kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("[0-9]*.nut")}
+        kept = segments(folder)
         child = start(target)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         fact = {

@@ -12,7 +12,7 @@ from tests.helpers.command_line import shell
 from tests.helpers.places import ROOT
 from tests.helpers.tiny_models import tiny
 
-KILLS = 3
+KILLS, FRAMES = 3, 24
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
@@ -21,9 +21,9 @@ def test_kills(tmp_path: Path) -> None:
     weights, work = tmp_path / "tiny.safetensors", tmp_path / "work"
     work.mkdir()
     store.save(weights, tiny(), store.Card("tiny", {}))
-    clip = write_clip(tmp_path / "a.mp4", moving(24))
+    clip = write_clip(tmp_path / "a.mp4", moving(FRAMES))
     script = ROOT / "tests" / "helpers" / "killed_clips.py"
-    done = shell("-P", script, weights, clip, work, KILLS)
+    done = shell("-P", script, weights, clip, work, KILLS, FRAMES // 4)
     assert done.returncode == 0, done.stderr
     facts = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(facts) == KILLS
