@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from pixperts.app import static_page
 from pixperts.app.static_page import write_static
 from pixperts.cli.app import main
-from pixperts.errors import UsageError
+from pixperts.errors import PixpertsError, UsageError
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.ops.pixels import Pixels
@@ -55,6 +57,28 @@ def test_without_the_runtime_nothing_is_written(
     for option in (["--runtime", str(tmp_path)], ["--webgpu"]):
         assert main(["app", *option]) == 2
         assert one_sentence(capsys) == f"{option[0]} is for --static: leave it out."
+
+
+@pytest.mark.skipif(os.name != "posix", reason="npm is a script of the shell here")
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exec sleep 60", r"within 0\.5 s: check the network, or name an unpacked package"),
+        ("echo no route >&2; exit 1", r"\(no route\): check the network, or name an unpacked"),
+    ],
+)
+def test_an_npm_that_fetches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    npm = tmp_path / "bin" / "npm"
+    npm.parent.mkdir()
+    npm.write_text(f"#!/bin/sh\n{script}\n")
+    npm.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{npm.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(static_page, "_PATIENCE", 0.5)
+    with pytest.raises(PixpertsError, match=reason):
+        write_static(tmp_path / "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
 @pytest.mark.skipif(not hasattr(torch.export.Dim, "DYNAMIC"), reason="needs torch 2.6")

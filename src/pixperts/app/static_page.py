@@ -21,6 +21,7 @@ from pixperts.models.moeisr_light.field import REACH
 MODELS = ("moeisr-photo", "moeisr-light")
 SCALES = (2, 3, 4)
 RUNTIME = "onnxruntime-web@1.30.0"
+_PATIENCE = 300  # seconds that npm may take for about 30 MB; by itself it tries for much longer
 _WASM_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 _WEBGPU_FILES = ("ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm")
 _ASSETS = Path(__file__).parent / "assets" / "static"
@@ -38,17 +39,18 @@ def write_static(
     """Write the page, whole or not at all.
 
     Args:
-        folder: which is missing or empty.
-        models: that enlarge, and fold into one graph.
+        folder: where the page is put; it is missing or empty.
+        models: names of models that enlarge, each of which can be exported as one graph.
         scales: whole factors.
         runtime: an unpacked npm package of onnxruntime-web; None: npm fetches it.
         webgpu: add what runs on the GPU of a visitor, where the browser has WebGPU.
         progress: takes lines on what is done.
 
     Raises:
-        UsageError: a folder that is not empty, or no npm.
-        PixpertsError: onnxruntime-web cannot be fetched, or the folder not be written.
-        MissingExtraError: without the extra `export`.
+        UsageError: the folder is not empty, there is no npm, or `runtime` lacks a file.
+        PixpertsError: npm cannot fetch onnxruntime-web, or takes more than five minutes; or the
+            folder cannot be written.
+        MissingExtraError: the extra `export` is not installed.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty: name a new folder.")
@@ -77,7 +79,7 @@ def _facts(models: Sequence[str], scales: Sequence[int]) -> dict[str, object]:
     from pixperts.weights.catalogue import list_trained_models
 
     summaries = {entry.name: entry.summary for entry in list_trained_models()}
-    # Of which REACH is for factors that are not whole.
+    # A model's context includes REACH, which only factors that are not whole need.
     context = max(Upscaler.load(name, device="cpu").model.context - REACH for name in models)
     return {
         "context": context,
@@ -94,16 +96,22 @@ def _add_runtime(target: Path, unpacked: Path | None, wanted: Sequence[str]) -> 
     if shutil.which("npm") is None:
         raise UsageError(
             f"{named('static')} needs npm, which fetches onnxruntime-web: install it, or name an "
-            "unpacked "
-            f"package with {named('runtime')}."
+            f"unpacked package with {named('runtime')}."
         )
     with tempfile.TemporaryDirectory(prefix="pixperts-") as name:
-        done = subprocess.run(
-            ["npm", "pack", RUNTIME, "--silent", "--pack-destination", name],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["npm", "pack", RUNTIME, "--silent", "--pack-destination", name],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_PATIENCE,
+            )
+        except subprocess.TimeoutExpired:
+            raise PixpertsError(
+                f"{RUNTIME} could not be fetched within {_PATIENCE} s: check the network, or name "
+                f"an unpacked package with {named('runtime')}."
+            ) from None
         packed = sorted(Path(name).glob("*.tgz"))
         if done.returncode or not packed:
             reason = " ".join(done.stderr.split())[:300] or "npm gave no reason"
