@@ -9,6 +9,7 @@ GitHub, the two pictures stand one below the other.
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -62,13 +63,25 @@ REPAIRED = """
 Photos that were degraded by the program (**synthetic**) on the left, `pixperts restore`
 ({repairer}) on the right. PSNR is on all channels, against the photo before the damage.
 """
-PLOT = """
-## Quality against work
-
-![PSNR on Set5 against multiply-adds](images/results/budgets.svg)
-
-Each mixture is a curve: a budget chooses its point. Figures and conditions: [results](results.md).
-"""
+# Only where this repository's documents are: a heading, a plot that `scripts/results.py` made, the
+# words for who cannot see it, and what it shows.
+PLOTS = (
+    (
+        "Quality against work",
+        "budgets.svg",
+        "PSNR on Set5 against multiply-adds",
+        "Each mixture is a curve: a budget chooses its point. Figures and conditions: "
+        "[results](results.md).",
+    ),
+    (
+        "Quality against seconds",
+        "speed.svg",
+        "PSNR of enlarged photos against processor seconds per megapixel",
+        "Further up is better, further left is faster; seconds are processor time per megapixel of "
+        "the result. Photos, machine and protocol: "
+        "[results](results.md#beside-others-quality-against-time).",
+    ),
+)
 
 Array = NDArray[np.uint8]
 
@@ -162,9 +175,13 @@ class Gallery:
             self.parts.append(f"\n### {words}\n\n{shown}\n\n*{name}, synthetic {words}: {gain}.*\n")
 
     def save(self) -> None:
-        """Write the page; the plot is there only where this repository's documents are."""
-        if (self.page.parent / "images/results/budgets.svg").exists():
-            self.parts.append(PLOT)
+        """Write the page, with the plots that lie in its folder `images/results`."""
+        for heading, name, alt, words in PLOTS:
+            plot = self.page.parent / "images/results" / name
+            if plot.exists():
+                address = plot.relative_to(self.page.parent).as_posix()
+                text = textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
+                self.parts.append(f"\n## {heading}\n\n![{alt}]({address})\n\n{text}\n")
         self.page.write_text("".join(self.parts), encoding="utf-8")
 
 

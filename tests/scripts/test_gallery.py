@@ -41,7 +41,32 @@ def test_a_gallery_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(figures) == len(gallery.TASKS)
     before, after = figures[0]  # noise
     assert float(after) > float(before) + 3
-    assert "budgets.svg" not in text  # there is none beside this page
+    assert ".svg" not in text  # there are no plots beside this page
+
+
+def test_plots_that_lie_beside_the_page_are_shown(tmp_path: Path) -> None:
+    plot = tmp_path / "images/results/speed.svg"
+    plot.parent.mkdir(parents=True)
+    plot.write_text("<svg/>")
+    gallery.Gallery(tmp_path / "own.md").save()
+    text = (tmp_path / "own.md").read_text(encoding="utf-8")
+    assert text.startswith(gallery.HEAD)
+    assert re.findall(r"\((images/.*)\)", text) == ["images/results/speed.svg"]
+    assert text.count("\n## ") == 1
+    assert "](results.md#" in text  # how it was measured
+
+
+def test_the_page_of_this_repository_shows_both_plots(tmp_path: Path) -> None:
+    page = gallery.PAGE.read_text(encoding="utf-8")
+    heading = f"\n## {gallery.PLOTS[0][0]}\n"
+    assert heading in page
+    for _, name, _, _ in gallery.PLOTS:
+        plot = tmp_path / "images/results" / name
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.touch()
+    gallery.Gallery(tmp_path / "own.md").save()
+    made = (tmp_path / "own.md").read_text(encoding="utf-8")
+    assert page[page.index(heading) :] == made[made.index(heading) :]
 
 
 def test_a_photo_that_is_missing(
