@@ -90,7 +90,7 @@ def test_sizes(given: dict[str, object], expected: SizeRequest) -> None:
 @pytest.mark.parametrize(
     ("work", "given", "words"),
     [
-        ("paint", {}, "use repair, enlarge, both"),
+        ("paint", {}, "use both, repair, enlarge"),
         ("enlarge", {"size_by": "area", "size": "2"}, "cannot be given as 'area'"),
         ("enlarge", {"size_by": "width", "size": ""}, "width is empty"),
         ("enlarge", {"size_by": "width", "size": "2.5"}, "not a whole number"),

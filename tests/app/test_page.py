@@ -98,7 +98,7 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     drop(page, photo)
     wait_for_status(page, "32 x 48 pixels")
     page.locator(".pix-photo img[alt='a.jpg']").wait_for()
-    choose_work(page, "Repair, then enlarge")
+    choose_work(page, "Repair and enlarge")
     choose_model(page, "moeisr-tiny")
     page.get_by_label("Budget").fill("0.5")
     page.locator("#start").focus()  # with the keyboard, as everything else can be done
@@ -119,7 +119,7 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     assert look_of(page) != charted
     seen = page.inner_text("#seen")
     for words in (
-        "Nothing found to repair",
+        "Found rain, snow",
         "Expert chosen",
         "of the work of all experts that repair was skipped",
         "Pixels",

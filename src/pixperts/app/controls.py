@@ -14,8 +14,9 @@ from pixperts.app.form import (
     REPAIR_FIELDS,
     SIZE_FIELDS,
     WORKS,
+    models_of,
 )
-from pixperts.app.texts import WORDS
+from pixperts.app.texts import ONE_FOR_BOTH, WORDS
 from pixperts.background.fields import Field
 from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
 from pixperts.io.formats import NAMES
@@ -72,7 +73,7 @@ def build_controls(models: dict[str, Entry]) -> Controls:
             made.given |= _controls_of(REPAIR_FIELDS)
         with gr.Column(visible=False) as enlargement:
             made.given["enlarge_model"] = _model_choice(
-                "Model that enlarges", "enlarge", DEFAULT_MODEL, models
+                "Model that enlarges", "enlarge", DEFAULT_MODEL, models, ONE_FOR_BOTH
             )
             made.given |= _controls_of([*ENLARGE_FIELDS, ONLY_ENLARGE])
         made.given |= _controls_of(FILE_FIELDS)
@@ -84,14 +85,18 @@ def build_controls(models: dict[str, Entry]) -> Controls:
 
 def _follow_model(made: Controls, models: dict[str, Entry]) -> None:
     """A budget is a choice between experts, and there only where there are several."""
-    model, budget = made.given["enlarge_model"], made.given["budget"]
+    repairs, enlarges = made.given["repair_model"], made.given["enlarge_model"]
+    budget = made.given["budget"]
 
-    def follow(name: str) -> Any:
-        several = name in models and models[name].experts > 1
+    def follow(work: str, repairs: str, enlarges: str) -> Any:
+        name, _ = models_of(work, repairs, enlarges)
+        several = work != REPAIR and name in models and models[name].experts > 1
         return gr.update(visible=several) if several else gr.update(visible=False, value="")
 
-    budget.visible = models[DEFAULT_MODEL].experts > 1
-    model.change(follow, model, budget, show_progress="hidden", api_visibility="private")
+    budget.visible = False  # as what is chosen first is a repair
+    seen = [made.work, repairs, enlarges]
+    for one in seen:
+        one.change(follow, seen, budget, show_progress="hidden", api_visibility="private")
 
 
 def shown_for(work: str) -> tuple[bool, bool]:
@@ -99,13 +104,15 @@ def shown_for(work: str) -> tuple[bool, bool]:
     return work != ENLARGE, work != REPAIR
 
 
-def _model_choice(label: str, does: str, default: str, models: dict[str, Entry]) -> Any:
+def _model_choice(
+    label: str, does: str, default: str, models: dict[str, Entry], info: str | None = None
+) -> Any:
     choices = [
         (f"{entry.name}: {entry.summary}", entry.name)
         for entry in models.values()
         if entry.does == does
     ]
-    return gr.Dropdown(choices, value=default, label=label)
+    return gr.Dropdown(choices, value=default, label=label, info=info)
 
 
 def _controls_of(fields: list[Field]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pixperts.jobs.options import FileOptions, FolderOptions, RestoreOptions, Up
 from pixperts.options import options_of
 
 REPAIR, ENLARGE, BOTH = "repair", "enlarge", "both"
-WORKS = {REPAIR: "Repair", ENLARGE: "Enlarge", BOTH: "Repair, then enlarge"}
+WORKS = {BOTH: "Repair and enlarge", REPAIR: "Repair", ENLARGE: "Enlarge"}
 # Of FolderOptions those that mean something here, and of FileOptions those that the page sets.
 _FOLDER = ("name", "format")
 _OWN = ("max_pixels", "max_memory")
@@ -53,17 +53,36 @@ def step_of(work: str, given: Mapping[str, Any], max_pixels: int) -> Step:
     if work not in WORKS:
         raise UsageError(f"The work {work!r} is unknown: use {', '.join(WORKS)}.")
     files = replace(filled(FileOptions, given, _OWN), max_pixels=max_pixels)
-    repairs = given.get("repair_model") or DEFAULT_REPAIR_MODEL
-    enlarges = given.get("enlarge_model") or DEFAULT_MODEL
+    model, restore_model = models_of(work, given.get("repair_model"), given.get("enlarge_model"))
     if work == REPAIR:
-        return Step(filled(Restore, given, files=files), repairs)
+        return Step(filled(Restore, given, files=files), model)
     size = size_of(given)
     if work == ENLARGE:
-        return Step(filled(Upscale, given, files=files, size=size), enlarges)
+        return Step(filled(Upscale, given, files=files, size=size), model)
     operation = filled(Enhance, given, ("restore_model",), files=files, size=size)
-    if (repairs, enlarges) == (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL):  # neither was chosen
-        return Step(operation, DEFAULT_ENHANCE_MODEL)
-    return Step(replace(operation, restore_model=repairs), enlarges)
+    return Step(replace(operation, restore_model=restore_model), model)
+
+
+def models_of(work: str, repairs: str | None, enlarges: str | None) -> tuple[str, str | None]:
+    """The model of a step, and the one that repairs before it, if any.
+
+    Args:
+        work: a key of `WORKS`.
+        repairs: the chosen model that repairs; the default if empty.
+        enlarges: the chosen model that enlarges, alike.
+
+    Example:
+        >>> models_of("both", "moce-ir-tiny", ""), models_of("repair", "", "")
+        (('moeisr-photo', 'moce-ir-tiny'), ('moce-ir-light', None))
+    """
+    repairs, enlarges = repairs or DEFAULT_REPAIR_MODEL, enlarges or DEFAULT_MODEL
+    if work == REPAIR:
+        return repairs, None
+    if work == ENLARGE:
+        return enlarges, None
+    if (repairs, enlarges) == (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL):  # neither was changed
+        return DEFAULT_ENHANCE_MODEL, None
+    return enlarges, repairs
 
 
 def size_of(given: Mapping[str, Any]) -> SizeRequest:

@@ -1,5 +1,7 @@
 """What the page says of itself."""
 
+from pixperts.defaults import DEFAULT_ENHANCE_MODEL
+
 HEADER = """
 # pixperts
 Repair a bad photo, or enlarge one to any size. **Your photos stay on the computer that runs this
@@ -46,6 +48,10 @@ pictures, use the command line: `pixperts restore`, `pixperts upscale` and `pixp
 """
 
 # Labels of options, and what they do, for people who do not know the command line.
+ONE_FOR_BOTH = (
+    f"While neither model is changed, {DEFAULT_ENHANCE_MODEL} repairs and enlarges in one pass."
+)
+
 WORDS = {
     "strength": ("Strength of the repair", "1: all of it. 0: none. In between: a blend."),
     "denoise": ("Noise", "1: remove all of it. 0: leave it (moce-ir-light)."),

@@ -83,7 +83,7 @@ def enhance(
     engine: EngineOptions,
     expert_map: ExpertMap = None,
 ) -> int:
-    """Repair pictures, then enlarge them; twice as large if no size is given."""
+    """Repair pictures and enlarge them; twice as large if no size is given."""
     from pixperts.jobs.enhance import Enhance
 
     files = replace(options.files, max_memory=loading.max_memory)

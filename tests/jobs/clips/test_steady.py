@@ -23,6 +23,8 @@ from pixperts.video.frames import survey
 from tests.helpers.clip_jobs import Noted, decoded, run
 from tests.helpers.clips import look, moving, write_clip
 from tests.helpers.light_restoration import light_restorer
+from tests.helpers.one_network import one_network
+from tests.helpers.tiny_models import restorer
 
 
 class TestRepair:
@@ -72,12 +74,15 @@ class TestRepair:
         assert len(encoded) == 2
 
 
+@pytest.mark.parametrize("models", [2, 1])
 def test_enhancing_repairs_and_enlarges(
-    tmp_path: Path, model: Upscaler, encoded: list[Pixels]
+    tmp_path: Path, model: Upscaler, encoded: list[Pixels], models: int
 ) -> None:
     source = write_clip(tmp_path / "a.mp4", moving(3, 32, 40))
     heard = Noted()
     both = Enhancer(light_restorer(motion=True), model)
+    if models == 1:
+        both = Enhancer(restorer(one_network(motion=True)))
     run_folder(source, tmp_path / "b.mp4", Enhance(SizeRequest(scale=2)), both, listener=heard)
     assert heard.errors == []
     assert look(tmp_path / "b.mp4").sizes == {(80, 64)}
