@@ -1,4 +1,4 @@
-"""What happens around the steps of a training: guard, stop, report, keep."""
+"""Callbacks of a training: limit gradients, stop, measure speed, validate, save weights."""
 
 import math
 import signal
@@ -23,11 +23,15 @@ from pixperts.weights import store
 
 
 class Guard(Callback):
-    """Limits the gradient's norm; a step whose gradient is not finite is left out and counted.
+    """Limits the norm of the gradient, and skips and counts steps whose gradient is not finite.
 
-    The norm is that of the averaged gradient, so all processes decide alike. A loss that is not
-    finite shows there, and so does an overflow that the loss does not show. Without gradients the
-    optimizer leaves weights and moments as they are.
+    The norm is that of the gradient after averaging, so all processes decide in the same way. It is
+    not finite if a loss is not, or if the backward pass overflows. For a skipped step the gradients
+    are removed, so that the optimizer leaves weights and moments as they are.
+
+    Args:
+        config: its `clip` is the largest norm, its `skips` the largest number of steps in a row
+            that are skipped.
     """
 
     def __init__(self, config: TrainConfig) -> None:
@@ -37,7 +41,11 @@ class Guard(Callback):
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any
     ) -> None:
-        """After the backward pass of a whole step."""
+        """Called after the backward pass of a whole step.
+
+        Raises:
+            DataError: too many steps in a row had no finite gradient.
+        """
         parameters = [p for p in pl_module.parameters() if p.grad is not None]
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, self.clip))
         if math.isfinite(norm):
@@ -58,19 +66,23 @@ class Guard(Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The counts, so that a resumed run stops where the uninterrupted one does."""
+        """The counts, so that a resumed run stops at the same step as one without a break."""
         return {"skipped": self.skipped, "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Of `state_dict`."""
+        """Take the counts of `state_dict`."""
         self.skipped, self.in_a_row = state_dict["skipped"], state_dict["in_a_row"]
 
 
 class Stopper(Callback):
-    """Ends a run after a whole step: at its last, after a time, or when it is asked to by a signal.
+    """Ends a run after a whole step: after the last one, after a time, or at a signal.
 
-    What is there is then kept; validated too, unless a signal asked (`hurry`), as whoever sends one
-    may not wait for long. A second interrupt ends the run at once.
+    The run is then validated and saved. After a signal it is only saved (`hurry`), because whoever
+    sent it may not wait for long. A second interrupt ends the run at once.
+
+    Args:
+        accumulate: parts of a step.
+        limit: time after which the run ends, counted from now; None: no limit.
     """
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -86,9 +98,9 @@ class Stopper(Callback):
         return self
 
     def on_train_start(self, *_: Any) -> None:
-        """Listen, where this is the main thread; in place of Lightning, which would raise."""
+        """Handle signals from now on, if this is the main thread; Lightning would raise at them."""
         for number in self._SIGNALS:
-            # A shell has background jobs ignore interrupts: so be it.
+            # A shell starts background jobs so that they ignore interrupts; that is kept.
             if signal.getsignal(number) != signal.SIG_IGN and _in_main_thread():
                 signal.signal(number, self._ask)
 
@@ -100,13 +112,13 @@ class Stopper(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Only after whole steps: a part of one cannot be resumed."""
+        """Decide after a whole step whether to stop; a run cannot be resumed within one."""
         if (batch_idx + 1) % self.accumulate:
             return
         passed = timedelta(seconds=time.monotonic() - self.started)
         late = self.limit is not None and passed > self.limit
         over = trainer.global_step >= trainer.max_steps
-        # Processes agree, which makes them wait for one another: not at every step.
+        # Processes have to agree, for which they wait for one another: so not at every step.
         often = distributed.processes() == 1 or trainer.global_step % 10 == 0
         if often and distributed.any_process(late or self.asked):
             self.hurry = distributed.any_process(self.asked)
@@ -125,7 +137,12 @@ def _in_main_thread() -> bool:
 
 
 class Throughput(Callback):
-    """Samples a second, and the share of the time that is spent waiting for them."""
+    """Measures samples per second, and the share of the time spent waiting for samples.
+
+    Args:
+        batch: samples of a step, over all processes.
+        accumulate: parts of a step.
+    """
 
     def __init__(self, batch: int, accumulate: int) -> None:
         self.samples_a_part = batch / accumulate
@@ -136,14 +153,14 @@ class Throughput(Callback):
         self._mark: float | None = None
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """What has passed since the last batch was waiting; validation is not counted."""
+        """Count the time since the end of the last batch as waiting, without validation."""
         now = time.perf_counter()
         if self._mark is not None:
             self.waited += now - self._mark
         self._mark = now
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """What has passed since the batch came was work."""
+        """Count the time since the start of the batch as work."""
         now = time.perf_counter()
         if self._mark is not None:
             self.worked += now - self._mark
@@ -151,11 +168,11 @@ class Throughput(Callback):
         self._mark = now
 
     def on_validation_start(self, *_: Any) -> None:
-        """The time of validation is neither."""
+        """Forget the mark, so that the time of validation counts as neither."""
         self._mark = None
 
     def take(self) -> dict[str, float]:
-        """The figures since the last call."""
+        """The figures since the last call: samples per second, and a share in 0..1."""
         total = max(self.waited + self.worked, 1e-9)
         figures = {
             "samples_per_second": self.parts * self.samples_a_part / total,
@@ -166,7 +183,15 @@ class Throughput(Callback):
 
 
 class ValidateAndExport(Callback):
-    """After each stretch of steps: validate, print, log, write last.safetensors."""
+    """Every `check_every` steps: validate, print, log, and write last.safetensors.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        pace: measures the speed that is reported.
+        guard: counts the skipped steps that are reported.
+        stopper: says whether there is time to validate.
+    """
 
     def __init__(
         self, folder: Path, config: TrainConfig, pace: Throughput, guard: Guard, stopper: Stopper
@@ -176,7 +201,7 @@ class ValidateAndExport(Callback):
         self.started = time.monotonic()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Runs while the averaged weights are swapped in."""
+        """Called while the network has the averaged weights."""
         assert isinstance(pl_module, TrainingModule)
         step = trainer.global_step
         pl_module.counts = distributed.summed(pl_module.counts)
@@ -231,19 +256,22 @@ class ValidateAndExport(Callback):
 
 
 def as_written() -> AbstractContextManager[Any]:
-    """Within, what is compiled runs uncompiled: whole pictures of all sizes would be anew each."""
+    """A context in which compiled parts run as they were written.
+
+    Validation takes whole pictures, and each new size would be compiled anew.
+    """
     stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
     return nullcontext() if stance is None else cast(Any, stance("force_eager"))
 
 
 def log(trainer: L.Trainer, values: dict[str, float]) -> None:
-    """Hand numbers to every logger; only the first process writes."""
+    """Pass numbers to every logger; only the first process writes."""
     for logger in trainer.loggers:
         logger.log_metrics(values, trainer.global_step)
 
 
 def show(trainer: L.Trainer, pictures: dict[str, torch.Tensor], step: int) -> None:
-    """Hand pictures (3, H, W) to every logger."""
+    """Pass pictures (3, H, W) in [0, 1], by their names, to every logger."""
     for logger in trainer.loggers:
         for name, picture in pictures.items():
             if isinstance(logger, TensorBoardLogger):

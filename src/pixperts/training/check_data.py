@@ -1,4 +1,4 @@
-"""All the data that a training configuration names, examined before the training."""
+"""Check all the data that a training configuration names, before the training: `check_config`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,16 @@ from pixperts.training.config import (
 )
 from pixperts.training.light_restoration_config import LightRestorationConfig
 
-SMALLEST_PHOTO = 128  # pixels a side; `photos.load_photos` leaves smaller ones out
+SMALLEST_PHOTO = 128  # pixels of the shorter side; `photos.load_photos` leaves out smaller ones
 
 
 def check_config(report: DataReport, config: TrainConfig) -> None:
-    """Examine all that a training reads."""
+    """Read everything that a training would read, and report good pictures and faults.
+
+    Args:
+        report: receives the results. Faults of files are added to it, not raised.
+        config: of the training.
+    """
     photos = [Path(folder) for folder in config.photos]
     if isinstance(config, LightConfig) and config.cache:
         _check_cache(report, config)

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: written whole, two at a time, and read only into the same run."""
+"""Checkpoints of a run: the last two are kept, and only the run that wrote them can read them."""
 
 import os
 import pickle
@@ -17,8 +17,8 @@ from pixperts.training.config import TrainConfig, renamed
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 _CONFIG = "pixperts_config"
-# What does not change a step. Where files lie may change; that they are the same is up to whoever
-# moves them.
+# Fields that may change when a run is resumed, because they do not change a step. For folders this
+# holds only if their files are the same; that is not checked.
 _FREE = {
     "init", "photos", "cache", "input", "target", "layouts", "validation", "validation_tasks",
     "validation_images", "validation_scales", "check_every", "skips", "workers", "compile",
@@ -27,17 +27,28 @@ _FREE = {
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint of a run to continue from: the last, or the one before where it is missing."""
+    """The checkpoint to continue a run from: the last one, or the one before if that is missing.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Its path, or None if there is no checkpoint.
+    """
     found = (folder / name for name in (LAST, PREVIOUS))
     return next((path for path in found if path.is_file()), None)
 
 
 def fitting(path: Path, config: TrainConfig) -> str:
-    """A checkpoint's path, when it is whole and of this run.
+    """The path of a checkpoint, after a check that it is whole and belongs to this run.
+
+    Args:
+        path: of the checkpoint.
+        config: with which the run is to continue.
 
     Raises:
-        ModelError: for a file that is broken or of another program.
-        UsageError: where the configuration has changed in what decides about a step.
+        ModelError: the file is broken, or no checkpoint of this program.
+        UsageError: a field of the configuration that changes the steps is not as it was.
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -53,12 +64,12 @@ def fitting(path: Path, config: TrainConfig) -> str:
     if was is None:
         raise ModelError(f"{path}: this is not a checkpoint of this version.")
     now = _plain(config)
-    # A field that was not there when the run began had what is now its default.
+    # A field that did not exist yet when the run began has its present default.
     was = _defaults(config) | renamed(was)
     free = set(_FREE)
     if config.halve_at or config.cosine_steps is not None:
         free.add("max_steps")
-    if now.get("teacher") and was.get("teacher"):  # as with photos: its file may lie elsewhere now
+    if now.get("teacher") and was.get("teacher"):  # its file may have been moved
         free.add("teacher")
     for key in sorted(now.keys() | was.keys()):
         if key not in free and now.get(key) != was.get(key):
@@ -71,7 +82,7 @@ def fitting(path: Path, config: TrainConfig) -> str:
 
 
 def _defaults(config: TrainConfig) -> dict[str, Any]:
-    """The fields that may be left out, each as it is then."""
+    """The defaults of all fields that have one."""
     found = {}
     for field in fields(config):
         if field.default is not MISSING:
@@ -86,10 +97,16 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
 
 
 class CheckpointPair(Callback):
-    """Keeps the last two checkpoints: written beside, renamed when whole.
+    """Writes checkpoints, and keeps the last two.
 
-    Whatever moment the process is killed at, `newest` finds a whole one. It comes after the
-    callback that averages, whose weights are part of it.
+    Each is written to a temporary file, which is renamed when it is whole. So `newest` finds a
+    whole one at whatever moment the process is killed. In the list of callbacks, this one comes
+    after the one that averages the weights, whose averages the checkpoint holds.
+
+    Args:
+        folder: of the run.
+        config: of the run.
+        replace: renames a file; a test may pass another function.
     """
 
     def __init__(
@@ -103,11 +120,15 @@ class CheckpointPair(Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """What the run was started with, which resuming compares."""
+        """Add the configuration, which is compared when the run is resumed."""
         checkpoint[_CONFIG] = _plain(self.config)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """At the end of a stretch, or where the run stops within one."""
+        """Write a checkpoint, every `check_every` steps and when the run stops.
+
+        Raises:
+            ModelError: it cannot be written.
+        """
         part = self.folder / f".{LAST}.part"
         try:
             trainer.save_checkpoint(part)  # waits for all processes

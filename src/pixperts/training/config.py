@@ -1,4 +1,4 @@
-"""What one training run is made of: the fields of its YAML file, checked by name and type."""
+"""The configuration of a training run: the fields of its YAML file, checked by name and type."""
 
 import math
 import typing
@@ -23,12 +23,16 @@ def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Fields that every training run has. The subclass for the model's family adds its own."""
+    """Fields of all training runs; each family of models has a subclass with more.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
 
     model: str  # name of the architecture, as in `pixperts models`
     model_options: dict[str, Any] = field(default_factory=dict)  # changes to its configuration
     init: str | None = None  # weights file or packaged model to start from, where names match
-    frozen: tuple[str, ...] = ()  # beginnings of the names of parameters that are not trained
+    frozen: tuple[str, ...] = ()  # parameters whose names begin like one of these are not trained
     photos: tuple[str, ...] = ()  # folders of clean training photos
     exclude: tuple[str, ...] = ()  # names of files that are not used for training
     validation: str | None = None  # folder of pictures for measurements during the run
@@ -101,14 +105,16 @@ class TrainConfig:
 
     @staticmethod
     def from_yaml(path: Path, changes: Sequence[str] = ()) -> "TrainConfig":
-        """Read a configuration; relative folders are taken from the current directory.
+        """Read a configuration; relative folders start from the current directory.
 
         Args:
             path: of the YAML file.
-            changes: "key=value" each, the value in YAML; "tasks.haze=2" reaches into a field.
+            changes: of fields, each as "key=value" with the value in YAML; "tasks.haze=2" changes
+                the entry `haze` of the field `tasks`.
 
         Raises:
-            UsageError: for a missing file or an unknown or missing field, by name.
+            UsageError: the file cannot be read, or a field is unknown, missing or not allowed.
+            ModelError: the model is unknown.
         """
         values = read_yaml(path)
         for change in changes:
@@ -117,11 +123,15 @@ class TrainConfig:
 
     @staticmethod
     def from_dict(values: Any, source: str) -> "TrainConfig":
-        """Build the subclass of the model's family from plain data, checking names.
+        """Build the subclass for the model's family from plain data.
+
+        Args:
+            values: as read from YAML: a dictionary, or anything else, which is refused.
+            source: name of the file, for messages.
 
         Raises:
-            UsageError: naming the field.
-            ModelError: for an unknown model.
+            UsageError: a field is unknown, missing or not allowed.
+            ModelError: the model is unknown.
         """
         if isinstance(values, dict) and "stages" in values:
             raise UsageError(
@@ -158,10 +168,10 @@ class TrainConfig:
 class UpscalingConfig(TrainConfig):
     """A training run of a model that enlarges (MoEISR)."""
 
-    validation_scales: tuple[int, ...] = (2, 4)  # factors to measure: HR/ with LR_x2/ ...
+    validation_scales: tuple[int, ...] = (2, 4)  # factors to measure, on HR/ and LR_x2/, ...
     queries: int = 1024  # output pixels per patch
     scales: tuple[float, float] = (1.0, 4.0)  # range of the factor, which is drawn uniformly
-    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at the start and the end
+    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at start and end
     hard: bool = False  # pick one expert (straight-through) instead of mixing all
     mixture_weight: float = 1.0  # weight of the L1 loss of the mixed colors
     balance_weight: float = 0.01  # weight of the balance loss
@@ -171,7 +181,7 @@ class UpscalingConfig(TrainConfig):
     prediction_weight: float = 0.0  # weight of `predicted_error_loss`; trains only the mapper
     distillation_weight: float = 0.0  # weight of the experts' distance from the deepest one
     expert_weight: float = 0.0  # weight of the L1 loss of each expert alone
-    teacher: str | None = None  # weights file or packaged model; its colors are a target too
+    teacher: str | None = None  # weights file or packaged model whose colors are a target, too
     teacher_weight: float = 0.5  # share of the teacher in the target; the rest is the photo
     teacher_turned: bool = False  # show the teacher each patch in one of eight turns
 
@@ -218,15 +228,15 @@ class LightConfig(TrainConfig):
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     precision: str = "auto"
-    validation_scales: tuple[int, ...] = (2, 3, 4)  # factors to measure: HR/ with LR_x2/ ...
+    validation_scales: tuple[int, ...] = (2, 3, 4)  # factors to measure, on HR/ and LR_x2/, ...
     teacher_weight: float = 0.7  # share of the teacher in the error; the rest is the photo
     error: str = "l1"  # l1, squared, or log: the mean of the patches' logarithms, as in PSNR
-    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at the start and the end
+    temperature: tuple[float, float] = (1.0, 1.0)  # of the Gumbel-Softmax, at start and end
     expert_weight: float = 0.3  # weight of the error of each expert alone
     balance_weight: float = 0.001  # weight of the balance loss
     balance_target: tuple[float, ...] | None = None  # wanted share of each expert; equal if unset
     cost_weight: float = 0.0  # weight of the expected cost
-    prediction_weight: float = 0.1  # weight of `predicted_error_loss`, for all budgets
+    prediction_weight: float = 0.1  # weight of `predicted_error_loss`; trains only the mapper
 
     def __post_init__(self) -> None:
         """Raise UsageError that names the first field whose value is not allowed."""
@@ -270,7 +280,7 @@ class RestorationConfig(TrainConfig):
     auxiliary_weight: float = 0.01  # weight of the routers' balance loss
     complexity_bias: bool = True  # weigh experts by their size in that loss, as in the paper
     balance: str = "shazeer"  # its form: shazeer, or published (the authors' code)
-    equalize: float = 0.0  # divide each picture's loss by its L1 plus this; 0: do not
+    equalize: float = 0.0  # divide the loss of each picture by its L1 error plus this; 0: do not
 
     def __post_init__(self) -> None:
         """Raise UsageError that names the first field whose value is not allowed."""
@@ -317,7 +327,7 @@ class RestorationConfig(TrainConfig):
 
 
 def _class_of(name: Any) -> type[TrainConfig]:
-    """The configuration of a preset's family; that of enlarging for what is no name."""
+    """The class for the family of a preset; `UpscalingConfig` if there is no such preset."""
     from pixperts.models.presets import PRESETS
     from pixperts.training.enhancement_config import EnhancementConfig
     from pixperts.training.light_restoration_config import LightRestorationConfig

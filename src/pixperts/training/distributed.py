@@ -1,9 +1,9 @@
-"""One training on several processes that equals the training of one process.
+"""Training on several processes, with the same steps as on one process.
 
-Every step has one batch for the whole run, whatever the number of processes and of accumulated
-parts: sample number n of step s is s * batch + place, and each process works on its places. Most
-losses are means over samples, whose gradients the processes average. A loss of the batch as a
-whole (the balance of experts) is computed from what all processes put together.
+The batch of a step does not depend on the number of processes and of accumulated parts. Sample
+`place` of step s has the number s * batch + place, and each process works on some of the places.
+Most losses are means over samples, whose gradients the processes average. A loss of the batch as a
+whole (the balance of experts) is computed from the values of all processes.
 """
 
 import os
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 def processes() -> int:
-    """Processes that train together; 1 where there is no group."""
+    """Number of processes that train together; 1 if there is no group of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -33,9 +33,14 @@ def rank() -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """Who works on which places of a step's batch.
+    """Which process works on which places of the batch of a step.
 
-    Places are dealt in this order: part after part, in each part process after process.
+    The first part of the step gets the first places, and within it process 0 the first of these.
+
+    Args:
+        batch: samples of a step.
+        accumulate: parts into which each process splits its share.
+        processes: number of processes.
 
     Example:
         >>> Layout(batch=8, accumulate=2, processes=2).places(rank=1, part=0)
@@ -48,14 +53,14 @@ class Layout:
 
     @property
     def local(self) -> int:
-        """Samples a process and part."""
+        """Samples per process and part."""
         return self.batch // (self.accumulate * self.processes)
 
     def check(self) -> None:
-        """Refuse a batch that cannot be dealt evenly.
+        """Check that all processes and parts get the same number of samples.
 
         Raises:
-            UsageError: naming the three numbers.
+            UsageError: they do not.
         """
         if self.batch % (self.accumulate * self.processes):
             raise UsageError(
@@ -64,7 +69,7 @@ class Layout:
             )
 
     def places(self, rank: int, part: int) -> range:
-        """Places of the batch that one process works on in one part of the step."""
+        """Places of the batch on which a process works in a part of the step, both from 0."""
         first = part * (self.batch // self.accumulate) + rank * self.local
         return range(first, first + self.local)
 
@@ -72,7 +77,14 @@ class Layout:
 class FromStep(Sampler[int]):
     """Sample numbers of a process, from the present step on.
 
-    The position of a run in its data lives in its step alone, so there is nothing else to save.
+    They follow from the number of the step. So a checkpoint needs nothing else to continue with the
+    next samples.
+
+    Args:
+        step: returns the present step.
+        steps: number of steps to give samples for.
+        layout: of the batch.
+        rank: number of the process; None: of this one.
     """
 
     def __init__(
@@ -94,10 +106,11 @@ class FromStep(Sampler[int]):
 
 
 class _Together(torch.autograd.Function):
-    """All processes' rows. Gradients reach this process's own, times the number of processes.
+    """The rows of all processes; gradients reach those of this process only, times their number.
 
-    Every process computes the same loss from the same rows and the gradients of the parameters
-    are averaged afterwards; the factor makes that average a sum over all rows.
+    Every process computes the same loss from the same rows, and the gradients of the parameters
+    are averaged afterwards. The factor, the number of processes, makes this average a sum over all
+    rows.
     """
 
     @staticmethod
@@ -114,10 +127,16 @@ class _Together(torch.autograd.Function):
 
 
 def all_gather_with_grad(rows: Tensor) -> Tensor:
-    """The rows (N, ...) of all processes in the order of their ranks, (P N, ...).
+    """The rows of all P processes, in the order of their numbers.
 
-    For losses that are no mean over samples: computed from these, on every process alike, their
-    gradients averaged over the processes are those of one process with the whole batch.
+    This is for losses that are not means over samples. If every process computes such a loss from
+    these rows, the averaged gradients are those of a single process with the whole batch.
+
+    Args:
+        rows: (N, ...) of this process, with the same N on all.
+
+    Returns:
+        (P N, ...).
     """
     return rows if processes() == 1 else cast(Tensor, _Together.apply(rows))  # type: ignore[no-untyped-call]
 
@@ -126,7 +145,7 @@ def summed(values: Tensor) -> Tensor:
     """The sum over all processes, without gradient, in a new tensor."""
     total = values.detach().clone()
     if processes() > 1:
-        # NCCL moves what lies on a GPU only.
+        # NCCL sends only tensors on a GPU.
         carrier = total.cuda() if dist.get_backend() == "nccl" else total
         dist.all_reduce(carrier)
         total = carrier.to(total.device)
@@ -139,7 +158,7 @@ def averaged(values: Tensor) -> Tensor:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set on some process."""
+    """Whether the flag is set on at least one process."""
     return flag if processes() == 1 else bool(summed(torch.tensor(int(flag))) > 0)
 
 
@@ -165,11 +184,11 @@ class _Touch(torch.autograd.Function):
 
 
 def zero_gradients_for(parameters: list[torch.nn.Parameter]) -> Tensor:
-    """Zero, in a way that gives every parameter a gradient: zero where it took no part.
+    """A zero to add to a loss, which gives each of the parameters a gradient, if only of zeros.
 
-    An expert may get no sample on one process and some on another, whose gradients would then
-    have no partner to be averaged with. One process does the same, so that momentum and decay
-    act on such an expert alike.
+    An expert may get no sample on one process and some on another. Without a gradient on both, they
+    could not be averaged. A single process does the same, so that momentum and decay affect an
+    expert without samples as they do with several processes.
     """
     if not parameters:
         return torch.zeros(())
@@ -177,7 +196,7 @@ def zero_gradients_for(parameters: list[torch.nn.Parameter]) -> Tensor:
 
 
 def launched_by_torchrun() -> tuple[int, int] | None:
-    """(processes on this machine, machines) where torchrun started this process."""
+    """Processes on this machine and number of machines; None if torchrun did not start this."""
     if not {"TORCHELASTIC_RUN_ID", "WORLD_SIZE", "LOCAL_WORLD_SIZE"} <= os.environ.keys():
         return None
     local = int(os.environ["LOCAL_WORLD_SIZE"])

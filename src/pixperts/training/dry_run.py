@@ -1,4 +1,4 @@
-"""What a training would be, without training: `pixperts train --dry-run`."""
+"""Report what a training would need, without training: `pixperts train --dry-run`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,15 @@ from pixperts.training.run import make_folder, module_of
 
 
 def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
-    """Build everything, work on one sample, and draw the first batch.
+    """Build everything, compute one step on one sample, and draw the first batch.
 
     Args:
-        config: what would be trained.
+        config: of the training.
         folder: receives first_batch.png, and nothing else.
-        processes: among which the batch would be dealt.
+        processes: number of processes that would share the batch.
 
     Returns:
-        Lines of text: parameters, multiply-adds and memory of a step, data, the picture's path.
+        Lines of text: parameters, data, multiply-adds and memory of a step, path of the picture.
 
     Raises:
         UsageError, DataError, ModelError: as the training would.
@@ -40,7 +40,7 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
     multiply_adds, kept = cost_of(task, one)
     trained = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in task.model.parameters())
-    # Weights and their average; gradients and two moments of those that are trained.
+    # In bytes: all weights and their averages; gradients and two moments of the trained ones.
     state = 4 * (2 * total + 3 * trained)
     path = folder / "first_batch.png"
     make_folder(folder)
@@ -63,7 +63,7 @@ def dry_run(config: TrainConfig, folder: Path, processes: int = 1) -> str:
 
 
 def short(number: float) -> str:
-    """Three digits and a prefix.
+    """A number of 0 or more with three digits and a prefix of the SI.
 
     Example:
         >>> short(1_104_000), short(999), short(2.5e15)
@@ -76,7 +76,12 @@ def short(number: float) -> str:
 
 
 def cost_of(task: TrainingModule, batch: Any) -> tuple[float, int]:
-    """Multiply-adds of one step on a batch, and bytes that the forward pass keeps for the other."""
+    """Multiply-adds of one step on a batch, and bytes that its forward pass keeps for the backward.
+
+    Args:
+        task: whose losses and counts are then as before.
+        batch: as the task's samples are collated.
+    """
     seen: set[int] = {p.data_ptr() for p in task.model.parameters()}
     kept = 0
 
@@ -89,7 +94,7 @@ def cost_of(task: TrainingModule, batch: Any) -> tuple[float, int]:
             kept += storage.nbytes()
         return tensor
 
-    held: list[Tensor] = []  # so that no address is given out twice
+    held: list[Tensor] = []  # kept alive, so that no address is used twice
     counter = FlopCounterMode(display=False)
     with counter, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         task.training_step(batch, 0).backward()

@@ -1,4 +1,4 @@
-"""Training of moce-isr-light's enlarger, on a trunk that stays as it is."""
+"""Training of the part of moce-isr-light that enlarges; the part that repairs stays as it is."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,12 +48,12 @@ class EnhancementModule(TrainingModule):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The run's tasks."""
+        """The names of the tasks of the run."""
         return tuple(self.config.tasks)
 
     @property
     def blocks(self) -> list[str]:
-        """The enlarger, which chooses depths."""
+        """One block: the mapper, which chooses the depth of the enlarger for each region."""
         return [DEPTH]
 
     def samples(self) -> SmallScenes:
@@ -74,7 +74,7 @@ class EnhancementModule(TrainingModule):
         )
 
     def loss(self, batch: SmallScene) -> dict[str, Tensor]:
-        """The error of the pictures, and that of the mapper's predictions."""
+        """The weighted terms: the error of the pictures, and that of the mapper's predictions."""
         enlarger = self.model.enlarger
         degraded, photo = batch.degraded.float() / 255, batch.photo.float() / 255
         with torch.no_grad():
@@ -97,7 +97,7 @@ class EnhancementModule(TrainingModule):
         return terms
 
     def _depths(self, x: Tensor) -> Tensor:
-        """(B, rows, columns): all blocks, or in some of the pictures random ones by region."""
+        """Number of blocks for each region, (B, rows, columns): all, or random in some pictures."""
         blocks, side = len(self.model.enlarger.blocks), self.model.enlarger.side
         shape = -(-x.shape[2] // side), -(-x.shape[3] // side)
         drawn = self.noise((shape[0] * shape[1] + 1,), normal=False)  # (B, regions + 1)
@@ -106,7 +106,16 @@ class EnhancementModule(TrainingModule):
         return torch.where(shallow[:, None, None], random, torch.full_like(random, blocks))
 
     def _prediction(self, x: Tensor, lr: Tensor, photo: Tensor, task: Tensor) -> Tensor:
-        """The mapper learns how much each depth errs in each region; the features do not."""
+        """The loss of the mapper, which learns the error of each depth in each region.
+
+        Only the mapper gets a gradient.
+
+        Args:
+            x: (B, C, h, w) features of the enlarger, detached.
+            lr: (B, 3, h, w) repaired pictures.
+            photo: (B, 3, H, W).
+            task: (B,) int64 number of each picture's task.
+        """
         enlarger, size = self.model.enlarger, (photo.shape[2], photo.shape[3])
         logits = enlarger.logits(x, lr.shape[2:], size)  # (B, J, rows, columns)
         regions = logits.shape[2], logits.shape[3]
@@ -116,7 +125,8 @@ class EnhancementModule(TrainingModule):
                 squared = (enlarger.field(features, lr, size) - photo).square().mean(dim=1)
                 errors.append(F.adaptive_avg_pool2d(squared, regions))
             found = torch.stack(errors, dim=-1)  # (B, rows, columns, J)
-            # In proportion to the picture's own error, as PSNR is a mean of logarithms.
+            # Relative to the error of the picture with all blocks, because PSNR is a mean of
+            # logarithms.
             own = found[..., -1].mean(dim=(1, 2)).clamp_min(1e-6)
             relative = (found / own[:, None, None, None]).clamp_max(20)
         chosen = logits.argmax(dim=1).flatten(1)  # (B, regions)
@@ -125,7 +135,7 @@ class EnhancementModule(TrainingModule):
         return predicted_error_loss(logits.permute(0, 2, 3, 1), relative)
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR of each task, scale and validation photo, with all blocks."""
+        """PSNR in dB of each task, scale and validation photo, with all blocks; at most 100."""
         config = self.config
         cases = [
             (task, scale, number)
@@ -141,7 +151,7 @@ class EnhancementModule(TrainingModule):
             )
 
     def pictures(self) -> dict[str, Tensor]:
-        """For each validation task a photo's middle: enlarged, and the photo, side by side."""
+        """For each validation task the middle of a photo: enlarged, and the photo, side by side."""
         shown = {}
         for task in self.config.validation_tasks if self.photos else ():
             scale = self.config.validation_scales[0]
@@ -155,39 +165,52 @@ class EnhancementModule(TrainingModule):
         return output.image[0].clamp(0, 1).cpu()
 
     def sheet(self, batch: SmallScene) -> Tensor:
-        """Each small picture above, its photo below."""
+        """The small pictures above, their photos below."""
         size = (batch.photo.shape[2], batch.photo.shape[3])
         small = F.interpolate(batch.degraded.float() / 255, size=size, mode="nearest")
         columns = torch.cat([small, batch.photo.float() / 255], dim=2)  # (B, 3, 2 S, S)
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
-        """The plain blocks."""
+        """Compile the plain residual blocks."""
         for module in self.model.modules():
             if isinstance(module, Block):
                 module.compile(dynamic=False)
 
 
 def brightened(image: Tensor, exposure: Tensor) -> Tensor:
-    """(B, 3, h, w) at full light, of pictures that have a share (B,) of it; others to the bit."""
+    """Pictures at full light.
+
+    Args:
+        image: (B, 3, h, w) in [0, 1].
+        exposure: (B,), the share of the light that each has; with 1 a picture stays as it is.
+    """
     bright = to_srgb(to_light(image) / exposure[:, None, None, None])
     return torch.where(exposure[:, None, None, None] < 1, bright, image)
 
 
 def picture_errors(image: Tensor, photo: Tensor) -> Tensor:
-    """(B,) mean squared errors, half of all channels and half of luma, in which eyes see detail."""
+    """The mean squared error of each picture (B, 3, H, W) from its photo, (B,).
+
+    Half of it is that of all channels, and half that of luma, in which eyes see detail.
+    """
     errors = image.float() - photo
     luma = torch.einsum("bchw,c->bhw", errors, errors.new_tensor(_LUMA))
     return (errors.square().mean(dim=(1, 2, 3)) + luma.square().mean(dim=(1, 2))) / 2
 
 
 def start_enlarger(model: MoCEISRLight, path: Path) -> None:
-    """Copy a moeisr-light into the enlarger: its first convolution, some blocks and the field.
+    """Copy weights of a moeisr-light model into the enlarger of a network.
 
-    The blocks are taken from its first to its last, evenly.
+    These are the first convolution, the field, and as many blocks as the enlarger has, evenly
+    spread from the first to the last one.
+
+    Args:
+        model: whose enlarger is changed.
+        path: of the weights file.
 
     Raises:
-        UsageError: for another network, or one that does not fit.
+        UsageError: the file is of another architecture, or its sizes do not fit.
     """
     source, card = store.load(path)
     enlarger = model.enlarger
@@ -197,7 +220,7 @@ def start_enlarger(model: MoCEISRLight, path: Path) -> None:
     same = source.config.channels, source.config.basis
     if same != (model.config.large_channels, model.config.basis) or len(blocks) < wanted:
         raise UsageError(f"{card.name} does not fit: it needs as many channels and cosines.")
-    with torch.no_grad():  # what the trunk saw says nothing at first
+    with torch.no_grad():  # at first, features of the trunk have no effect
         enlarger.seen.weight.zero_()
         enlarger.image.weight.zero_()
         enlarger.image.weight[:, :3] = source.encoder.head.weight

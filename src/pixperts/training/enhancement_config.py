@@ -1,4 +1,4 @@
-"""The configuration of a training run of moce-isr-light's enlarger."""
+"""The configuration of a training run of moce-isr-light."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,7 +10,13 @@ from pixperts.training.light_restoration_config import check_tasks
 
 @dataclass(frozen=True)
 class EnhancementConfig(TrainConfig):
-    """A training run of moce-isr-light. Its trunk is not trained; see `data.small_scenes`."""
+    """A training run of moce-isr-light, of which only the part that enlarges is trained.
+
+    The samples are those of `data.small_scenes`.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
 
     batch: int = 6
     patch: int = 128  # side of a small picture in pixels; a multiple of the network's regions

@@ -1,4 +1,4 @@
-"""Plain data as typed fields: what YAML and `--set` say, checked by type."""
+"""Convert plain data, from YAML or `--set`, to typed fields."""
 
 import typing
 from pathlib import Path
@@ -9,10 +9,10 @@ from pixperts.errors import UsageError, named
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """The content of a YAML file as plain data.
 
     Raises:
-        UsageError: where it cannot be read.
+        UsageError: the file cannot be read, or is not valid YAML.
     """
     import yaml
 
@@ -25,7 +25,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def shown(hint: Any) -> str:
-    """A field's type in words."""
+    """The type of a field in words, for messages."""
     if typing.get_origin(hint) is tuple:
         return "a list, such as [a, b]"
     if typing.get_origin(hint) is dict:
@@ -34,7 +34,15 @@ def shown(hint: Any) -> str:
 
 
 def set_field(values: Any, change: str) -> None:
-    """Put one "key=value" into what was read of a file."""
+    """Change one field of the plain data of a configuration.
+
+    Args:
+        values: the data, changed in place; if it is no dictionary, nothing happens.
+        change: "key=value", the value in YAML; dots in the key lead into nested fields.
+
+    Raises:
+        UsageError: the change is not of this form, or the field has no fields within.
+    """
     import yaml
 
     key, equals, text = change.partition("=")
@@ -55,7 +63,15 @@ def set_field(values: Any, change: str) -> None:
 
 
 def convert(value: Any, hint: Any) -> Any:
-    """A value of YAML as the type of its field; TypeError or ValueError where it does not fit."""
+    """Convert a value from YAML to the type of its field.
+
+    Args:
+        value: plain data.
+        hint: the type: bool, int, float, str, dict, a tuple of these, or one of them or None.
+
+    Raises:
+        TypeError, ValueError: the value is not of this type.
+    """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is UnionType:  # X | None
         return None if value is None else convert(value, parts[0])

@@ -1,4 +1,4 @@
-"""Training of moeisr-light: dense patches, a teacher's answers, experts that refine latents."""
+"""Training of moeisr-light and moeisr-photo, on all pixels of small patches."""
 
 from pathlib import Path
 
@@ -20,27 +20,31 @@ from pixperts.training.losses import (
 )
 from pixperts.training.upscaling import EnlargingModule
 
-# Squared errors times this are as large as absolute ones where these are 1 / 40, as in training;
-# the gradient of logarithms times the other is then as large as that of absolute errors.
+# These factors make the three forms of the error alike in size, so that the other weights fit all
+# of them. An absolute error of 1 / 40, which is usual in training, equals 40 times its square; and
+# 0.02 times the logarithm has a gradient of the same size.
 _SQUARED = 40.0
 _LOGARITHM = 0.02
-_FLOOR = 1e-5  # added to each patch's squared error: beyond 50 dB it counts for little
+_FLOOR = 1e-5  # added to each patch's squared error: above 50 dB, a gain counts for little
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 class LightModule(EnlargingModule):
-    """The training step: mix the experts' latents by Gumbel-Softmax, render, compare all pixels."""
+    """The training step: mix the latents of the experts, enlarge, compare all pixels.
+
+    The weights of the mixture are samples of a Gumbel-Softmax.
+    """
 
     config: LightConfig
     model: MoEISRLight
 
     def __init__(self, config: LightConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
-        # Convolutions are faster so on CPUs, in bfloat16 many times.
+        # On CPUs, convolutions are faster in this memory format, in bfloat16 many times.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def samples(self) -> CachedPatches | FactorPatches:
-        """Patches of the cache, or of photos; one factor a step."""
+        """Patches of the cache, or of photos; all samples of a step have the same factor."""
         config = self.config
         if not config.cache:
             photos = load_photos([Path(p) for p in config.photos], config.exclude)
@@ -62,7 +66,7 @@ class LightModule(EnlargingModule):
         )
 
     def loss(self, batch: Patches) -> dict[str, Tensor]:
-        """The weighted terms; the choice of each LR pixel is counted."""
+        """The weighted terms of the loss; counts the choice of each LR pixel."""
         config = self.config
         lr, photo, taught = (part.float() / 255 for part in batch)
         size = (photo.shape[2], photo.shape[3])
@@ -71,8 +75,9 @@ class LightModule(EnlargingModule):
         if self.model.mapper is None:
             image = self.model.field(latents[0], lr, size)
             return {config.error: self.distance(image, photo, taught)}
-        # The mapper learns from the features, not they from it: the gradient of its predictions can
-        # be thousands of times that of the image at first, and steps are clipped as a whole.
+        # Detached, so that the mapper does not train the features: at first the gradient of its
+        # predictions can be thousands of times that of the image, and the gradient is clipped as a
+        # whole.
         logits = self.model.logits(features.detach(), size).permute(0, 2, 3, 1)  # (B, h, w, J)
         start, end = config.temperature
         temperature = start * (end / start) ** min(1.0, self.global_step / config.max_steps)
@@ -80,7 +85,7 @@ class LightModule(EnlargingModule):
         weights = gumbel_weights(logits, temperature, hard=False, uniform=noise)
         mixed = (weights.permute(3, 0, 1, 2)[:, :, None] * latents).sum(dim=0)  # (B, C, h, w)
         image = self.model.field(mixed, lr, size)
-        # Each expert by itself, rendered together: (J, B, 3, H, W).
+        # The image of each expert by itself, computed together: (J, B, 3, H, W).
         alone = self.model.field(latents.flatten(0, 1), lr.repeat(len(latents), 1, 1, 1), size)
         alone = alone.unflatten(0, latents.shape[:2])
         probabilities = logits.softmax(dim=-1).flatten(0, 2)  # (B * h * w, J)
@@ -95,7 +100,8 @@ class LightModule(EnlargingModule):
             blend = photo.lerp(taught, config.teacher_weight)
             squared = (alone.detach() - blend).square().mean(dim=2)  # (J, B, H, W)
             errors = F.adaptive_avg_pool2d(squared, (lr.shape[2], lr.shape[3])).permute(1, 2, 3, 0)
-            # In proportion to the patch's own error, as PSNR is a mean of logarithms.
+            # Relative to the patch's error with the last expert, because PSNR is a mean of
+            # logarithms.
             own = errors[..., -1].mean(dim=(1, 2)).clamp_min(1e-6)
             relative = (errors / own[:, None, None, None]).clamp_max(20)
             prediction = predicted_error_loss(logits, relative)
@@ -105,17 +111,17 @@ class LightModule(EnlargingModule):
         return terms
 
     def distance(self, image: Tensor, photo: Tensor, taught: Tensor) -> Tensor:
-        """Mean error of all pixels against the teacher's answer and the photo, by their weights.
+        """The weighted mean of the errors of an image from the teacher's and from the photo.
 
-        Two errors, not the error against a blend: of absolute errors the one with more weight
-        decides where both are certain, and the photo still counts where the teacher is not.
-        "log" is the mean of the patches' logarithms, as PSNR is, half of all channels and half of
-        luma, in which eyes see detail.
+        These are two errors, not one error from a blend. With absolute errors, the target with more
+        weight decides in pixels of which the network is sure; elsewhere both pull. For "log", the
+        logarithms of the patches' squared errors are averaged, as in PSNR. Half of such an error is
+        that of all channels, and half that of luma, in which eyes see detail.
 
         Args:
             image: (..., B, 3, H, W).
-            photo: (B, 3, H, W).
-            taught: (B, 3, H, W).
+            photo: (B, 3, H, W) in [0, 1].
+            taught: (B, 3, H, W) in [0, 1], the enlargement of a teacher.
         """
         share, parts = self.config.teacher_weight, []
         for weight, target in ((share, taught), (1 - share, photo)):
@@ -132,13 +138,13 @@ class LightModule(EnlargingModule):
         return parts[0] + parts[1]
 
     def sheet(self, batch: Patches) -> Tensor:
-        """The LR patch, the photo and the teacher's answer, one below the other."""
+        """The LR patches, the photos and the enlargements of the teacher, one below the other."""
         size = batch.photo.shape[2:]
         lr = F.interpolate(batch.lr, size=size, mode="nearest")
         rows = torch.cat([lr, batch.photo, batch.taught], dim=2).float() / 255  # (B, 3, 3 P, P)
         return torch.cat(list(rows), dim=2)
 
     def compile_parts(self) -> None:
-        """The encoder's blocks."""
+        """Compile the blocks of the encoder."""
         for block in self.model.encoder.blocks:
             block.compile(dynamic=False)

@@ -1,4 +1,8 @@
-"""Training of moce-ir-light: patches of degraded scenes, routers that know the degradation."""
+"""Training of moce-ir-light, on patches of degraded scenes.
+
+A scene stands for a whole picture. It is known which degradations each has, and routers learn from
+that, too.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +28,14 @@ _NOISE, _WEATHER, _LIGHT, _BLUR, _MARKS = range(len(GROUPS))
 
 
 class LightRestorationModule(TrainingModule):
-    """The training step: look at the scenes, repair patches of them, compare with the targets."""
+    """The training step: analyze scenes, repair patches of them, compare these with the targets."""
 
     config: LightRestorationConfig
     model: MoCEIRLight
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
-        # Convolutions are faster so on CPUs, in bfloat16 many times.
+        # On CPUs, convolutions are faster in this memory format, in bfloat16 many times.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         experts = len(self.model.mixtures[0].costs)
         shape = len(config.tasks), len(self.model.mixtures), experts
@@ -40,12 +44,12 @@ class LightRestorationModule(TrainingModule):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The run's tasks."""
+        """The names of the tasks of the run."""
         return tuple(self.config.tasks)
 
     @property
     def blocks(self) -> list[str]:
-        """The blocks with experts, as `Routing.name` has them."""
+        """The names of the blocks with experts, as in `Routing.name`."""
         return self.model.block_names
 
     def samples(self) -> DegradedScenes:
@@ -66,7 +70,7 @@ class LightRestorationModule(TrainingModule):
         )
 
     def loss(self, batch: Scene) -> dict[str, Tensor]:
-        """The weighted terms; experts are counted by task."""
+        """The weighted terms of the loss; counts the experts by task."""
         config, model = self.config, self.model
         scenes = batch.degraded.float() / 255  # (B, 3, s, s)
         patches = cut_patches(scenes, batch.places, config.patch)  # (B P, 3, p, p)
@@ -74,7 +78,7 @@ class LightRestorationModule(TrainingModule):
         targets = versions[:, -1]
         embedding = model.scout(model.count(scenes))  # (B, E)
         noise = self.noise((len(self.blocks), self.counts.shape[2]), normal=True)
-        copies = config.patches  # of a scene share its choice
+        copies = config.patches  # all patches of a scene get the scene's choice
         parts, routings = model.changes(
             patches,
             embedding.repeat_interleave(copies, 0),
@@ -95,7 +99,13 @@ class LightRestorationModule(TrainingModule):
         return terms
 
     def _part_error(self, patches: Tensor, versions: Tensor, parts: Tensor) -> Tensor:
-        """Of what the compression and the noise are taken to have changed."""
+        """The errors of two parts of the change: against compression, and against noise.
+
+        Args:
+            patches: (B P, 3, p, p) with all faults.
+            versions: (B P, V, 3, p, p), see `parts.wanted_parts`.
+            parts: (B P, parts, 3, p, p) of the change, in the order of `PARTS`.
+        """
         config = self.config
         jpeg, noise = versions[:, 0] - patches, versions[:, 1] - versions[:, 0]
         errors = [
@@ -105,7 +115,12 @@ class LightRestorationModule(TrainingModule):
         return torch.stack(errors).sum()
 
     def _routing_terms(self, routings: tuple[Routing, ...], groups: Tensor) -> dict[str, Tensor]:
-        """Balance, cost and guidance, each a mean over the blocks."""
+        """Weighted losses of the routers: balance, cost and guidance, each a mean over the blocks.
+
+        Args:
+            routings: of each block, for all patches.
+            groups: (B, G), 1 for each group of degradations that a scene has, else 0.
+        """
         config, copies = self.config, self.config.patches
         meant = meant_expert(groups)  # (B,)
         target = torch.tensor(config.balance_target, device=groups.device)
@@ -132,7 +147,10 @@ class LightRestorationModule(TrainingModule):
             self.counts.index_put_(places, self.counts.new_ones(()), accumulate=True)
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR of each validation task and photo against the target of a repair of its detail."""
+        """PSNR in dB of each validation task and photo, at most 100.
+
+        In the target, all faults are repaired except darkness and haze.
+        """
         cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
         for task, number in cases[rank() :: processes()]:
             clean = self.photos[number].float() / 255
@@ -143,7 +161,7 @@ class LightRestorationModule(TrainingModule):
             )
 
     def pictures(self) -> dict[str, Tensor]:
-        """For each validation task a photo's middle: degraded, repaired, target, side by side."""
+        """For each validation task the middle of a photo: degraded, repaired and target."""
         shown = {}
         for task in self.config.validation_tasks if self.photos else ():
             found = faulty(middle(self.photos[0]).float() / 255, task, 0)
@@ -156,7 +174,7 @@ class LightRestorationModule(TrainingModule):
         return image[0].clamp(0, 1).cpu()
 
     def sheet(self, batch: Scene) -> Tensor:
-        """The first patch of each scene above, its target below."""
+        """The first patches of all scenes above, their targets below."""
         side = self.config.patch
         patches = cut_patches(batch.degraded, batch.places[:, :1], side)
         columns = (
@@ -165,22 +183,22 @@ class LightRestorationModule(TrainingModule):
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
-        """The plain blocks."""
+        """Compile the plain residual blocks."""
         for module in self.model.modules():
             if isinstance(module, Block):
                 module.compile(dynamic=False)
 
 
 def cut_patches(scenes: Tensor, places: Tensor, side: int) -> Tensor:
-    """Squares of each scene, all of a scene one after the other.
+    """Cut squares out of scenes.
 
     Args:
         scenes: (B, C, s, s).
-        places: (B, P, 2) top and left of each.
-        side: of a square.
+        places: (B, P, 2) int64, top and left of each square in pixels.
+        side: of a square in pixels.
 
     Returns:
-        (B P, C, side, side).
+        (B P, C, side, side), first the P squares of the first scene.
     """
     return torch.stack(
         [
@@ -192,13 +210,19 @@ def cut_patches(scenes: Tensor, places: Tensor, side: int) -> Tensor:
 
 
 def picture_error(image: Tensor, target: Tensor, form: str, floor: float) -> Tensor:
-    """The mean of each picture's error, so that all pull alike whatever their degradation.
+    """The mean of the errors of some pictures.
+
+    With "log", pictures have the same effect on the weights however much they are degraded.
 
     Args:
         image: (B, 3, H, W).
-        target: alike.
-        form: "log" for half the logarithm of the squared error, of which 1 is 8.7 dB, or "l1".
-        floor: added to the squared error, so that pictures that are right already do not pull.
+        target: (B, 3, H, W).
+        form: "l1", or "log" for half of the natural logarithm of the squared error, of which a
+            difference of 1 is 8.7 dB.
+        floor: added to the squared error, so that pictures that are right already have no effect.
+
+    Returns:
+        A scalar in float32.
 
     Example:
         >>> image, target = torch.full((1, 3, 2, 2), 0.1), torch.zeros(1, 3, 2, 2)
@@ -212,10 +236,17 @@ def picture_error(image: Tensor, target: Tensor, form: str, floor: float) -> Ten
 
 
 def meant_expert(groups: Tensor) -> Tensor:
-    """The expert that is meant for a picture, by the hardest of its degradations.
+    """The expert that is intended for a picture, by the hardest of its degradations.
 
-    None for what needs no repair of detail, a bottleneck for haze and darkness alone, two
-    convolutions for noise and JPEG, those that look far for rain, snow, blur and marks.
+    No expert (0) for pictures that need no repair of detail, the bottleneck (1) for haze and
+    darkness alone, two convolutions (2) for noise and JPEG, and the dilated ones (3), which see
+    far, for rain, snow, blur and marks.
+
+    Args:
+        groups: (B, G), 1 for each group of degradations that a picture has, else 0.
+
+    Returns:
+        (B,) int64.
 
     Example:
         >>> meant_expert(torch.eye(5)[[2, 0, 1, 3, 4]])

@@ -10,9 +10,15 @@ from pixperts.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class LightRestorationConfig(TrainConfig):
-    """A training run of moce-ir-light, on patches of degraded scenes; see `data.scenes`."""
+    """A training run of moce-ir-light, on patches of degraded scenes; see `data.scenes`.
 
-    head: str = "detail"  # or tone, on whole views (`data.tone_scenes`), or parts (`parts`)
+    Raises:
+        UsageError: a value is not allowed.
+    """
+
+    # What is trained: detail, the repair itself; tone, the part for darkness and haze, on samples
+    # of `data.tone_scenes`; or parts, the division of the change (see `training.parts`).
+    head: str = "detail"
     batch: int = 6  # scenes per step
     patches: int = 2  # patches per scene
     patch: int = 128
@@ -29,7 +35,7 @@ class LightRestorationConfig(TrainConfig):
     validation_images: int = 4  # photos per task
     error: str = "log"  # log: the logarithm of each patch's squared error, as in PSNR; or l1
     floor: float = 3e-6  # added to the squared error before the logarithm; 1e-5 is 50 dB
-    spare_weight: float = 3.0  # weight of good pictures that the tone head takes for dark or hazy
+    spare_weight: float = 3.0  # weight of faults that a picture does not have, with head: tone
     fourier_weight: float = 0.0  # weight of the L1 loss of the spectrum
     group_weight: float = 0.2  # weight of the scout's cross-entropy over groups of degradations
     part_weight: float = 0.05  # weight of the errors of the parts for compression and noise
@@ -79,10 +85,14 @@ class LightRestorationConfig(TrainConfig):
 
 
 def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
-    """Refuse tasks that do not exist, and weights that are not positive numbers.
+    """Check that tasks exist and that their weights are positive numbers.
+
+    Args:
+        tasks: weights of the tasks of the training.
+        measured: tasks of the validation.
 
     Raises:
-        UsageError: naming the task.
+        UsageError: a task or a weight is not allowed; the message names the task.
     """
     from pixperts.data.scenes import DRAWN, SCENE_TASKS
 

@@ -1,4 +1,4 @@
-"""Losses of the mixtures: reconstruction, balance between the experts, expected cost."""
+"""Losses: of routers (balance, cost, error), of experts and of pictures."""
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,12 @@ def gumbel_weights(
     """Gumbel-Softmax (Jang et al., arXiv 1611.01144): differentiable samples of a choice.
 
     Args:
-        logits: (..., J).
+        logits: (..., J) of J choices.
         temperature: above 0; the lower, the closer to one-hot.
         hard: one-hot in the forward pass, soft in the backward pass (straight-through).
         generator: source of the noise, for runs that can be repeated.
-        uniform: (..., J) in [0, 1), the noise itself before it is bent, instead.
+        uniform: (..., J) uniform random numbers in [0, 1) to make the noise from, instead of
+            drawing them.
 
     Returns:
         (..., J) weights that sum to 1.
@@ -42,11 +43,11 @@ def balance_loss(probabilities: Tensor, target: Tensor) -> Tensor:
     of variation of Shazeer et al. (arXiv 1701.06538, equation 7).
 
     Args:
-        probabilities: (N, J), rows sum to 1.
-        target: (J,), positive, sums to 1.
+        probabilities: (N, J) of J experts; each row sums to 1.
+        target: (J,), the wanted shares; positive, with sum 1.
 
     Returns:
-        A scalar, 0 when the shares meet the target.
+        A scalar; 0 if the shares are those of the target.
 
     Example:
         >>> p = torch.tensor([[1.0, 0.0], [0.5, 0.5]])  # shares 0.75 and 0.25
@@ -58,7 +59,14 @@ def balance_loss(probabilities: Tensor, target: Tensor) -> Tensor:
 
 
 def expected_cost(probabilities: Tensor, costs: Tensor) -> Tensor:
-    """Mean cost of an item when experts are drawn from `probabilities`.
+    """Mean cost of an item if experts are drawn with the given probabilities.
+
+    Args:
+        probabilities: (N, J) of J experts; each row sums to 1.
+        costs: (J,) of the experts.
+
+    Returns:
+        A scalar, in the unit of the costs.
 
     Example:
         >>> expected_cost(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0.2, 1.0]))
@@ -68,17 +76,17 @@ def expected_cost(probabilities: Tensor, costs: Tensor) -> Tensor:
 
 
 def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
-    """Mean error when experts are drawn from `probabilities`, relative to drawing evenly.
+    """Mean error if experts are drawn with the given probabilities, relative to equal ones.
 
-    The exact expectation that Gumbel-Softmax samples: with every expert's error at hand it needs
-    no noise. Errors are taken as given (no gradient), so that only the router learns from it.
+    Gumbel-Softmax estimates this mean from samples. If the error of every expert is known, as here,
+    it can be computed without noise. The errors get no gradient, so only the router learns.
 
     Args:
-        probabilities: (N, J), rows sum to 1.
+        probabilities: (N, J) of J experts; each row sums to 1.
         errors: (N, J), not negative.
 
     Returns:
-        A scalar; 1 for even shares, below 1 where the better experts are drawn more often.
+        A scalar; 1 for equal shares, below 1 if the better experts are drawn more often.
 
     Example:
         >>> p = torch.tensor([[0.75, 0.25]])
@@ -90,22 +98,24 @@ def expected_error(probabilities: Tensor, errors: Tensor) -> Tensor:
 
 
 def predicted_error_loss(logits: Tensor, errors: Tensor, width: float = 0.02) -> Tensor:
-    """Teach a mapper to say how much each expert errs, so that any budget can be met well.
+    """Teaches a mapper to predict the error of each expert, so that it is good for all budgets.
 
-    `routing.choose` meets a budget by argmax(logits - beta * cost), which is best for every beta
-    where -logits are the expected errors, up to a constant an item. The deepest expert's logit is
-    that constant; for the others m = softplus((l_J - l_j) / width) * width is the predicted error,
-    and error / m + ln m is minimal where m is the mean of an error that is spread exponentially,
-    whatever its size. (The error of squared differences would follow the few hardest items, and
-    a softmax over priced experts saturates: see LAB.md.)
+    `routing.choose` keeps to a budget by argmax(logits - beta * cost). For every beta, this is the
+    best choice if the logits are the negative expected errors, plus any constant per item. Here,
+    the constant is the logit l_J of the last expert, which is drawn to 0. The predicted error of
+    expert j is m = width * softplus((l_J - l_j) / width), which is never negative. The loss
+    error / m + ln m is the negative logarithm of an exponential distribution, so it is lowest if m
+    is the mean of the error, and large errors do not outweigh small ones. (Squared differences of
+    the predictions would depend on the few hardest items; see LAB.md.)
 
     Args:
-        logits: (..., J), the deepest expert last.
-        errors: (..., J), not negative, taken as given; the deepest's own is not used.
-        width: of the bend that keeps predictions positive, in units of the errors.
+        logits: (..., J), the most expensive expert last.
+        errors: (..., J), not negative; they get no gradient, and those of the last expert are not
+            used.
+        width: in units of the errors; predictions below about this are kept positive smoothly.
 
     Returns:
-        A scalar: the mean of error / m + ln m, plus that of the squared logit of the deepest.
+        A scalar: the mean of error / m + ln m, plus the mean of the squared l_J.
 
     Example:
         >>> logits = torch.tensor([[-2.0, 0.0]])  # predicts 2
@@ -119,16 +129,17 @@ def predicted_error_loss(logits: Tensor, errors: Tensor, width: float = 0.02) ->
 
 
 def distillation_loss(colors: Tensor, costs: Tensor, floor: float = 1e-6) -> Tensor:
-    """How far each expert is from the deepest, as a logarithm, so that hard patches do not drown.
+    """Logarithm of the distance of each expert's colors from those of the last one, the teacher.
 
-    Experts weigh in proportion to their cost: the more expensive ones shape what they share. The
-    deepest, the teacher, is taken as given (Hinton et al., arXiv 1503.02531, with colors for
+    By the logarithm, patches with small distances count as much as others. The weight of an expert
+    is proportional to its cost, so that the more expensive ones decide about the layers that all
+    share. The teacher gets no gradient (Hinton et al., arXiv 1503.02531, with colors in place of
     classes).
 
     Args:
-        colors: (B, Q, J, 3) of every expert, the deepest last.
-        costs: (J,).
-        floor: added to each patch's mean squared distance; 1e-6 is 60 dB.
+        colors: (B, Q, J, 3) in [0, 1] of every expert, the most expensive one last.
+        costs: (J,) of the experts.
+        floor: added to the mean squared distance of each patch; 1e-6 is 60 dB.
 
     Returns:
         A scalar: the mean over patches of sum_j w_j ln(distance_j + floor).
@@ -144,15 +155,17 @@ def distillation_loss(colors: Tensor, costs: Tensor, floor: float = 1e-6) -> Ten
 
 
 def picture_weights(image: Tensor, target: Tensor, level: float) -> Tensor:
-    """Weights that make the sum of L1 errors e_b behave like that of level * ln(e_b + level) * 2.
+    """Weights for the L1 errors e of pictures, which make small errors count as much as large ones.
+
+    With them, the sum of the errors has the gradient of the sum of 2 * level * ln(e + level).
 
     Args:
         image: (B, C, H, W).
-        target: alike.
-        level: the error at which a weight is 1, above 0.
+        target: (B, C, H, W).
+        level: the error for which the weight is 1, above 0.
 
     Returns:
-        (B,) 2 * level / (e_b + level), without gradient.
+        (B,) 2 * level / (e + level), without gradient.
 
     Example:
         >>> image = torch.tensor([0.0, 0.06])[:, None, None, None]
@@ -166,12 +179,12 @@ def picture_weights(image: Tensor, target: Tensor, level: float) -> Tensor:
 def spectral_l1(image: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference of the real and imaginary parts of the Fourier transforms.
 
-    Cho et al. (MIMO-UNet, arXiv 2108.05054, equation 4), with the transform unscaled, as MoCE-IR
-    takes it with weight 0.1.
+    This is equation 4 of MIMO-UNet (Cho et al., arXiv 2108.05054) with the transform not scaled,
+    as in the code of MoCE-IR, where its weight is 0.1.
 
     Args:
         image: (B, C, H, W).
-        target: alike.
+        target: (B, C, H, W).
 
     Returns:
         A scalar, in float32.

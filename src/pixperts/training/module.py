@@ -1,4 +1,4 @@
-"""What is common to the training of both families: start, optimizer, noise, measuring, counting."""
+"""The base of all trainings: a network, its optimizer, noise, measurements, counts of experts."""
 
 import math
 from abc import abstractmethod
@@ -23,10 +23,20 @@ from pixperts.weights.packaged import weights_file
 
 
 class TrainingModule(L.LightningModule):
-    """A network, its losses, its samples and its measure; one subclass a family.
+    """A network with its losses, samples and measurements; each family has a subclass.
+
+    Args:
+        config: of the run.
+        layout: how processes share a batch; None: there is one process.
 
     Attributes:
-        counts: (tasks, blocks, J) int64, how often each expert was chosen since the last check.
+        counts: (tasks, blocks, J) int64, how often each of J experts was chosen since the last
+            validation.
+        taken: names of the tensors that were copied from `config.init`, if that is set.
+
+    Raises:
+        ModelError: the network cannot be built, or its first weights cannot be read.
+        UsageError: `init` or `frozen` does not fit the network.
     """
 
     counts: Tensor
@@ -53,48 +63,48 @@ class TrainingModule(L.LightningModule):
         self._sums: dict[str, Any] = {}
         self.train()
 
-    # ------------------------------------------------------------ what a family says
+    # ------------------------------------------------------------ for subclasses
 
     @property
     @abstractmethod
     def names(self) -> Sequence[str]:
-        """The tasks that `counts` tells apart."""
+        """The tasks for which `counts` counts separately."""
 
     @property
     @abstractmethod
     def blocks(self) -> Sequence[str]:
-        """The blocks that route, in order of execution."""
+        """The names of the blocks that choose experts, in order of execution."""
 
     @abstractmethod
     def samples(self) -> Dataset[Any]:
-        """Training samples by number, each a function of the seed and its number alone."""
+        """Training samples by number; each depends on the seed and its number only."""
 
     @abstractmethod
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """The terms of the loss, weighted; their sum is minimised. Counts the experts."""
+        """The weighted terms of the loss, whose sum is minimized; also counts the experts."""
 
     @abstractmethod
     def scores(self) -> Iterator[tuple[str, float]]:
-        """Name and value for each validation picture of this process's share."""
+        """Names and values of measurements, for the validation pictures of this process."""
 
     @abstractmethod
     def pictures(self) -> dict[str, Tensor]:
-        """What the present weights do, to look at: (3, H, W) in [0, 1] by name."""
+        """Results of the present weights to look at: (3, H, W) in [0, 1], by name."""
 
     @abstractmethod
     def sheet(self, batch: Any) -> Tensor:
-        """A batch as one picture (3, H, W) in [0, 1], a column a sample."""
+        """A batch as one picture (3, H, W) in [0, 1], with one column per sample."""
 
     @abstractmethod
     def compile_parts(self) -> None:
-        """Compile what neither routes nor changes its shape."""
+        """Compile the parts that choose no experts and get maps of one size only."""
 
     # ------------------------------------------------------------ steps
 
     def train(self, mode: bool = True) -> Self:
-        """As of every module, but parts without a parameter to train stay in evaluation mode.
+        """Set the mode as for every module, but frozen parts stay in evaluation mode.
 
-        Dropout and skipped branches in a frozen part would only be noise to what is trained.
+        Dropout and skipped branches in them would only disturb the parts that are trained.
         """
         super().train(mode)
         for part in self.model.modules():
@@ -104,15 +114,18 @@ class TrainingModule(L.LightningModule):
         return self
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One part of a step: the loss, and everything random a function of the step."""
+        """The loss of one part of a step.
+
+        Random numbers depend on the seed and the step only, so that a resumed run uses the same.
+        """
         part = batch_idx % self.layout.accumulate
         places = self.layout.places(distributed.rank(), part)
         first = self.global_step * self.layout.batch
         self._numbers = range(first + places.start, first + places.stop)[: len(batch[0])]
-        # What a network draws by itself (SwinIR's skipped branches) comes from torch's own state.
+        # For random numbers inside a network, such as SwinIR's skipped branches.
         torch.manual_seed((self.config.seed << 40) + self._numbers.start)
         terms = self.loss(batch)
-        for name, value in terms.items():  # parts that are not finite are left out, as their steps
+        for name, value in terms.items():  # values that are not finite are left out of the mean
             value, finite = value.detach(), value.detach().isfinite()
             part_of = torch.stack([value.nan_to_num(0.0, 0.0, 0.0), finite.to(value.dtype)])
             self._sums[name] = self._sums.get(name, 0.0) + part_of.float()
@@ -121,11 +134,11 @@ class TrainingModule(L.LightningModule):
         )
 
     def noise(self, shape: Sequence[int], *, normal: bool) -> Tensor:
-        """(B, *shape) random numbers, each sample's a function of the seed and its number.
+        """Random numbers (B, *shape) that depend on the seed and the numbers of the samples only.
 
         Args:
-            shape: of one sample's.
-            normal: standard normal instead of uniform in [0, 1).
+            shape: of the random numbers of one sample.
+            normal: draw from the standard normal distribution; else uniformly from [0, 1).
         """
         draw = torch.randn if normal else torch.rand
         rows = []
@@ -135,14 +148,14 @@ class TrainingModule(L.LightningModule):
         return torch.stack(rows).to(self.device)
 
     def on_fit_start(self) -> None:
-        """Counts lie where the choices do, so that no step waits for them."""
+        """Move the counts to the device of the choices, so that no step waits for a copy."""
         self.counts = self.counts.to(self.device)
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Nothing: `measure` takes whole pictures while the averaged weights are swapped in."""
+        """Nothing: `measure` does it, on whole pictures and with the averaged weights."""
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer at the peak of its learning rates."""
+        """The optimizer, with the highest learning rates of the schedule."""
         config = self.config
         return optimizer_of(
             config.optimizer,
@@ -154,7 +167,7 @@ class TrainingModule(L.LightningModule):
         )
 
     def configure_optimizers(self) -> Any:
-        """Linear warm-up, then a cosine, or halvings."""
+        """The optimizer and its schedule: a linear warm-up, then a cosine or halvings."""
         config = self.config
         optimizer = self.optimizer()
 
@@ -177,7 +190,7 @@ class TrainingModule(L.LightningModule):
     # ------------------------------------------------------------ measuring
 
     def measure(self) -> dict[str, float]:
-        """Means of `scores` over all processes' pictures, and the shares of the experts."""
+        """Means of `scores` over the pictures of all processes, and the shares of the experts."""
         values: dict[str, list[float]] = {}
         for name, value in distributed.gathered(list(self.scores())):
             values.setdefault(name, []).append(value)
@@ -198,7 +211,7 @@ class TrainingModule(L.LightningModule):
         return means
 
     def expert_shares(self) -> dict[str, float]:
-        """Share of each expert since the last check, as task/block/expert."""
+        """Share of each expert in 0..1 since the last validation, by task/block/expert."""
         shares = self.counts / self.counts.sum(dim=2, keepdim=True).clamp_min(1)
         return {
             f"{name}/{block}/{expert}": value
@@ -208,7 +221,10 @@ class TrainingModule(L.LightningModule):
         }
 
     def expert_table(self) -> str:
-        """Share of each expert in each block for each task since the last table, in %."""
+        """A table with the share of each expert since the last validation, in %.
+
+        Each task has a line, with the blocks one after the other.
+        """
         lines = ["experts by task, % of the training samples, blocks in order:"]
         for name, counts in zip(self.names, self.counts, strict=True):
             shares = 100 * counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
@@ -217,9 +233,13 @@ class TrainingModule(L.LightningModule):
         return "\n".join(lines)
 
     def idle_experts(self, high: float = 0.9, low: float = 0.01, least: int = 200) -> list[str]:
-        """A sentence for each expert that did nearly everything or nothing in its block.
+        """A sentence for each expert that was chosen nearly always or nearly never in its block.
 
-        Blocks with fewer than `least` choices since the last check, or one expert, are left out.
+        Args:
+            high: share of the choices above which an expert is reported.
+            low: share below which it is reported.
+            least: blocks with fewer choices since the last validation are left out, as are those
+                with one expert.
         """
         sentences = []
         for block, counts in zip(self.blocks, self.counts.sum(dim=0), strict=True):
@@ -238,12 +258,21 @@ class TrainingModule(L.LightningModule):
 
 
 def start_from(model: torch.nn.Module, path: Path) -> list[str]:
-    """Copy the tensors of a weights file that fit by name and shape; the names that were taken.
+    """Copy those tensors of a weights file that fit a network by name and shape.
 
-    Residual blocks that the file lacks begin as nothing, so that a network can grow.
+    Residual blocks that are not in the file start with a last layer of zeros: they change nothing
+    at first, so that a trained network can be extended.
+
+    Args:
+        model: is changed.
+        path: of the weights file.
+
+    Returns:
+        The sorted names of the copied tensors.
 
     Raises:
-        UsageError: if none fits.
+        ModelError: the file cannot be read.
+        UsageError: no tensor fits.
     """
     source, _ = store.load(path)
     own = model.state_dict()

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 
-# Of the quintic iteration: steep at zero, so that small singular values grow fast (Jordan et al.).
+# Coefficients of the iteration (Jordan et al.). It is steep at zero, so small singular values grow
+# fast.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
@@ -17,22 +18,24 @@ class Muon(torch.optim.Optimizer):
 
     Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
     https://kellerjordan.github.io/posts/muon/) replaces each update by the nearest matrix whose
-    singular values are all about one, so that every direction of a layer learns at the same pace.
-    A kernel (out, in, 3, 3) counts as the matrix (out, 9 in). On convolutional U-Nets it ended
-    18 % lower in loss than AdamW (arXiv 2510.19376).
+    singular values are all about 1. So a layer learns at the same speed in all directions. A kernel
+    (out, in, 3, 3) counts as the matrix (out, 9 in). On convolutional U-Nets, the final loss was
+    18 % lower than with AdamW (arXiv 2510.19376).
 
-    torch.optim.Muon (torch 2.9) takes two-dimensional parameters only, rounds to bfloat16, and
-    would leave the other parameters to a second optimizer, which Lightning trains only by hand.
+    torch.optim.Muon (torch 2.9) is not used here: it accepts two-dimensional parameters only and
+    rounds to bfloat16. It also needs a second optimizer for the other parameters, which Lightning
+    does not step by itself.
 
     Args:
-        matrices: weights of two dimensions or more.
+        matrices: weights with two or more dimensions.
         others: all other parameters.
-        matrix_rate: learning rate of the matrices, in singular values: 0.01 is a good start.
+        matrix_rate: learning rate of the matrices: an update has singular values of about this
+            size. 0.01 is a good start.
         rate: learning rate of the others, by Adam.
         momentum: of the matrices, in Nesterov's form.
-        betas: Adam's.
-        weight_decay: decoupled (w *= 1 - rate * weight_decay), of the matrices: without it their
-            norms grow with every step.
+        betas: decay rates of Adam's moments.
+        weight_decay: of the matrices, decoupled (w *= 1 - matrix_rate * weight_decay). Without it,
+            their norms grow with every step.
     """
 
     def __init__(
@@ -59,7 +62,14 @@ class Muon(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], defaults)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step; parameters without a gradient stay, and so do their moments."""
+        """One step; parameters without a gradient stay as they are, and so do their moments.
+
+        Args:
+            closure: computes the loss and the gradients again, as for every optimizer of torch.
+
+        Returns:
+            The loss of `closure`, or None without one.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -77,7 +87,8 @@ class Muon(torch.optim.Optimizer):
 def _muon_step(
     parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
 ) -> None:
-    # An expert that no sample chose: its update, made as large as any, would be of old gradients.
+    # All zeros if no sample chose an expert. Its momentum holds old gradients only, and would be
+    # scaled to a full update.
     if not bool(gradient.any()):
         return
     if "momentum" not in state:
@@ -85,7 +96,8 @@ def _muon_step(
     state["momentum"].lerp_(gradient, 1 - group["momentum"])
     update = orthogonalized(gradient.lerp(state["momentum"], group["momentum"]))
     height = update.shape[0]
-    # Tall matrices have less room for their update: the same change of the output for all shapes.
+    # A matrix with more rows than columns has fewer singular values. With this factor, updates of
+    # all shapes change the output by about as much.
     scale = max(1.0, height / (update.numel() / height)) ** 0.5
     parameter.add_(update, alpha=-group["lr"] * scale)
 
@@ -106,14 +118,14 @@ def _adam_step(
 
 
 def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
-    """The update with all singular values near one, by Newton-Schulz iterations in float32.
+    """Bring all singular values of an update near 1, by Newton-Schulz iterations in float32.
 
     Args:
-        update: (out, ...), taken as a matrix of `out` rows.
-        steps: of the iteration; after five the values lie within about 0.7 and 1.2.
+        update: (out, ...), treated as a matrix of `out` rows.
+        steps: of the iteration; after five, the values lie between about 0.7 and 1.2.
 
     Returns:
-        A tensor of the same shape; its singular vectors are those of the update.
+        A tensor of the same shape and type, with the singular vectors of the update.
 
     Example:
         >>> orthogonalized(torch.tensor([[3.0, 0.0], [0.0, 0.5]])).round(decimals=1)
@@ -124,8 +136,8 @@ def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     matrix = matrix.t() if tall else matrix
     matrix = matrix / (matrix.norm() + 1e-7)
-    # Each iteration multiplies by q = a + b G + c G^2 with G = X X^T, and all q commute with G: so
-    # the short side is enough for all of them, and the long side is multiplied once.
+    # Each iteration multiplies X by q = a + b G + c G^2 with G = X X^T. All q commute with G. So
+    # their product is computed first, on matrices of the shorter side, and X is multiplied once.
     gram = matrix @ matrix.t()
     identity = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     product = identity
@@ -140,10 +152,13 @@ def orthogonalized(update: Tensor, steps: int = 5) -> Tensor:
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
-    """The trained kernels and matrices that Muon takes: those of the network's `hidden_layers`.
+    """The weights that Muon trains: those of the layers that the network names `hidden_layers`.
+
+    Args:
+        model: a network; only weights that require a gradient are returned.
 
     Raises:
-        UsageError: where the network names none.
+        UsageError: the network names no such layers, or all of them are frozen.
     """
     prefixes: Sequence[str] = getattr(model, "hidden_layers", ())
     found = [
@@ -168,18 +183,18 @@ def optimizer_of(
     betas: tuple[float, float],
     weight_decay: float,
 ) -> torch.optim.Optimizer:
-    """The optimizer of a model's trained parameters, at the peak of its learning rates.
+    """The optimizer of the parameters of a model that require a gradient.
 
     Args:
         name: one of `config.OPTIMIZERS`.
-        model: whose parameters that require a gradient are trained.
-        rate: of Adam and AdamW, and with Muon of all that is no hidden layer.
-        matrix_rate: of Muon's matrices.
-        betas: of Adam in all three.
-        weight_decay: of AdamW and Muon's matrices; Adam knows none.
+        model: a network.
+        rate: highest learning rate of Adam and AdamW; with Muon, of all but the hidden layers.
+        matrix_rate: highest learning rate of Muon for the hidden layers.
+        betas: decay rates of Adam's moments, in all three.
+        weight_decay: of AdamW, and of Muon for the hidden layers; Adam has none.
 
     Raises:
-        UsageError: for muon with a model that names no hidden layers.
+        UsageError: Muon is chosen, and the model names no hidden layers that are trained.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
     if name == "adam":

@@ -1,4 +1,4 @@
-"""How a training runs, beside what it trains. Importing this costs nothing."""
+"""Options of a run that are not part of its configuration. Importing this is fast."""
 
 import re
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from pixperts.options import check_options, option
 
 
 def parse_duration(text: str) -> timedelta:
-    """A time from HH:MM:SS.
+    """Read a time from text of the form HH:MM:SS, with up to four digits for the hours.
 
     Raises:
-        UsageError: for other text, and for no time at all.
+        UsageError: the text is not of this form, or the time is zero.
 
     Example:
         >>> parse_duration("02:00:30").total_seconds()
@@ -32,10 +32,10 @@ def parse_duration(text: str) -> timedelta:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `training.run.train`, by the same names.
+    """The options of `training.run.train`, with the same names.
 
     Raises:
-        UsageError: naming the option.
+        UsageError: a value is not allowed; the message names the option.
     """
 
     max_steps: int | None = option(None, "Stop after this step.", low=1)

@@ -1,8 +1,9 @@
-"""Training of the parts of moce-ir-light's change: which share undoes noise, which compression.
+"""Training of the division of moce-ir-light's change: what undoes noise, and what compression.
 
-The change as a whole stays as it is. Only its division is learned from the features of the network
-as it is: by the last layer, with W_k the weights of part k, whose sum is kept, and by the share of
-compression that a picture's embedding gives (see `LightTrunk.parts_of`).
+The network changes a picture by the sum of three parts: against noise, against compression, and the
+rest. Only this division is trained; the sum stays as it is. Trained are the last layer, whose
+weights of the three parts keep their sum, and the layer that estimates the share of compression
+from the embedding of a picture (see `LightTrunk.parts_of`).
 """
 
 from collections.abc import Iterator
@@ -19,12 +20,12 @@ from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.light_restoration import LightRestorationModule, cut_patches, picture_error
 from pixperts.training.light_restoration_config import LightRestorationConfig
 
-_STRIDE = 20.0  # learning rate of the share of compression, times that of the last layer
+_STRIDE = 20.0  # learning rate of the layer for the share, relative to that of the last layer
 _NOISE, _JPEG, _REST = (PARTS.index(name) for name in ("noise", "jpeg", "rest"))
 
 
 class PartsModule(LightRestorationModule):
-    """The training step: the change of patches, and what each of its parts should be."""
+    """The training step: compare the parts of the change of patches with what they should be."""
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
@@ -43,7 +44,7 @@ class PartsModule(LightRestorationModule):
         ]
 
     def loss(self, batch: Scene) -> dict[str, Tensor]:
-        """The error of each part."""
+        """The terms of the loss: of noise and compression together, of the rest, of the share."""
         config, model = self.config, self.model
         with torch.no_grad():
             scenes = batch.degraded.float() / 255  # (B, 3, s, s)
@@ -54,7 +55,7 @@ class PartsModule(LightRestorationModule):
         parts = model.parts_of(features, patches, embedding)  # (B P, P, 3, p, p)
         wanted = wanted_parts(patches, versions)
         both = parts[:, _NOISE] + parts[:, _JPEG]
-        # The rest is what the other two leave of the whole, which does not change.
+        # The rest is the whole change, which is not trained, minus the other two.
         rest = parts.sum(dim=1).detach() - both
         terms = {
             name: picture_error(found, target, config.error, config.floor)
@@ -69,7 +70,7 @@ class PartsModule(LightRestorationModule):
         return {**terms, "share": entropy}
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Adam; a single layer on what the scout saw begins at 0 and may go in long steps."""
+        """Adam, with a higher rate for the share: a single layer that starts at zero."""
         rate = self.config.learning_rate
         groups: list[dict[str, Any]] = [
             {"params": list(self.model.output.parameters())},
@@ -78,13 +79,16 @@ class PartsModule(LightRestorationModule):
         return torch.optim.Adam(groups, lr=rate, betas=self.config.betas)
 
     def optimizer_step(self, *args: Any, **named: Any) -> None:
-        """A step, after which the parts are brought to the whole again by the rest."""
+        """A step, after which the weights of the rest restore the sum of the parts."""
         super().optimizer_step(*args, **named)
         for values, whole in zip(self._divided(), self._whole, strict=True):
             values[_REST] = whole.to(values.device) - values[_NOISE] - values[_JPEG]
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR of each part, and of all together, for each validation task and photo."""
+        """PSNR in dB of each part, and of the result, for each validation task and photo.
+
+        Values are at most 100.
+        """
         cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
         for task, number in cases[rank() :: processes()]:
             made = faulty(self.photos[number].float() / 255, task, number)
@@ -100,15 +104,15 @@ class PartsModule(LightRestorationModule):
 
 
 def share_of(part: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of a change is one of its parts.
+    """The share of a part in a change, and a weight for it.
 
     Args:
-        part: (B, 3, h, w) what the part should be.
-        whole: alike, the change.
+        part: (B, 3, h, w), a part of the change.
+        whole: (B, 3, h, w), the change.
 
     Returns:
-        The share in 0..1 by which the change comes closest to the part, and what it matters: 0
-        where hardly anything is changed, up to 1; (B,) each.
+        Two tensors (B,). The first is the share s in 0..1 for which s * whole is closest to the
+        part. The second is its weight: near 0 if hardly anything is changed, else near 1.
 
     Example:
         >>> whole = torch.full((1, 3, 8, 8), 0.1)
@@ -121,11 +125,15 @@ def share_of(part: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def wanted_parts(images: Tensor, versions: Tensor) -> dict[str, Tensor]:
-    """What each part of a change should be, (B, 3, h, w).
+    """The parts of the right change of degraded pictures.
 
     Args:
         images: (B, 3, h, w) with all faults.
-        versions: (B, 3, 3, h, w) without compression, without noise, too, and all right.
+        versions: (B, 3, 3, h, w): without compression; without compression and noise; without
+            faults.
+
+    Returns:
+        By their names, the parts (B, 3, h, w) that are to be added to the pictures.
     """
     plain, calm, right = versions.unbind(dim=1)
     return {"jpeg": plain - images, "noise": calm - plain, "rest": right - calm}

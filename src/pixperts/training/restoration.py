@@ -1,4 +1,4 @@
-"""Training of the models that repair (MoCE-IR, arXiv 2411.18466, section 4 and supplement)."""
+"""Training of MoCE-IR, which repairs (arXiv 2411.18466, section 4 and supplement)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ _OWN = "pair"  # the task of a user's own folders
 
 
 class RestorationModule(TrainingModule):
-    """L1 + 0.1 * L1 of the spectrum + 0.01 * balance of the routers; experts counted by task."""
+    """The training step: repair patches, compare them and their spectra, balance the routers."""
 
     config: RestorationConfig
     model: MoCEIR
@@ -40,16 +40,16 @@ class RestorationModule(TrainingModule):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The run's tasks."""
+        """The names of the tasks of the run."""
         return self._names
 
     @property
     def blocks(self) -> list[str]:
-        """The decoder blocks, as `Routing.name` has them."""
+        """The names of the decoder blocks, as in `Routing.name`."""
         return self.model.block_names
 
     def samples(self) -> SyntheticPairs | FilePairs:
-        """Degraded patches: of pairs of files, or of the photos on the fly."""
+        """Degraded patches: from pairs of files, or made from photos on the fly."""
         config = self.config
         if config.published is not None or config.input is not None:
             pairs = _pairs(config)
@@ -63,16 +63,17 @@ class RestorationModule(TrainingModule):
         )  # fmt: skip
 
     def loss(self, batch: Degraded) -> dict[str, Tensor]:
-        """L1, spectrum and the routers' balance; experts are counted by task."""
+        """The weighted terms: L1, L1 of the spectrum, and balance; counts experts by task."""
         config = self.config
         shape = (len(self.blocks), self.counts.shape[2])
         noise = self.noise(shape, normal=True).transpose(0, 1)  # (blocks, B, J)
         output = self.model(batch.degraded, noise=noise)
         image, clean = output.image, batch.clean
         if config.equalize:
-            # Hazy and dark pictures are wrong by a tenth, clean ones by a hundredth: near the
-            # logarithm of its error, a picture pulls as hard whatever its task. Both losses are
-            # proportional to the pictures' difference, so a factor on the pictures does it.
+            # Errors of hazy and dark pictures are ten times those of clean ones. With these
+            # weights, which act like a logarithm of the error, all tasks count about as much. Both
+            # losses are proportional to the difference of the pictures. So it is enough to multiply
+            # the pictures by the weights.
             weight = picture_weights(image, clean, config.equalize)[:, None, None, None]
             image, clean = weight * image, weight * clean
         routings = [
@@ -98,7 +99,7 @@ class RestorationModule(TrainingModule):
         }
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR of each validation task and photo, protocol rgb; exact pictures count as 100 dB."""
+        """PSNR in dB of each validation task and photo, protocol rgb; at most 100."""
         cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
         for task, number in cases[rank() :: processes()]:
             clean = self.photos[number].float() / 255
@@ -107,7 +108,7 @@ class RestorationModule(TrainingModule):
             yield f"psnr_{task}", min(psnr(image, clean, "rgb"), 100.0)
 
     def pictures(self) -> dict[str, Tensor]:
-        """For each validation task a photo's middle: degraded, repaired, clean, side by side."""
+        """For each validation task the middle of a photo: degraded, repaired, clean."""
         shown = {}
         for task in self.config.validation_tasks if self.photos else ():
             clean = middle(self.photos[0]).float() / 255
@@ -117,22 +118,29 @@ class RestorationModule(TrainingModule):
         return shown
 
     def sheet(self, batch: Degraded) -> Tensor:
-        """Degraded above, clean below."""
+        """The degraded patches above, the clean ones below."""
         columns = torch.cat([batch.degraded, batch.clean], dim=2)  # (B, 3, 2 p, p)
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
-        """The transformer blocks of encoder, latent and refinement."""
+        """Compile the transformer blocks of encoder, latent and refinement."""
         for module in self.model.modules():
             if isinstance(module, EncoderBlock):
                 module.compile(dynamic=False)
 
 
 def validation_photos(folder: str | None, count: int) -> list[Tensor]:
-    """So many photos (3, H, W) uint8 of a folder, spread over it, which may be sorted by kind.
+    """Photos of a folder, evenly spread over it, because it may be sorted by subject.
+
+    Args:
+        folder: None for no photos.
+        count: number of photos, 1 or more.
+
+    Returns:
+        (3, H, W) uint8 each.
 
     Raises:
-        DataError: where it holds fewer.
+        DataError: the folder has fewer photos.
     """
     if not folder:
         return []
@@ -144,20 +152,20 @@ def validation_photos(folder: str | None, count: int) -> list[Tensor]:
 
 
 def middle(photo: Tensor, side: int = 256) -> Tensor:
-    """The middle of a photo (3, H, W), at most `side` pixels high and wide."""
+    """The middle of a photo (3, H, W), at most `side` pixels in height and width."""
     top, left = (max(0, (length - side) // 2) for length in photo.shape[1:])
     return photo[:, top : top + side, left : left + side]
 
 
 def _names(config: RestorationConfig) -> tuple[str, ...]:
-    """The tasks of a run, in the order of its counts."""
+    """The names of the tasks of a run, in the order of its counts."""
     if config.input is not None:
         return (_OWN,) if config.target is not None else packed_tasks(Path(config.input))
     return tuple(config.tasks) if config.published is None else TASK_SETS[config.published]
 
 
 def _pairs(config: RestorationConfig) -> list[Pair]:
-    """The files of a published set or of one's own folders."""
+    """The pairs of files of a published set, of shards or of the user's folders."""
     if config.published is not None:
         layouts = {name: Path(root) for name, root in config.layouts.items()}
         return read_task_set(config.published, layouts)

@@ -1,7 +1,7 @@
-"""The training engine of both families: `pixperts train CONFIG.yaml -o RUN_DIR`.
+"""Run a training of any family: `pixperts train CONFIG.yaml -o RUN_DIR`.
 
-Everything that needs Lightning is in this module, the tasks and the callbacks, and imported when
-a training starts.
+This module and those of the training modules and callbacks need Lightning. They are imported only
+when a training starts.
 """
 
 import logging
@@ -47,7 +47,15 @@ from pixperts.training.upscaling import UpscalingModule
 
 
 def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModule:
-    """The task of the configuration's family."""
+    """The training module for a configuration.
+
+    Args:
+        config: of the run.
+        layout: how processes share a batch; None: there is one process.
+
+    Raises:
+        UsageError, DataError, ModelError: the network or the validation data do not fit.
+    """
     if isinstance(config, RestorationConfig):
         return RestorationModule(config, layout)
     if isinstance(config, LightConfig):
@@ -75,22 +83,25 @@ def train(
     """Run or resume a training.
 
     Args:
-        config: what to train.
-        folder: receives last.ckpt and previous.ckpt (to resume), last.safetensors (to use) and
+        config: of the run.
+        folder: receives last.ckpt and previous.ckpt (to resume), last.safetensors (the weights) and
             the log.
-        max_steps: stop earlier than the configuration's schedule.
-        max_time: stop after this time and keep what there is.
-        resume: continue from last.ckpt, or from previous.ckpt where that is missing.
-        devices: processes on this machine, each with a GPU or a share of the CPU; 1 when unset,
-            or what torchrun says.
+        max_steps: stop after this step, before the end of the configuration's schedule.
+        max_time: stop after this time; the run is validated and saved.
+        resume: continue from last.ckpt, or from previous.ckpt if that is missing.
+        devices: number of processes on this machine, each with a GPU or a share of the CPU. None:
+            as many as torchrun started, or 1.
         accelerator: auto, cpu, gpu or mps.
-        wandb: name of a Weights & Biases project to log to as well.
+        wandb: name of a Weights & Biases project that gets the log, too.
 
     Returns:
         The path of last.safetensors.
 
     Raises:
-        UsageError, DataError, ModelError: with one sentence.
+        UsageError: an argument or the state of the folder does not allow the run.
+        DataError: training or validation data cannot be used, or gradients are no longer finite.
+        ModelError: weights or a checkpoint cannot be read or written.
+        MissingExtraError: `wandb` is set, but the package is not installed.
     """
     start = newest(folder)
     if resume and start is None:
@@ -122,7 +133,7 @@ def train(
     task = module_of(config, layout)
     samples: Any = task.samples()
     if isinstance(photos := getattr(samples, "photos", None), PhotoSource):
-        photos.limit //= local  # every process keeps photos of its own
+        photos.limit //= local  # every process keeps its own photos in memory
     pace, guard = Throughput(config.batch, config.accumulate), Guard(config)
     stopper = Stopper(config.accumulate, max_time)
     # `averaging` swaps the weights back at the end of the validation: `ValidateAndExport` comes
@@ -193,7 +204,7 @@ def train(
 
 
 def precision_of(config: TrainConfig, accelerator: str = "auto") -> Precision:
-    """What a run computes products and convolutions in, "auto" decided for its device."""
+    """The precision of products and convolutions in a run; "auto" is decided for its device."""
     if config.precision != "auto":
         return "bfloat16" if config.precision == "bfloat16" else "float32"
     if accelerator in ("auto", "gpu") and torch.cuda.is_available():
@@ -204,10 +215,13 @@ def precision_of(config: TrainConfig, accelerator: str = "auto") -> Precision:
 
 
 def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
-    """How the averaged weights follow the trained ones.
+    """A function that updates the averaged weights after each step.
 
-    At first they follow closely, by n / (n + 20) after n steps, so that the average does not hold
-    on to the start for the first 1 / (1 - decay) steps.
+    In step n, the average is multiplied by n / (n + 20), but at most by `decay`. So it follows
+    closely at first. Otherwise, it would contain the first weights for about 1 / (1 - decay) steps.
+
+    Args:
+        decay: in [0, 1).
     """
 
     @torch.no_grad()
@@ -219,10 +233,10 @@ def moving_average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 def make_folder(folder: Path) -> None:
-    """The folder of a run.
+    """Make the folder of a run, if it does not exist.
 
     Raises:
-        UsageError: where there can be none.
+        UsageError: it cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +247,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _trainer(**options: Any) -> L.Trainer:
-    """Lightning's trainer; what it says of devices that are not there becomes a sentence."""
+    """Lightning's trainer; its error about missing devices becomes a UsageError."""
     try:
         return L.Trainer(**options, num_sanity_val_steps=0)
     except MisconfigurationException as error:
@@ -244,14 +258,14 @@ def _trainer(**options: Any) -> L.Trainer:
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """A signal to the whole group ends the run after its step, which needs its workers."""
+    """Ignore signals in a worker: after one, the run still needs it to finish the step."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
 def _sentences() -> Iterator[None]:
-    """Undo what torch's loader and Lightning make of errors and of a second interrupt."""
+    """Restore errors that torch's loader has wrapped, and the interrupt behind Lightning's exit."""
     try:
         yield
     except PixpertsError as error:
@@ -265,7 +279,7 @@ def _sentences() -> Iterator[None]:
 
 
 def _loggers(folder: Path, wandb: str | None) -> list[Logger]:
-    """TensorBoard always; Weights & Biases where a project is named."""
+    """TensorBoard always; Weights & Biases as well if a project is named."""
     loggers: list[Logger] = [TensorBoardLogger(str(folder), name="", version="log")]
     if wandb is not None:
         try:

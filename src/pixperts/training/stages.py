@@ -1,9 +1,9 @@
-"""Weights made in several trainings, one after the other: the recipe, and carrying it out.
+"""Recipes: weights that are made by several trainings, one after the other.
 
-A recipe is a YAML file with `stages`, a list of training configurations with a `name` each. It may
-have `all`, fields that every stage has; `cache`, what the cache of patches is made of that they
-read; and `price`, of a unit of cost in the packaged weights (see scripts/package.py). A stage
-starts from the weights of the one before, unless it names an `init`.
+A recipe is a YAML file with `stages`, a list of training configurations, each with a `name`. It may
+have `all`, fields for every stage; `cache`, from what the cache of patches is made; `price`, the
+price of a unit of cost in the packaged weights (see scripts/package.py); and `motion`, weights with
+a stage for motion blur. A stage starts from the weights of the one before, unless it has an `init`.
 """
 
 import math
@@ -22,12 +22,12 @@ from pixperts.training.fields import convert, read_yaml, shown
 
 @dataclass(frozen=True)
 class CacheRecipe:
-    """What `scripts/cache_patches.py` fills a cache with."""
+    """From what `scripts/cache_patches.py` makes a cache of patches."""
 
     photos: tuple[str, ...]  # folders
     exclude: tuple[str, ...] = ()  # file names left out
-    degraded: bool = False  # LR as photos have it
-    chunks: int = 480  # how many are made in all
+    degraded: bool = False  # compress and degrade the small patches, as photos often are
+    chunks: int = 480  # number of chunks, see `data.patch_cache`
     seed: int = 0
 
 
@@ -37,8 +37,8 @@ class Recipe:
 
     Attributes:
         stages: name and configuration of each, in order.
-        cache: of the patches that they read, if any.
-        price: of a unit of cost, when the weights are packaged.
+        cache: of the patches that they read; None: they read photos.
+        price: of a unit of cost in the packaged weights, 0 or more.
         motion: weights from which the packaged ones take the stage for motion blur.
     """
 
@@ -49,15 +49,15 @@ class Recipe:
 
     @staticmethod
     def from_yaml(path: Path, cache: Path | None = None) -> "Recipe":
-        """Read a recipe; relative folders are taken from the current directory.
+        """Read a recipe; relative folders start from the current directory.
 
         Args:
             path: of the YAML file.
-            cache: where the cache lies, for stages that read one.
+            cache: the folder of the cache, if the recipe has one.
 
         Raises:
-            UsageError: for a missing file, or an unknown, missing or wrong field, by name.
-            ModelError: for an unknown model.
+            UsageError: the file cannot be read, or a field is unknown, missing or not allowed.
+            ModelError: a model is unknown.
         """
         values = read_yaml(path)
         if not isinstance(values, dict) or not isinstance(values.get("stages"), list):
@@ -109,17 +109,18 @@ def _cache_of(values: Any, path: Path) -> CacheRecipe:
 def train_stages(
     stages: Sequence[tuple[str, TrainConfig]], folder: Path, limit: timedelta | None = None
 ) -> Path | None:
-    """Train what is left of some stages, each in a folder of its name.
+    """Train the stages of a recipe, each in a folder of its name.
 
-    Called again after a limit, an interrupt or a kill, it continues where it was.
+    Stages that are finished are skipped. After a limit, an interrupt or a kill, another call
+    continues where the last one ended.
 
     Args:
-        stages: of a recipe.
+        stages: of a recipe, by name.
         folder: of the whole run.
-        limit: stop after this time, but not before one step, and keep what there is.
+        limit: stop after this time, but not before one step; the run is saved.
 
     Returns:
-        The last stage's weights, or None where the time was over before.
+        The path of the weights of the last stage, or None if the limit came first.
 
     Raises:
         UsageError, DataError, ModelError: as `run.train`.
@@ -151,7 +152,7 @@ def train_stages(
 
 
 def steps_done(folder: Path) -> int | None:
-    """Steps of a run's newest checkpoint; None where there is none."""
+    """Number of steps in the newest checkpoint of a run; None if there is none."""
     import torch
 
     from pixperts.training.checkpoints import newest

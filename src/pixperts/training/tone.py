@@ -1,4 +1,4 @@
-"""Training of moce-ir-light's tone head: whole views, judged and mapped."""
+"""Training of the tone head of moce-ir-light, which undoes darkness and haze."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +22,11 @@ from pixperts.training.restoration import validation_photos
 
 
 class ToneModule(TrainingModule):
-    """The training step: judge the view as it comes, map the view whose detail was repaired."""
+    """The training step, on whole views.
+
+    The head judges a view with all its faults. What it then does to tones is applied to the view
+    whose detail is repaired.
+    """
 
     config: LightRestorationConfig
     model: MoCEIRLight
@@ -34,12 +38,12 @@ class ToneModule(TrainingModule):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """No task has experts of its own here."""
+        """None: this head has no experts to count."""
         return ()
 
     @property
     def blocks(self) -> list[str]:
-        """No block chooses."""
+        """None: this head has no experts."""
         return []
 
     def samples(self) -> ToneScenes:
@@ -51,13 +55,13 @@ class ToneModule(TrainingModule):
         return ToneScenes(photos, side=config.scene, seed=config.seed)
 
     def loss(self, batch: ToneScene) -> dict[str, Tensor]:
-        """How sure the head is of each fault, and the error of what it makes of those there are."""
+        """The terms of the loss: of judging the faults, and of the views that have faults."""
         config, model = self.config, self.model
         degraded, plain, target = (image.float() / 255 for image in batch[:3])
         with torch.autocast(degraded.device.type, enabled=False):
             total, area = count_overview(degraded, (0, 0), (config.scene, config.scene))
             tone = model.tone(total / area, count_levels(degraded))
-            # A good picture that is changed is worse than a bad one that stays.
+            # To change a good picture is worse than to leave a bad one.
             weight = torch.where(batch.faults > 0, 1.0, config.spare_weight)
             entropy = F.binary_cross_entropy_with_logits(tone.logits, batch.faults, weight)
             image = model.tone.apply_to(plain, tone, batch.faults)
@@ -69,7 +73,10 @@ class ToneModule(TrainingModule):
         return terms
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR of each validation task against the photo, all but the light being repaired."""
+        """PSNR in dB of each validation task and photo, at most 100.
+
+        Detail counts as repaired: the head is applied to the target of such a repair.
+        """
         cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
         for task, number in cases[rank() :: processes()]:
             clean = self.photos[number].float() / 255
@@ -78,7 +85,7 @@ class ToneModule(TrainingModule):
             yield f"psnr_{task}", min(psnr(image, clean, "rgb"), 100)
 
     def pictures(self) -> dict[str, Tensor]:
-        """For each validation task a photo: degraded, mapped, as it was, side by side."""
+        """For each validation task a photo: degraded, repaired, clean."""
         shown = {}
         for task in self.config.validation_tasks if self.photos else ():
             clean = self.photos[0].float() / 255
@@ -95,9 +102,9 @@ class ToneModule(TrainingModule):
         return image[0].clamp(0, 1).cpu()
 
     def sheet(self, batch: ToneScene) -> Tensor:
-        """Each view as it comes, with its light alone, and as it was."""
+        """The views with all faults, with darkness and haze only, and clean, in three rows."""
         columns = torch.cat(batch[:3], dim=2).float() / 255  # (B, 3, 3 s, s)
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
-        """Nothing here takes long."""
+        """Nothing: compiling would not pay."""

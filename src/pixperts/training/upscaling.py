@@ -1,4 +1,4 @@
-"""Training of networks that enlarge: what all share, and the mixtures of MoEISR."""
+"""Training of networks that enlarge: the base of all, and the training of MoEISR."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,12 +31,20 @@ from pixperts.weights.packaged import weights_file
 
 
 class EnlargingModule(TrainingModule):
-    """One mapper, whose experts are counted, and pictures of a benchmark to measure on.
+    """The base: one mapper, whose choices are counted, and a benchmark for validation.
+
+    Args:
+        config: of the run.
+        layout: how processes share a batch; None: there is one process.
 
     Attributes:
-        balance_target: (J,) share of each expert that the balance loss aims at.
+        balance_target: (J,), the wanted share of each expert.
         costs: (J,) of the experts, see `routing`.
-        validation: the benchmark's pictures, read when needed.
+        validation: the pictures of the benchmark, which are read when needed; None without one.
+
+    Raises:
+        UsageError: `balance_target` does not fit the experts.
+        DataError: the pictures of the benchmark cannot be used.
     """
 
     config: UpscalingConfig | LightConfig
@@ -58,21 +66,21 @@ class EnlargingModule(TrainingModule):
         self.validation: SuperResolutionSet | None = None
         if config.validation:
             self.validation = SuperResolutionSet.open(config.validation)
-            for scale, number in self._cases():  # a fault is found now, not after an hour
+            for scale, number in self._cases():  # so that a fault shows before the training
                 self.validation.pair(number, scale)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """There is one task."""
+        """The only task."""
         return ("enlarging",)
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """One mapper decides for every pixel."""
+        """The only block that chooses: the mapper, for every pixel."""
         return ("the mapper",)
 
     def scores(self) -> Iterator[tuple[str, float]]:
-        """PSNR and mean cost of each picture at each validation scale, protocol y-shave."""
+        """PSNR in dB (protocol y-shave) and mean cost of each picture at each scale."""
         for scale, number in self._cases()[rank() :: processes()]:
             lr, hr = self._pair(number, scale)
             output = self.model(lr[None].to(self.device), (hr.shape[1], hr.shape[2]))
@@ -95,7 +103,7 @@ class EnlargingModule(TrainingModule):
         return shown
 
     def _cases(self) -> list[tuple[int, int]]:
-        """What is validated: scale and number of the picture, which is read when needed."""
+        """Scale and number of each picture of the validation."""
         count = 0 if self.validation is None else len(self.validation)
         return [(s, number) for s in self.config.validation_scales for number in range(count)]
 
@@ -105,18 +113,22 @@ class EnlargingModule(TrainingModule):
 
 
 class UpscalingModule(EnlargingModule):
-    """The training step: mix the experts' colors by Gumbel-Softmax, L1, balance, cost."""
+    """The training step: mix the colors of the experts, compare them with the photo's.
+
+    The weights of the mixture are samples of a Gumbel-Softmax. Further losses train the mapper.
+    """
 
     config: UpscalingConfig
     model: MoEISR
 
     def __init__(self, config: UpscalingConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
-        # In a tuple, so that it is no part of what is trained, averaged and saved.
+        # In a tuple, so that it is not registered as a part of this module, which would be trained
+        # and saved.
         self._teacher = () if config.teacher is None else (teacher_of(config.teacher),)
 
     def samples(self) -> ArbitraryScale:
-        """LR patches with pixel queries, made from the photos on the fly."""
+        """Small patches with output pixels to compute, made from photos on the fly."""
         config = self.config
         photos = load_photos(
             [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
@@ -130,26 +142,26 @@ class UpscalingModule(EnlargingModule):
         )
 
     def target(self, batch: Sample) -> Tensor:
-        """(B, Q, 3): the photo's colors, or a blend of them with the teacher's."""
+        """The colors of the photo (B, Q, 3), or a blend of them with those of the teacher."""
         target = batch.target
         for teacher in self._teacher:
             teacher.to(batch.lr.device)
             asked = (batch.lr, batch.positions, batch.size)
             if self.config.teacher_turned:
-                # The mean of the eight is better than each (Timofte et al., arXiv 1511.02228);
-                # one after the other, over the steps, they cost no more than one.
+                # The mean over all eight turns is better than each (Timofte et al., arXiv
+                # 1511.02228). One of them per step, in turn, costs no more than a single one.
                 turns = [turned(*one) for one in zip(*asked, self._numbers, strict=True)]
                 lr, positions, size = (torch.stack(parts) for parts in zip(*turns, strict=True))
                 asked = (lr, positions, size)
-            # In half precision its colors would be off by more than what it has to teach.
+            # In half precision, rounding would be larger than what the teacher does better.
             with torch.no_grad(), torch.autocast(batch.lr.device.type, enabled=False):
                 colors, _ = teacher.query(*asked)
-            taught = colors[:, :, -1].to(target.dtype)  # of its deepest expert
+            taught = colors[:, :, -1].to(target.dtype)  # of its last expert
             target = target.lerp(taught, self.config.teacher_weight)
         return target
 
     def loss(self, batch: Sample) -> dict[str, Tensor]:
-        """The weighted terms; the choices of the queried pixels are counted."""
+        """The weighted terms of the loss; counts the choices of the output pixels."""
         config, step, target = self.config, self.global_step, self.target(batch)
         frozen_encoder = any("encoder".startswith(prefix) for prefix in config.frozen)
         with torch.set_grad_enabled(not frozen_encoder):
@@ -175,16 +187,18 @@ class UpscalingModule(EnlargingModule):
         squared = errors.detach().square().mean(dim=3)  # (B, Q, J)
         if config.routing_weight:
             routed = expected_error(probabilities, squared.flatten(0, 1))
-            own = squared.mean() / averaged(squared.mean())  # it is relative to the batch's mean
+            # `routed` is relative to the mean error of this process, not of all.
+            own = squared.mean() / averaged(squared.mean())
             terms["routing"] = config.routing_weight * own * routed
         if config.distillation_weight:
             distance = distillation_loss(colors, self.costs)
             terms["distillation"] = config.distillation_weight * distance
         if config.prediction_weight:
             counted = squared
-            if config.distillation_weight:  # what counts is the distance from the teacher
+            if config.distillation_weight:  # then the last expert is the target
                 counted = (colors - colors[:, :, -1:]).detach().square().mean(dim=3)
-            # In proportion to the patch's own error, as PSNR is a mean of logarithms.
+            # Relative to the patch's error with the last expert, because PSNR is a mean of
+            # logarithms.
             relative = counted / squared[..., -1].mean(dim=1).clamp_min(1e-6)[:, None, None]
             prediction = predicted_error_loss(logits.float(), relative.clamp_max(20))
             terms["prediction"] = config.prediction_weight * prediction
@@ -193,7 +207,7 @@ class UpscalingModule(EnlargingModule):
         return terms
 
     def sheet(self, batch: Sample) -> Tensor:
-        """The LR patch above, below it the queried pixels of the photo."""
+        """The small patches above, the output pixels that are computed below."""
         side = int(batch.size.max())
         columns = []
         for lr, positions, target in zip(batch.lr, batch.positions, batch.target, strict=True):
@@ -204,22 +218,22 @@ class UpscalingModule(EnlargingModule):
         return torch.cat(columns, dim=2)
 
     def compile_parts(self) -> None:
-        """The encoder."""
+        """Compile the encoder."""
         self.model.encoder.compile(dynamic=False)
 
 
 def turned(lr: Tensor, positions: Tensor, size: Tensor, turn: int) -> tuple[Tensor, Tensor, Tensor]:
-    """A square patch in one of the eight turns and mirrors, and where its queries are then.
+    """Turn or mirror a square patch, in one of eight ways, with its output pixels.
 
     Args:
         lr: (3, p, p) in [0, 1].
-        positions: (Q, 2) int64, row and column of each query in the output.
-        size: (2,) int64, output height and width.
-        turn: of its three lowest bits the first mirrors the rows, the second the columns, the
-            third swaps both.
+        positions: (Q, 2) int64, row and column of each output pixel.
+        size: (2,) int64, height and width of the output.
+        turn: only the three lowest bits count. The first reverses the rows, the second the columns,
+            and the third swaps rows and columns afterward.
 
     Returns:
-        The same three of the turned patch: each query stays at the same point of the picture.
+        The same three for the turned patch; each output pixel shows the same point as before.
     """
     rows, columns = positions.unbind(1)
     if turn & 1:
@@ -232,11 +246,14 @@ def turned(lr: Tensor, positions: Tensor, size: Tensor, turn: int) -> tuple[Tens
 
 
 def teacher_of(name: str) -> MoEISR:
-    """A network to learn from, in evaluation mode and without gradients.
+    """A MoEISR network to learn from, in evaluation mode and without gradients.
+
+    Args:
+        name: of a packaged model or a weights file.
 
     Raises:
-        ModelError: as `packaged.weights_file` and `store.load`.
-        UsageError: if it does not enlarge.
+        ModelError: there is no such model, or its file cannot be read.
+        UsageError: it is not a MoEISR network.
     """
     network, _ = store.load(weights_file(name))
     if not isinstance(network, MoEISR):

@@ -1,4 +1,4 @@
-"""What the transformer blocks of MoCE-IR (arXiv 2411.18466) are made of, experts apart.
+"""The parts of the transformer blocks of MoCE-IR (arXiv 2411.18466), except for the experts.
 
 Transposed channel attention and the gated depthwise feed-forward come from Restormer (Zamir et
 al., CVPR 2022, arXiv 2111.09881). Every map is (B, C, H, W) in channels_last memory: the norm
@@ -17,7 +17,7 @@ from pixperts.models.moce_ir.statistics import Census, Sums
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """(B, C, H, W) in channels_last memory; free when it is so already."""
+    """A map (B, C, H, W) in channels_last memory; no copy if it is so already."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -34,9 +34,10 @@ class Pointwise(nn.Conv2d):
 
 
 def joining(channels: int) -> Pointwise:
-    """2C -> C channels where encoder and decoder meet; at first it adds both halves.
+    """The layer that joins a map of the encoder to that of the decoder: 2C -> C channels.
 
-    Additive skips train faster than a mixture drawn at random: +0.36 dB after 600 steps (LAB.md).
+    Before training, it adds the two halves of its input. Training is faster from there than from
+    random weights: +0.36 dB after 600 steps (LAB.md).
 
     Example:
         >>> joining(1)(torch.tensor([[[[2.0]], [[3.0]]]]))
@@ -51,7 +52,7 @@ def joining(channels: int) -> Pointwise:
 
 
 def depthwise(channels: int, size: int, *, bias: bool) -> nn.Conv2d:
-    """A zero-padded depthwise convolution."""
+    """A depthwise convolution of odd `size`, zero-padded: it keeps height and width."""
     return nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=bias)
 
 
@@ -79,19 +80,20 @@ def attend(
     """Transposed attention: every channel attends to the channels of its head.
 
     output(softmax(temperature * q^ k^T) v), where q^ and k^ are q and k with each channel scaled
-    to unit length over the picture (Restormer, equation 1). Scaling and the output's 1x1
-    convolution are linear, so both act on the small C x C matrix and not on the maps.
+    to unit length over the picture (Restormer, equation 1). Scaling and the 1x1 convolution
+    `output` are linear. So both are applied to the small C x C matrix, not to the maps.
 
     Args:
-        project: from (bands of) the maps to q, k and v, (B, C, h, W) each.
+        project: makes q, k and v, (B, C, h, W) each, from the maps or from bands of their rows.
         maps: (B, C, H, W) each.
-        halo: rows that `project` looks up and down.
-        temperature: (heads, 1, 1).
-        output: the 1x1 convolution after the attention.
-        census: the sums over the picture, to be kept, or given where this is a tile of it.
+        halo: number of rows above and below a pixel that `project` reads for it.
+        temperature: (heads, 1, 1), a factor of the scores of each head.
+        output: the 1x1 convolution after the attention, C -> D channels.
+        census: records the sums over the picture, or holds given ones if this is a tile of it;
+            None: the sums of these maps are used and not recorded.
 
     Returns:
-        (B, D, H, W), D of `output`.
+        (B, D, H, W).
     """
     height, heads = maps[0].shape[2], len(temperature)
     counted: Sums | None = None
@@ -113,7 +115,7 @@ def attend(
     products, *squares = sums
     lengths = [square.clamp_min(1e-24).sqrt() for square in squares]
     scores = products / lengths[0][..., :, None] / lengths[1][..., None, :]
-    weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)  # one for all tiles, or B
+    weights = (scores * temperature.float()).softmax(dim=-1).to(v.dtype)  # (1 or B, heads, c, c)
     batch, channels, _, width = v.shape
     # output @ blockdiag(weights): (D, heads, c) times (B, heads, c, c).
     split = output.weight.to(v.dtype).view(-1, heads, channels // heads).transpose(0, 1)
@@ -127,23 +129,33 @@ def attend(
 
 
 def _products(q: Tensor, k: Tensor, heads: int) -> Sums:
-    """q k^T of each head (B, heads, c, c), and the squares of q's and of k's channels, summed."""
+    """Sums over all pixels: q k^T of each head, and the squares of the channels of q and of k.
+
+    Returns:
+        (B, heads, c, c), (B, heads, c) and (B, heads, c) in float32, for c channels per head.
+    """
 
     def by_head(x: Tensor) -> Tensor:  # (B, H W, heads, c)
         rows = x.permute(0, 2, 3, 1)
         return rows.reshape(x.shape[0], rows.shape[1] * rows.shape[2], heads, x.shape[1] // heads)
 
-    # Sums over a whole picture pass the range of half precision.
+    # Sums over a whole picture can exceed the range of half precision.
     with torch.autocast(q.device.type, enabled=False):
         q_rows, k_rows = by_head(q).float(), by_head(k).float()
         products = q_rows.permute(0, 2, 3, 1) @ k_rows.transpose(1, 2)  # (B, heads, c, c)
-        # A plain sum of squares: the library's vector norm is slow across rows.
+        # A plain sum of squares: `torch.linalg.vector_norm` is slow across rows.
         squares = [rows.square().sum(dim=1) for rows in (q_rows, k_rows)]  # (B, heads, c)
     return products, squares[0], squares[1]
 
 
 class ChannelAttention(nn.Module):
-    """Self-attention across channels: q, k, v by 1x1 and 3x3 depthwise convolutions."""
+    """Self-attention across channels; 1x1 and 3x3 depthwise convolutions make q, k and v.
+
+    Args:
+        channels: of the map, C.
+        heads: a divisor of `channels`.
+        bias: whether the convolutions have biases.
+    """
 
     def __init__(self, channels: int, heads: int, *, bias: bool) -> None:
         super().__init__()
@@ -158,7 +170,13 @@ class ChannelAttention(nn.Module):
         census: Census | None = None,
         before: Callable[[Tensor], Tensor] = lambda part: part,
     ) -> Tensor:
-        """(B, C, H, W) -> (B, C, H, W); of `before(x)`, which looks at single pixels."""
+        """(B, C, H, W) -> (B, C, H, W).
+
+        Args:
+            x: the map.
+            census: see `attend`.
+            before: applied to x first; it maps each pixel by itself, such as a norm.
+        """
 
         def project(part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             q, k, v = self.qkv_dwconv(self.qkv(before(part))).chunk(3, dim=1)
@@ -168,7 +186,14 @@ class ChannelAttention(nn.Module):
 
 
 class CrossChannelAttention(nn.Module):
-    """Attention of one map's channels to another's: q with a 3x3, k and v with a 7x7 depthwise."""
+    """Attention of the channels of one map to those of another.
+
+    1x1 convolutions make q, k and v, followed by depthwise ones: 3x3 for q, 7x7 for k and v.
+
+    Args:
+        channels: of both maps, C.
+        heads: a divisor of `channels`.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -190,7 +215,15 @@ class CrossChannelAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Gated depthwise feed-forward: project_out(gelu(a) * b), a and b by 1x1 and 3x3 depthwise."""
+    """Gated depthwise feed-forward: project_out(gelu(a) * b).
+
+    A 1x1 and a 3x3 depthwise convolution make a and b.
+
+    Args:
+        channels: of the map, C.
+        expansion: channels of a and of b, relative to C.
+        bias: whether the convolutions have biases.
+    """
 
     def __init__(self, channels: int, expansion: float, *, bias: bool) -> None:
         super().__init__()
@@ -206,7 +239,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """x + attention(norm(x)), then x + feed_forward(norm(x)); convolutions with bias."""
+    """x + attention(norm(x)), then x + feed_forward(norm(x)); its convolutions have biases."""
 
     def __init__(self, channels: int, heads: int, expansion: float) -> None:
         super().__init__()
@@ -235,7 +268,7 @@ class Stage(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size, twice the channels: 3x3 convolution to C / 2, then pixel-unshuffle."""
+    """Half the size, twice the channels: a 3x3 convolution to C / 2, then pixel-unshuffle."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -243,12 +276,12 @@ class Downsample(nn.Module):
         self.body = nn.Sequential(convolution, nn.PixelUnshuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 2 C, H / 2, W / 2)."""
+        """(B, C, H, W), C, H and W even -> (B, 2 C, H / 2, W / 2)."""
         return channels_last(self.body(x))
 
 
 class Upsample(nn.Module):
-    """Twice the size, half the channels: 3x3 convolution to 2 C, then pixel-shuffle."""
+    """Twice the size, half the channels: a 3x3 convolution to 2 C, then pixel-shuffle."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -256,15 +289,16 @@ class Upsample(nn.Module):
         self.body = nn.Sequential(convolution, nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C / 2, 2 H, 2 W)."""
+        """(B, C, H, W), C even -> (B, C / 2, 2 H, 2 W)."""
         return channels_last(self.body(x))
 
 
 def multiply_adds_per_pixel(module: nn.Module) -> float:
-    """Multiply-adds a pixel of a module that keeps its resolution.
+    """Multiply-adds per pixel of a module that keeps height and width.
 
-    The weights of every convolution once, and C^2 / heads for the scores of each attention (its
-    second product is counted as the output's 1x1 convolution, with which it is merged).
+    Counted are the weights of every convolution, and C^2 / heads for the scores of each attention.
+    The second product of the attention is merged with the 1x1 convolution after it, so it is
+    counted there.
     """
     total = 0.0
     for part in module.modules():

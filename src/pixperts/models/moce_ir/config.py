@@ -1,4 +1,4 @@
-"""What fixes the shape of a MoCE-IR model (arXiv 2411.18466): configuration, presets, key names."""
+"""Configurations of MoCE-IR (arXiv 2411.18466), its presets, and the names in published weights."""
 
 import re
 from dataclasses import dataclass
@@ -13,30 +13,32 @@ LEVELS = 4
 
 @dataclass(frozen=True)
 class MoCEIRConfig:
-    """Everything that fixes the shape of a model; the defaults are the paper's larger one.
+    """Sizes and options of a model; the defaults are those of the larger model of the paper.
 
     Raises:
-        ModelError: a size is out of range or does not divide as it must.
+        ModelError: a value is not allowed, or a number of channels is not divisible as it must be.
     """
 
-    dim: int = 48  # channels at full resolution; doubled at each of the three levels below
+    dim: int = 48  # channels at full resolution, even; doubled at each of the three levels below
     encoder_blocks: tuple[int, ...] = (4, 6, 6)  # full resolution first
     latent_blocks: int = 8  # at the lowest resolution
     decoder_blocks: tuple[int, ...] = (2, 4, 4)  # full resolution first
     refinement_blocks: int = 4  # at full resolution, after the decoder
     heads: tuple[int, ...] = (1, 2, 4, 8)  # of every attention, full resolution first
     expansion: float = 2.0  # hidden channels of the feed-forward, relative to the block's
-    windows: tuple[int, ...] = (4, 8, 16, 32)  # side of each expert's Fourier window, rising
-    rank_divisors: tuple[int, ...] = (8, 4, 2, 1)  # expert's channels = block's / this
-    min_rank: int = 1  # but no fewer: the layer norm of two channels keeps their order only
+    windows: tuple[int, ...] = (4, 8, 16, 32)  # side of each expert's Fourier window in pixels
+    rank_divisors: tuple[int, ...] = (8, 4, 2, 1)  # channels of an expert = the block's / this
+    # The least number of channels of an expert. A layer norm of two channels keeps nothing of
+    # their values but which one is larger.
+    min_rank: int = 1
     expert_depth: int = 1  # layers of each expert
-    top_k: int = 1  # experts a picture in each decoder block
+    top_k: int = 1  # experts per picture in each decoder block
     router_noise: float = 0.25  # standard deviation of the noise on the logits, in training
-    motion: bool = False  # look for straight motion blur first and undo it, see `motion`; ours
+    motion: bool = False  # undo straight motion blur first, see `motion`; not part of the paper
     fourier: str = "fft"  # fft, or matrix: the same by matrix products only, for exports
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, by name."""
+        """Raise ModelError that names the first field whose value is not allowed."""
         check_integer("MoCE-IR", "dim", self.dim, 1, 1024)
         for name, count in (("encoder_blocks", 3), ("decoder_blocks", 3), ("heads", LEVELS)):
             values = getattr(self, name)
@@ -74,11 +76,11 @@ class MoCEIRConfig:
             raise ModelError(f"fourier is {self.fourier!r}, but must be one of {FOURIER_FORMS}.")
 
     def channels(self, level: int) -> int:
-        """Channels at a level, 0 = full resolution."""
+        """Channels at a level from 0, the full resolution, to 3."""
         return self.dim << level
 
     def ranks(self, level: int) -> tuple[int, ...]:
-        """Channels inside each expert at a level."""
+        """Channels inside each expert at a level, from 0 to 3."""
         channels = self.channels(level)
         floor = min(self.min_rank, channels)
         return tuple(max(floor, channels // divisor) for divisor in self.rank_divisors)
@@ -91,10 +93,16 @@ _RENAMED = (
 
 
 def from_published_keys(state_dict: dict[str, Any]) -> dict[str, Any]:
-    """The published state dict under our names.
+    """The published state dict with the names that this package uses.
 
-    The Lightning module's `net.` is taken off, `complexity` left out (it follows from the sizes
-    of the experts), and two names are shortened.
+    The prefix `net.` is removed, and two names are shortened. `complexity` is left out: it follows
+    from the sizes of the experts.
+
+    Args:
+        state_dict: tensors by the names of the authors' files.
+
+    Returns:
+        The same tensors; shapes and names are not checked.
 
     Example:
         >>> state = {"net.freq_embed.high_conv.0.conv.weight": 1, "net.x.routing.complexity": 2}

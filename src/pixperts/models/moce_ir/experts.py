@@ -1,8 +1,9 @@
 """The complexity experts of MoCE-IR (arXiv 2411.18466, section 3.2) and their router.
 
-An expert of low rank and small window is cheap and local, one of full rank and large window
-expensive and wide. Its attention multiplies queries and keys in the Fourier domain of each window
-(FFTformer, Kong et al., CVPR 2023, arXiv 2211.12250), which is their circular convolution.
+An expert with few channels and a small window is cheap, and sees only what is near. One with all
+channels and a large window is expensive, and sees far. The attention multiplies queries and keys in
+the Fourier domain of each window (FFTformer, Kong et al., CVPR 2023, arXiv 2211.12250), which is
+their circular convolution.
 """
 
 import math
@@ -29,11 +30,11 @@ def fourier_product(q: Tensor, k: Tensor) -> Tensor:
     """Circular convolution of the windows of q and k, by the fast Fourier transform.
 
     Args:
-        q: (B, rows, w, columns, w, C) float32, windows of w x w pixels; as k.
-        k: the other factor.
+        q: (B, rows, w, columns, w, C) float32, in windows of w x w pixels.
+        k: of the same shape.
 
     Returns:
-        The same shape: irfft2(rfft2(q) * rfft2(k)) of each window and channel.
+        irfft2(rfft2(q) * rfft2(k)) of each window and channel, of the same shape.
 
     Example:
         >>> q, k = torch.zeros(2, 1, 1, 4, 1, 4, 1)
@@ -48,16 +49,17 @@ def fourier_product(q: Tensor, k: Tensor) -> Tensor:
 
 
 def fourier_product_by_matrices(q: Tensor, k: Tensor) -> Tensor:
-    """`fourier_product` by matrix products only, for exports and devices without an FFT.
+    """As `fourier_product`, but by matrix products only: for exports and devices without an FFT.
 
-    Slower than the FFT on a CPU at every window of the paper, 4 to 32.
+    On a CPU it is slower than the FFT for all windows of the paper, 4 to 32 pixels.
     """
     size = q.shape[4]
     steps = torch.arange(size, dtype=torch.float64)
     angles = 2 * math.pi / size * (torch.outer(steps, steps) % size)  # exact before the cosine
     half = size // 2 + 1
     cosine, sine = (f(angles).to(q.device, torch.float32) for f in (torch.cos, torch.sin))
-    # Half a spectrum stands for the whole: all but its first and middle columns count twice.
+    # Half of the spectrum of real numbers determines the other half. So all of its columns except
+    # the first and the middle one count twice.
     double = torch.full((half, 1), 2.0, device=q.device)
     double[0] = 1.0
     if size % 2 == 0:
@@ -86,7 +88,13 @@ def fourier_product_by_matrices(q: Tensor, k: Tensor) -> Tensor:
 
 
 class FourierAttention(nn.Module):
-    """proj_out(norm(q conv k) * v): the windowed circular convolution in place of a softmax."""
+    """proj_out(norm(q conv k) * v), where conv is the circular convolution of each window.
+
+    Args:
+        channels: of the map, C.
+        window: side of a window in pixels.
+        form: one of `FOURIER_FORMS`, which gives the same result in another way.
+    """
 
     def __init__(self, channels: int, window: int, form: str) -> None:
         super().__init__()
@@ -99,22 +107,25 @@ class FourierAttention(nn.Module):
         self.proj_out = Pointwise(channels, channels, bias=True)
 
     def forward(self, x: Tensor, band: Band) -> Tensor:
-        """The band's rows, from a map cut for it, (B, C, h, W) -> (B, C, h', W)."""
+        """Rows `low` to `high` of the band (B, C, h, W) -> rows `top` to `bottom` (B, C, h2, W)."""
         q = band.core(self.q_dwconv(self.q(x)))
         k, v = map(band.core, self.kv_dwconv(self.kv(x)).chunk(2, dim=1))
         product = self._multiply(q, k).to(v.dtype)
         return cast(Tensor, self.proj_out(self.norm(product) * v))
 
     def _multiply(self, q: Tensor, k: Tensor) -> Tensor:
-        """The Fourier product of all windows, zeros beyond the right and bottom edge; float32."""
+        """The Fourier product of all windows (B, C, H, W), in float32.
+
+        Windows that reach over the right or bottom edge are filled with zeros.
+        """
         batch, channels, height, width = q.shape
         size = self.window
-        # Up, by what a graph with unknown sides can do.
+        # Rounded up in a way that `torch.export` can trace for unknown height and width.
         rows, columns = (height + size - 1) // size, (width + size - 1) // size
         padding = (0, 0, 0, columns * size - width, 0, rows * size - height)
 
         def windows(x: Tensor) -> Tensor:
-            # No FFT in half precision: neither a CPU nor most windows on a GPU have one.
+            # CPUs have no FFT in half precision, and GPUs only for sides that are powers of two.
             padded = F.pad(x.permute(0, 2, 3, 1).float(), padding)
             return padded.reshape(batch, rows, size, columns, size, channels)
 
@@ -125,14 +136,25 @@ class FourierAttention(nn.Module):
         return whole[:, :height, :width].permute(0, 3, 1, 2)
 
     def multiply_adds_per_pixel(self) -> float:
-        """Convolutions, three real transforms (2.5 n log2 n flops of n points) and the product."""
+        """Of the convolutions, the product, and three real transforms.
+
+        A real transform of n points counts as 2.5 n log2 n floating-point operations, two of which
+        are one multiply-add.
+        """
         channels = self.norm.body.normalized_shape[0]
         transforms = 3 * 1.25 * 2 * math.log2(self.window)
         return multiply_adds_per_pixel(self) + channels * (transforms + 2.0)
 
 
 class ComplexityExpert(nn.Module):
-    """y = P2(attention(P0 x) * silu(P1 shared)) + x at a low rank (equation 3)."""
+    """y = P2(attention(P0 x) * silu(P1 shared)) + x (equation 3); P0 and P1 reduce the channels.
+
+    Args:
+        channels: of the map, C.
+        rank: channels inside, at most C.
+        window: side of the windows of the attention in pixels.
+        form: see `FourierAttention`.
+    """
 
     def __init__(self, channels: int, rank: int, window: int, form: str) -> None:
         super().__init__()
@@ -146,7 +168,7 @@ class ComplexityExpert(nn.Module):
         self.body = FourierAttention(rank, window, form)
 
     def forward(self, x: Tensor, shared: Tensor) -> Tensor:
-        """(B, C, H, W) and the shared expert's output, alike -> (B, C, H, W)."""
+        """x and the output of the shared expert, (B, C, H, W) each -> (B, C, H, W)."""
         result: Tensor | None = None
         # Windows lie on a grid, and the widest convolution is 7x7.
         for band in bands(x, halo=3, unit=self.body.window):
@@ -163,12 +185,18 @@ class ComplexityExpert(nn.Module):
         return result
 
     def multiply_adds_per_pixel(self) -> float:
-        """The three projections and the attention."""
+        """Of the three projections and the attention."""
         return multiply_adds_per_pixel(self.proj) + self.body.multiply_adds_per_pixel()
 
 
 class Router(nn.Module):
-    """One decision a picture: logits = W_g mean(x) + W_f e, in float32."""
+    """One decision per picture: logits = W_g mean(x) + W_f e, in float32.
+
+    Args:
+        channels: of x, C.
+        embedding: length of e, E.
+        experts: number of experts, J.
+    """
 
     def __init__(self, channels: int, embedding: int, experts: int) -> None:
         super().__init__()
@@ -178,8 +206,8 @@ class Router(nn.Module):
     def forward(
         self, x: Tensor, embedding: Tensor, census: Census | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) and the high-frequency embedding (B, E) -> (B, J) logits, (B, C) means."""
-        # Near ties must not be settled by the rounding of half precision.
+        """x (B, C, H, W) and the embedding e (B, E) -> (B, J) logits and (B, C) means of x."""
+        # In half precision, rounding would decide between experts with nearly equal logits.
         with torch.autocast(x.device.type, enabled=False):
             pooled = mean_over_pixels(x, census)
             logits = F.linear(pooled, self.gate.weight.float())
@@ -187,7 +215,22 @@ class Router(nn.Module):
 
 
 class ExpertMixture(nn.Module):
-    """The adapter of a decoder block: each picture goes through its top-k experts only."""
+    """The routed experts of a decoder block; each picture passes through its top-k only.
+
+    Args:
+        channels: of the map, C.
+        embedding: length of the embedding of the high frequencies, E.
+        ranks: channels inside each expert, cheapest expert first.
+        windows: side of the windows of each expert in pixels.
+        depth: layers of each expert.
+        top_k: number of experts per picture.
+        form: see `FourierAttention`.
+
+    Attributes:
+        complexity: parameters of each expert, relative to the largest one.
+        expert_multiply_adds: of each expert, per pixel.
+        costs: multiply-adds of each expert, relative to the most expensive one.
+    """
 
     def __init__(
         self,
@@ -227,14 +270,16 @@ class ExpertMixture(nn.Module):
         name: str,
         census: Census | None = None,
     ) -> Routing:
-        """Decide: the top-k experts of each picture and their gates, not renormalized.
+        """Choose the top-k experts of each picture, with their probabilities as gates.
+
+        The gates are not scaled to a sum of 1.
 
         Args:
-            x: (B, C, H, W) the experts' input.
-            embedding: (B, E) of the latent's high frequencies.
-            noise: (B, J) added to the logits, in training.
-            name: of the decoder block, for the record.
-            census: the sums over the picture, to be kept, or given where this is a tile of it.
+            x: (B, C, H, W), the input of the experts.
+            embedding: (B, E) of the high frequencies of the latent.
+            noise: (B, J) added to the logits, in training; None for none.
+            name: of the decoder block, for the record of the choice.
+            census: see `blocks.attend`.
         """
         logits, pooled = self.routing(x, embedding, census)
         noisy = logits if noise is None else logits + noise
@@ -251,11 +296,22 @@ class ExpertMixture(nn.Module):
         )
 
     def forward(self, x: Tensor, shared: Tensor, routing: Routing, *, masked: bool) -> Tensor:
-        """Run the chosen experts and mix them: (B, C, H, W), twice -> (B, C, H, W)."""
+        """Run the chosen experts and add up their results.
+
+        Args:
+            x: (B, C, H, W), the input of the experts.
+            shared: (B, C, H, W), the output of the shared expert.
+            routing: the choice, with gates.
+            masked: run every expert on every picture and drop what was not chosen.
+
+        Returns:
+            (B, C, H, W).
+        """
         batch, channels, height, width = x.shape
         gates = cast(Tensor, routing.gates)
         count = gates.shape[1]
-        # Item number i is choice i % k of picture i // k; rows as NHWC keep the memory format.
+        # Item i is choice i % k of picture i // k. Maps are passed as (B, H, W, C), which keeps
+        # their memory format.
         rows, shared_rows = x.permute(0, 2, 3, 1), shared.permute(0, 2, 3, 1)
 
         def runner(number: int) -> "ExpertRunner":
@@ -271,14 +327,22 @@ class ExpertMixture(nn.Module):
 
 
 class ExpertRunner:
-    """One expert, ready to be given the numbers of its items."""
+    """One expert, to be called with the numbers of the items that chose it.
+
+    Args:
+        layers: of the expert.
+        rows: (B, H, W, C), its input for all pictures.
+        shared: (B, H, W, C), the output of the shared expert.
+        count: items per picture, k; item i belongs to picture i // k.
+    """
 
     def __init__(self, layers: nn.ModuleList, rows: Tensor, shared: Tensor, count: int) -> None:
         self.layers, self.rows, self.shared, self.count = layers, rows, shared, count
 
     def __call__(self, items: Tensor) -> Tensor:
         """Item numbers (M,) -> (M, H, W, C)."""
-        # Items are in order, so as many as there are pictures are all of them: nothing is copied.
+        # Items come in order and once each. With one item per picture, as many items as pictures
+        # are all of them, so that nothing needs to be copied.
         every = self.count == 1 and len(items) == len(self.rows)
         picture = slice(None) if every else items // self.count
         x = self.rows[picture].permute(0, 3, 1, 2)  # (M, C, H, W)

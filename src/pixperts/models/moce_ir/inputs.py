@@ -1,4 +1,4 @@
-"""What MoCE-IR (arXiv 2411.18466) makes of a picture and its latent before experts see them."""
+"""Layers of MoCE-IR (arXiv 2411.18466) before its experts: padding and two embeddings."""
 
 from typing import cast
 
@@ -10,9 +10,16 @@ from pixperts.models.moce_ir.statistics import Census, mean_over_pixels
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Mirror an image at its right and bottom edge up to a multiple of a number.
+    """Mirror an image at its right and bottom edge, so that both sides are multiples of a number.
 
-    Where a side is too short to be mirrored, its last pixel is repeated.
+    If a side is too short to be mirrored, its last pixel is repeated.
+
+    Args:
+        image: (B, C, H, W).
+        multiple: 1 or more.
+
+    Returns:
+        (B, C, H', W'), the image in the top left corner.
 
     Example:
         >>> pad_to_multiple(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 4)[0, 0, 3]
@@ -30,19 +37,19 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 class PatchEmbedding(nn.Module):
-    """A 3x3 convolution from the picture to features."""
+    """A 3x3 convolution that makes features of C channels from the picture."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, channels, 3, padding=1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, C, H, W)."""
+        """(B, 3, H, W) in [0, 1] -> (B, C, H, W)."""
         return cast(Tensor, self.proj(image))
 
 
 class HighFrequencyEmbedding(nn.Module):
-    """e = MLP(mean(gelu(highpass(latent)))): what the routers know of degradation (equation 5)."""
+    """e = MLP(mean(gelu(highpass(latent)))), by which routers know the degradation (equation 5)."""
 
     high_pass: Tensor
 
@@ -50,15 +57,15 @@ class HighFrequencyEmbedding(nn.Module):
         super().__init__()
         kernel = torch.full((3, 3), -1.0)
         kernel[1, 1] = 8.0
-        # A buffer, so that no optimizer and no weight decay can move it; published weights hold
-        # a filter that had been left to learn.
+        # A buffer, so that neither the optimizer nor weight decay changes it. In the published
+        # weights it is a filter that was trained as well.
         self.register_buffer("high_pass", kernel.expand(channels, 1, 3, 3).clone())
         self.mlp = nn.Sequential(
             nn.Linear(channels, 2 * channels), nn.GELU(), nn.Linear(2 * channels, channels)
         )
 
     def forward(self, latent: Tensor, census: Census | None = None) -> Tensor:
-        """(B, C, h, w) -> (B, C)."""
+        """The latent (B, C, h, w) -> (B, C); `census` as in `blocks.attend`."""
         filtered = F.conv2d(latent, self.high_pass, padding=1, groups=latent.shape[1])
         pooled = mean_over_pixels(F.gelu(filtered), census).to(latent.dtype)
         embedding: Tensor = self.mlp(pooled)

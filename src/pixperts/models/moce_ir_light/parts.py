@@ -1,4 +1,4 @@
-"""Blocks of moce-ir-light: plain convolutions, and experts of which a picture takes one or none."""
+"""Blocks of moce-ir-light: plain convolutions, and experts of which a picture uses one or none."""
 
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -13,7 +13,10 @@ from pixperts.routing import Routing, run_experts_masked
 
 
 def _calm(first: nn.Conv2d, second: nn.Conv2d) -> None:
-    """Start close to the identity; random biases would silence some units for good."""
+    """Set a block's weights so that it changes little at first.
+
+    Biases start at 0: with random ones, some units would stay at 0 for every input.
+    """
     with torch.no_grad():
         second.weight.mul_(0.3)
         for convolution in (first, second):
@@ -22,9 +25,14 @@ def _calm(first: nn.Conv2d, second: nn.Conv2d) -> None:
 
 
 class Bottleneck(nn.Module):
-    """Expert 1: two 1x1 convolutions with few channels between them."""
+    """Expert 1: two 1x1 convolutions with few channels between them.
 
-    reach = 0  # pixels of its level around a value on which it depends
+    Args:
+        channels: of the features, C.
+        width: channels between the two.
+    """
+
+    reach = 0  # distance in pixels of its level up to which it reads the map
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -39,12 +47,15 @@ class Bottleneck(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """Experts 2 and 3: two 3x3 convolutions, near or, dilated, far.
+    """Experts 2 and 3: two 3x3 convolutions, which see far if they are dilated.
 
     Args:
-        channels: of the features.
+        channels: of the features, C.
         width: channels between the two.
-        dilations: of the two.
+        dilations: of the first and the second.
+
+    Attributes:
+        reach: distance in pixels of its level up to which it reads the map.
     """
 
     def __init__(self, channels: int, width: int, dilations: tuple[int, int]) -> None:
@@ -62,10 +73,14 @@ class Convolutions(nn.Module):
 
 
 class Deep(nn.Module):
-    """Plain residual blocks at half the size, for what spreads wide, as strong noise does.
+    """Plain residual blocks at half the size, for faults such as strong noise.
 
-    New weights change nothing: the last layer starts at zero, so that a trained network can be
-    given this part.
+    The last layer starts at zero: this part can be added to a trained network, and at first changes
+    nothing.
+
+    Args:
+        channels: of the features, C.
+        blocks: number of residual blocks.
     """
 
     def __init__(self, channels: int, blocks: int) -> None:
@@ -77,7 +92,7 @@ class Deep(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w), sides even -> what is to be added to it, alike."""
+        """(B, C, h, w), h and w even -> (B, C, h, w), which the caller adds to x."""
         x = self.down(x)
         for block in self.blocks:
             x = block(x)
@@ -85,22 +100,23 @@ class Deep(nn.Module):
 
 
 def shuffled(x: Tensor) -> Tensor:
-    """(B, 4 C, h, w) -> (B, C, 2 h, 2 w), laid out with channels last."""
+    """(B, 4 C, h, w) -> (B, C, 2 h, 2 w) in channels_last memory."""
     return F.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
 
 
 class MixtureBlock(nn.Module):
-    """x + shared(x) + gate * expert(x): one expert a picture, chosen by what the scout saw.
+    """x + shared(x) + gate * expert(x), with one expert per picture.
 
-    Expert 0 is none: nothing runs for it. The others grow in what they can do: a bottleneck, two
-    3x3 convolutions, two that look far.
+    The scout, a small network, describes each picture by an embedding, from which the router
+    chooses. Expert 0 means no expert: nothing is computed. Expert 1 is a bottleneck, expert 2 has
+    two 3x3 convolutions, and expert 3 has two dilated ones, which see far.
 
     Args:
-        channels: of the features.
-        width: between the two layers of experts 2 and 3.
-        bottleneck: between those of expert 1.
-        embedding: numbers by which the scout describes a picture.
-        modulated: whether these also scale and shift the shared part.
+        channels: of the features, C.
+        width: channels between the two layers of experts 2 and 3.
+        bottleneck: channels between the two layers of expert 1.
+        embedding: length of the embedding, E.
+        modulated: whether the embedding also scales and shifts the shared part.
     """
 
     def __init__(
@@ -126,17 +142,17 @@ class MixtureBlock(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Pixels of this level around a value on which it depends, at most."""
+        """Largest distance in pixels of this level up to which the block reads the map."""
         return max(2, *(cast(Bottleneck | Convolutions, expert).reach for expert in self.experts))
 
     @property
     def expert_multiply_adds(self) -> tuple[int, ...]:
-        """Of a pixel of this level by each expert."""
+        """Of each expert, per pixel of this level."""
         return (0, *(kernel_weights(expert) for expert in self.experts))
 
     @property
     def costs(self) -> tuple[float, ...]:
-        """Multiply-adds of each expert relative to the most expensive one's."""
+        """Multiply-adds of each expert, relative to the most expensive one."""
         adds = self.expert_multiply_adds
         return tuple(count / max(adds) for count in adds)
 
@@ -159,10 +175,14 @@ class MixtureBlock(nn.Module):
         Args:
             x: (B, C, h, w).
             embedding: (B, E) float32, of the whole pictures.
-            noise: (B, J) of the router, if any.
-            pinned: the routing to be used instead of the router's.
-            masked: run every expert on every picture and mask.
-            name: of the block, for its routing.
+            noise: (B, J) added to the logits of the J experts, in training; None for none.
+            pinned: a choice to use instead of the router's; None for the router's.
+            masked: run every expert on every picture and drop what was not chosen: slower, but of
+                fixed shapes, for exports.
+            name: of the block, for the record of its choice.
+
+        Returns:
+            The map (B, C, h, w), and the choice.
         """
         routing = self.route(embedding, noise, name)
         if pinned is not None:
@@ -170,10 +190,19 @@ class MixtureBlock(nn.Module):
         return self._add_experts(self.shared(x, embedding), x, routing, masked), routing
 
     def shared(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x + shared(x), which every picture takes."""
+        """x + shared(x), computed for every picture.
+
+        Args:
+            x: (B, C, h, w).
+            embedding: (B, E), of the whole pictures.
+
+        Returns:
+            (B, C, h, w).
+        """
         hidden = self.first(x)
         if self.modulation is not None:
-            # Bounded, so that a picture unlike all of training is not amplified without limit.
+            # Limited to -1..1, so that a picture unlike those of the training is not amplified
+            # without limit.
             vector = torch.tanh(self.modulation(embedding)).to(hidden.dtype)[:, :, None, None]
             scale, shift = vector.chunk(2, dim=1)
             hidden = torch.addcmul(hidden + shift, hidden, 0.5 * scale)
@@ -181,7 +210,13 @@ class MixtureBlock(nn.Module):
         return result
 
     def route(self, embedding: Tensor, noise: Tensor | None, name: str) -> Routing:
-        """The expert of each picture; its gate is its probability without the noise."""
+        """The choice of an expert for each picture; its gate is its probability without noise.
+
+        Args:
+            embedding: (B, E).
+            noise: (B, J) added to the logits; None for none.
+            name: of the block, for the record.
+        """
         with torch.autocast(embedding.device.type, enabled=False):
             logits = self.router(embedding.float())  # (B, J)
         noisy = logits if noise is None else logits + noise
@@ -226,7 +261,7 @@ class MixtureBlock(nn.Module):
 
 
 class _Runner:
-    """An expert's gated result for some of the pictures, or for all."""
+    """Computes gate * expert(x) for some of the pictures, or for all with None."""
 
     def __init__(self, expert: nn.Module, x: Tensor, gates: Tensor) -> None:
         self.expert, self.x, self.gates = expert, x, gates
@@ -240,7 +275,7 @@ class _Runner:
 
 
 def kernel_weights(module: nn.Module) -> int:
-    """Weights of all convolutions: the multiply-adds of a pixel at their resolution."""
+    """Number of weights of all convolutions: multiply-adds per pixel at their resolution."""
     return sum(p.numel() for p in module.parameters() if p.dim() == 4)
 
 
@@ -251,13 +286,14 @@ def expert_multiply_adds(
     *,
     every: bool,
 ) -> float:
-    """Of the experts of all blocks.
+    """Multiply-adds of the experts of all blocks for one picture.
 
     Args:
         blocks: in the order of execution.
-        pixels: at the level of each.
-        routings: of each, averaged over its pictures; None = the most expensive experts.
-        every: as if every expert ran.
+        pixels: number of pixels of the map of each block.
+        routings: the choice of each block; for several pictures, their mean is counted. None: the
+            most expensive experts.
+        every: count all experts, whatever was chosen.
     """
     total = 0.0
     for number, (block, here) in enumerate(zip(blocks, pixels, strict=True)):

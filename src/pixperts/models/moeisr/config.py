@@ -1,4 +1,4 @@
-"""What fixes the shape of a MoEISR model: the encoders it can have, and its configuration."""
+"""The configuration of a MoEISR model, and the encoders that it can have."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,24 +20,28 @@ ENCODERS: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class MoEISRConfig:
-    """Everything that fixes the shape of a model; stored in its checkpoint."""
+    """Sizes and options of a model; stored in its weights file. LR means low resolution.
+
+    Raises:
+        ModelError: a value is not allowed, or the numbers do not fit together.
+    """
 
     encoder: str = "edsr"  # edsr, rdn or swinir
     encoder_options: dict[str, Any] = field(default_factory=dict)  # fields of the encoder's config
     decoder: str = "liif"  # liif or lte
-    width: int = 256  # of the embedding
-    depths: tuple[int, ...] = (3,)  # hidden layers of each expert after the embedding, rising
-    widths: tuple[int, ...] = (256,)  # of those hidden layers, one an expert
-    neck: int = 0  # residual blocks at LR resolution ahead of all experts but the deepest
-    light_width: int = 256  # of those experts' own embedding; unused without a neck
-    neighbors: tuple[int, ...] = ()  # LR pixels each expert asks, 4 or 1; all 4 when empty
+    width: int = 256  # channels of the embedding
+    depths: tuple[int, ...] = (3,)  # hidden layers of each expert after the embedding, not falling
+    widths: tuple[int, ...] = (256,)  # channels of the hidden layers of each expert
+    neck: int = 0  # residual blocks at LR resolution before all experts except the deepest
+    light_width: int = 256  # channels of the embedding of those experts; unused without a neck
+    neighbors: tuple[int, ...] = ()  # LR pixels that each expert reads, 4 or 1; empty: always 4
     residual: bool = False  # add the bilinear enlargement (LTE does, LIIF does not)
     mapper_layers: int = 5  # 3x3 convolutions of the mapper; unused with one expert
-    mapper_width: int = 32  # its channels
-    max_pixels: int = 2048  # output pixels decoded at once; bounds memory, changes no result
+    mapper_width: int = 32  # channels of the mapper
+    max_pixels: int = 2048  # output pixels decoded at once; limits memory, changes no result
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be built, by name."""
+        """Raise ModelError that names the first field whose value is not allowed."""
         if self.encoder not in ENCODERS:
             raise ModelError(f"encoder is {self.encoder!r}, but must be one of {list(ENCODERS)}.")
         if self.decoder not in EMBEDDINGS:
@@ -80,15 +84,15 @@ class MoEISRConfig:
             )
 
     def neighbors_of(self, expert: int) -> int:
-        """LR pixels that an expert reads for one output pixel."""
+        """Number of LR pixels that an expert, counted from 0, reads for one output pixel."""
         return self.neighbors[expert] if self.neighbors else 4
 
 
 def build_encoder(config: MoEISRConfig) -> Encoder:
-    """The encoder that a configuration names, untrained.
+    """The encoder that a configuration names, with random weights.
 
     Raises:
-        ModelError: for options that this encoder does not know or cannot be built with.
+        ModelError: the encoder does not know an option, or its value is not allowed.
     """
     encoder, encoder_config = ENCODERS[config.encoder]
     try:

@@ -1,4 +1,4 @@
-"""The mapper of MoEISR (arXiv 2311.12077): which expert an output pixel should go to."""
+"""The mapper of MoEISR (arXiv 2311.12077), which chooses the expert of each output pixel."""
 
 from itertools import pairwise
 
@@ -6,13 +6,17 @@ from torch import Tensor, nn
 
 
 class Mapper(nn.Module):
-    """Logits of the experts at LR resolution, plus a learned term in the cell.
+    """Logits of the experts at low resolution (LR): logits = conv(features) + W cell.
 
-    The decision is made at LR resolution: output pixels get theirs from the bilinearly interpolated
-    logits, so the map of experts has the detail of the input, not of the output.
+    Output pixels get their logits by bilinear interpolation. So the map of experts has the detail
+    of the input, not of the output. By the term W cell, the choice depends on the scale. The last
+    layer starts at zero, so that all experts have the same probability before training.
 
-    The term in the cell lets the choice depend on the scale: logits = conv(features) + W cell.
-    The last layer starts at zero, so that training starts from equal shares.
+    Args:
+        in_channels: of the features, C.
+        width: channels of the hidden layers.
+        layers: number of 3x3 convolutions, 1 or more.
+        experts: number of experts, J.
     """
 
     def __init__(self, in_channels: int, width: int, layers: int, experts: int) -> None:
@@ -29,11 +33,16 @@ class Mapper(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, cell: Tensor) -> Tensor:
-        """(B, C, h, w) features, (B, 2) cell -> (B, J, h, w) logits."""
+        """Logits (B, J, h, w).
+
+        Args:
+            features: (B, C, h, w).
+            cell: (B, 2) height and width of an output pixel in half LR pixels.
+        """
         logits: Tensor = self.layers(features)
         by_scale: Tensor = self.cell(cell)
         return logits + by_scale[:, :, None, None]  # (B, J, 1, 1) on (B, J, h, w)
 
     def multiply_adds_per_lr_pixel(self) -> float:
-        """Every convolution once an LR pixel."""
+        """Of all convolutions."""
         return float(sum(m.weight.numel() for m in self.layers if isinstance(m, nn.Conv2d)))
