@@ -14,7 +14,7 @@ import pytest
 
 from pixperts.cli.app import main
 from tests.helpers.command_line import picture
-from tests.helpers.pages import PATIENCE, Served, browser, serious, served
+from tests.helpers.pages import PATIENCE, Served, border_contrast, browser, serious, served
 from tests.helpers.photo_files import write_photo
 
 pytest.importorskip("gradio", reason="needs the app extra")
@@ -149,6 +149,18 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     page.goto(page_server.url)
     page.wait_for_selector("body.dark #start")
     assert serious(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_that_are_not_checked_can_be_seen(
+    page: Any, page_server: Served, scheme: str
+) -> None:
+    """WCAG 1.4.11 wants a contrast of 3, which axe-core does not check."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto(page_server.url)
+    box = page.locator("input[type=radio]:not(:checked)").first
+    box.wait_for()
+    assert border_contrast(box) >= 3
 
 
 def test_examples_trials_bad_files_and_several_photos(page: Any, tmp_path: Path) -> None:

@@ -86,3 +86,24 @@ def serious(page: Any) -> list[str]:
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"]
     ]
+
+
+def border_contrast(box: Any) -> float:
+    """Contrast of an element's border to what is behind it, by WCAG 2: 1 to 21."""
+    colors = box.evaluate(
+        """box => {
+            let behind = box.parentElement;
+            const fill = one => getComputedStyle(one).backgroundColor;
+            while (fill(behind) === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+            return [getComputedStyle(box).borderTopColor, fill(behind)];
+        }"""
+    )
+    lower, higher = sorted(map(_luminance, colors))
+    return (higher + 0.05) / (lower + 0.05)
+
+
+def _luminance(color: str) -> float:
+    """Relative luminance of a CSS color such as "rgb(1, 2, 3)", by WCAG 2."""
+    channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

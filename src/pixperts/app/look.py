@@ -21,6 +21,11 @@ def make_theme() -> gr.themes.Base:
         block_title_text_color="*neutral_800",
         block_info_text_color="*neutral_700",
         body_text_color_subdued="*neutral_700",
+        # Gradio's own borders of boxes and fields can hardly be seen on a dark screen.
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
+        input_border_color="*neutral_400",
+        input_border_color_dark="*neutral_500",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_700",
