@@ -77,7 +77,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="only so many pictures of each set or folder")
     parser.add_argument("--photos", type=int, help="only so many of CID22-val")
     parser.add_argument("--pinned", type=int, default=20, help="photos where experts are pinned")
-    parser.add_argument("--enhanced", type=int, default=8, help="photos of that part")
+    parser.add_argument("--enhanced", type=int, default=6, help="photos of that part")
     parser.add_argument("--pictures", type=int, default=3, help="beside other programs")
     parser.add_argument("--rounds", type=int, default=2, help="beside other programs")
     parser.add_argument("--threads", type=int, help="of torch and the others")

@@ -79,6 +79,9 @@ def _photo(
     small, target = small_pair(photos[number].float() / 255, scale, case, number)
     found: Row = {}
     for name, way in ways.items():
+        if scale == 1 and name in (TWO, ONE):  # the repair alone, to the byte
+            found |= {name: found[REPAIRED], f"{name} seconds": found[f"{REPAIRED} seconds"]}
+            continue
         started = time.process_time()
         result = way(small, (target.shape[2], target.shape[1]))
         found[f"{name} seconds"] = time.process_time() - started

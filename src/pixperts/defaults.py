@@ -4,7 +4,7 @@ from typing import Literal
 
 DEFAULT_MODEL = "moeisr-photo"
 DEFAULT_REPAIR_MODEL = "moce-ir-light"
-DEFAULT_ENHANCE_MODEL = DEFAULT_MODEL
+DEFAULT_ENHANCE_MODEL = "moce-isr-light"  # repairs and enlarges in one pass
 MAX_PIXELS = 500_000_000  # of an input
 
 ColorFix = Literal["none", "mean", "wavelet"]

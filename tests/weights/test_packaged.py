@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from pixperts.data.benchmarks import SuperResolutionSet
+from pixperts.data.image_files import read_photo
 from pixperts.data.photos import load_photos
 from pixperts.degradations.tasks import degrade, draw_parameters
 from pixperts.errors import UnknownModelError
 from pixperts.evaluation.metrics import psnr
 from pixperts.evaluation.photo_cases import photo_pair
-from pixperts.evaluation.repair_cases import UNTOUCHED, repair_pair
+from pixperts.evaluation.repair_cases import UNTOUCHED, repair_pair, small_pair
 from pixperts.evaluation.upscaling import evaluate_upscaling
+from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images
@@ -26,11 +29,12 @@ from tests.helpers.places import BENCH, EXAMPLES
 
 UPSCALERS = ["liif-edsr", "moeisr-light", "moeisr-liif-edsr", "moeisr-photo", "moeisr-tiny"]
 REPAIRERS = ["moce-ir-light", "moce-ir-tiny"]
+BOTH = "moce-isr-light"  # repairs and enlarges
 needs_bench = pytest.mark.skipif(not BENCH.is_dir(), reason="needs ../shared/data/bench")
 
 
 def test_packaged_are_these() -> None:
-    assert sorted(packaged_models()) == ["liif-edsr", *REPAIRERS, *UPSCALERS[1:]]
+    assert sorted(packaged_models()) == ["liif-edsr", *REPAIRERS, BOTH, *UPSCALERS[1:]]
 
 
 def test_models_are_files_here() -> None:
@@ -71,6 +75,30 @@ def test_photos_are_enlarged_as_the_card_says() -> None:
         assert scores[-1] > plain
     mean = sum(scores) / len(scores)
     assert mean == pytest.approx(claimed["CID22-val x4 jpeg75"], abs=0.01)
+
+
+@needs_bench
+@pytest.mark.slow
+def test_photos_are_repaired_and_enlarged_as_the_card_says() -> None:
+    """Those of CID22-val, reduced by 4, with noise of sigma 15 (synthetic)."""
+    claimed = store.read_card(packaged_models()[BOTH]).notes["quality"]
+    model, scores = Enhancer.load(device="cpu"), []
+    assert model.name == BOTH
+    for seed, path in enumerate(list_images(BENCH / "CID22-val")):
+        small, photo = small_pair(read_photo(path).float() / 255, 4, "noise15", seed)
+        result = quantize(model.enhance(small, size=(photo.shape[2], photo.shape[1])))
+        scores.append(psnr(result, photo, "rgb"))
+    mean = sum(scores) / len(scores)
+    assert mean == pytest.approx(claimed["CID22-val x4 noise15"], abs=0.02)
+
+
+def test_one_network_holds_the_one_that_repairs() -> None:
+    """And does not store it again."""
+    path, repairs = packaged_models()[BOTH], store.load(packaged_models()["moce-ir-light"])[0]
+    assert all(key.startswith("enlarger.") for key in load_file(path))
+    own = store.load(path)[0].state_dict()
+    for key, value in repairs.state_dict().items():
+        assert torch.equal(own[key], value), key
 
 
 @needs_bench
