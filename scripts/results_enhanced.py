@@ -19,7 +19,7 @@ from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.ops.resize import bicubic, quantize
 from results_measure import Part, Row, load_as
-from results_text import counted, factor, rows, table
+from results_text import circumstances, counted, factor, rows, table
 
 MODELS = DEFAULT_ENHANCE_MODEL, DEFAULT_REPAIR_MODEL, DEFAULT_MODEL
 CASES = (
@@ -100,8 +100,8 @@ def enhanced(part: Row) -> list[str]:
         "bit, then spoiled; faults are synthetic, and the photo's number is the seed. PSNR in dB "
         "on all channels of whole pictures, against the photo, results rounded to 8 bit; equal "
         f"pictures count as 100 dB. Two models: {repairs}, then {enlarges}. One: {both}, the "
-        "default of `pixperts enhance`. In brackets: the largest loss of a photo by one model "
-        f"against two. All run in {part['settings']['precision']}.",
+        "default of `pixperts enhance`. In brackets: the lowest difference of a photo between one "
+        f"model and two. All run in {part['settings']['precision']}.",
     ]
     head = ["fault", PLAIN, f"{enlarges} alone", f"{repairs}, bicubic", "two models", "one model"]
     for scale in dict.fromkeys(row["scale"] for row in found):
@@ -109,7 +109,7 @@ def enhanced(part: Row) -> list[str]:
         body = [[row["case"], *_means(row["pictures"][:count])] for row in mine]
         every = [picture for row in mine for picture in row["pictures"][:count]]
         lines += ["", f"**{factor(scale)}**", "", *table(head, [*body, ["mean", *_means(every)]])]
-    return lines + _seconds(found, count)
+    return lines + _seconds(found, count, circumstances(part["settings"]))
 
 
 def _means(pictures: Sequence[Row]) -> list[str]:
@@ -123,7 +123,7 @@ def _means(pictures: Sequence[Row]) -> list[str]:
     return means
 
 
-def _seconds(found: Sequence[Row], count: int) -> list[str]:
+def _seconds(found: Sequence[Row], count: int, where: str) -> list[str]:
     """Processor seconds of a megapixel of the result, over all faults."""
     body = []
     for scale in dict.fromkeys(row["scale"] for row in found):
@@ -137,7 +137,7 @@ def _seconds(found: Sequence[Row], count: int) -> list[str]:
     head = ["", f"{MODELS[2]} alone", f"{MODELS[1]}, bicubic", "two models", "one model"]
     return [
         "",
-        "Processor seconds per megapixel of the result, mean of all faults:",
+        f"Processor seconds per megapixel of the result, mean of all faults ({where}):",
         "",
         *table(head, body),
     ]

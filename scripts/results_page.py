@@ -55,8 +55,9 @@ def page(parts: Mapping[str, Row]) -> str:
         "# Results",
         "",
         f"`{COMMAND}` made every figure and picture here with the packaged weights. It runs the "
-        "same code as `pixperts upscale` and `pixperts restore`. Seconds are processor time, "
-        "summed over threads. With one thread, this is the time that passes on an idle machine. "
+        "same code as `pixperts upscale`, `pixperts restore` and `pixperts enhance`. Seconds are "
+        "processor time, summed over threads. With one thread, this is the time that passes on an "
+        "idle machine. "
         "Seconds depend on the machine, which is named with them. It did other work at the same "
         "time, so compare only within a table. All degradations are synthetic, except those of "
         "the last section.",
