@@ -29,7 +29,7 @@ from pixperts.io.atomic import replacing
 from pixperts.io.image import write_image
 from pixperts.memory import keep_freed_memory
 from results_enhanced import MODELS as ENHANCING
-from results_enhanced import measure_enhanced
+from results_enhanced import enhancer_of, measure_enhanced
 from results_measure import (
     Enlargements,
     FirstPictures,
@@ -43,7 +43,7 @@ from results_measure import (
 from results_page import PARTS, page
 from results_page_repair import without_remark
 from results_peers import measure_command, measure_peers
-from results_pictures import MAP_SCALE, MAP_SIDE, REAL_SIDE, draw_maps, repair_real
+from results_pictures import MAP_SCALE, MAP_SIDE, REAL_SIDE, draw_enhanced, draw_maps, repair_real
 from results_plots import panels_budgets, panels_enlarging, panels_repair
 from results_repair import SEED, TASKS, measure_pinned, measure_repairs
 from results_text import FIGURES, summaries
@@ -55,6 +55,7 @@ KEPT = ROOT / "runs" / "results"
 MIXTURE = "moeisr-tiny"  # whose experts share a picture among them
 OF_EXAMPLES = ("budgie", "osprey", "circuits", "colosseum")
 OF_CID22 = ("792079",)  # a sharp insect before a blurred meadow
+SPOILED = {"osprey": "phone", "colosseum": "rain", "budgie": "dark0.12_jpeg"}  # then enhanced
 CASES = (
     "clean", "jpeg95", "jpeg85", "jpeg75", "jpeg60", "jpeg40", "soft", "soft85", "soft60",
 )  # fmt: skip
@@ -129,6 +130,9 @@ def measure(args: argparse.Namespace, name: str) -> None:
     def enhanced() -> None:
         own = part(list(dict.fromkeys(ENHANCING)), {"set": "CID22-val"})
         count = min(args.enhanced, args.limit or args.enhanced)
+        examples = {EXAMPLES / f"{stem}.jpg": case for stem, case in SPOILED.items()}
+        figures = args.out / FIGURES
+        draw_enhanced(own, enhancer_of(own), examples, args.data / "real", figures)
         measure_enhanced(own, args.data / "CID22-val", count)
 
     def peers() -> None:

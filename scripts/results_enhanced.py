@@ -19,7 +19,7 @@ from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.ops.resize import bicubic, quantize
 from results_measure import Part, Row, load_as
-from results_text import circumstances, counted, factor, rows, table
+from results_text import FIGURES, circumstances, counted, factor, rows, table
 
 MODELS = DEFAULT_ENHANCE_MODEL, DEFAULT_REPAIR_MODEL, DEFAULT_MODEL
 CASES = (
@@ -33,6 +33,11 @@ EQUAL = 100.0  # dB that equal pictures count as
 Way = Callable[[Tensor, tuple[int, int]], Tensor]  # picture, (width, height)
 
 
+def enhancer_of(part: Part) -> Enhancer:
+    """The one model, as it is measured."""
+    return Enhancer(load_as(Restorer, MODELS[0], part.settings["precision"]))
+
+
 def measure_enhanced(part: Part, folder: Path, count: int) -> None:
     """PSNR of every way, and the processor seconds of two models and of one.
 
@@ -41,8 +46,7 @@ def measure_enhanced(part: Part, folder: Path, count: int) -> None:
         folder: of photos.
         count: of the photos.
     """
-    precision = part.settings["precision"]
-    one = Enhancer(load_as(Restorer, MODELS[0], precision))
+    precision, one = part.settings["precision"], enhancer_of(part)
     restorer = load_as(Restorer, MODELS[1], precision)
     ways = _ways(restorer, load_as(Upscaler, MODELS[2], precision), one)
     photos = load_photos([folder], min_side=1)[:count]
@@ -92,7 +96,7 @@ def _photo(
 
 def enhanced(part: Row) -> list[str]:
     """A table for each factor, and seconds."""
-    found = rows(part)
+    found = [row for row in rows(part) if "pictures" in row]
     count = min(len(row["pictures"]) for row in found)
     enlarges, repairs, both = MODELS[2], MODELS[1], MODELS[0]
     lines = [
@@ -109,7 +113,18 @@ def enhanced(part: Row) -> list[str]:
         body = [[row["case"], *_means(row["pictures"][:count])] for row in mine]
         every = [picture for row in mine for picture in row["pictures"][:count]]
         lines += ["", f"**{factor(scale)}**", "", *table(head, [*body, ["mean", *_means(every)]])]
-    return lines + _seconds(found, count, circumstances(part["settings"]))
+    lines += _seconds(found, count, circumstances(part["settings"]))
+    shown = [row for row in rows(part) if "picture" in row]
+    if shown:
+        lines += [
+            "",
+            f"`{both}` at x2. Sample photos were reduced by 2 and spoiled (synthetic). Of the "
+            "photos with real damage, only one may be shown.",
+        ]
+    for row in shown:
+        text = row["case"] or "real damage"
+        lines += ["", f"![{text}: bicubic, {both}]({FIGURES}/{row['picture']})"]
+    return lines
 
 
 def _means(pictures: Sequence[Row]) -> list[str]:

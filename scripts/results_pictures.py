@@ -1,7 +1,7 @@
 """The pictures of docs/results.md: expert maps, and real photos before and after a repair."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixperts.evaluation.repair_cases import small_pair
+from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.expert_maps import draw, label
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
@@ -20,6 +22,8 @@ from results_measure import Part, Row, read_tensor
 
 MAP_SCALE, MAP_SIDE = 3, 160  # the photo is reduced to this long side, then enlarged
 REAL_SIDE = 480  # longest side of a picture that is shown
+ENHANCED_SIDE = 320  # of the part of a picture that is shown
+SEED = 4  # of the faults of those that are spoiled here
 ON_A_SHEET = 6  # pairs
 QUALITIES = (90, 85, 80, 75, 70, 65, 60, 50, 40, 30)  # of WebP, the best that fits is taken
 MAP_BYTES, REAL_BYTES = 75_000, 60_000  # at most for one picture
@@ -51,6 +55,48 @@ def _map(upscaler: Upscaler, path: Path, target: Path) -> Row:
     sheet = np.concatenate([label(panel, text) for text, panel in panels.items()], axis=1)
     write_small(target, sheet, MAP_BYTES)
     return {"shares": routing.shares, "costs": routing.costs, "mean_cost": routing.mean_cost}
+
+
+def draw_enhanced(
+    part: Part, enhancer: Enhancer, examples: Mapping[Path, str], real: Path, pictures: Path
+) -> None:
+    """Photos before and after `enhance`, with the same factor by bicubic interpolation.
+
+    Args:
+        part: where the rows go, each with the name of its picture.
+        enhancer: what is shown.
+        examples: photos, and the case of `repair_cases` by which their small versions are spoiled.
+        real: folder of photos with real damage; those of `SHOWN` are drawn.
+        pictures: the folder that is written.
+    """
+    wanted = dict(examples) | {real / f"{name}.webp": "" for name in SHOWN}
+    for path, case in wanted.items():
+        target = pictures / f"enhanced_{path.stem}.webp"
+        make = partial(_enhance, enhancer, path, case, target)
+        part.row(f"picture {path.stem}", make, {"picture": target.name, "case": case}, target)
+
+
+def _enhance(enhancer: Enhancer, path: Path, case: str, target: Path) -> Row:
+    photo = read_tensor(path)
+    small = small_pair(photo, 2, case, SEED)[0] if case else photo
+    size = small.shape[2] * 2, small.shape[1] * 2
+    panels = {
+        f"{case or path.stem}, bicubic": bicubic(small, size[::-1]),
+        enhancer.name: enhancer.enhance(small, size=size),
+    }
+    panels |= {"original": photo[:, : size[1], : size[0]]} if case else {}
+    shown = [label(_middle(to_pixels(panel)), text) for text, panel in panels.items()]
+    write_small(target, np.concatenate(shown, axis=1), REAL_BYTES)
+    return {"width": size[0], "height": size[1]}
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """At most `ENHANCED_SIDE` pixels of each side."""
+    places = [
+        slice(max(0, (length - ENHANCED_SIDE) // 2), (length + ENHANCED_SIDE) // 2)
+        for length in pixels.shape[:2]
+    ]
+    return np.ascontiguousarray(pixels[places[0], places[1]])
 
 
 def repair_real(

@@ -402,3 +402,12 @@ def test_two_models_and_one_stand_beside_each_other(
     lowest = min(picture["one"] - picture["two"] for picture in noisy)
     assert row.endswith(f"| {mean:.2f} ({lowest:+.2f}) |")
     assert lines[-1].startswith("| x2 | ")
+    write_image(tmp_path / "real" / "mixed" / "Lincoln.webp", np.zeros((20, 30, 3), np.uint8))
+    examples = {tmp_path / "photos" / "0.png": "rain"}
+    one, figures = results_enhanced.enhancer_of(part), tmp_path / "figures"
+    results_pictures.draw_enhanced(part, one, examples, tmp_path / "real", figures)
+    sheet = read_image(figures / "enhanced_0.webp").pixels
+    assert sheet.shape[1] >= 3 * 64  # before, after, the original
+    shown = results_enhanced.enhanced({"settings": SETTINGS, "rows": part.rows})
+    assert shown[: len(lines)] == lines
+    assert shown[-1].endswith("(images/results/enhanced_Lincoln.webp)")
