@@ -10,7 +10,7 @@ from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.data.image_files import read_photo
 from pixperts.data.photos import load_photos
 from pixperts.degradations.tasks import degrade, draw_parameters
-from pixperts.errors import UnknownModelError
+from pixperts.errors import UnknownModelError, UsageError
 from pixperts.evaluation.metrics import psnr
 from pixperts.evaluation.photo_cases import photo_pair
 from pixperts.evaluation.repair_cases import UNTOUCHED, repair_pair, small_pair
@@ -90,6 +90,14 @@ def test_photos_are_repaired_and_enlarged_as_the_card_says() -> None:
         scores.append(psnr(result, photo, "rgb"))
     mean = sum(scores) / len(scores)
     assert mean == pytest.approx(claimed["CID22-val x4 noise15"], abs=0.02)
+
+
+def test_a_loaded_model_enhances() -> None:
+    image = np.asarray(Image.open(EXAMPLES / "budgie.jpg").crop((100, 100, 148, 140)))
+    result = Restorer.load(BOTH, device="cpu").enhance(image, scale=1.5)
+    assert np.array_equal(result, Enhancer.load(device="cpu").enhance(image, scale=1.5))
+    with pytest.raises(UsageError, match="moce-ir-light only repairs: name a model that enlarges"):
+        Restorer.load("moce-ir-light", device="cpu").enhance(image)
 
 
 def test_one_network_holds_the_one_that_repairs() -> None:

@@ -94,6 +94,30 @@ class Restorer(Predictor):
         settings = RepairSettings(strength, denoise, jpeg, tone)
         return self.repair(image, settings, color_fix=color_fix, progress=progress)[0]
 
+    def enhance(self, image: Any, **options: Any) -> Any:
+        """Repair and enlarge one image in one pass, for a network that does both.
+
+        Args:
+            image: PIL, NumPy or torch, as for `restore`.
+            options: scale, size and the others of `Enhancer.enhance`.
+
+        Returns:
+            The result, with the type, depth and channels of the input.
+
+        Raises:
+            UsageError: the network only repairs, or as `Enhancer.enhance`.
+            ImageError: as `Enhancer.enhance`.
+
+        Example:
+            >>> import pixperts
+            >>> image = torch.rand(3, 12, 16)
+            >>> pixperts.load("moce-isr-light").enhance(image, scale=2).shape
+            torch.Size([3, 24, 32])
+        """
+        from pixperts.inference.enhancer import Enhancer  # which imports this module
+
+        return Enhancer(self).enhance(image, **options)
+
     def restore_with_routing(
         self,
         image: Any,
