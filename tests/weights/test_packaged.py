@@ -188,3 +188,12 @@ def test_motion_is_seen_where_there_is_some() -> None:
             )
         assert float(repairer.motion.estimate(clean[None]).none) > SURE_OF_MOTION
     assert seen >= 2  # of four small photos; of validation photos 39 of 41
+
+
+def test_the_list_of_models_says_what_they_do() -> None:
+    does = {entry.name: entry.does for entry in list_models() if entry.trained}
+    assert does == {
+        **dict.fromkeys(UPSCALERS, "enlarge"),
+        **dict.fromkeys(REPAIRERS, "repair"),
+        BOTH: "both",
+    }

@@ -3,7 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pixperts.models.interfaces import Network, RestoringNetwork, UpscalingNetwork
+from pixperts.models.interfaces import (
+    EnhancingNetwork,
+    Network,
+    RestoringNetwork,
+    UpscalingNetwork,
+)
 from pixperts.models.presets import PRESETS, outline
 from pixperts.weights import store
 from pixperts.weights.packaged import packaged_models
@@ -19,7 +24,7 @@ class Entry:
     trained: bool
     summary: str
     parameters: int
-    does: str  # enlarge or repair
+    does: str  # enlarge, repair or both
     gmac_per_megapixel: float  # 10**9 multiply-adds per megapixel of output, enlarged at scale 2
     quality: dict[str, Any]  # measured, such as {"Set5 x2": 37.6}
     license: str | None  # of the weights; None without weights
@@ -84,6 +89,8 @@ def list_trained_models() -> list[Entry]:
 
 
 def _does(model: Network) -> str:
+    if isinstance(model, EnhancingNetwork):
+        return "both"
     return {"upscale": "enlarge", "restore": "repair"}[model.does]
 
 
@@ -100,9 +107,11 @@ def _experts(model: Network) -> int:
 
 def _gmac(model: Network, shares: Any) -> float:
     """As the experts are typically used, or the most expensive always where nobody knows."""
+    half = _SIDE // 2
+    if isinstance(model, EnhancingNetwork):
+        return model.enlarging_multiply_adds((half, half), (_SIDE, _SIDE))["total"] / 1e9
     if isinstance(model, RestoringNetwork):
         return model.multiply_adds((_SIDE, _SIDE))["total"] / 1e9
     assert isinstance(model, UpscalingNetwork)
     usual = tuple(shares) if shares and len(shares) == len(model.costs) else None
-    half = _SIDE // 2
     return model.multiply_adds((half, half), (_SIDE, _SIDE), usual)["total"] / 1e9
