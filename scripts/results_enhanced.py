@@ -104,8 +104,9 @@ def enhanced(part: Row) -> list[str]:
         "bit, then spoiled; faults are synthetic, and the photo's number is the seed. PSNR in dB "
         "on all channels of whole pictures, against the photo, results rounded to 8 bit; equal "
         f"pictures count as 100 dB. Two models: {repairs}, then {enlarges}. One: {both}, the "
-        "default of `pixperts enhance`. In brackets: the lowest difference of a photo between one "
-        f"model and two. All run in {part['settings']['precision']}.",
+        "default of `pixperts enhance`. At x1, both are the repair alone, so its figures are "
+        "repeated there and were not measured. In brackets: the lowest difference of a photo "
+        f"between one model and two. All run in {part['settings']['precision']}.",
     ]
     head = ["fault", PLAIN, f"{enlarges} alone", f"{repairs}, bicubic", "two models", "one model"]
     for scale in dict.fromkeys(row["scale"] for row in found):

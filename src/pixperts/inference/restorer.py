@@ -99,7 +99,8 @@ class Restorer(Predictor):
 
         Args:
             image: PIL, NumPy or torch, as for `restore`.
-            options: scale, size and the others of `Enhancer.enhance`.
+            options: scale, size, settings (a `RepairSettings`) and the others of
+                `Enhancer.enhance`.
 
         Returns:
             The result, with the type, depth and channels of the input.

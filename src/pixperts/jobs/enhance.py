@@ -42,7 +42,7 @@ class Enhance(EnhanceOptions, Operation):
         from pixperts.inference.enhancer import Enhancer
 
         if not isinstance(predictor, Enhancer):
-            raise UsageError(f"{predictor.name} is one model: give an Enhancer, or a name.")
+            raise UsageError(f"{predictor.name} is one model: give Enhancer(model), or a name.")
         restorer = predictor.restorer
         self.settings.check_model(restorer.model, restorer.name)
         if predictor.upscaler is not None:

@@ -197,7 +197,8 @@ def _packaged(name: str, path: str) -> Path:
     files = {file.stem: file for file in Path(__file__).parent.glob("*.safetensors")}
     if name not in files:
         raise ModelError(
-            f"{path}: it continues the weights {name!r}, which this version of pixperts lacks."
+            f"{path}: it continues the weights {name!r}, which this version of pixperts lacks; use "
+            "the version for which it was made."
         )
     return files[name]
 

@@ -293,7 +293,12 @@ class MoCEIRLight(LightTrunk):
             image = image.index_copy(0, active, found.image)
             sizes = sizes.index_copy(0, active, found.changes.float())
             if seen is not None and shown is not None:
-                seen = Seen(*(a.index_copy(0, active, b) for a, b in zip(seen, shown, strict=True)))
+                seen = Seen(
+                    *(
+                        a.to(b.dtype).index_copy(0, active, b)
+                        for a, b in zip(seen, shown, strict=True)
+                    )
+                )
         return Output(image, tuple(routings), sizes), seen
 
     def _nothing_seen(self, image: Tensor) -> Seen:
