@@ -14,7 +14,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 import pixperts
-from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL, ToneMode
+from pixperts.defaults import (
+    DEFAULT_ENHANCE_MODEL,
+    DEFAULT_MODEL,
+    DEFAULT_REPAIR_MODEL,
+    ToneMode,
+)
 from pixperts.inference import Enhancer, RepairSettings, Restorer, SizeRequest, Upscaler
 from pixperts.models import FAMILIES
 from pixperts.weights import packaged_models, read_card
@@ -168,14 +173,20 @@ class PixpertsEnhance(io.ComfyNode):
         tone: ToneMode = "auto",
     ) -> io.NodeOutput:
         """Repair and enlarge a batch."""
-        enhancer = Enhancer(Restorer.of(_loaded(restore_model)), Upscaler.of(_loaded(model)))
-        result = enhancer.enhance(
+        result = _enhancer(model, restore_model).enhance(
             _channels_first(image),
             size=_size(image, scale, long_side),
             settings=RepairSettings(strength, denoise, jpeg, tone),
             progress=_progress(),
         )
         return io.NodeOutput(_channels_last(result))
+
+
+def _enhancer(model: str, restore_model: str) -> Enhancer:
+    """One model that does both while neither was changed, as in the command line; else these."""
+    if (model, restore_model) == (DEFAULT_MODEL, DEFAULT_REPAIR_MODEL):
+        return Enhancer(Restorer.of(_loaded(DEFAULT_ENHANCE_MODEL)))
+    return Enhancer(Restorer.of(_loaded(restore_model)), Upscaler.of(_loaded(model)))
 
 
 def _sizes() -> list[Any]:

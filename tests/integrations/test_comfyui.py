@@ -126,6 +126,10 @@ def test_repair_and_enlarge(nodes: dict[str, Any], comfy: Comfy) -> None:
     assert torch.equal(large, expected.movedim(1, -1))
     assert large.shape == (1, 18, 30, 3)
     assert comfy.values[-1] == 1000
+    (large,) = run(ours(), "moeisr-light", "moce-ir-light", 1.5, 0, 0.8, 1.0, 0.5, "off").args
+    two = pixperts.Enhancer.load("moeisr-light", device="cpu")
+    expected = two.enhance(ours().movedim(-1, 1), scale=1.5, settings=settings)
+    assert torch.equal(large, expected.movedim(1, -1))
     (large,) = run(ours(), "moeisr-photo", "moce-ir-light", 1.5, 40, 1.0).args
     assert large.shape == (1, 24, 40, 3)
     comfy.stop_at = len(comfy.values) + 1
