@@ -15,10 +15,10 @@ from torch import Tensor
 
 import pixperts
 from pixperts.defaults import (
-    DEFAULT_ENHANCE_MODEL,
     DEFAULT_MODEL,
     DEFAULT_REPAIR_MODEL,
     ToneMode,
+    models_for_both,
 )
 from pixperts.inference import Enhancer, RepairSettings, Restorer, SizeRequest, Upscaler
 from pixperts.models import FAMILIES
@@ -184,9 +184,8 @@ class PixpertsEnhance(io.ComfyNode):
 
 def _enhancer(model: str, restore_model: str) -> Enhancer:
     """One model that does both while neither was changed, as in the command line; else these."""
-    if (model, restore_model) == (DEFAULT_MODEL, DEFAULT_REPAIR_MODEL):
-        return Enhancer(Restorer.of(_loaded(DEFAULT_ENHANCE_MODEL)))
-    return Enhancer(Restorer.of(_loaded(restore_model)), Upscaler.of(_loaded(model)))
+    name, repairs = models_for_both(model, restore_model)
+    return Enhancer.of(_loaded(name), repairs, _loaded)
 
 
 def _sizes() -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pixperts.background.fields import Field, fields_of, filled
 from pixperts.background.orders import Step
-from pixperts.defaults import DEFAULT_ENHANCE_MODEL, DEFAULT_MODEL, DEFAULT_REPAIR_MODEL
+from pixperts.defaults import DEFAULT_MODEL, DEFAULT_REPAIR_MODEL, models_for_both
 from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import DEFAULT_SCALE, SizeRequest
 from pixperts.jobs.enhance import Enhance
@@ -80,9 +80,7 @@ def models_of(work: str, repairs: str | None, enlarges: str | None) -> tuple[str
         return repairs, None
     if work == ENLARGE:
         return enlarges, None
-    if (repairs, enlarges) == (DEFAULT_REPAIR_MODEL, DEFAULT_MODEL):  # neither was changed
-        return DEFAULT_ENHANCE_MODEL, None
-    return enlarges, repairs
+    return models_for_both(enlarges, repairs)
 
 
 def size_of(given: Mapping[str, Any]) -> SizeRequest:

@@ -140,10 +140,11 @@ class MoCEIRLight(LightTrunk):
             shares = found.amounts(tone)
         taken, run = self._wanted(embedding, shares, enlarged, brightened)
         idle = (run if show else taken) == 0
+        some = bool(idle.any())
         given = image, embedding, taken, amounts
-        if self.output.training or masked or not bool(idle.any()):
+        if self.output.training or masked or not some:
             output, seen = self._repaired(*given, show=show, **options)
-            if seen is not None:
+            if seen is not None and some:
                 seen = seen.without(idle)
         else:
             output, seen = self._spared(*given, pinned, idle, show=show)
