@@ -2,13 +2,15 @@
 
     python scripts/experiments.py moeisr --photos FOLDER [FOLDER ...] --data BENCH_FOLDER
     python scripts/experiments.py moce --photos FOLDER [FOLDER ...] --data BENCH_FOLDER
+    python scripts/experiments.py light --photos FOLDER [FOLDER ...] --data BENCH_FOLDER
         [--seeds 3] [--only NAME ...] [--threads 1]
 
 Every variant of experiments_list.py is trained by the package's own engine with each seed (of
 weights, data and noise alike) and measured through the package's own evaluation: moeisr on Set5
-at x2 and x4, as the mapper decides and at a budget of 0.5; moce on the first 12 photos of
-CID22-val, reduced to half, with synthetic degradations. Measurements are kept in runs/experiments/:
-a run that was stopped continues, seed by seed, and the table holds what is there.
+at x2 and x4, as the mapper decides and at a budget of 0.5; moce, and light, a small moce-ir-light,
+on the first 12 photos of CID22-val, reduced to half, with synthetic degradations. Measurements are
+kept in runs/experiments/: a run that was stopped continues, seed by seed, and the table holds what
+is there.
 
 The table gives each variant's difference from the base of the same seed, mean over seeds. The
 noise is the standard deviation of such differences between seeds, pooled over all variants; a
@@ -28,7 +30,18 @@ from typing import Any
 
 import torch
 
-from experiments_list import MOCE, MOCE_VARIANTS, MOEISR, MOEISR_VARIANTS, SAMPLES, Fields, Variant
+from experiments_list import (
+    LIGHT,
+    LIGHT_TASKS,
+    LIGHT_VARIANTS,
+    MOCE,
+    MOCE_VARIANTS,
+    MOEISR,
+    MOEISR_VARIANTS,
+    SAMPLES,
+    Fields,
+    Variant,
+)
 from pixperts.data.benchmarks import SuperResolutionSet
 from pixperts.evaluation.restoration import RestorationSet, evaluate_restoration
 from pixperts.evaluation.upscaling import evaluate_upscaling
@@ -187,11 +200,23 @@ def table(part: Part, names: Sequence[str], seeds: int, columns: Mapping[str, An
     return "\n".join(lines)
 
 
+def family_of(name: str) -> tuple[Fields, Mapping[str, Variant]]:
+    """The base and the variants of moeisr, moce or light."""
+    if name == "moeisr":
+        return MOEISR, MOEISR_VARIANTS
+    return (LIGHT, LIGHT_VARIANTS) if name == "light" else (MOCE, MOCE_VARIANTS)
+
+
+def tasks_of(name: str) -> list[str]:
+    """On which a family of repairs is measured."""
+    return list(LIGHT_TASKS if name == "light" else MOCE["tasks"])
+
+
 @dataclass(frozen=True)
 class Job:
     """One training and its measurement."""
 
-    family: str  # moeisr or moce
+    family: str  # moeisr, moce or light
     variant: str
     seed: int
     photos: tuple[str, ...]  # folders of training photos
@@ -207,27 +232,26 @@ class Job:
     def row(self) -> Row:
         """Train and measure here."""
         torch.set_num_threads(self.threads)
-        enlarges = self.family == "moeisr"
-        base, variants = (MOEISR, MOEISR_VARIANTS) if enlarges else (MOCE, MOCE_VARIANTS)
+        base, variants = family_of(self.family)
         common = {"photos": list(self.photos), "exclude": SAMPLES}
         folder = KEPT / "run" / self.family
         weights = trained(base, variants[self.variant], self.seed, folder, common)
-        if enlarges:
+        if self.family == "moeisr":
             return measure_upscaling(weights, self.data)
-        return measure_restoration(weights, self.data, list(base["tasks"]))
+        return measure_restoration(weights, self.data, tasks_of(self.family))
 
 
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("family", choices=("moeisr", "moce"))
+    parser.add_argument("family", choices=("moeisr", "moce", "light"))
     parser.add_argument("--photos", nargs="+", required=True, help="folders of training photos")
     parser.add_argument("--data", type=Path, required=True, help="Set5, CID22-val within")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="variants; the base always")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    base, variants = (MOEISR, MOEISR_VARIANTS) if args.family == "moeisr" else (MOCE, MOCE_VARIANTS)
+    base, variants = family_of(args.family)
     part = Part(KEPT / f"{args.family}.json", {"base": base, "photos": PHOTOS, "budget": BUDGET})
     names = [n for place, n in enumerate(variants) if not (place and args.only) or n in args.only]
     data = args.data
@@ -241,8 +265,10 @@ def main() -> None:
     else:
         data = reduced(data / "CID22-val", KEPT / "photos")
         get = {"dB": lambda row: row["mean"]}
-        get |= {task: lambda row, task=task: row["psnr"][task] for task in base["tasks"]}
-        get |= {f"bits, block {n}": lambda row, n=n: row["bits"][n] for n in range(3)}  # type: ignore[misc]
+        tasks = tasks_of(args.family)
+        get |= {task: lambda row, task=task: row["psnr"][task] for task in tasks}
+        blocks = 4 if args.family == "light" else 3
+        get |= {f"bits, block {n}": lambda row, n=n: row["bits"][n] for n in range(blocks)}  # type: ignore[misc]
     for seed in range(args.seeds):
         for name in names:
             job = Job(args.family, name, seed, tuple(args.photos), data, args.threads)

@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from pixperts.models.interfaces import Network
 from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 
 Fields = dict[str, Any]
 
@@ -140,4 +143,55 @@ MOCE_VARIANTS: Mapping[str, Variant] = {
     "patches of 64, then 128 a quarter as many": Variant(
         (MOCE_HALF, {**MOCE_HALF, "patch": 128, "batch": 1})
     ),
+}
+
+LIGHT: Fields = {
+    "model": "moce-ir-light",
+    "model_options": {
+        "channels": [32, 64, 80], "expert_widths": [64, 48], "bottleneck": 16, "scout_channels": 16,
+    },
+    "frozen": ["tone"],
+    "tasks": {
+        "mixture": 3, "clean": 0.5, "noise25": 1, "jpeg": 1, "grain_jpeg": 1, "rain": 1, "blur": 1,
+    },
+    "scene": 128, "patch": 64, "batch": 6, "patches": 2, "max_steps": 600, "warmup_steps": 30,
+    "matrix_rate": 0.01, "learning_rate": 3e-4, "final_rate": 0.02, "ema": 0.99,
+    "group_weight": 1.0, "guide_weight": 1.0, "floor": 2e-5,
+}  # fmt: skip
+LIGHT_TASKS = ("noise25", "jpeg", "grain_jpeg", "rain", "blur")
+
+# Without routers: nothing draws to an expert, and the one of `always` is fixed.
+_UNROUTED: Fields = {"guide_weight": 0.0, "balance_weight": 0.0, "cost_weight": 0.0}
+_FIXED = ["tone", "latent.0.router", "latent.1.router", "decoder.0.router", "decoder.1.router"]
+
+
+def always(expert: int) -> Callable[[Network], None]:
+    """Every block of a moce-ir-light takes this expert, for every picture."""
+
+    def prepare(network: Network) -> None:
+        assert isinstance(network, MoCEIRLight)
+        for block in network.mixtures:
+            torch.nn.init.constant_(block.router.bias, -20)
+            torch.nn.init.constant_(block.router.bias[expert : expert + 1], 20)
+
+    return prepare
+
+
+def _adam(rate: float) -> Variant:
+    return _one(optimizer="adam", learning_rate=rate)
+
+
+def _unrouted(expert: int) -> Variant:
+    return Variant(({**_UNROUTED, "frozen": _FIXED},), always(expert))
+
+
+LIGHT_VARIANTS: Mapping[str, Variant] = {
+    "base: Muon, four experts": Variant(),
+    "AdamW at 0.0005": _adam(5e-4),
+    "AdamW at 0.001": _adam(1e-3),
+    "AdamW at 0.002": _adam(2e-3),
+    "no router: always two convolutions": _unrouted(2),
+    "no router: always two dilated ones": _unrouted(3),
+    "no router: never an expert": _unrouted(0),
+    "routers without a guide": _one(guide_weight=0.0),
 }

@@ -10,22 +10,27 @@ from PIL import Image
 import experiments
 from experiments import Job, fields_of, information, table
 from experiments_list import (
+    LIGHT,
+    LIGHT_VARIANTS,
     MOCE,
     MOCE_VARIANTS,
     MOEISR,
     MOEISR_VARIANTS,
     Variant,
+    always,
     random_skips,
 )
 from pixperts.models.moce_ir.model import MoCEIR
+from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.presets import create_model
 from pixperts.training.config import TrainConfig
 from results_measure import Part
 from tests.helpers.training_runs import make_photos
 
+FAMILIES = ((MOEISR, MOEISR_VARIANTS), (MOCE, MOCE_VARIANTS), (LIGHT, LIGHT_VARIANTS))
 EVERY = [
     pytest.param(base, variant, id=f"{base['model']}: {name}")
-    for base, variants in ((MOEISR, MOEISR_VARIANTS), (MOCE, MOCE_VARIANTS))
+    for base, variants in FAMILIES
     for name, variant in variants.items()
 ]
 
@@ -58,6 +63,16 @@ def test_skips_that_begin_at_random_do_not_add() -> None:
     torch.testing.assert_close(merge[1](x), first + second)
     random_skips(model)
     assert (merge[1](x) - first - second).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize("expert", [0, 2])
+def test_a_network_without_a_router_always_takes_the_same_expert(expert: int) -> None:
+    model = create_model("moce-ir-light", **LIGHT["model_options"])
+    assert isinstance(model, MoCEIRLight)
+    always(expert)(model)
+    for routing in model(torch.rand(3, 3, 16, 24)).routings:
+        assert routing.experts.flatten().tolist() == [expert] * 3
+        assert routing.gates.flatten().tolist() == pytest.approx([1.0] * 3)
 
 
 def test_information_of_half_a_bit() -> None:

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 
 from pixperts import __version__
 from pixperts.cli.commands import DASH, GROUPS, Command
+from pixperts.cli.startup import postpone
 from pixperts.errors import PixpertsError, naming_options
 from pixperts.memory import keep_freed_memory
 
@@ -37,6 +38,9 @@ COMMANDS = {
     "check-data": "pixperts.cli.data",
 }
 
+# Commands that read pictures, as the first token of a line.
+PICTURES = (["upscale"], ["restore"], ["enhance"], ["analyze"])
+
 # Rounds before a thread sleeps, against 300,000 that are usual; see LAB.md for what others cost.
 SPIN_COUNT = "3000"
 
@@ -56,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"pixperts {__version__}")
         return 0
     tokens = plain(tokens)
+    if tokens[:1] in PICTURES:
+        postpone()
     program = make_app(tokens[0] if tokens else None)
     if not tokens:
         program.help_print([])
@@ -92,7 +98,7 @@ def plain(tokens: Sequence[str]) -> list[str]:
     ['upscale', 'a.jpg', 'b.jpg']
     """
     head, rest = list(tokens[:1]), list(tokens[1:])
-    if head[:1] not in (["upscale"], ["restore"], ["enhance"], ["analyze"]):
+    if head not in PICTURES:
         return [*head, *rest]
     result = []
     for token in rest:
