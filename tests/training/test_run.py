@@ -16,6 +16,7 @@ from tests.helpers.training_runs import (
     config_of,
     difference,
     families,
+    kinds,
     make_photos,
     step_of,
     train,
@@ -89,7 +90,7 @@ def test_several_in_a_row_stop_the_run_with_a_sentence(
 # ---------------------------------------------------------------- ways to run
 
 
-@families
+@kinds
 @pytest.mark.slow
 def test_workers_prepare_the_same_samples(family: str, photos: Path, tmp_path: Path) -> None:
     train(config_of(family, photos, max_steps=3), tmp_path / "none")

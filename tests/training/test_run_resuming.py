@@ -20,6 +20,7 @@ from tests.helpers.training_runs import (
     config_of,
     difference,
     families,
+    kinds,
     make_photos,
     step_of,
     train,
@@ -66,7 +67,7 @@ def test_skipped_branches_are_drawn_alike_after_resuming(photos: Path, tmp_path:
     assert difference(tmp_path / "whole", tmp_path / "pieces") == 0
 
 
-@families
+@kinds
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     family: str, photos: Path, tmp_path: Path
