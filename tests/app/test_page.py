@@ -181,6 +181,7 @@ def test_examples_trials_bad_files_and_several_photos(page: Any, tmp_path: Path)
     bad.write_bytes(b"no picture")
     drop_instead(page, picture(tmp_path / "wide.png", 8, 260_000, 1))
     wait_for_status(page, "wide.png has 260000 x 8 pixels, over the limit of 2000000")
+    page.locator("#seen").wait_for(state="hidden")  # it spoke of the photo before
     drop_instead(page, bad)
     wait_for_status(page, "bad.png holds no JPEG, PNG, WebP or TIFF picture")
 

@@ -96,7 +96,7 @@ def _wire_inputs(
     """Uploads, examples, and the part for a trial."""
 
     def look(paths: list[str] | None, request: gr.Request) -> Updates:
-        nothing = {trial.preview: None, trial.look: None, shown.view: summary.EMPTY}
+        nothing = {trial.preview: None, trial.look: None} | shown.emptied()
         if not paths:
             return nothing | {shown.status: summary.status("Ready.")}
         state = State()

@@ -49,8 +49,12 @@ class Shown:
 
     def photo(self, name: str, path: str) -> Updates:
         """A photo before the work, in the place of earlier results, whose files stay."""
+        return self.emptied() | {self.view: summary.photo(name, f"{FILE_PREFIX}{path}")}
+
+    def emptied(self) -> Updates:
+        """Nothing in the place of earlier results, whose files stay."""
         return {
-            self.view: summary.photo(name, f"{FILE_PREFIX}{path}"),
+            self.view: summary.EMPTY,
             self.choice: gr.update(choices=[], value=None, visible=False),
             self.report: gr.update(visible=False),
             self.finished: [],
