@@ -266,7 +266,7 @@ def main() -> None:
         data = reduced(data / "CID22-val", KEPT / "photos")
         get = {"dB": lambda row: row["mean"]}
         tasks = tasks_of(args.family)
-        get |= {task: lambda row, task=task: row["psnr"][task] for task in tasks}
+        get |= {task: lambda row, task=task: row["psnr"][task] for task in tasks}  # type: ignore[misc]
         blocks = 4 if args.family == "light" else 3
         get |= {f"bits, block {n}": lambda row, n=n: row["bits"][n] for n in range(blocks)}  # type: ignore[misc]
     for seed in range(args.seeds):

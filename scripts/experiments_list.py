@@ -154,7 +154,7 @@ LIGHT: Fields = {
     "tasks": {
         "mixture": 3, "clean": 0.5, "noise25": 1, "jpeg": 1, "grain_jpeg": 1, "rain": 1, "blur": 1,
     },
-    "scene": 128, "patch": 64, "batch": 6, "patches": 2, "max_steps": 600, "warmup_steps": 30,
+    "scene": 128, "patch": 64, "batch": 6, "patches": 2, "max_steps": 300, "warmup_steps": 20,
     "matrix_rate": 0.01, "learning_rate": 3e-4, "final_rate": 0.02, "ema": 0.99,
     "group_weight": 1.0, "guide_weight": 1.0, "floor": 2e-5,
 }  # fmt: skip

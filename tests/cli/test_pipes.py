@@ -147,3 +147,14 @@ def test_a_reader_that_goes_away(here: Path, weights: Path) -> None:
         lines = process.stderr.read().decode().splitlines()
         assert process.wait() == 1
     assert lines[-1] == "The picture could not be written to standard output (Broken pipe)."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("line", "code"), [(["models", "--json"], 141), (["formats"], 1)])
+def test_a_reader_that_ends_early_is_no_failure_of_ours(line: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-m", "pixperts", *line]
+    done = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (code, "")  # tables come from rich, which says 1

@@ -74,7 +74,7 @@ def test_outputs_that_clash(tmp_path: Path) -> None:
     link.symlink_to(a)
     cases: list[tuple[list[Path], str, str | None, str]] = [
         ([a, again], "out/", None, "would both be written to out/a.png"),
-        ([a, a], "out/", None, "would both be written to"),
+        ([a, a], "out/", None, "a.png is given twice: leave one of them out"),
         ([a], str(a), None, "is an input as well"),
         ([a], str(link), None, "is an input as well"),
         ([a], f"{tmp_path}/other/../a.png", None, "is an input as well"),
@@ -125,6 +125,7 @@ def test_bad_weights(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "old.pth").write_bytes(b"PK")
     cases = {
         "no-such-model": "unknown model 'no-such-model'",
+        "liif-rdn": "model 'liif-rdn' is an architecture without weights",
         "m" * 5000: "unknown model",
         str(tmp_path / "none.safetensors"): "there is no such weights file",
         str(tmp_path / "random.safetensors"): "is not a safetensors file",
@@ -137,7 +138,7 @@ def test_bad_weights(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     for name, reason in cases.items():
         out = str(tmp_path / "b.png")
         # A wrong name is a mistake on the command line, a bad file is a failure.
-        code = 2 if reason.startswith("unknown") else 1
+        code = 2 if reason.startswith(("unknown", "model")) else 1
         assert main(["upscale", str(source), "-o", out, "-s", "2", "-m", name]) == code
         assert reason in one_sentence(capsys)
         assert not Path(out).exists()

@@ -140,5 +140,5 @@ def test_forms_and_workflows_are_whole() -> None:
     assert "bash .ci/run" in text
     assert {"check", "docs", "test"} <= {
         word for line in (ROOT / ".ci/run").read_text().splitlines()
-        for word in re.findall(r"^make (\w+)", line)
+        for word in line.split() if line.startswith("make ")
     }  # fmt: skip

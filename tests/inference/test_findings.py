@@ -81,7 +81,10 @@ def test_small_changes_are_not_called_faults() -> None:
     loud = Findings({"noise": 3.0, "jpeg": 9.1, "rest": 0.2}, {"dark": 0.97}, {"dark": 1.0})
     assert loud.to_text() == "found compression (9.1 levels), noise (3.0 levels), darkness (97%)"
     night = Findings({"noise": 0.1}, {"dark": 0.99}, {"dark": 0.0})
-    assert night.to_text() == "darkness (99%) left, as it may be meant: see tone"
+    assert night.to_text() == (
+        "darkness (99%) left, as bright parts, such as lamps at night, say that it may be meant: "
+        "see tone"
+    )
     off = Findings({"noise": 1.0}, {}, {})  # tone="off": light was not judged
     assert off.to_text() == "found noise (1.0 levels)"
     assert calm.to_text((15.5, -16.2)) == "found motion blur (15.5 pixels at -16 degrees)"

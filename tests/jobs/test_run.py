@@ -203,9 +203,7 @@ def test_a_named_file_is_replaced_and_files_in_a_folder_are_kept(
     assert kept == {"input": "in/a.png", "output": "out/a.png", "skipped": True}
     assert made["new_width"] == 16
     assert Path("out/a.png").read_text() == "mine"
-    assert (
-        captured.err == "1 output existed and was kept; --if-exists overwrite makes them again.\n"
-    )
+    assert captured.err == "1 output existed and was kept; --if-exists overwrite makes it again.\n"
     assert call("upscale", "in/a.png", "-o", "out", "-q") == 0  # a single one in a folder as well
     assert Path("out/a.png").read_text() == "mine"
     assert call("upscale", "in", "-o", "out", "--if-exists", "overwrite", "-q") == 0

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import select
 import sys
 import warnings
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ COMMANDS = {
     "check-data": "pixperts.cli.data",
 }
 
+BROKEN_PIPE = 141  # as of programs that the signal SIGPIPE ends: 128 and its number
+
 # Commands that read pictures, as the first token of a line.
 PICTURES = (["upscale"], ["restore"], ["enhance"], ["analyze"])
 
@@ -48,8 +51,9 @@ SPIN_COUNT = "3000"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line, `sys.argv` by default, and return the exit code.
 
-    0: done; 1: something failed; 2: the command line was wrong; 130: interrupted. Every error is
-    one sentence on stderr; PIXPERTS_TRACEBACK=1 lets unexpected ones through with their traceback.
+    0: done; 1: something failed; 2: the command line was wrong; 130: interrupted; 141: the program
+    that reads the output ended before all was written. Every error is one sentence on stderr;
+    PIXPERTS_TRACEBACK=1 lets unexpected ones through with their traceback.
     """
     _let_threads_sleep()
     keep_freed_memory()  # this process is ours; a program that imports pixperts decides for itself
@@ -70,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings(), naming_options():
             warnings.showwarning = _show_warning
             code = program(tokens, exit_on_error=False, print_error=False)
+            sys.stdout.flush()
     except PixpertsError as error:
         return _fail(str(error), error.exit_code)
     except CycloptsError as error:
@@ -80,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("Interrupted; finished files are kept.", 130)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return BROKEN_PIPE
         if os.environ.get("PIXPERTS_TRACEBACK"):
             raise
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -89,6 +96,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             1,
         )
     return code if isinstance(code, int) else 0
+
+
+def _nobody_reads() -> bool:
+    """Whether the program that reads our output has ended; then the rest of it leads nowhere."""
+    try:
+        output = sys.stdout.fileno()
+        if hasattr(select, "poll"):  # Windows has none, and no such pipes
+            poll = select.poll()
+            poll.register(output, select.POLLOUT)
+            if not any(event & select.POLLERR for _, event in poll.poll(0)):
+                return False
+    except (OSError, ValueError):
+        return False
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, output)
+    os.close(nowhere)
+    return True
 
 
 def plain(tokens: Sequence[str]) -> list[str]:

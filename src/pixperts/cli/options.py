@@ -10,7 +10,7 @@ Inputs = Annotated[
     Option(
         "Pictures, videos (extra video), folders of pictures, patterns in quotes such as "
         "'photos/**/*.jpg', pictures in a store (s3://bucket/photos, gs://, az://), or - for "
-        "standard input. The -i is optional.",
+        "standard input. -i INPUT works as well.",
         positional=True,
         metavar="INPUT",
     ),

@@ -58,7 +58,7 @@ class ConsoleReporter(Listener):
                 return
             self._bar.say(
                 f"{self._kept} output{many} existed and {verb} kept; --if-exists overwrite makes "
-                "them again."
+                f"{'it' if self._kept == 1 else 'them'} again."
             )
 
     def begin(self, planned: Plan, weigh: Callable[[Job], float]) -> None:

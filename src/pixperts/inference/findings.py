@@ -12,8 +12,12 @@ from pixperts.models.output import Output
 
 LIKELY = 0.8  # probability from which a fault of light is named though it is left
 NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
-_WORDS = {"noise": "noise", "jpeg": "compression", "rest": "rain, snow, blur or marks"}
+_WORDS = {"noise": "noise", "jpeg": "compression", "rest": "other faults"}
 _LIGHT = {"dark": "darkness", "hazy": "haze"}
+_MEANT = {
+    "dark": "bright parts, such as lamps at night, say that it may be meant",
+    "hazy": "it may be meant",
+}
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Findings:
             motion: length in pixels and angle in degrees of the motion blur that was undone.
         """
         left = [
-            f"{_LIGHT[name]} ({share:.0%}) left, as it may be meant: see {named('tone')}"
+            f"{_LIGHT[name]} ({share:.0%}) left, as {_MEANT[name]}: see {named('tone')}"
             for name, share in self.light.items()
             if share >= LIKELY and not self.undone[name]
         ]

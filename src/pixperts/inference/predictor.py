@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import torch
 
 from pixperts.defaults import DEFAULT_MODEL
-from pixperts.errors import UsageError
+from pixperts.errors import UsageError, named
 from pixperts.hardware import fastest_precision
 from pixperts.inference.device import DeviceRunner, choose_device
 from pixperts.inference.runtimes import RuntimeEncoder, check_runtime
@@ -98,9 +98,11 @@ class Predictor:
         self.runtime = check_runtime(runtime, model, card.name, device, precision)
         self.device = choose_device(device if runtime == "torch" else "cpu")
         if tile is not None and tile < self.smallest_tile:
-            raise UsageError(f"tile is {tile}, but must be at least {self.smallest_tile} pixels.")
+            raise UsageError(
+                f"{named('tile')} is {tile}, but must be at least {self.smallest_tile} pixels."
+            )
         if max_memory is not None and not max_memory > 0:
-            raise UsageError(f"max_memory is {max_memory:g}, but must be above 0 bytes.")
+            raise UsageError(f"{named('max_memory')} is {max_memory:g}, but must be above 0 bytes.")
         if precision == "auto":
             fast = model.fast_in_bfloat16 and runtime != "onnxruntime"
             precision = fastest_precision(self.device.type) if fast else "float32"

@@ -141,7 +141,7 @@ def check_output(
     if max(width, height) > limit:
         raise UsageError(
             f"{target} would be {width} x {height} pixels, and {NAMES[kind]} holds at most "
-            f"{limit} per side: write .png or .tif, or choose a smaller size."
+            f"{limit} per side: choose a smaller size, or write .png or .tif."
         )
     _check_quality(kind, quality, lossless)
     check_place(target)

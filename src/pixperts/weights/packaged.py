@@ -53,6 +53,13 @@ def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
     if os.path.isdir(path) and (path / FILE).is_file():
         return path / FILE
     if not there and not path.suffix:
+        from pixperts.models.presets import PRESETS
+
+        if text in PRESETS:
+            raise UnknownModelError(
+                f"model {text!r} is an architecture without weights, to be trained: "
+                f"choose from {', '.join(packaged) or 'none'}."
+            )
         raise UnknownModelError(
             f"unknown model {text!r}: choose from {', '.join(packaged) or 'none'}, or give the "
             "path of a weights file, or 'org/name' for a model of the hub."

@@ -26,7 +26,7 @@ class EngineOptions:
     )
     address: str | None = option(
         None,
-        "The cluster, as HOST:PORT or auto; RAY_ADDRESS if unset, and else this machine alone.",
+        "The cluster, as HOST:PORT or auto. If unset, that of RAY_ADDRESS, or else this machine.",
         metavar="HOST:PORT",
         setting=False,
         panel=CLUSTER,
