@@ -313,7 +313,7 @@ def test_a_new_tone_head_changes_nothing_and_a_sure_one_does() -> None:
     dark_and_hazy(model)
     assert torch.equal(plain, restored(model, image, tone="off"))
     assert float((plain - restored(model, image, tone="auto")).abs().mean()) > 0.01
-    dark_and_hazy(model, (0.5, 0.5))  # more likely than not is not sure
+    dark_and_hazy(model, (0.5, -0.5))  # more likely than not is not sure of darkness
     assert torch.equal(plain, restored(model, image, tone="auto"))
 
 
@@ -350,13 +350,15 @@ def test_what_is_not_sure_is_not_undone() -> None:
         tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms)
         return tone.amounts("auto")[0].tolist()
 
-    assert amounts(0.6, 0.6) == [0, 0]
+    assert amounts(0.6, 0.45) == [0, 0]
     assert amounts(0.95, 0.05) == [1, 0]
     assert amounts(0.05, 0.95) == [0, 1]
     assert 0 < amounts(0.75, 0.1)[0] < 1
     assert amounts(0.95, 0.05, stops=3, room=1) == [0, 0]  # lights in the night
     assert amounts(0.4, 0.95) == [1, 1]  # a scene behind haze may be dark with less certainty
     assert amounts(0.05, 0.95, veil=0.03) == [0, 0]  # fog that reaches white
+    assert amounts(0.05, 0.9, veil=0.15) == [0, 0]  # nearly white: the head must be surer
+    assert amounts(0.05, 0.99, veil=0.15) == [0, 1]
     assert amounts(0.05, 0.95, depth=0.1) == [0, 0]  # haze that hides nothing
 
 

@@ -29,11 +29,14 @@ _FEATURES = 2 * (2 * len(QUANTILES) + _BINS)
 # From where to where a fault is undone in part, chosen so that of 71 good photos, 30 of them dark,
 # pale or foggy on purpose, none is changed. The first two are probabilities.
 _DARK = (0.7, 0.85)
-_HAZY = (0.68, 0.8)
+_HAZY = (0.5, 0.62)
 # A veil leaves nothing white, by stops from the brightest twentieth of the pixels to white; fog in
-# a photo that was finished as its maker wanted it reaches white.
+# a photo that was finished as its maker wanted it reaches white, or nearly: there the head must be
+# surer.
 _VEILED = (0.04, 0.09)
-_DEEP = (0.12, 0.2)  # mean of minus the logarithm of the transmission: thinner haze is none
+_NEARLY_WHITE = (0.22, 0.26)
+_HAZY_AND_WHITE = (0.95, 0.98)
+_DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinner haze is none
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
 _OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
@@ -64,7 +67,10 @@ class Tone(NamedTuple):
             return torch.ones_like(self.logits)
         dark, hazy = self.probabilities.unbind(dim=1)
         depth = self.haze.mean(dim=(1, 2, 3, 4))
-        cleared = _risen(hazy, _HAZY) * _risen(self.veil, _VEILED) * _risen(depth, _DEEP)
+        sure = torch.lerp(
+            _risen(hazy, _HAZY_AND_WHITE), _risen(hazy, _HAZY), _risen(self.veil, _NEARLY_WHITE)
+        )
+        cleared = sure * _risen(self.veil, _VEILED) * _risen(depth, _DEEP)
         least = _DARK[0] - _LESS_DARK * cleared
         brightened = ((dark - least) / (_DARK[1] - _DARK[0])).clamp(0, 1)
         # A short exposure leaves nothing white: stars and lamps at night are meant to be bright.
