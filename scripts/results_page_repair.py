@@ -91,8 +91,10 @@ def pinned(part: Row) -> list[str]:
         f"`{settings['model']}` with the same expert in every block, at its full weight, instead "
         "of the router's choice. Figures are in dB; the best of a row is in bold. **The network "
         "was trained with routing.** So this shows what the router's choice gains with the experts "
-        "of this network. It does not show what a network trained without routing would reach; no "
-        f"such network was trained. {counted(found[0]['images'], 'photo')} of {settings['set']}, "
+        "of this network. It does not show what a network trained without routing would reach; "
+        "small ones are compared in the [log](lab/2026-11-30-evening.md"
+        "#moce-ir-light-small-optimizers-and-routers). "
+        f"{counted(found[0]['images'], 'photo')} of {settings['set']}, "
         f"seeds of the task as above, protocol rgb, {settings['precision']}.",
         "",
         *table(["task", *pins], body),
