@@ -125,7 +125,7 @@ def test_bad_weights(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "old.pth").write_bytes(b"PK")
     cases = {
         "no-such-model": "unknown model 'no-such-model'",
-        "liif-rdn": "model 'liif-rdn' is an architecture without weights",
+        "liif-rdn": "model 'liif-rdn' is an architecture without packaged weights",
         "m" * 5000: "unknown model",
         str(tmp_path / "none.safetensors"): "there is no such weights file",
         str(tmp_path / "random.safetensors"): "is not a safetensors file",

@@ -82,7 +82,7 @@ def test_small_changes_are_not_called_faults() -> None:
     assert loud.to_text() == "found compression (9.1 levels), noise (3.0 levels), darkness (97%)"
     night = Findings({"noise": 0.1}, {"dark": 0.99}, {"dark": 0.0})
     assert night.to_text() == (
-        "darkness (99%) left, as bright parts, such as lamps at night, say that it may be meant: "
+        "darkness (99%) left, as bright parts, such as lamps at night, suggest that it is meant: "
         "see tone"
     )
     off = Findings({"noise": 1.0}, {}, {})  # tone="off": light was not judged

@@ -1,5 +1,6 @@
 """The command line. Only what `--help` needs is imported here; the rest inside the commands."""
 
+import errno
 import logging
 import os
 import select
@@ -13,7 +14,6 @@ from cyclopts import App, CycloptsError
 
 from pixperts import __version__
 from pixperts.cli.commands import DASH, GROUPS, Command
-from pixperts.cli.startup import postpone
 from pixperts.errors import PixpertsError, naming_options
 from pixperts.memory import keep_freed_memory
 
@@ -39,10 +39,7 @@ COMMANDS = {
     "check-data": "pixperts.cli.data",
 }
 
-BROKEN_PIPE = 141  # as of programs that the signal SIGPIPE ends: 128 and its number
-
-# Commands that read pictures, as the first token of a line.
-PICTURES = (["upscale"], ["restore"], ["enhance"], ["analyze"])
+BROKEN_PIPE = 141  # the exit code of a program ended by SIGPIPE: 128 + 13
 
 # Rounds before a thread sleeps, against 300,000 that are usual; see LAB.md for what others cost.
 SPIN_COUNT = "3000"
@@ -60,20 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # libvips repeats on stderr, in its own words, what our own sentence already says.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
     tokens = sys.argv[1:] if arguments is None else list(arguments)
-    if tokens == ["--version"]:  # without the commands and without rich
-        print(f"pixperts {__version__}")
-        return 0
-    tokens = plain(tokens)
-    if tokens[:1] in PICTURES:
-        postpone()
-    program = make_app(tokens[0] if tokens else None)
-    if not tokens:
-        program.help_print([])
-        return 2
     try:
-        with warnings.catch_warnings(), naming_options():
-            warnings.showwarning = _show_warning
-            code = program(tokens, exit_on_error=False, print_error=False)
+        code = _run(tokens)
+        if sys.stdout is not None:  # without one, nothing is printed
             sys.stdout.flush()
     except PixpertsError as error:
         return _fail(str(error), error.exit_code)
@@ -87,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return BROKEN_PIPE
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return _fail("No space is left where the output goes: make room there.", 1)
         if os.environ.get("PIXPERTS_TRACEBACK"):
             raise
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -98,16 +86,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _run(tokens: Sequence[str]) -> object:
+    """What the command returns."""
+    if list(tokens) == ["--version"]:  # without the commands and without rich
+        print(f"pixperts {__version__}")
+        return 0
+    tokens = plain(tokens)
+    program = make_app(tokens[0] if tokens else None)
+    if not tokens:
+        program.help_print([])
+        return 2
+    with warnings.catch_warnings(), naming_options():
+        warnings.showwarning = _show_warning
+        return program(tokens, exit_on_error=False, print_error=False)
+
+
 def _nobody_reads() -> bool:
     """Whether the program that reads our output has ended; then the rest of it leads nowhere."""
     try:
         output = sys.stdout.fileno()
-        if hasattr(select, "poll"):  # Windows has none, and no such pipes
-            poll = select.poll()
-            poll.register(output, select.POLLOUT)
-            if not any(event & select.POLLERR for _, event in poll.poll(0)):
-                return False
-    except (OSError, ValueError):
+        if not hasattr(select, "poll"):  # on Windows, where pipes do not end like this
+            return False
+        poll = select.poll()
+        poll.register(output, select.POLLOUT)
+        if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+            return False
+    except (AttributeError, OSError, ValueError):
         return False
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, output)
@@ -122,7 +126,7 @@ def plain(tokens: Sequence[str]) -> list[str]:
     ['upscale', 'a.jpg', 'b.jpg']
     """
     head, rest = list(tokens[:1]), list(tokens[1:])
-    if head not in PICTURES:
+    if head[:1] not in (["upscale"], ["restore"], ["enhance"], ["analyze"]):
         return [*head, *rest]
     result = []
     for token in rest:

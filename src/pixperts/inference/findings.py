@@ -12,10 +12,14 @@ from pixperts.models.output import Output
 
 LIKELY = 0.8  # probability from which a fault of light is named though it is left
 NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
-_WORDS = {"noise": "noise", "jpeg": "compression", "rest": "other faults"}
+_WORDS = {
+    "noise": "noise",
+    "jpeg": "compression",
+    "rest": "other faults, such as rain, snow or blur",
+}
 _LIGHT = {"dark": "darkness", "hazy": "haze"}
 _MEANT = {
-    "dark": "bright parts, such as lamps at night, say that it may be meant",
+    "dark": "bright parts, such as lamps at night, suggest that it is meant",
     "hazy": "it may be meant",
 }
 

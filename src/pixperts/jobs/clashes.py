@@ -65,7 +65,9 @@ def _problem(
             pair = sorted((number, next((one for one in sharing if one != number), number)))
             first, second = (jobs[one].source for one in pair)
             if pair[0] != pair[1] and not _identity(first).isdisjoint(_identity(second)):
-                return f"{first} is given twice: leave one of them out."
+                if first == second:
+                    return f"{first} is given twice: leave one of them out."
+                return f"{first} and {second} are the same file: leave one of them out."
             template = "{stem}_{ext}" if _differ_by_ending(job, others) else "{index}_{stem}"
             return (
                 f"{first} and {second} would both be written to {target}: put them into different "

@@ -57,8 +57,8 @@ def weights_file(name_or_path: str | Path, *, offline: bool = False) -> Path:
 
         if text in PRESETS:
             raise UnknownModelError(
-                f"model {text!r} is an architecture without weights, to be trained: "
-                f"choose from {', '.join(packaged) or 'none'}."
+                f"model {text!r} is an architecture without packaged weights: train it and give "
+                f"the path of its weights file, or choose from {', '.join(packaged) or 'none'}."
             )
         raise UnknownModelError(
             f"unknown model {text!r}: choose from {', '.join(packaged) or 'none'}, or give the "
