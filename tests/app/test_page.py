@@ -119,7 +119,7 @@ def test_a_photo_goes_through_the_page(page: Any, page_server: Served, tmp_path:
     assert look_of(page) != charted
     seen = page.inner_text("#seen")
     for words in (
-        "Found rain, snow",
+        "Found other faults",
         "Expert chosen",
         "of the work of all experts that repair was skipped",
         "Pixels",
