@@ -172,17 +172,22 @@ import pixperts
         assert first.startswith("ModelError: org/empty on the hub has no model.safetensors")
         assert second.startswith("ModelError: org/bad: model.safetensors does not match the SHA")
     # The server is gone: what is cached works, and the rest is one sentence.
+    # Between its six attempts the library waits for 1 to 8 seconds each.
     code = f"""
-import pixperts
+import pixperts, time
+waits = []
+time.sleep = waits.append
 print(pixperts.load("org/own").name)
 {said('pixperts.load("org/bare")')}
+print(len([wait for wait in waits if wait >= 1]))
 """
     done = run(hub, tmp_path, code)
     assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
+    first, second, waited = done.stdout.splitlines()
     assert first == "moeisr-light"
     assert second.startswith("ModelError: org/bare is not in the cache")
     assert "check the network" in second
+    assert int(waited) <= 5  # for one of the two files
 
 
 def test_sentences(

@@ -25,6 +25,10 @@ _NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?", r
 _FILES = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
+class _UnreachedError(Exception):
+    """The sentence for a file that is not in the cache while the hub is not reached."""
+
+
 class HubName(NamedTuple):
     """A repository of the hub, and a branch, tag or commit of it; None = main."""
 
@@ -55,10 +59,19 @@ def fetch(name: HubName, *, offline: bool = False) -> Path:
         ModelError: it is not there or cannot be reached, or is not what its config.json names.
         MissingExtraError: huggingface_hub is not installed.
     """
-    config = _download(name, CONFIG, offline)
-    if config is not None:  # both files of one commit
-        name = HubName(name.repo, config.parent.name)
-    weights = _download(name, FILE, offline)
+    config = None
+    try:
+        config = _download(name, CONFIG, offline)
+        if config is not None:  # both files of one commit
+            name = HubName(name.repo, config.parent.name)
+        weights = _download(name, FILE, offline)
+    except _UnreachedError as error:
+        # The cache may hold the weights alone. The library waits half a minute for the hub, so it
+        # is not tried again.
+        try:
+            weights = _download(name, FILE, offline=True)
+        except _UnreachedError:
+            raise ModelError(str(error)) from error
     if weights is None:
         raise ModelError(
             f"{name.repo} on the hub has no {FILE}: it holds no pixperts model, or one that has to "
@@ -179,10 +192,8 @@ def _download(name: HubName, file: str, offline: bool) -> Path | None:
     except errors.RevisionNotFoundError as error:
         raise ModelError(f"{name.repo} on the hub has no revision {name.revision!r}.") from error
     except errors.LocalEntryNotFoundError as error:
-        if file == CONFIG:  # decided by the weights
-            return None
         cure = f"leave {named('offline')} out" if offline else "check the network"
-        raise ModelError(
+        raise _UnreachedError(
             f"{name.repo} is not in the cache of the hub's files, and the hub was not reached: "
             f"{cure}, or give a weights file."
         ) from error
