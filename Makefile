@@ -11,8 +11,10 @@ PYTHON ?= python3
 WORKERS ?= 2
 TORCH ?= torch==2.13.0
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
-# All pinned versions but that of torch, which TORCH names. Python compiles modules when it imports
-# them; most of those of such large packages it never does.
+# All pinned versions but that of torch, which TORCH names. Python compiles modules when it first
+# imports them, and most of those of such large packages it never does. It must be allowed to keep
+# what it compiled, or every process takes ten seconds to start.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_FLAGS = --quiet --disable-pip-version-check --no-compile -c $(@D)/constraints.txt
 
 .PHONY: demo test quick check docs package gallery benchmark clean

@@ -107,7 +107,8 @@ def test_a_repair_in_one_graph(here: Path) -> None:
             with torch.inference_mode():
                 (expected,) = form.reference(image)
                 same(run(image)[0], expected)
-            assert float((expected - image).abs().max()) > 0.01
+            # A picture of one pixel is too small for a judgment on its light.
+            assert (float((expected - image).abs().max()) > 0.01) == (shape[2] > 1)
 
 
 @pytest.mark.slow

@@ -100,10 +100,14 @@ class Opened:
         if reopen is None:
             return contextlib.nullcontext()
 
-        def again() -> None:
+        def again() -> Callable[[], None]:
             header = reopen()  # which holds the memory that its image needs
-            for _ in _fetched(header.image, top, bottom):
-                pass
+
+            def decode() -> None:
+                for _ in _fetched(header.image, top, bottom):
+                    pass
+
+            return decode
 
         return nothing_passed_over(again)
 

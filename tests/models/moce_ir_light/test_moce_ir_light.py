@@ -326,7 +326,7 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
     tone = Tone(
         torch.zeros(1, 2), torch.tensor([math.log2(10)]), torch.tensor([1.2]),
         torch.full((1, 3), 0.9), torch.full((1, 1, SHADES, CELLS, CELLS), 0.7),
-        torch.zeros(1), torch.zeros(1),
+        torch.zeros(1), torch.zeros(1), torch.full((1,), 40 * 56),
     )  # fmt: skip
     head = small().tone
     for image, amounts in ((dark, (1, 0)), (hazy, (0, 1)), (both, (1, 1))):
@@ -343,10 +343,11 @@ def test_what_is_not_sure_is_not_undone() -> None:
         room: float = 2.0,
         veil: float = 2.0,
         depth: float = 0.5,
+        pixels: int = 1024,
     ) -> list[float]:
         logits, nothing = torch.tensor([[dark, hazy]]).logit(), torch.zeros(1)
         haze = torch.full((1, 1, SHADES, CELLS, CELLS), depth)
-        rooms = torch.tensor([room]), torch.tensor([veil])
+        rooms = torch.tensor([room]), torch.tensor([veil]), torch.tensor([pixels])
         tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms)
         return tone.amounts("auto")[0].tolist()
 
@@ -362,6 +363,7 @@ def test_what_is_not_sure_is_not_undone() -> None:
     assert amounts(0.05, 0.65) == [0, 1]
     assert amounts(0.05, 0.9, veil=0.24)[1] == pytest.approx(0.5, abs=1e-3)
     assert amounts(0.05, 0.95, depth=0.25) == [0, 0]  # haze that hides nothing
+    assert amounts(0.95, 0.95, pixels=1000) == [0, 0]  # too small to show a scene
 
 
 @pytest.mark.parametrize("tile", [128])

@@ -15,15 +15,16 @@ from pixperts.io.vips import libvips
 
 _ONE_AT_A_TIME = threading.Lock()
 _TRIES = 8
-_PATIENCE = 10  # seconds for which other threads may go on to empty the buffer
+_PATIENCE = 10  # seconds after which a buffer that other threads keep empty is an error
+_UNKNOWN = "the tiles could not be checked"
 _FULL = 8000  # bytes after which the buffer, of 10240, may leave out what is said
 
 
 @contextlib.contextmanager
-def nothing_passed_over(again: Callable[[], object]) -> Iterator[None]:
+def nothing_passed_over(reopen: Callable[[], Callable[[], object]]) -> Iterator[None]:
     """Raise libvips' Error at the end where something inside went wrong without failing.
 
-    `again` decodes the same once more, from a file that is opened anew: damage stays, and what
+    `reopen` opens the file anew and returns what decodes the same once more: damage stays, and what
     another thread said does not come again.
     """
     with _ONE_AT_A_TIME:
@@ -32,16 +33,17 @@ def nothing_passed_over(again: Callable[[], object]) -> Iterator[None]:
         found = _said_since(mark)
         tries, start = 0, time.monotonic()
         while found != "":
-            # On a busy processor other threads may empty the buffer during every one of many tries.
+            # On a busy processor, other threads may empty the buffer during each of many tries.
             if tries >= _TRIES and (found or time.monotonic() - start > _PATIENCE):
                 break
-            mark = _set_mark()
-            again()
+            decode = reopen()
+            mark = _set_mark()  # afterwards, as opening a file may empty the buffer
+            decode()
             found = _said_since(mark)
             tries += 1
         if found == "":
             return
-        raise libvips().Error("decoding failed", found or "the tiles could not be checked")
+        raise libvips().Error("decoding failed", found or _UNKNOWN)
 
 
 def _set_mark() -> bytes:
@@ -55,11 +57,13 @@ def _set_mark() -> bytes:
 
 
 def _said_since(mark: bytes) -> str | None:
-    """What libtiff said, "" for nothing; None where that is not known."""
+    """What libtiff said, "" for nothing; None where another thread emptied the buffer."""
     library = libvips()
     buffer = library.ffi.string(library.vips_lib.vips_error_buffer())
     _, seen, after = buffer.partition(mark)
     lines = [line for line in after.splitlines() if line.startswith(b"tiff2vips: ")]
     if lines:
         return str(lines[0], "utf-8", "replace")
-    return "" if seen and len(buffer) < _FULL else None
+    if len(buffer) >= _FULL:
+        return _UNKNOWN
+    return "" if seen else None

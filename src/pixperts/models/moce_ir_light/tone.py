@@ -40,6 +40,7 @@ _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinne
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
 _OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
+_LEAST = 1024  # pixels, one for each of the overview: fewer say too little about a scene
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
 
 
@@ -53,6 +54,7 @@ class Tone(NamedTuple):
     haze: Tensor  # (B, 1, SHADES, CELLS, CELLS) minus the logarithm of the transmission
     room: Tensor  # (B,) stops from the brightest pixels, but one in a thousand, to white
     veil: Tensor  # (B,) likewise, but one in twenty
+    pixels: Tensor  # (B,) number of the whole picture's
 
     @property
     def probabilities(self) -> Tensor:
@@ -77,7 +79,8 @@ class Tone(NamedTuple):
         # Haze may be white, but what it covers is not.
         fits = (1 + _OVER + self.room - self.stops).clamp(0, 1)
         brightened = brightened * torch.maximum(fits, cleared)
-        return torch.stack([brightened, cleared], dim=1)
+        enough = (self.pixels >= _LEAST).to(dark.dtype)
+        return torch.stack([brightened, cleared], dim=1) * enough[:, None]
 
 
 class ToneHead(nn.Module):
@@ -142,6 +145,7 @@ class ToneHead(nn.Module):
                 haze=F.softplus(4 * self.haze(local) - 1)[:, None],
                 room=_stops_to_white(levels, 0.999),
                 veil=_stops_to_white(levels, 0.95),
+                pixels=levels[:, 0].sum(dim=1),
             )
 
     def apply_to(

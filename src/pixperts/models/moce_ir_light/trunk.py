@@ -140,8 +140,8 @@ class LightTrunk(ScoutedNetwork):
             padded: (B, 3, H, W), sides multiples of `config.multiple`.
             mixed: features (B, C, h, w) through blocks with experts.
         """
-        x = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
-        x = self.head(x.contiguous(memory_format=torch.channels_last))
+        cells = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
+        x: Tensor = self.head(cells.contiguous(memory_format=torch.channels_last))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             for block in cast(nn.ModuleList, blocks):
@@ -151,13 +151,11 @@ class LightTrunk(ScoutedNetwork):
         if self.deep is not None:
             x = x + self.deep(x)
         x = mixed(x, self.latent)
-        for up, part in zip(self.up, (self.decoder, self.refinement), strict=True):
-            x = shuffled(up(x)) + skips.pop()
-            if part is self.decoder:
-                x = mixed(x, part)
-            else:
-                for block in part:
-                    x = block(x)
+        first, second = self.up
+        x = mixed(shuffled(first(x)) + skips.pop(), self.decoder)
+        x = shuffled(second(x)) + skips.pop()
+        for block in self.refinement:
+            x = block(x)
         return x
 
     def prepare(self, device: torch.device) -> None:
