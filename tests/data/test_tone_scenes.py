@@ -38,3 +38,18 @@ def test_a_number_gives_the_same_sample() -> None:
     for a, b in zip(one[5], one[5], strict=True):
         assert torch.equal(a, b)
     assert any(not torch.equal(one[n].target, two[n].target) for n in range(5))
+
+
+def test_varied_views_have_other_colors_and_good_ones_are_sometimes_drawn() -> None:
+    plain = ToneScenes(photos(), side=48, seed=1)
+    varied = ToneScenes(photos(), side=48, seed=1, variety=1.0)
+    drawn, spread = 0, torch.zeros(2)
+    for number in range(80):
+        pair = plain[number], varied[number]
+        spread += torch.stack([one.target.float().mean(dim=(1, 2)).std() for one in pair])
+        levels = pair[1].target.flatten(1).unique(dim=1).shape[1]
+        drawn += levels < 200 and not pair[1].faults.any()  # a photo has thousands of colors
+    assert spread[1] > 1.3 * spread[0]  # between the three colors of a view
+    assert 2 <= drawn < 30
+    for a, b in zip(varied[5], varied[5], strict=True):
+        assert torch.equal(a, b)

@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pixperts.data.photos import describe_photos
 from pixperts.data.restoration import cut_and_turn
+from pixperts.degradations.drawings import draw_over
 from pixperts.degradations.mixture import Step, apply_steps, draw_mixture
 from pixperts.degradations.tasks import RANGES
 from pixperts.ops.resize import bicubic, quantize
@@ -25,6 +27,10 @@ from pixperts.ops.resize import bicubic, quantize
 _LIGHT = ("haze", "low_light")
 _DARK = (0.025, 0.5)  # range of exposures, whose logarithm is drawn uniformly
 _LEAST = 0.6  # smallest side of the square, as a share of the shorter side of the photo
+_LEAST_VARIED = 0.4
+# Of varied views: shares of those from two photos, and of those without a fault that are drawn.
+_TWO_PHOTOS, _DRAWN = 0.25, 0.4
+_FINEST = 4  # factor by which drawings may be larger than a view
 _KINDS = (0.22, 0.25, 0.13, 0.4)  # shares of samples that are hazy, dark, both, and neither
 
 
@@ -44,12 +50,17 @@ class ToneScenes(Dataset[ToneScene]):
         photos: uint8 (3, H, W), no side below `side`.
         side: of a sample, pixels.
         seed: 0 or more.
+        variety: share of views with other colors, of two photos, or drawn, such as dark screens.
+            The head must not learn a few hundred photos by heart. Smaller squares are cut, too.
     """
 
-    def __init__(self, photos: Sequence[Tensor], *, side: int, seed: int = 0) -> None:
+    def __init__(
+        self, photos: Sequence[Tensor], *, side: int, seed: int = 0, variety: float = 0
+    ) -> None:
+        self.least = _LEAST_VARIED if variety else _LEAST
         # Reduced once, as far as the smallest square that may be cut from them allows.
-        self.photos = [_reduced(photo, math.ceil(side / _LEAST)) for photo in photos]
-        self.side, self.seed = side, seed
+        self.photos = [_reduced(photo, math.ceil(side / self.least)) for photo in photos]
+        self.side, self.seed, self.variety = side, seed, variety
 
     def describe(self) -> str:
         """One line on the training data."""
@@ -58,14 +69,16 @@ class ToneScenes(Dataset[ToneScene]):
     def __getitem__(self, number: int) -> ToneScene:
         """Sample `number`, the same on every call."""
         random = np.random.Generator(np.random.PCG64([self.seed, 1, number]))
-        photo = self.photos[int(random.integers(len(self.photos)))]
-        shortest = min(photo.shape[1:])
-        side = max(self.side, round(shortest * random.uniform(_LEAST, 1)))
-        (clean,), _ = cut_and_turn([photo], min(side, shortest), random)
-        if clean.shape[1] > self.side:
-            clean = quantize(bicubic(clean, (self.side, self.side)))
+        clean = self._view(random)
         seed = int(random.integers(2**31))
         before, light, after = _draw_steps(random)
+        if self.variety:
+            other = np.random.Generator(np.random.PCG64([self.seed, 2, number]))
+            if other.random() < self.variety:
+                if not light and other.random() < _DRAWN:
+                    clean, before = _drawn(clean, other), ()
+                else:
+                    clean = self._varied(clean, other)
         # The noise of a step depends on its number, so it is the same in all three versions.
         start = apply_steps(clean, before, seed).degraded
         plain = apply_steps(start, light, seed + 10).target
@@ -73,6 +86,50 @@ class ToneScenes(Dataset[ToneScene]):
         names = {step.name for step in light}
         faults = torch.tensor([float("low_light" in names), float("haze" in names)])
         return ToneScene(_levels(degraded), _levels(plain), _levels(start), faults)
+
+    def _view(self, random: np.random.Generator) -> Tensor:
+        """(3, side, side) in [0, 1] of a photo."""
+        photo = self.photos[int(random.integers(len(self.photos)))]
+        shortest = min(photo.shape[1:])
+        side = max(self.side, round(shortest * random.uniform(self.least, 1)))
+        (view,), _ = cut_and_turn([photo], min(side, shortest), random)
+        if view.shape[1] > self.side:
+            view = quantize(bicubic(view, (self.side, self.side)))
+        return view
+
+    def _varied(self, view: Tensor, random: np.random.Generator) -> Tensor:
+        """A view with another white balance and saturation, sometimes beside another view."""
+        if random.random() < _TWO_PHOTOS:
+            start = int(random.integers(self.side // 4, self.side - self.side // 4))
+            rows = slice(start, None) if random.random() < 0.5 else slice(None)
+            columns = slice(None) if rows.start else slice(start, None)
+            view = view.clone()
+            view[:, rows, columns] = self._view(random)[:, rows, columns]
+        gains = torch.from_numpy(np.exp2(random.uniform(-0.25, 0.25, (3, 1, 1)))).float()
+        gray = view.mean(dim=0, keepdim=True)
+        colored = gray + (view - gray) * random.uniform(0.3, 1.4)
+        return quantize((colored * gains).clamp(0, 1))
+
+
+def _drawn(view: Tensor, random: np.random.Generator) -> Tensor:
+    """A drawing, a page or a screen, half of them light on dark, or the view in a frame."""
+    side = view.shape[1]
+    if random.random() < 0.15:
+        width = side * random.uniform(0.05, 0.4)
+        top, left = (round(width) if random.random() < 0.7 else 0 for _ in range(2))
+        framed = torch.full_like(view, float(random.choice([0, 0, 1, random.random()])))
+        framed[:, top : side - top, left : side - left] = view[
+            :, top : side - top, left : side - left
+        ]
+        return framed
+    # Real screens have more and finer text: what counts is how often each level occurs, and where.
+    finer = int(random.integers(1, _FINEST + 1))
+    large = F.interpolate(view[None], scale_factor=finer, mode="bilinear")[0].clamp(0, 1)
+    drawn = draw_over(large, int(random.integers(2**31)))[:, ::finer, ::finer]
+    if random.random() < 0.5:
+        dark, light = random.uniform(0, 0.25), random.uniform(0.5, 1)
+        drawn = dark + (1 - drawn) * (light - dark)
+    return quantize(drawn)
 
 
 def _draw_steps(

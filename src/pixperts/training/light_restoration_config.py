@@ -25,6 +25,7 @@ class LightRestorationConfig(TrainConfig):
     scene: int = 256  # side of a scene, which stands for a picture; a multiple of 8 pixels
     reduction: float = 3.0  # largest factor by which photos are reduced to scenes
     small: float = 0.0  # share of scenes that are reduced more and mirrored, see `DegradedScenes`
+    variety: float = 0.0  # share of views with changed colors, with head: tone; see `ToneScenes`
     optimizer: str = "muon"
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -56,8 +57,9 @@ class LightRestorationConfig(TrainConfig):
             )
         if not 1 <= self.reduction < math.inf:
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
-        if not 0 <= self.small <= 1:
-            raise UsageError(f"small is {self.small}, but must be between 0 and 1.")
+        for name, share in (("small", self.small), ("variety", self.variety)):
+            if not 0 <= share <= 1:
+                raise UsageError(f"{name} is {share}, but must be between 0 and 1.")
         if self.head not in ("detail", "tone", "parts"):
             raise UsageError(f"head is {self.head!r}, but must be detail, tone or parts.")
         if self.error not in ("log", "l1"):

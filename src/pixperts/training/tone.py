@@ -52,7 +52,7 @@ class ToneModule(TrainingModule):
         photos = load_photos(
             [Path(p) for p in config.photos], config.exclude, min_side=config.scene
         )
-        return ToneScenes(photos, side=config.scene, seed=config.seed)
+        return ToneScenes(photos, side=config.scene, seed=config.seed, variety=config.variety)
 
     def loss(self, batch: ToneScene) -> dict[str, Tensor]:
         """The terms of the loss: of judging the faults, and of the views that have faults."""
