@@ -11,9 +11,9 @@ PYTHON ?= python3
 WORKERS ?= 2
 TORCH ?= torch==2.13.0
 PYTEST = .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
-# All pinned versions but that of torch, which TORCH names. Python compiles modules when it first
-# imports them, and most of those of such large packages it never does. It must be allowed to keep
-# what it compiled, or every process takes ten seconds to start.
+# All pinned versions but that of torch, which TORCH names. pip compiles nothing, as most modules of
+# such large packages are never imported. Python compiles a module when it imports it, and must be
+# allowed to keep the result, or every process takes ten seconds to start.
 unexport PYTHONDONTWRITEBYTECODE
 PIP_FLAGS = --quiet --disable-pip-version-check --no-compile -c $(@D)/constraints.txt
 
@@ -47,7 +47,7 @@ benchmark: .venv/ready
 	.venv/bin/python benchmarks/upscale.py
 
 # torch goes first and alone: its exact version decides which build pip takes.
-.venv-demo/ready: pyproject.toml constraints.txt $(shell find src -type f)
+.venv-demo/ready: pyproject.toml constraints.txt $(shell find src -type f -not -path '*/__pycache__/*')
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... demo" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv-demo
 	grep -v '^torch==' constraints.txt > $(@D)/constraints.txt

@@ -1,6 +1,5 @@
 """The page in a real browser, and as an HTTP interface."""
 
-import contextlib
 import json
 import re
 import time
@@ -19,7 +18,6 @@ from tests.helpers.pages import PATIENCE, Served, border_contrast, browser, seri
 from tests.helpers.photo_files import write_photo
 
 pytest.importorskip("gradio", reason="needs the app extra")
-PageTimeout = pytest.importorskip("playwright.sync_api", reason="needs playwright").TimeoutError
 pytestmark = pytest.mark.slow
 
 LIMITS = ("--max-pixels", "2000000", "--max-upload", "3M")
@@ -83,10 +81,9 @@ def choose_work(page: Any, label: str) -> None:
 def choose_model(page: Any, name: str) -> None:
     box = page.get_by_label("Model that enlarges")
     for _ in range(10):  # on a busy machine, a click may come before the page listens to it
-        page.get_by_text("Strength, models and files").click()
-        with contextlib.suppress(PageTimeout):
-            box.wait_for(timeout=5000)
-            break
+        if not box.is_visible():
+            page.get_by_text("Strength, models and files").click()
+            page.wait_for_timeout(3000)
     box.click()
     page.get_by_role("option", name=re.compile(rf"^{name}:")).click()
 

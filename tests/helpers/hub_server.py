@@ -23,6 +23,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files: dict[str, dict[str, bytes]] = {}
         self.seen: list[str] = []
+        self.forbidden: set[str] = set()  # repositories whose config.json may not be read
 
     @property
     def url(self) -> str:
@@ -76,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         commit = COMMITS.get(parts[3], parts[3])
         if commit not in COMMITS.values():
             return self._fail("RevisionNotFound")
+        if name in self.server.forbidden and parts[-1] == "config.json":
+            return self._fail("", commit, 403)
         data = self.server.files[name].get("/".join(parts[4:]))
         if data is None:
             return self._fail("EntryNotFound", commit)
@@ -96,9 +99,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def _fail(self, code: str, commit: str = "") -> None:
-        self.send_response(404)
-        self.send_header("X-Error-Code", code)
+    def _fail(self, code: str, commit: str = "", status: int = 404) -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
         self.send_header("X-Repo-Commit", commit or COMMITS["main"])
         self.send_header("Content-Length", "0")
         self.end_headers()

@@ -195,6 +195,8 @@ def test_samples_are_compressed_in_processes_of_their_own(photos: Path, tmp_path
         ({"tasks": {"rain": 0}}, "weight of task 'rain'"),
         ({"validation_tasks": ["drawn"]}, "unknown task 'drawn'"),
         ({"scene": 60}, "scene is 60"),
+        ({"small": 2}, "small is 2"),
+        ({"variety": -1}, "variety is -1"),
         ({"scene": 24}, "scene is 24"),
         ({"error": "l2"}, "error is 'l2'"),
         ({"floor": 0}, "floor is 0"),

@@ -144,6 +144,10 @@ pixperts.load("org/own@v1")
         hub.files["org/empty"] = {}
         hub.files["org/bad"] = dict(hub.files["org/own"])
         hub.files["org/bad"]["model.safetensors"] = hub.files["org/own"]["model.safetensors"][:-4]
+        weights = hub.files["org/own"]["model.safetensors"]
+        hub.files["org/plain"] = {"model.safetensors": weights}
+        hub.files["org/closed"] = dict(hub.files["org/own"])
+        hub.forbidden.add("org/closed")
         hub.seen.clear()
         code = f"""
 import pixperts
@@ -166,28 +170,31 @@ print(main(["upscale", "a.png", "-m", "org/bare", "--offline", "-o", "b.png"]))
 import pixperts
 {said('pixperts.load("org/empty")')}
 {said('pixperts.load("org/bad")')}
+print(pixperts.load("org/plain").name, pixperts.load("org/closed").name)
 """
         done = run(hub, tmp_path, code)
-        first, second = done.stdout.splitlines()
+        first, second, both = done.stdout.splitlines()
+        assert both == "moeisr-light moeisr-light"  # without config.json
         assert first.startswith("ModelError: org/empty on the hub has no model.safetensors")
         assert second.startswith("ModelError: org/bad: model.safetensors does not match the SHA")
     # The server is gone: what is cached works, and the rest is one sentence.
-    # Between its six attempts the library waits for 1 to 8 seconds each.
     code = f"""
 import pixperts, time
 waits = []
 time.sleep = waits.append
-print(pixperts.load("org/own").name)
+print(pixperts.load("org/own").name, pixperts.load("org/plain").name)
+waits.clear()
 {said('pixperts.load("org/bare")')}
 print(len([wait for wait in waits if wait >= 1]))
 """
     done = run(hub, tmp_path, code)
     assert done.returncode == 0, done.stderr
     first, second, waited = done.stdout.splitlines()
-    assert first == "moeisr-light"
+    assert first == "moeisr-light moeisr-light"
     assert second.startswith("ModelError: org/bare is not in the cache")
     assert "check the network" in second
-    assert int(waited) <= 5  # for one of the two files
+    # The library waits five times, for 1 to 8 seconds: only for one of the two files.
+    assert int(waited) <= 5
 
 
 def test_sentences(

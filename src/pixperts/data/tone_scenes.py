@@ -3,8 +3,8 @@
 The head judges a picture with all its faults, but its curve is applied after noise and compression
 were removed. A sample therefore holds three versions of a view: with all faults, with darkness and
 haze only, and without both. Four in ten are neither dark nor hazy and must stay as they are; some
-of these were made pale or dark on purpose, or are faded prints. Sample number i depends on (seed,
-i) only.
+of these were made pale or dark on purpose, or are faded prints or drawings. Sample number i depends
+on (seed, variety, i) only.
 """
 
 import math
@@ -51,7 +51,8 @@ class ToneScenes(Dataset[ToneScene]):
         side: of a sample, pixels.
         seed: 0 or more.
         variety: share of views with other colors, of two photos, or drawn, such as dark screens.
-            The head must not learn a few hundred photos by heart. Smaller squares are cut, too.
+            The head must not learn a few hundred photos by heart. Above 0, smaller squares of
+            photos are taken for all views, too.
     """
 
     def __init__(
@@ -112,10 +113,11 @@ class ToneScenes(Dataset[ToneScene]):
 
 
 def _drawn(view: Tensor, random: np.random.Generator) -> Tensor:
-    """A drawing, a page or a screen, half of them light on dark, or the view in a frame."""
+    """A drawing, a page or a screen, half of them inverted, or the view in a frame."""
     side = view.shape[1]
     if random.random() < 0.15:
         width = side * random.uniform(0.05, 0.4)
+        # Above and below, at the left and right, on all sides, or none.
         top, left = (round(width) if random.random() < 0.7 else 0 for _ in range(2))
         framed = torch.full_like(view, float(random.choice([0, 0, 1, random.random()])))
         framed[:, top : side - top, left : side - left] = view[

@@ -29,7 +29,7 @@ from pixperts.io.metadata.png_text import refuse_bomb
 from pixperts.io.metadata.xmp import orientation_in
 from pixperts.io.tiff.kinds import open_tiff
 from pixperts.io.tiff.pages import Page, pictures, read_pages
-from pixperts.io.tiff.watch import nothing_passed_over
+from pixperts.io.tiff.watch import UNCHECKED, nothing_passed_over
 from pixperts.io.vips import libvips, open_image, reason, sniff
 from pixperts.ops.pixels import Pixels, is_finite
 
@@ -144,6 +144,10 @@ def explained(path: Path, kind: str) -> Iterator[None]:
             raise ImageError(
                 f"{path} is {NAMES[kind]} of a kind that this installation cannot read "
                 f"({reason(error)}): export it as plain 8-bit or 16-bit RGB."
+            ) from None
+        if UNCHECKED in why:
+            raise ImageError(
+                f"{path} could not be checked, as other files were read all the time: try again."
             ) from None
         raise ImageError(
             f"{path} cannot be decoded as {NAMES[kind]} ({reason(error)}): it is damaged or "

@@ -25,7 +25,7 @@ class LightRestorationConfig(TrainConfig):
     scene: int = 256  # side of a scene, which stands for a picture; a multiple of 8 pixels
     reduction: float = 3.0  # largest factor by which photos are reduced to scenes
     small: float = 0.0  # share of scenes that are reduced more and mirrored, see `DegradedScenes`
-    variety: float = 0.0  # share of views with changed colors, with head: tone; see `ToneScenes`
+    variety: float = 0.0  # share of views that are changed or drawn, only with head: tone
     optimizer: str = "muon"
     learning_rate: float = 3e-4
     weight_decay: float = 0.01

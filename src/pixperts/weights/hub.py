@@ -26,7 +26,7 @@ _FILES = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 class _UnreachedError(Exception):
-    """The sentence for a file that is not in the cache while the hub is not reached."""
+    """A file is not in the cache, and the hub was not reached; holds the sentence to show."""
 
 
 class HubName(NamedTuple):
@@ -192,6 +192,9 @@ def _download(name: HubName, file: str, offline: bool) -> Path | None:
     except errors.RevisionNotFoundError as error:
         raise ModelError(f"{name.repo} on the hub has no revision {name.revision!r}.") from error
     except errors.LocalEntryNotFoundError as error:
+        answered = (errors.HfHubHTTPError, errors.FileMetadataError)
+        if file == CONFIG and isinstance(error.__cause__, answered):
+            return None  # what is wrong with it may not concern the weights
         cure = f"leave {named('offline')} out" if offline else "check the network"
         raise _UnreachedError(
             f"{name.repo} is not in the cache of the hub's files, and the hub was not reached: "

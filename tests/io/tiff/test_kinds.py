@@ -257,10 +257,21 @@ def test_what_another_thread_says_meanwhile_is_no_damage(
     entries = tags(128, 96, 2) | {259: (SHORT, [8]), 322: (SHORT, [32]), 323: (SHORT, [32])}
     tiles = in_tiles(photo, 32, 32)
     path = build(tmp_path / "a.tif", entries, tiles)
-    said = iter(["tiff2vips: of another file", None, ""])
+    said = iter(["tiff2vips: of another file", *[None] * 9, "tiff2vips: of another file", ""])
     monkeypatch.setattr(watch, "_said_since", lambda mark: next(said))
     np.testing.assert_array_equal(read_image(path).pixels, photo)
     assert next(said, "used up") == "used up"
+
+
+def test_a_file_that_cannot_be_checked_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = tags(32, 32, 2) | {259: (SHORT, [8]), 322: (SHORT, [32]), 323: (SHORT, [32])}
+    path = build(tmp_path / "a.tif", entries, in_tiles(noise(height=32, width=32), 32, 32))
+    monkeypatch.setattr(watch, "_said_since", lambda mark: None)
+    monkeypatch.setattr(watch, "_PATIENCE", 0)
+    with pytest.raises(ImageError, match=r"could not be checked, as other files .*: try again\.$"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("tiled", [False, True])

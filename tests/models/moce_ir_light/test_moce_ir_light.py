@@ -349,6 +349,7 @@ def test_what_is_not_sure_is_not_undone() -> None:
         haze = torch.full((1, 1, SHADES, CELLS, CELLS), depth)
         rooms = torch.tensor([room]), torch.tensor([veil]), torch.tensor([pixels])
         tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms)
+        assert bool((tone.probabilities > 0).any()) == (pixels >= 1024)
         return tone.amounts("auto")[0].tolist()
 
     assert amounts(0.6, 0.45) == [0, 0]

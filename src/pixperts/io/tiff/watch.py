@@ -15,8 +15,8 @@ from pixperts.io.vips import libvips
 
 _ONE_AT_A_TIME = threading.Lock()
 _TRIES = 8
-_PATIENCE = 10  # seconds after which a buffer that other threads keep empty is an error
-_UNKNOWN = "the tiles could not be checked"
+_PATIENCE = 10  # seconds, if other threads use the buffer all the time
+UNCHECKED = "the tiles could not be checked"
 _FULL = 8000  # bytes after which the buffer, of 10240, may leave out what is said
 
 
@@ -34,16 +34,16 @@ def nothing_passed_over(reopen: Callable[[], Callable[[], object]]) -> Iterator[
         tries, start = 0, time.monotonic()
         while found != "":
             # On a busy processor, other threads may empty the buffer during each of many tries.
-            if tries >= _TRIES and (found or time.monotonic() - start > _PATIENCE):
+            if tries >= _TRIES or time.monotonic() - start > _PATIENCE:
                 break
             decode = reopen()
             mark = _set_mark()  # afterwards, as opening a file may empty the buffer
             decode()
             found = _said_since(mark)
-            tries += 1
+            tries += found is not None
         if found == "":
             return
-        raise libvips().Error("decoding failed", found or _UNKNOWN)
+        raise libvips().Error("decoding failed", found or UNCHECKED)
 
 
 def _set_mark() -> bytes:
@@ -57,13 +57,11 @@ def _set_mark() -> bytes:
 
 
 def _said_since(mark: bytes) -> str | None:
-    """What libtiff said, "" for nothing; None where another thread emptied the buffer."""
+    """What libtiff said, "" for nothing; None where other threads emptied or filled the buffer."""
     library = libvips()
     buffer = library.ffi.string(library.vips_lib.vips_error_buffer())
     _, seen, after = buffer.partition(mark)
     lines = [line for line in after.splitlines() if line.startswith(b"tiff2vips: ")]
     if lines:
         return str(lines[0], "utf-8", "replace")
-    if len(buffer) >= _FULL:
-        return _UNKNOWN
-    return "" if seen else None
+    return "" if seen and len(buffer) < _FULL else None

@@ -40,7 +40,7 @@ _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinne
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
 _OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
-_LEAST = 1024  # pixels, one for each of the overview: fewer say too little about a scene
+_LEAST = SEEN**2  # pixels: pictures smaller than the overview say too little about a scene
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
 
 
@@ -54,12 +54,12 @@ class Tone(NamedTuple):
     haze: Tensor  # (B, 1, SHADES, CELLS, CELLS) minus the logarithm of the transmission
     room: Tensor  # (B,) stops from the brightest pixels, but one in a thousand, to white
     veil: Tensor  # (B,) likewise, but one in twenty
-    pixels: Tensor  # (B,) number of the whole picture's
+    pixels: Tensor  # (B,) how many the whole picture has
 
     @property
     def probabilities(self) -> Tensor:
-        """(B, 2) of `FAULTS`."""
-        return self.logits.sigmoid()
+        """(B, 2) of `FAULTS`; 0 for pictures that are too small for a judgment."""
+        return self.logits.sigmoid() * (self.pixels >= _LEAST)[:, None]
 
     def amounts(self, mode: ToneMode) -> Tensor:
         """(B, 2) how much of each fault is undone, 0 to 1."""
@@ -79,8 +79,7 @@ class Tone(NamedTuple):
         # Haze may be white, but what it covers is not.
         fits = (1 + _OVER + self.room - self.stops).clamp(0, 1)
         brightened = brightened * torch.maximum(fits, cleared)
-        enough = (self.pixels >= _LEAST).to(dark.dtype)
-        return torch.stack([brightened, cleared], dim=1) * enough[:, None]
+        return torch.stack([brightened, cleared], dim=1)
 
 
 class ToneHead(nn.Module):
