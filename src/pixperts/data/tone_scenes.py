@@ -13,13 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pixperts.data.photos import describe_photos
 from pixperts.data.restoration import cut_and_turn
-from pixperts.degradations.drawings import draw_over
+from pixperts.data.unusual_views import unusual
 from pixperts.degradations.mixture import Step, apply_steps, draw_mixture
 from pixperts.degradations.tasks import RANGES
 from pixperts.ops.resize import bicubic, quantize
@@ -28,9 +27,8 @@ _LIGHT = ("haze", "low_light")
 _DARK = (0.025, 0.5)  # range of exposures, whose logarithm is drawn uniformly
 _LEAST = 0.6  # smallest side of the square, as a share of the shorter side of the photo
 _LEAST_VARIED = 0.4
-# Of varied views: shares of those from two photos, and of those without a fault that are drawn.
-_TWO_PHOTOS, _DRAWN = 0.25, 0.4
-_FINEST = 4  # factor by which drawings may be larger than a view
+# Of varied views: shares of those from two photos, and of those without a fault that are no photos.
+_TWO_PHOTOS, _UNUSUAL = 0.25, 0.5
 _KINDS = (0.22, 0.25, 0.13, 0.4)  # shares of samples that are hazy, dark, both, and neither
 
 
@@ -50,9 +48,9 @@ class ToneScenes(Dataset[ToneScene]):
         photos: uint8 (3, H, W), no side below `side`.
         side: of a sample, pixels.
         seed: 0 or more.
-        variety: share of views with other colors, of two photos, or drawn, such as dark screens.
-            The head must not learn a few hundred photos by heart. Above 0, smaller squares of
-            photos are taken for all views, too.
+        variety: share of views with other colors, of two photos, or of `unusual_views`. The head
+            must not learn a few hundred photos by heart. Above 0, smaller squares of photos are
+            taken for all views, too.
     """
 
     def __init__(
@@ -76,8 +74,8 @@ class ToneScenes(Dataset[ToneScene]):
         if self.variety:
             other = np.random.Generator(np.random.PCG64([self.seed, 2, number]))
             if other.random() < self.variety:
-                if not light and other.random() < _DRAWN:
-                    clean, before = _drawn(clean, other), ()
+                if not light and other.random() < _UNUSUAL:
+                    clean, before = unusual(clean, other), ()
                 else:
                     clean = self._varied(clean, other)
         # The noise of a step depends on its number, so it is the same in all three versions.
@@ -110,28 +108,6 @@ class ToneScenes(Dataset[ToneScene]):
         gray = view.mean(dim=0, keepdim=True)
         colored = gray + (view - gray) * random.uniform(0.3, 1.4)
         return quantize((colored * gains).clamp(0, 1))
-
-
-def _drawn(view: Tensor, random: np.random.Generator) -> Tensor:
-    """A drawing, a page or a screen, half of them inverted, or the view in a frame."""
-    side = view.shape[1]
-    if random.random() < 0.15:
-        width = side * random.uniform(0.05, 0.4)
-        # Above and below, at the left and right, on all sides, or none.
-        top, left = (round(width) if random.random() < 0.7 else 0 for _ in range(2))
-        framed = torch.full_like(view, float(random.choice([0, 0, 1, random.random()])))
-        framed[:, top : side - top, left : side - left] = view[
-            :, top : side - top, left : side - left
-        ]
-        return framed
-    # Real screens have more and finer text: what counts is how often each level occurs, and where.
-    finer = int(random.integers(1, _FINEST + 1))
-    large = F.interpolate(view[None], scale_factor=finer, mode="bilinear")[0].clamp(0, 1)
-    drawn = draw_over(large, int(random.integers(2**31)))[:, ::finer, ::finer]
-    if random.random() < 0.5:
-        dark, light = random.uniform(0, 0.25), random.uniform(0.5, 1)
-        drawn = dark + (1 - drawn) * (light - dark)
-    return quantize(drawn)
 
 
 def _draw_steps(
