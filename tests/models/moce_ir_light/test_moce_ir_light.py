@@ -364,6 +364,8 @@ def test_what_is_not_sure_is_not_undone() -> None:
     assert amounts(0.05, 0.65) == [0, 1]
     assert amounts(0.05, 0.9, veil=0.24)[1] == pytest.approx(0.5, abs=1e-3)
     assert amounts(0.05, 0.95, depth=0.25) == [0, 0]  # haze that hides nothing
+    assert amounts(0.95, 0.05, stops=4, room=7) == [1, 0]
+    assert amounts(0.95, 0.05, stops=4, room=9) == [0, 0]  # a black picture
     assert amounts(0.95, 0.95, pixels=1000) == [0, 0]  # too small to show a scene
 
 

@@ -40,6 +40,7 @@ _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinne
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
 _OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
+_BLACK = 8.5  # stops below white: where nothing is lighter, there is nothing but noise to be seen
 _LEAST = SEEN**2  # pixels: pictures smaller than the overview say too little about a scene
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
 
@@ -58,8 +59,10 @@ class Tone(NamedTuple):
 
     @property
     def probabilities(self) -> Tensor:
-        """(B, 2) of `FAULTS`; 0 for pictures that are too small for a judgment."""
-        return self.logits.sigmoid() * (self.pixels >= _LEAST)[:, None]
+        """(B, 2) of `FAULTS`; 0 for pictures that are too small or too black for a judgment."""
+        enough = (self.pixels >= _LEAST).to(self.logits.dtype)
+        seen = (_BLACK - self.room).clamp(0, 1)
+        return self.logits.sigmoid() * torch.stack([enough * seen, enough], dim=1)
 
     def amounts(self, mode: ToneMode) -> Tensor:
         """(B, 2) how much of each fault is undone, 0 to 1."""
