@@ -17,9 +17,11 @@ from pixperts.errors import ModelError, UsageError
 from pixperts.evaluation.signatures import fit_and_check, measure_signatures
 from pixperts.inference.analysis import Signatures, analyze, signature
 from pixperts.inference.restorer import Restorer
+from pixperts.inference.upscaler import Upscaler
 from pixperts.routing import Routing
 from pixperts.weights import store
 from tests.helpers.moce_models import mini, moce_ir
+from tests.helpers.tiny_models import tiny
 
 Array = NDArray[np.float64]
 
@@ -340,3 +342,9 @@ def test_measured_signatures_are_those_of_degraded_photos(restorer: Restorer) ->
 def test_three_photos_are_too_few_to_measure(restorer: Restorer) -> None:
     with pytest.raises(UsageError, match="at least four photos"):
         measure_signatures(restorer, photos(3), ["clean", "noise25"])
+
+
+def test_a_model_that_does_not_repair_is_refused() -> None:
+    upscaler = Upscaler(tiny(), store.Card("tiny", {}), device="cpu")
+    with pytest.raises(UsageError, match="tiny does not repair: load a model that does"):
+        analyze(upscaler, torch.rand(3, 8, 8))  # type: ignore[arg-type]

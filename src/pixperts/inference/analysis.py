@@ -244,9 +244,12 @@ def analyze(restorer: "Restorer", image: Any) -> Analysis:
         image: PIL, NumPy or torch, as for `Restorer.restore`.
 
     Raises:
-        UsageError: as for `Restorer.restore`, or the image is a batch of several.
+        UsageError: as for `Restorer.restore`, the image is a batch of several, or the model does
+            not repair.
         ImageError: as for `Restorer.restore`.
     """
+    if not hasattr(restorer, "repair"):
+        raise UsageError(f"{restorer.name} does not repair: load a model that does.")
     if isinstance(image, Tensor) and image.dim() == 4 and len(image) > 1:
         raise UsageError(f"one picture is analyzed at a time, not a batch of {len(image)}.")
     result, repair = restorer.repair(image)

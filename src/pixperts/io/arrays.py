@@ -36,7 +36,8 @@ def to_tensor(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
     if pil is not None and isinstance(image, pil.Image):
         return _from_pil(image)
     raise ImageError(
-        f"an image must be a PIL image, a NumPy array or a torch tensor, not {type(image)!r}."
+        f"an image must be a PIL image, a NumPy array or a torch tensor, not {type(image)!r}: "
+        "read a file with pixperts.read_image, whose result has the pixels."
     )
 
 

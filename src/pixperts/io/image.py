@@ -273,6 +273,9 @@ def _check_quality(kind: str, quality: int | None, lossless: bool | None) -> Non
 def _check_pixels(pixels: Pixels) -> None:
     if not isinstance(pixels, np.ndarray) or pixels.dtype not in DTYPES:
         kind = getattr(pixels, "dtype", type(pixels).__name__)
-        raise UsageError(f"Pixels are {kind}: give a NumPy array of uint8, uint16 or float32.")
+        raise UsageError(
+            f"Pixels are {kind}: give a NumPy array of uint8, uint16 or float32, such as "
+            "numpy.asarray(image)."
+        )
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or 0 in pixels.shape:
         raise UsageError(f"Pixels are of shape {pixels.shape}: give (H, W, C) with C from 1 to 4.")
