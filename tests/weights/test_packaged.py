@@ -149,7 +149,7 @@ def test_the_repair_gains_on_the_sample_photos(name: str) -> None:
 @pytest.mark.parametrize("case", UNTOUCHED)
 @pytest.mark.slow
 def test_good_pictures_stay(case: str) -> None:
-    """Photos and drawings that look as if they were degraded."""
+    """Photos, drawings and others that look as if they were degraded."""
     restorer = Restorer.load("moce-ir-light", device="cpu")
     scores = []
     for seed, photo in enumerate(load_photos([EXAMPLES])[2:], start=2):

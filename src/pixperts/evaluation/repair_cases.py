@@ -43,7 +43,8 @@ DARK_CASES = tuple(
     for noise in ("", "_noise")
     for file in ("", "_jpeg")
 )
-UNTOUCHED = ("clean", *DRAWINGS, "hatched45_6", "hatched60_4")
+NO_PHOTOS = ("dark_page", "scan", "sketch", "gray", "black")  # look dark, pale or hazy
+UNTOUCHED = ("clean", *DRAWINGS, "hatched45_6", "hatched60_4", *NO_PHOTOS)
 FAULTS = ("noise5", "noise25_jpeg90", "phone")
 
 
@@ -54,8 +55,8 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
         photo: (3, H, W) in [0, 1], in 8-bit levels.
         case: a task of `degradations.tasks`; one of `FAULTS`; "darkE", "darkE_noise", "darkE_jpeg"
             and "darkE_noise_jpeg", a share E of the light with the noise of a camera and with JPEG;
-            or, of `UNTOUCHED`, "clean", a kind of drawing, or "hatchedA_P", black lines at A
-            degrees every P pixels.
+            or, of `UNTOUCHED`, "clean", a kind of drawing, "hatchedA_P", black lines at A degrees
+            every P pixels, or one of `NO_PHOTOS`.
         seed: 0 or more.
 
     Returns:
@@ -67,6 +68,9 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
     dark, hatched = _DARK.fullmatch(case), _HATCHED.fullmatch(case)
     if case in DRAWINGS:
         target = draw_over(photo, seed, case)
+        return target, target
+    if case in NO_PHOTOS:
+        target = quantize(_no_photo(photo, seed, case))
         return target, target
     if hatched is not None:
         target = _hatched(photo, *map(int, hatched.groups()))
@@ -106,6 +110,23 @@ def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tenso
     whole = photo[:, : round(size[0] * scale), : round(size[1] * scale)].contiguous()
     small = whole if scale == 1 else quantize(bicubic(whole, size))
     return repair_pair(small, case, seed)[0], whole
+
+
+def _no_photo(photo: Tensor, seed: int, case: str) -> Tensor:
+    """A page, light on dark or scanned from gray paper, a pencil sketch, or one level of gray."""
+    if case in ("gray", "black"):
+        return torch.full_like(photo, 0.02 if case == "black" else 0.15 + 0.1 * (seed % 8))
+    if case == "sketch":
+        gray = photo.mean(dim=0)
+        edges = torch.zeros_like(gray)
+        edges[1:, 1:] = (gray[1:, 1:] - gray[:-1, :-1]).abs()
+        return (0.93 - 1.5 * edges.clamp(max=0.4)).expand(3, -1, -1)
+    page = draw_over(photo, seed, "page").mean(dim=0, keepdim=True)  # (1, H, W)
+    page = page if float(page.mean()) > 0.5 else 1 - page
+    if case == "dark_page":
+        return (0.1 + 0.75 * (1 - page)).expand(3, -1, -1)
+    shade = torch.linspace(1, 0.85, photo.shape[2], device=photo.device)
+    return ((0.3 + 0.5 * page) * shade).expand(3, -1, -1)
 
 
 def _hatched(photo: Tensor, angle: int, period: int) -> Tensor:

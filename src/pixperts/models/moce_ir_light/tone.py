@@ -29,13 +29,13 @@ _FEATURES = 2 * (2 * len(QUANTILES) + _BINS)
 # From where to where a fault is undone in part, chosen so that of 71 good photos, 30 of them dark,
 # pale or foggy on purpose, none is changed. The first two are probabilities.
 _DARK = (0.7, 0.85)
-_HAZY = (0.5, 0.62)
+_HAZY = (0.45, 0.57)
 # A veil leaves nothing white, by stops from the brightest twentieth of the pixels to white; fog in
 # a photo that was finished as its maker wanted it reaches white, or nearly: there the head must be
 # surer.
-_VEILED = (0.04, 0.09)
-_NEARLY_WHITE = (0.22, 0.26)
-_HAZY_AND_WHITE = (0.95, 0.98)
+_VEILED = (0.12, 0.15)
+_NEARLY_WHITE = (0.26, 0.3)
+_HAZY_AND_WHITE = (0.9, 0.95)
 _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinner haze is none
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
