@@ -132,8 +132,8 @@ COMMON: dict[str, Any] = {
 }
 
 families = pytest.mark.parametrize("family", list(RUNS))
-# For tests that start processes, which takes 15 seconds of a core: a family of each kind.
-kinds = pytest.mark.parametrize("family", ["enlarging", "scenes"])
+# For tests that start processes, which takes 15 seconds of a core: the default's family.
+kinds = pytest.mark.parametrize("family", ["scenes"])
 
 
 def make_photos(folder: Path) -> Path:

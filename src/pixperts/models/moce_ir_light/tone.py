@@ -39,7 +39,7 @@ _HAZY_AND_WHITE = (0.9, 0.95)
 _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinner haze is none
 # Haze hides how dark the scene behind it is: without it, darkness need not be as sure.
 _LESS_DARK = 0.6
-_OVER = 0.5  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
+_OVER = 0.8  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
 _BLACK = 8.5  # stops below white: where nothing is lighter, there is nothing but noise to be seen
 _LEAST = SEEN**2  # pixels: pictures smaller than the overview say too little about a scene
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
