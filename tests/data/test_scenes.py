@@ -80,3 +80,18 @@ def test_some_scenes_are_reduced_much_and_mirrored() -> None:
     assert 0.1 < len(mirrored) / len(samples) < 0.3
     plain = scenes({"clean": 1}, reduction=2.0)
     assert not any(torch.equal(s, s.flip(2)) for s in (plain[n].degraded for n in range(60)))
+
+
+def test_screens_are_drawings_that_were_compressed_or_not() -> None:
+    data = scenes({"screen": 1})
+    samples = [data[number] for number in range(40)]
+    compressed = [bool(sample.groups[0]) for sample in samples]
+    assert 0.5 < sum(compressed) / len(samples) < 0.9
+    for sample, faulty in zip(samples, compressed, strict=True):
+        top, left = sample.places[0].tolist()
+        patch = sample.degraded[:, top : top + 32, left : left + 32]
+        uncompressed, denoised, target = sample.targets[0]
+        assert torch.equal(uncompressed, target)  # all that is undone is the compression
+        assert torch.equal(denoised, target)
+        assert faulty or torch.equal(patch, target)
+        assert sample.groups.tolist() == [float(faulty), 0, 0, 0, 0]

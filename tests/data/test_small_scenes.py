@@ -10,7 +10,7 @@ from torch.utils.data import default_collate
 from pixperts.data.small_scenes import SmallScenes
 from pixperts.models.moce_ir_light.tone import to_light
 
-TASKS = {"mixture": 1.0, "clean": 1.0, "drawn": 1.0, "rain": 1.0}
+TASKS = {"mixture": 1.0, "clean": 1.0, "drawn": 1.0, "screen": 1.0, "rain": 1.0}
 
 
 def photos() -> list[Tensor]:

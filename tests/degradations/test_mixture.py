@@ -14,6 +14,7 @@ from pixperts.degradations.mixture import (
     GROUPS,
     Step,
     apply_steps,
+    draw_file,
     draw_mixture,
     draw_snapshot,
     faulty,
@@ -63,6 +64,19 @@ def test_every_part_is_there_and_often_absent() -> None:
     assert 0.03 < twice / 1500 < 0.2
     last = [steps[-1].name for steps in mixtures if any(s.name == "jpeg" for s in steps)]
     assert last.count("jpeg") < len(last)  # some were edited after the first compression
+
+
+def test_files_are_compressed_once_as_programs_do() -> None:
+    files = [draw_file(seed) for seed in range(400)]
+    assert {step.name for steps in files for step in steps} == {"jpeg"}
+    assert {len(steps) for steps in files} == {1}
+    qualities = [steps[0].parameters["quality"] for steps in files]
+    assert (min(qualities), max(qualities)) == (30, 97)
+    plain = sum(steps[0].parameters["chroma"] == "4:4:4" for steps in files)
+    assert 0.2 < plain / 400 < 0.4
+    found = faulty(photo(), "file", 3)
+    assert not torch.equal(found.degraded, found.noisy)
+    assert torch.equal(found.noisy, found.target)
 
 
 def test_snapshots_are_noisy_and_their_sharpening_stays() -> None:

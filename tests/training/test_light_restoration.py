@@ -194,6 +194,7 @@ def test_samples_are_compressed_in_processes_of_their_own(photos: Path, tmp_path
         ({"tasks": {"fog": 1}}, "unknown task 'fog'"),
         ({"tasks": {"rain": 0}}, "weight of task 'rain'"),
         ({"validation_tasks": ["drawn"]}, "unknown task 'drawn'"),
+        ({"validation_tasks": ["screen"]}, "drawn and screen only in training"),
         ({"scene": 60}, "scene is 60"),
         ({"small": 2}, "small is 2"),
         ({"variety": -1}, "variety is -1"),

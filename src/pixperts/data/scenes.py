@@ -16,13 +16,15 @@ from torch.utils.data import Dataset
 from pixperts.data.photos import describe_photos
 from pixperts.data.restoration import cut_and_turn
 from pixperts.degradations.drawings import draw_over
-from pixperts.degradations.mixture import CLEAN, MIXTURE, SNAPSHOT, faulty
+from pixperts.degradations.mixture import CLEAN, FILE, MIXTURE, SNAPSHOT, faulty
 from pixperts.degradations.tasks import TASKS
 from pixperts.degradations.weather import Frame
 from pixperts.ops.resize import bicubic, quantize
 
 DRAWN = "drawn"  # the task of a drawing, with faults or without
-SCENE_TASKS = (*TASKS, MIXTURE, SNAPSHOT, CLEAN, DRAWN)
+SCREEN = "screen"  # the task of a screenshot, page or line drawing, compressed or not
+SCENE_TASKS = (*TASKS, MIXTURE, SNAPSHOT, FILE, CLEAN, DRAWN, SCREEN)
+_SCREENS = ("screen", "screen", "page", "lines")  # kinds of drawings of that task
 _FACTORS = (1.5, 4.0)  # range of factors by which small pictures are reduced
 _GRID = 8  # pixels of a block of JPEG; most patches begin at one, as tiles do in use
 
@@ -85,9 +87,7 @@ class DegradedScenes(Dataset[Scene]):
         task = self.tasks[place]
         clean, frame = self._square(photo, task, random)
         seed = int(random.integers(2**31))
-        if task == DRAWN:
-            clean = draw_over(clean, seed)
-            task = CLEAN if random.random() < 0.5 else MIXTURE
+        clean, task = drawing(clean, task, seed, random)
         found = faulty(clean, task, seed, frame)
         places = self._places(random)
         versions = torch.stack([found.noisy, found.faulty, found.target])  # (V, 3, s, s)
@@ -141,6 +141,23 @@ class DegradedScenes(Dataset[Scene]):
                 top, left = top // _GRID * _GRID, left // _GRID * _GRID
             places.append((top, left))
         return places
+
+
+def drawing(photo: Tensor, task: str, seed: int, random: np.random.Generator) -> tuple[Tensor, str]:
+    """The picture that a task degrades, and the task of its faults.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        task: one of `SCENE_TASKS`; those that are no drawings are returned, with the photo.
+        seed: of the drawing, 0 or more.
+        random: from which the task of the faults is drawn.
+    """
+    if task == DRAWN:
+        return draw_over(photo, seed), CLEAN if random.random() < 0.5 else MIXTURE
+    if task == SCREEN:
+        kind = _SCREENS[int(random.integers(len(_SCREENS)))]
+        return draw_over(photo, seed, kind), CLEAN if random.random() < 0.3 else FILE
+    return photo, task
 
 
 def _levels(image: Tensor) -> Tensor:

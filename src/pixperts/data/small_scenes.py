@@ -16,10 +16,9 @@ from torch.utils.data import Dataset
 
 from pixperts.data.photos import check_largest, describe_photos
 from pixperts.data.restoration import cut_and_turn
-from pixperts.data.scenes import DRAWN
+from pixperts.data.scenes import drawing
 from pixperts.degradations.chain import reduced
-from pixperts.degradations.drawings import draw_over
-from pixperts.degradations.mixture import CLEAN, LIGHT, MIXTURE, apply_steps, draw_mixture, faulty
+from pixperts.degradations.mixture import LIGHT, MIXTURE, apply_steps, draw_mixture, faulty
 from pixperts.models.moce_ir_light.tone import to_light, to_srgb
 from pixperts.ops.resize import bicubic, quantize
 
@@ -88,9 +87,7 @@ class SmallScenes(Dataset[SmallScene]):
         place = min(place, len(self.tasks) - 1)
         task, seed = self.tasks[place], int(random.integers(2**31))
         large = self._square(photo, side, random)
-        if task == DRAWN:
-            large = draw_over(large, seed)
-            task = CLEAN if random.random() < 0.5 else MIXTURE
+        large, task = drawing(large, task, seed, random)
         small = self._small(large, random)
         exposure = 1.0
         if random.random() < self.dark:

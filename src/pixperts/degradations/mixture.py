@@ -28,7 +28,7 @@ from pixperts.degradations.weather import Frame, haze, rain, snow
 from pixperts.errors import UsageError
 from pixperts.ops.resize import bicubic
 
-MIXTURE, SNAPSHOT, CLEAN = "mixture", "snapshot", "clean"
+MIXTURE, SNAPSHOT, FILE, CLEAN = "mixture", "snapshot", "file", "clean"
 GROUPS = ("noise", "weather", "light", "blur", "marks")  # kinds of faults
 _GROUP_OF = {
     "white": 0, "camera": 0, "grain": 0, "jpeg": 0, "noise15": 0, "noise25": 0, "noise50": 0,
@@ -139,6 +139,21 @@ def draw_snapshot(seed: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def draw_file(seed: int) -> tuple[Step, ...]:
+    """One compression as programs save pictures: JPEG of quality 30 to 97.
+
+    Raises:
+        UsageError: a bad seed.
+
+    Example:
+        >>> draw_file(0)
+        (Step(name='jpeg', parameters={'quality': 62, 'chroma': '4:2:0'}),)
+    """
+    random = random_stream(seed, "file/parameters")
+    chroma = "4:2:0" if random.random() < 0.7 else "4:4:4"
+    return (Step("jpeg", {"quality": int(random.integers(30, 98)), "chroma": chroma}),)
+
+
 def _ranged(name: str, random: np.random.Generator) -> Step:
     return Step(name, {key: random.uniform(*span) for key, span in RANGES[name].items()})
 
@@ -219,8 +234,8 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
 
     Args:
         image: (3, H, W) in [0, 1].
-        task: "mixture" (see `draw_mixture`), "snapshot" (`draw_snapshot`), "clean", or one of
-            `tasks.TASKS`, whose degraded picture is that of `tasks.degrade`.
+        task: "mixture" (see `draw_mixture`), "snapshot" (`draw_snapshot`), "file" (`draw_file`),
+            "clean", or one of `tasks.TASKS`, whose degraded picture is that of `tasks.degrade`.
         seed: 0 or more.
         frame: for a crop, where it lies in the whole picture.
 
@@ -233,6 +248,8 @@ def faulty(image: Tensor, task: str, seed: int, frame: Frame | None = None) -> F
         return apply_steps(image, draw_mixture(seed), seed, frame)
     if task == SNAPSHOT:
         return apply_steps(image, draw_snapshot(seed), seed, frame)
+    if task == FILE:
+        return apply_steps(image, draw_file(seed), seed, frame)
     if task not in TASKS:
         raise UsageError(f"There is no degradation {task!r}: choose from {', '.join(TASKS)}.")
     made = _Versions(image)

@@ -96,7 +96,7 @@ def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
     Raises:
         UsageError: a task or a weight is not allowed; the message names the task.
     """
-    from pixperts.data.scenes import DRAWN, SCENE_TASKS
+    from pixperts.data.scenes import DRAWN, SCENE_TASKS, SCREEN
 
     for name, weight in tasks.items():
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
@@ -105,8 +105,9 @@ def check_tasks(tasks: Mapping[str, float], measured: Sequence[str]) -> None:
                 f"the weight of task {name!r} is {weight!r}, but must be a number above 0."
             )
     for name in (*tasks, *measured):
-        if name not in SCENE_TASKS or (name == DRAWN and name in measured):
+        if name not in SCENE_TASKS or (name in (DRAWN, SCREEN) and name in measured):
             known = ", ".join(sorted(SCENE_TASKS))
             raise UsageError(
-                f"unknown task {name!r}: choose from {known} ({DRAWN} only in training)."
+                f"unknown task {name!r}: choose from {known} ({DRAWN} and {SCREEN} only in "
+                "training)."
             )
