@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from pixperts.evaluation.metrics import psnr
-from pixperts.evaluation.repair_cases import DARK_CASES, FAULTS, UNTOUCHED, repair_pair
+from pixperts.evaluation.repair_cases import (
+    DARK_CASES,
+    FAULTS,
+    SAVED,
+    UNTOUCHED,
+    repair_pair,
+)
 from pixperts.inference.restorer import Restorer
 from pixperts.io.image import list_images, read_image
 from pixperts.ops.pixels import to_float
@@ -76,7 +82,7 @@ def main() -> None:
             if args.cases is None or case in args.cases:
                 pairs = [repair_pair(photo, case, n) for n, photo in enumerate(pictures)]
                 print(line(prefix + case, models, pairs), flush=True)
-    for case in UNTOUCHED:
+    for case in (*SAVED, *UNTOUCHED):
         if args.cases is None or case in args.cases:
             few = photos if case == "clean" else photos[: math.ceil(args.photos / 4)]
             pairs = [repair_pair(photo, case, n) for n, photo in enumerate(few)]

@@ -6,7 +6,14 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.evaluation.metrics import psnr
-from pixperts.evaluation.repair_cases import DARK_CASES, FAULTS, UNTOUCHED, repair_pair, small_pair
+from pixperts.evaluation.repair_cases import (
+    DARK_CASES,
+    FAULTS,
+    SAVED,
+    UNTOUCHED,
+    repair_pair,
+    small_pair,
+)
 
 
 def photo() -> Tensor:
@@ -32,6 +39,13 @@ def test_faults_are_seeded_and_the_photo_is_the_target(case: str) -> None:
     assert 3 < psnr(degraded, target, "rgb") < 45
 
 
+@pytest.mark.parametrize("case", SAVED)
+def test_saved_drawings_were_compressed(case: str) -> None:
+    degraded, target = repair_pair(photo(), case, 3)
+    assert torch.equal(target, repair_pair(photo(), case.partition("_")[0], 3)[0])
+    assert 15 < psnr(degraded, target, "rgb") < 50
+
+
 def test_there_are_twelve_kinds_of_darkness_each_darker_than_the_last() -> None:
     assert len(DARK_CASES) == 12
     levels = [
@@ -48,7 +62,7 @@ def test_hatching_is_black_on_white_at_its_period() -> None:
 
 
 def test_unknown_cases_are_refused() -> None:
-    for case in ("fog", "dark", "hatched45", "dark2"):
+    for case in ("fog", "dark", "hatched45", "dark2", "page_jpeg", "tree_jpeg85"):
         with pytest.raises(UsageError, match=f"case is '{case}'"):
             repair_pair(photo(), case, 0)
 
@@ -63,6 +77,6 @@ def test_a_small_picture_is_reduced_before_its_faults() -> None:
     noisy, _ = small_pair(whole, 2.5, "noise25", 0)
     assert torch.equal(noisy, repair_pair(small, "noise25", 0)[0])
     assert torch.equal(small_pair(whole, 1, "clean", 0)[0], whole)
-    for case in ("page", "hatched45_6"):
+    for case in ("page", "hatched45_6", "page_jpeg85"):
         with pytest.raises(UsageError, match=f"{case} is drawn over a picture"):
             small_pair(whole, 2, case, 0)

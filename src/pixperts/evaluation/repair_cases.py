@@ -36,6 +36,7 @@ _NOISE = Step("camera", {"shot_noise": 2e-3, "read_noise": 2e-3, "size": 0.6})
 _FILE = Step("jpeg", {"quality": 85, "chroma": "4:2:0"})
 _DARK = re.compile(r"dark(0?\.\d+)((?:_noise)?)((?:_jpeg)?)")
 _HATCHED = re.compile(r"hatched(\d+)_(\d+)")
+_SAVED = re.compile(rf"({'|'.join(DRAWINGS)})_jpeg(\d+)")
 
 DARK_CASES = tuple(
     f"dark{exposure:g}{noise}{file}"
@@ -46,6 +47,7 @@ DARK_CASES = tuple(
 NO_PHOTOS = ("dark_page", "scan", "sketch", "gray", "black")  # look dark, pale or hazy
 UNTOUCHED = ("clean", *DRAWINGS, "hatched45_6", "hatched60_4", *NO_PHOTOS)
 FAULTS = ("noise5", "noise25_jpeg90", "phone")
+SAVED = ("screen_jpeg85", "screen_jpeg60", "page_jpeg85", "page_jpeg60", "lines_jpeg75")  # drawings
 
 
 def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
@@ -55,8 +57,9 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
         photo: (3, H, W) in [0, 1], in 8-bit levels.
         case: a task of `degradations.tasks`; one of `FAULTS`; "darkE", "darkE_noise", "darkE_jpeg"
             and "darkE_noise_jpeg", a share E of the light with the noise of a camera and with JPEG;
-            or, of `UNTOUCHED`, "clean", a kind of drawing, "hatchedA_P", black lines at A degrees
-            every P pixels, or one of `NO_PHOTOS`.
+            "KIND_jpegQ", a drawing of `DRAWINGS` saved with quality Q; or, of `UNTOUCHED`, "clean",
+            a kind of drawing, "hatchedA_P", black lines at A degrees every P pixels, or one of
+            `NO_PHOTOS`.
         seed: 0 or more.
 
     Returns:
@@ -65,10 +68,14 @@ def repair_pair(photo: Tensor, case: str, seed: int) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError: an unknown case.
     """
-    dark, hatched = _DARK.fullmatch(case), _HATCHED.fullmatch(case)
+    dark, hatched, saved = (known.fullmatch(case) for known in (_DARK, _HATCHED, _SAVED))
     if case in DRAWINGS:
         target = draw_over(photo, seed, case)
         return target, target
+    if saved is not None:
+        target = draw_over(photo, seed, saved[1])
+        compression = Step("jpeg", {"quality": int(saved[2]), "chroma": "4:2:0"})
+        return apply_steps(target, (compression,), seed).degraded, target
     if case in NO_PHOTOS:
         target = quantize(_no_photo(photo, seed, case))
         return target, target
@@ -104,7 +111,7 @@ def small_pair(photo: Tensor, scale: float, case: str, seed: int) -> tuple[Tenso
     Raises:
         UsageError: an unknown case, a drawing or a bad seed.
     """
-    if case in UNTOUCHED[1:] or _HATCHED.fullmatch(case):
+    if case in UNTOUCHED[1:] or _HATCHED.fullmatch(case) or _SAVED.fullmatch(case):
         raise UsageError(f"{case} is drawn over a picture, so there is no photo for it.")
     size = (math.floor(photo.shape[1] / scale), math.floor(photo.shape[2] / scale))
     whole = photo[:, : round(size[0] * scale), : round(size[1] * scale)].contiguous()
