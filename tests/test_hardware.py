@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from pixperts.hardware import fastest_precision, multiplies_bfloat16
+from pixperts.hardware import denormals_flushed, fastest_precision, multiplies_bfloat16
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,17 @@ def test_a_silent_system_and_an_unknown_device_get_float32(tmp_path: Path) -> No
     assert not multiplies_bfloat16(tmp_path)
     assert fastest_precision("cpu", tmp_path) == "float32"
     assert fastest_precision("mps") == "float32"
+
+
+def test_denormal_numbers_count_as_zero_within_and_nowhere_else() -> None:
+    def product() -> float:
+        return float(torch.full((1,), 1e-40) * 1.0)
+
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot leave them out")
+    with denormals_flushed():
+        assert product() == 0
+        with denormals_flushed():
+            assert product() == 0
+        assert product() == 0  # as before the inner one
+    assert product() > 0

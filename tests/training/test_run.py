@@ -75,6 +75,25 @@ def test_a_step_that_is_not_finite_is_left_out_and_counted(
 
 
 @pytest.mark.slow
+def test_steps_do_without_denormal_numbers(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would slow a run down, the longer it goes: momenta without gradients become tiny."""
+    from pixperts.training.restoration import RestorationModule
+
+    original, products = RestorationModule.loss, []
+
+    def loss(self: RestorationModule, batch: Any) -> dict[str, torch.Tensor]:
+        products.append(float(torch.full((1,), 1e-40) * 1.0))
+        return original(self, batch)
+
+    monkeypatch.setattr(RestorationModule, "loss", loss)
+    train(config_of("repair", photos, max_steps=1), tmp_path / "run")
+    assert products == [0.0]
+    assert float(torch.full((1,), 1e-40) * 1.0) > 0
+
+
+@pytest.mark.slow
 def test_several_in_a_row_stop_the_run_with_a_sentence(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pixperts.data.photos import PhotoSource
 from pixperts.errors import MissingExtraError, PixpertsError, UsageError, named
-from pixperts.hardware import Precision, fastest_precision
+from pixperts.hardware import Precision, denormals_flushed, fastest_precision
 from pixperts.memory import keep_freed_memory
 from pixperts.training.callbacks import Guard, Stopper, Throughput, ValidateAndExport
 from pixperts.training.checkpoints import LAST, CheckpointPair, fitting, newest
@@ -69,6 +69,7 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
     return UpscalingModule(config, layout)
 
 
+@denormals_flushed()
 def train(
     config: TrainConfig,
     folder: Path,
