@@ -76,7 +76,7 @@ class Preset:
 
 _LIGHT_REPAIR: dict[str, Any] = {
     "deep_blocks": 2, "decoder_blocks": 3, "sure": (0.5, 0.8), "sure_enlarged": (0.9, 0.98),
-    "sure_marks": (0.97, 1.0),
+    "sure_weather": (0.85, 0.95), "sure_marks": (0.97, 1.0),
 }  # fmt: skip
 _RENAMED = {"neighbours": "neighbors"}  # fields of files that were written before 0.2
 
@@ -115,7 +115,7 @@ def _presets() -> dict[str, Preset]:
     )
     presets["moce-isr-light"] = Preset(
         "moce-ir-light and an enlarger that reads its features: any fault, any size",
-        MoCEISRLightConfig(large_blocks=6, **_LIGHT_REPAIR),
+        MoCEISRLightConfig(large_blocks=8, **_LIGHT_REPAIR),
     )
     return presets
 

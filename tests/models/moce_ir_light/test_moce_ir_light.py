@@ -497,7 +497,19 @@ def test_before_an_enlargement_slight_noise_is_left_unless_light_is_undone() -> 
     assert torch.equal(lit, calm)
 
 
-def test_weather_counts_as_ever_before_an_enlargement() -> None:
+def test_weather_must_be_surer_before_an_enlargement() -> None:
+    image = pictures(1, 40, 48)
+    model = small(sure=(0.0, 0.5), sure_enlarged=(0.98, 0.99), sure_weather=(0.85, 0.95))
+    torch.nn.init.zeros_(model.scout.groups.weight)
+    model.scout.groups.bias.data.fill_(-20)
+    model.scout.groups.bias.data[GROUPS.index("weather")] = math.log(0.9 / 0.1)
+    with torch.inference_mode():
+        plain, careful = (model(image, enlarged=one).image for one in (False, True))
+    torch.testing.assert_close(careful - image, 0.5 * (plain - image), rtol=0, atol=1e-5)
+    assert float((plain - image).abs().mean()) > 1e-3
+
+
+def test_weather_without_a_span_of_its_own_counts_as_ever() -> None:
     found = torch.zeros(3, len(GROUPS))
     found[:, GROUPS.index("noise")] = torch.tensor([0.94, 0.8, 0.8])
     found[2, GROUPS.index("weather")] = 0.65
@@ -539,6 +551,8 @@ def test_what_is_brightened_is_repaired_wholly() -> None:
 def test_spans_that_do_not_rise_are_refused(span: tuple[float, ...]) -> None:
     with pytest.raises(ModelError, match="sure_enlarged is"):
         MoCEIRLightConfig(sure_enlarged=span)
+    with pytest.raises(ModelError, match="sure_weather is"):
+        MoCEIRLightConfig(sure_weather=span)
     with pytest.raises(ModelError, match=r"sure is .*, but must be two rising numbers"):
         small(sure=span)
 

@@ -139,6 +139,7 @@ def sureness(
     span: Sequence[float],
     marks: Sequence[float] = (),
     noise: Sequence[float] = (),
+    weather: Sequence[float] = (),
 ) -> Tensor:
     """(B,) how much of a change is taken, by the scout's groups of faults.
 
@@ -148,11 +149,12 @@ def sureness(
             and wholly; always wholly where both are 0.
         marks: the same for marks alone; as for the others where it is empty or 0.
         noise: the same for noise and compression.
+        weather: the same for rain and snow.
     """
     if max(span) <= 0:
         return torch.ones_like(found[:, 0])
     spans = {name: span for name in GROUPS if name != "light"}
-    own = {"marks": marks, "noise": noise}
+    own = {"marks": marks, "noise": noise, "weather": weather}
     spans |= {name: given for name, given in own.items() if given and max(given) > 0}
     shares = [
         ((found[:, GROUPS.index(name)] - low) / max(high - low, 1e-6)).clamp(0, 1)

@@ -34,10 +34,11 @@ class MoCEIRLightConfig:
     # the scout finds nothing, what looks like a fault is texture.
     sure: tuple[float, ...] = (0.0, 0.0)
     # The same for noise and compression where the picture is enlarged afterwards. Small pictures
-    # are sharp, which looks like noise, but never like rain or blur, and the enlarging network can
-    # deal with slight faults. Where darkness or haze is undone, which makes noise visible, `sure`
-    # counts.
+    # are sharp, which looks like noise, and the enlarging network can deal with slight faults.
+    # Where darkness or haze is undone, which makes noise visible, `sure` counts.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
+    # The same for rain and snow, which are seldom seen in small, sharp pictures without them.
+    sure_weather: tuple[float, ...] = (0.0, 0.0)
     # The same for dust and scratches: stars, snow and white dots look like them.
     sure_marks: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
@@ -65,7 +66,7 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        for name in ("sure", "sure_enlarged", "sure_marks"):
+        for name in ("sure", "sure_enlarged", "sure_weather", "sure_marks"):
             span = getattr(self, name)
             if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
                 raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")

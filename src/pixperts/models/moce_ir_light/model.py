@@ -224,15 +224,18 @@ class MoCEIRLight(LightTrunk):
             seen = Seen(features, image - whole)
         return Output(changed, routings, sizes), seen
 
-    def _taken(self, embedding: Tensor, noise: Sequence[float] = ()) -> Tensor:
+    def _taken(
+        self, embedding: Tensor, noise: Sequence[float] = (), weather: Sequence[float] = ()
+    ) -> Tensor:
         """(B,) the share of a change of detail that is taken: all while the scout is trained.
 
-        `noise` is a span for noise and compression in place of `config.sure`.
+        `noise` is a span for noise and compression in place of `config.sure`, `weather` one for
+        rain and snow.
         """
         if self.scout.training:
             return torch.ones(len(embedding), device=embedding.device)
         found = self.scout.groups(embedding).sigmoid()
-        return sureness(found, self.config.sure, self.config.sure_marks, noise)
+        return sureness(found, self.config.sure, self.config.sure_marks, noise, weather)
 
     def _wanted(
         self,
@@ -255,7 +258,7 @@ class MoCEIRLight(LightTrunk):
         usual = self._taken(embedding)
         taken = usual
         if enlarged:
-            careful = self._taken(embedding, self.config.sure_enlarged)
+            careful = self._taken(embedding, self.config.sure_enlarged, self.config.sure_weather)
             lit = torch.zeros_like(taken, dtype=torch.bool)
             if brightened is not None:
                 lit = brightened > 0

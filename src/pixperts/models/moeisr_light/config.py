@@ -11,7 +11,7 @@ class MoEISRLightConfig:
     """Everything that fixes the shape of a model; stored in its weights file."""
 
     channels: int = 48  # of the features; multiples of 16 are fast on CPUs
-    blocks: int = 6  # residual blocks of the encoder, two 3x3 convolutions each
+    blocks: int = 8  # residual blocks of the encoder, two 3x3 convolutions each
     basis: int = 4  # cosines along each axis of the field; 4 give any pattern up to x4
     shared_width: int = 64  # of the 3x3 convolution that all experts but the first share
     depths: tuple[int, ...] = (0, 2, 3, 5)  # layers of each expert; 0 leaves the features
