@@ -62,7 +62,16 @@ def test_hatching_is_black_on_white_at_its_period() -> None:
 
 
 def test_unknown_cases_are_refused() -> None:
-    for case in ("fog", "dark", "hatched45", "dark2", "page_jpeg", "tree_jpeg85"):
+    for case in (
+        "fog",
+        "dark",
+        "hatched45",
+        "dark2",
+        "page_jpeg",
+        "tree_jpeg85",
+        "page_jpeg0",
+        "page_jpeg101",
+    ):
         with pytest.raises(UsageError, match=f"case is '{case}'"):
             repair_pair(photo(), case, 0)
 

@@ -36,7 +36,7 @@ _NOISE = Step("camera", {"shot_noise": 2e-3, "read_noise": 2e-3, "size": 0.6})
 _FILE = Step("jpeg", {"quality": 85, "chroma": "4:2:0"})
 _DARK = re.compile(r"dark(0?\.\d+)((?:_noise)?)((?:_jpeg)?)")
 _HATCHED = re.compile(r"hatched(\d+)_(\d+)")
-_SAVED = re.compile(rf"({'|'.join(DRAWINGS)})_jpeg(\d+)")
+_SAVED = re.compile(rf"({'|'.join(DRAWINGS)})_jpeg([1-9]\d?|100)")
 
 DARK_CASES = tuple(
     f"dark{exposure:g}{noise}{file}"

@@ -37,7 +37,8 @@ class MoCEIRLightConfig:
     # are sharp, which looks like noise, and the enlarging network can deal with slight faults.
     # Where darkness or haze is undone, which makes noise visible, `sure` counts.
     sure_enlarged: tuple[float, ...] = (0.0, 0.0)
-    # The same for rain and snow, which are seldom seen in small, sharp pictures without them.
+    # The same for rain and snow, also only before an enlargement: small, sharp pictures seldom look
+    # rainy without rain, so less certainty is needed than for noise.
     sure_weather: tuple[float, ...] = (0.0, 0.0)
     # The same for dust and scratches: stars, snow and white dots look like them.
     sure_marks: tuple[float, ...] = (0.0, 0.0)

@@ -93,7 +93,8 @@ class MoCEIRLight(LightTrunk):
                 the images themselves when None.
                 motion: whether straight motion blur is undone where there is some (True).
                 amounts: of the `PARTS` of the change of detail, 0 to 1; 1 for all when None.
-                enlarged: whether the result is enlarged afterwards, see `config.sure_enlarged`.
+                enlarged: whether the result is enlarged afterwards, see `config.sure_enlarged`
+                and `config.sure_weather`.
                 brightened: (B,) how much of the darkness is undone by others, 0 to 1.
                 tone: undo darkness and haze: never ("off", the default), where the tone head is
                 sure of them ("auto"), or in any case ("on").
