@@ -139,7 +139,7 @@ def test_latents_are_what_refine_gives(model: MoEISRLight) -> None:
 def test_multiply_adds_are_those_of_the_layers() -> None:
     model = MoEISRLight(MoEISRLightConfig())
     parts = model.multiply_adds((10, 20), (20, 40), (1.0, 0.0, 0.0, 0.0))
-    assert parts["encoder"] == 200 * (27 * 48 + 12 * 9 * 48 * 48)
+    assert parts["encoder"] == 200 * (27 * 48 + 16 * 9 * 48 * 48)
     assert parts["field"] == 200 * 12 * 9 * 48  # folded: three colors of four phases
     assert parts["experts"] == parts["shared"] == 0
     assert parts["total"] == sum(value for key, value in parts.items() if key != "total")
