@@ -15,7 +15,7 @@ NOTICED = 0.75  # of 255 levels, root mean square: less is not seen
 _WORDS = {
     "noise": "noise",
     "jpeg": "compression",
-    "rest": "other faults, such as rain, snow or blur",
+    "rest": "other faults, such as rain, snow, dust or blur",
 }
 _LIGHT = {"dark": "darkness", "hazy": "haze"}
 _MEANT = {

@@ -17,7 +17,8 @@ class LightRestorationConfig(TrainConfig):
     """
 
     # What is trained: detail, the repair itself; tone, the part for darkness and haze, on samples
-    # of `data.tone_scenes`; or parts, the division of the change (see `training.parts`).
+    # of `data.tone_scenes`; marks, the stage for dust and scratches, on samples of
+    # `data.marked_patches`; or parts, the division of the change (see `training.parts`).
     head: str = "detail"
     batch: int = 6  # scenes per step
     patches: int = 2  # patches per scene
@@ -60,8 +61,8 @@ class LightRestorationConfig(TrainConfig):
         for name, share in (("small", self.small), ("variety", self.variety)):
             if not 0 <= share <= 1:
                 raise UsageError(f"{name} is {share}, but must be between 0 and 1.")
-        if self.head not in ("detail", "tone", "parts"):
-            raise UsageError(f"head is {self.head!r}, but must be detail, tone or parts.")
+        if self.head not in ("detail", "tone", "parts", "marks"):
+            raise UsageError(f"head is {self.head!r}, but must be detail, tone, parts or marks.")
         if self.error not in ("log", "l1"):
             raise UsageError(f"error is {self.error!r}, but must be log or l1.")
         self._positive("floor", self.floor)
@@ -81,7 +82,7 @@ class LightRestorationConfig(TrainConfig):
                 f"balance_target is {list(target)}, but must be {EXPERTS} positive shares that "
                 "sum to 1."
             )
-        if not self.tasks and self.head != "tone":
+        if not self.tasks and self.head not in ("tone", "marks"):
             raise UsageError("tasks is missing: name degradations and the weights of their draw.")
         check_tasks(self.tasks, self.validation_tasks)
 

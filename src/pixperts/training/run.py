@@ -39,6 +39,7 @@ from pixperts.training.enhancement_config import EnhancementConfig
 from pixperts.training.light import LightModule
 from pixperts.training.light_restoration import LightRestorationModule
 from pixperts.training.light_restoration_config import LightRestorationConfig
+from pixperts.training.marks import MarksModule
 from pixperts.training.module import TrainingModule
 from pixperts.training.parts import PartsModule
 from pixperts.training.restoration import RestorationModule
@@ -63,7 +64,7 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
     if isinstance(config, EnhancementConfig):
         return EnhancementModule(config, layout)
     if isinstance(config, LightRestorationConfig):
-        heads = {"tone": ToneModule, "parts": PartsModule}
+        heads = {"tone": ToneModule, "parts": PartsModule, "marks": MarksModule}
         return heads.get(config.head, LightRestorationModule)(config, layout)
     assert isinstance(config, UpscalingConfig)
     return UpscalingModule(config, layout)

@@ -134,6 +134,8 @@ class MoCEIRLight(LightTrunk):
         if self.motion is not None and motion:
             moved = self.motion.read(statistics.places[3])
             image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
+        marked = image
+        image, marks = self.unmarked(image, embedding, amounts)
         options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
         found, shares = None, None
         if tone != "off":
@@ -152,6 +154,10 @@ class MoCEIRLight(LightTrunk):
         if moved is not None:
             first = replace(output.routings[0], motion=torch.stack(moved, dim=1))
             output = output._replace(routings=(first, *output.routings[1:]))
+        if marks is not None:
+            first = replace(output.routings[0], marks=marks)
+            output = output._replace(routings=(first, *output.routings[1:]))
+            output = output._replace(changes=_with_marks(output.changes, image - marked))
         if found is None or shares is None:
             return output, seen
         toned = self.tone.apply_to(output.image, found, shares, place, whole)
@@ -197,6 +203,7 @@ class MoCEIRLight(LightTrunk):
         the darkness is undone afterwards.
         """
         options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
+        image, _ = self.unmarked(image, embedding, amounts)
         taken = self._taken(embedding)
         if brightened is not None:
             taken = torch.maximum(taken, brightened.to(taken.dtype))
@@ -325,3 +332,11 @@ class MoCEIRLight(LightTrunk):
             residual = (parts * shares[:, None, None, None]).sum(dim=1)
         residual = keep_means(residual, self.config.cell, self.config.slack)
         return image + residual.to(image.dtype)
+
+
+def _with_marks(changes: Tensor | None, change: Tensor) -> Tensor | None:
+    """Mean squares (B, P) of the parts of a change, the last with that of the stage for marks."""
+    if changes is None:
+        return None
+    own = change.float().square().mean(dim=(1, 2, 3))
+    return torch.cat([changes[:, :-1], changes[:, -1:] + own[:, None]], dim=1)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
 from pixperts.models.moce_ir.motion import RADIUS, SIDE, MotionStage
-from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins
+from pixperts.models.moce_ir_light.choices import draw_noises, marks_share, spread_pins
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.marks import MarksStage
 from pixperts.models.moce_ir_light.parts import (
     Deep,
     MixtureBlock,
@@ -35,7 +36,8 @@ class LightTrunk(ScoutedNetwork):
     config: MoCEIRLightConfig
     fast_in_bfloat16: ClassVar[bool] = True
     hidden_layers: ClassVar[tuple[str, ...]] = (
-        "scout.", "encoder.", "down.", "deep.", "latent.", "up.", "decoder.", "refinement."
+        "scout.", "encoder.", "down.", "deep.", "latent.", "up.", "decoder.", "refinement.",
+        *(f"marks.{part}." for part in ("fine", "middle", "coarse", "down", "up")),
     )  # fmt: skip
     parts: ClassVar[tuple[str, ...]] = PARTS
 
@@ -46,6 +48,7 @@ class LightTrunk(ScoutedNetwork):
         self.scout = Scout(config)
         self.tone = ToneHead(config.tone_width)
         self.motion = MotionStage() if config.motion else None
+        self.marks = MarksStage() if config.marks else None
         self.head = nn.Conv2d(3 * UNSHUFFLE**2, half, 3, padding=1)
         self.encoder = nn.ModuleList(
             nn.ModuleList([Block(channels) for _ in range(count)])
@@ -79,6 +82,25 @@ class LightTrunk(ScoutedNetwork):
             config.embedding,
             config.modulated,
         )
+
+    def unmarked(
+        self, image: Tensor, embedding: Tensor, amounts: Sequence[float] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Pictures without dust and scratches, and how far these were removed (B,), 0 to 1.
+
+        The stage runs for those pictures only where the scout finds it likely; None in place of the
+        shares where there is none, or while the scout is trained.
+        """
+        if self.marks is None or self.scout.training:
+            return image, None
+        found = self.scout.groups(embedding).sigmoid()
+        shares = marks_share(found, self.config.sure_stage)
+        if amounts is not None:
+            shares = shares * amounts[PARTS.index("rest")]
+        some = torch.nonzero(shares).squeeze(1)
+        if len(some):
+            image = image.index_copy(0, some, self.marks(image[some], shares[some]))
+        return image, shares
 
     def changes(
         self, image: Tensor, embedding: Tensor, **options: Any
@@ -194,8 +216,9 @@ class LightTrunk(ScoutedNetwork):
         levels = [8] * config.latent_mixtures + [4] * config.decoder_mixtures
         for step, block in zip(levels, self.mixtures, strict=True):
             reach += step * block.reach
+        reach += (RADIUS if config.motion else 0) + (MarksStage.reach if config.marks else 0)
         # Within a value of the coarsest level, and then the own region and those around it.
-        return reach + config.multiple + 2 * config.cell + (RADIUS if config.motion else 0)
+        return reach + config.multiple + 2 * config.cell
 
     @property
     def scout_context(self) -> int:
@@ -222,7 +245,8 @@ class LightTrunk(ScoutedNetwork):
             every: as if every expert ran, which is what routing saves.
 
         Returns:
-            scout, encoder, latent, decoder (shared parts), experts, refinement, total.
+            scout, marks (their stage), encoder, latent, decoder (shared parts), experts,
+            refinement, total.
         """
         multiple = self.config.multiple
         pixels = float(-(-size[0] // multiple) * -(-size[1] // multiple)) * multiple**2
@@ -237,12 +261,15 @@ class LightTrunk(ScoutedNetwork):
         parts = {
             "scout": self.scout.multiply_adds(size)
             + (0.0 if self.motion is None else self.motion.multiply_adds(size)),
+            "marks": 0.0 if self.marks is None else self.marks.multiply_adds(size),
             "encoder": (kernel_weights(self.head) + first) * half + (second + downs[0]) * quarter,
             "latent": (downs[1] + ups[0]) * eighth + sum(adds[:latent]) + deep * eighth / 4,
             "decoder": ups[1] * quarter + sum(adds[latent:]),
             "experts": expert_multiply_adds(self.mixtures, places, routings, every=every),
             "refinement": (kernel_weights(self.refinement) + kernel_weights(self.output)) * half,
         }
+        if routings is not None and routings[0].marks is not None:
+            parts["marks"] *= float((routings[0].marks > 0).float().mean())
         if routings is not None and routings[0].idle is not None:
             busy = 1 - float(routings[0].idle.float().mean())
             for name in ("encoder", "latent", "decoder", "refinement"):  # idle ones have no expert
