@@ -1,7 +1,7 @@
 """Training samples of moce-ir-light's stage for marks: patches with dust and scratches, or without.
 
 Marks are there when a print is scanned, so fading comes before them, and the scanner's blur, noise
-and compression come after. The target has all of it but the marks. Nearly half of the patches have
+and compression come after. The target has all of it but the marks. A third of the patches have
 none: photos with other faults, drawings, stars, screens, which must stay as they are. Sample number
 i depends on (seed, i) only.
 """
@@ -24,8 +24,9 @@ from pixperts.degradations.tasks import RANGES
 from pixperts.ops.resize import bicubic, quantize
 
 VISIBLE = 0.03  # difference from which a pixel counts as marked
-_MARKED = 0.55  # share of the samples with marks
+_MARKED = 0.65  # share of the samples with marks
 _LARGE = 0.25  # share of those whose marks are twice as large, as in finely scanned prints
+_MOST = {"specks": 0.01, "hairs": 0.001, "scratches": 0.001}  # of marks per pixel
 _WEATHER = ("rain", "snow")
 
 
@@ -44,13 +45,22 @@ class MarkedPatches(Dataset[MarkedPatch]):
         photos: uint8 (3, H, W), no side below `side`.
         side: of a patch; a multiple of 8.
         reduction: largest factor by which a square is reduced to a patch.
+        density: largest factor by which there are more marks than usual. With the usual number,
+            there are so few in a patch that a new network learns very slowly.
         seed: 0 or more.
     """
 
     def __init__(
-        self, photos: Sequence[Tensor], *, side: int, reduction: float = 1.0, seed: int = 0
+        self,
+        photos: Sequence[Tensor],
+        *,
+        side: int,
+        reduction: float = 1.0,
+        density: float = 1.0,
+        seed: int = 0,
     ) -> None:
-        self.photos, self.side, self.reduction, self.seed = photos, side, reduction, seed
+        self.photos, self.side, self.seed = photos, side, seed
+        self.reduction, self.density = reduction, density
 
     def describe(self) -> str:
         """One line on the training data."""
@@ -67,7 +77,7 @@ class MarkedPatches(Dataset[MarkedPatch]):
         if random.random() < 0.12:
             clean = draw_over(clean, seed)
         before = apply_steps(clean, _aged(random), seed).target
-        marked = _with_marks(before, seed, random)
+        marked = _with_marks(before, seed, random, self.density ** random.random())
         marks = ((marked - before).abs().amax(dim=0, keepdim=True) > VISIBLE).to(torch.uint8)
         after = _scanned(random)
         # The noise depends on the seed and the step's number, so it is the same in both.
@@ -96,8 +106,8 @@ def _aged(random: np.random.Generator) -> tuple[Step, ...]:
     return (Step("fade", {"amount": amount, "warmth": warmth, **flat}),)
 
 
-def _with_marks(image: Tensor, seed: int, random: np.random.Generator) -> Tensor:
-    """Marks of all sizes, on half of the samples as `RANGES` has them."""
+def _with_marks(image: Tensor, seed: int, random: np.random.Generator, factor: float) -> Tensor:
+    """Marks of all sizes, on half of the samples as `RANGES` has them, `factor` times as many."""
     if random.random() < 0.5:
         given = {key: random.uniform(*span) for key, span in RANGES["scratches"].items()}
     else:
@@ -108,6 +118,8 @@ def _with_marks(image: Tensor, seed: int, random: np.random.Generator) -> Tensor
             "light": float(random.choice([0.0, 1.0, random.random()])),
             "opacity": random.uniform(0.25, 1),
         }
+    for name, most in _MOST.items():
+        given[name] = min(most, factor * given[name])
     if random.random() >= _LARGE:
         return dust_and_scratches(image, seed=seed, **given)
     small = tuple(-(-side // 2) for side in image.shape[1:])

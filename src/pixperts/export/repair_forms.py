@@ -238,7 +238,7 @@ def summary_of(experts: Experts | None) -> str:
 def _tone(curve: Tensor, airlight: Tensor, haze: Tensor) -> Tone:
     """What applying it needs; the rest is there for judging."""
     stops, gamma = curve.unbind(dim=1)
-    return Tone(curve, stops, gamma, airlight, haze[:, None], stops, stops, stops)
+    return Tone(curve, stops, gamma, airlight, haze[:, None], stops, stops, stops, stops)
 
 
 def _hats(places: Tensor, cells: int) -> Tensor:

@@ -27,6 +27,7 @@ class LightRestorationConfig(TrainConfig):
     reduction: float = 3.0  # largest factor by which photos are reduced to scenes
     small: float = 0.0  # share of scenes that are reduced more and mirrored, see `DegradedScenes`
     variety: float = 0.0  # share of views that are changed or drawn, only with head: tone
+    density: float = 1.0  # largest factor by which there are more marks, only with head: marks
     optimizer: str = "muon"
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
@@ -58,6 +59,8 @@ class LightRestorationConfig(TrainConfig):
             )
         if not 1 <= self.reduction < math.inf:
             raise UsageError(f"reduction is {self.reduction}, but must be 1 or more.")
+        if not 1 <= self.density <= 100:
+            raise UsageError(f"density is {self.density}, but must be between 1 and 100.")
         for name, share in (("small", self.small), ("variety", self.variety)):
             if not 0 <= share <= 1:
                 raise UsageError(f"{name} is {share}, but must be between 0 and 1.")

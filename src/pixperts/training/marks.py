@@ -60,7 +60,11 @@ class MarksModule(TrainingModule):
             [Path(p) for p in config.photos], config.exclude, min_side=max(128, config.patch)
         )
         return MarkedPatches(
-            photos, side=config.patch, reduction=config.reduction, seed=config.seed
+            photos,
+            side=config.patch,
+            reduction=config.reduction,
+            density=config.density,
+            seed=config.seed,
         )
 
     def loss(self, batch: MarkedPatch) -> dict[str, Tensor]:

@@ -326,7 +326,7 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
     tone = Tone(
         torch.zeros(1, 2), torch.tensor([math.log2(10)]), torch.tensor([1.2]),
         torch.full((1, 3), 0.9), torch.full((1, 1, SHADES, CELLS, CELLS), 0.7),
-        torch.zeros(1), torch.zeros(1), torch.full((1,), 40 * 56),
+        torch.zeros(1), torch.zeros(1), torch.full((1,), 40 * 56), torch.ones(1),
     )  # fmt: skip
     head = small().tone
     for image, amounts in ((dark, (1, 0)), (hazy, (0, 1)), (both, (1, 1))):
@@ -344,12 +344,14 @@ def test_what_is_not_sure_is_not_undone() -> None:
         veil: float = 2.0,
         depth: float = 0.5,
         pixels: int = 1024,
+        spread: float = 0.5,
     ) -> list[float]:
         logits, nothing = torch.tensor([[dark, hazy]]).logit(), torch.zeros(1)
         haze = torch.full((1, 1, SHADES, CELLS, CELLS), depth)
         rooms = torch.tensor([room]), torch.tensor([veil]), torch.tensor([pixels])
-        tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms)
-        assert bool((tone.probabilities > 0).any()) == (pixels >= 1024)
+        levels = torch.tensor([spread])
+        tone = Tone(logits, torch.tensor([stops]), nothing, nothing, haze, *rooms, levels)
+        assert bool((tone.probabilities > 0).any()) == (pixels >= 1024 and spread > 0.01)
         return tone.amounts("auto")[0].tolist()
 
     assert amounts(0.6, 0.45) == [0, 0]
@@ -367,6 +369,8 @@ def test_what_is_not_sure_is_not_undone() -> None:
     assert amounts(0.95, 0.05, stops=4, room=7) == [1, 0]
     assert amounts(0.95, 0.05, stops=4, room=9) == [0, 0]  # a black picture
     assert amounts(0.95, 0.95, pixels=1000) == [0, 0]  # too small to show a scene
+    assert amounts(0.95, 0.95, spread=0.005) == [0, 0]  # one color, without any detail
+    assert amounts(0.95, 0.05, spread=0.02) == [1, 0]
 
 
 @pytest.mark.parametrize("tile", [128])

@@ -14,7 +14,7 @@ from pixperts.models.moce_ir_light.config import UNSHUFFLE
 from pixperts.models.moce_ir_light.parts import kernel_weights, shuffled
 from pixperts.models.moeisr_light.parts import Block
 
-_CHANNELS = (32, 48, 64)  # at 1/2, 1/4 and 1/8 of the picture's sides
+_CHANNELS = (16, 32, 64)  # at 1/2, 1/4 and 1/8 of the picture's sides
 _MULTIPLE = 8
 # Probability of a mark from which a pixel is changed in part, and wholly.
 _SURE = (0.4, 0.7)

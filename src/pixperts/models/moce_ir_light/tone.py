@@ -41,6 +41,7 @@ _DEEP = (0.285, 0.31)  # mean of minus the logarithm of the transmission: thinne
 _LESS_DARK = 0.6
 _OVER = 0.8  # stops by which the brightest pixels may pass white; a stop more, and nothing is done
 _BLACK = 8.5  # stops below white: where nothing is lighter, there is nothing but noise to be seen
+_FLAT = (2 / 255, 4 / 255)  # range of the levels of a picture of one color, which is no scene
 _LEAST = SEEN**2  # pixels: pictures smaller than the overview say too little about a scene
 _THINNEST = 0.08  # transmission; beyond that there is hardly anything left to be seen
 
@@ -56,11 +57,12 @@ class Tone(NamedTuple):
     room: Tensor  # (B,) stops from the brightest pixels, but one in a thousand, to white
     veil: Tensor  # (B,) likewise, but one in twenty
     pixels: Tensor  # (B,) how many the whole picture has
+    spread: Tensor  # (B,) of the levels in 0..1, without the darkest and lightest hundredth
 
     @property
     def probabilities(self) -> Tensor:
-        """(B, 2) of `FAULTS`; 0 for pictures that are too small or too black for a judgment."""
-        enough = (self.pixels >= _LEAST).to(self.logits.dtype)
+        """(B, 2) of `FAULTS`; 0 for pictures too small, too black or too flat for a judgment."""
+        enough = (self.pixels >= _LEAST).to(self.logits.dtype) * _risen(self.spread, _FLAT)
         seen = (_BLACK - self.room).clamp(0, 1)
         return self.logits.sigmoid() * torch.stack([enough * seen, enough], dim=1)
 
@@ -148,6 +150,7 @@ class ToneHead(nn.Module):
                 room=_stops_to_white(levels, 0.999),
                 veil=_stops_to_white(levels, 0.95),
                 pixels=levels[:, 0].sum(dim=1),
+                spread=_quantiles(levels[:, 0], (0.01, 0.99)).diff(dim=1)[:, 0],
             )
 
     def apply_to(
