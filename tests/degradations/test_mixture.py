@@ -185,6 +185,14 @@ def test_resizing_and_back_loses_detail_and_keeps_the_size() -> None:
         assert float(found.std()) < 0.1
 
 
+def test_white_stays_within_the_range_when_it_is_resized() -> None:
+    """The weights of 41 pixels enlarged to 96 add up to a little more than 1 in float32."""
+    white = torch.ones(3, 96, 96)
+    for up in ("bilinear", "bicubic"):
+        steps = (Step("resize", {"factor": 2.3435, "down": "area", "up": up}),)
+        assert float(apply_steps(white, steps, 0).degraded.max()) == 1
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UsageError, match="no degradation 'fog'"):
         faulty(photo(), "fog", 0)

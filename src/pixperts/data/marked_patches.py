@@ -150,15 +150,14 @@ def _scanned(random: np.random.Generator) -> tuple[Step, ...]:
 def _unmarked(clean: Tensor, seed: int, random: np.random.Generator) -> Tensor:
     """A picture without marks: as it is, drawn, unusual, or with other faults."""
     chance = random.random()
-    if chance < 0.25:
+    if chance < 0.2:
         return apply_steps(clean, (*_aged(random), *_scanned(random)), seed).degraded
-    if chance < 0.5:
+    if chance < 0.4:
         return clean
-    if chance < 0.7:
-        kind = "dots" if random.random() < 0.4 else None
-        drawn = draw_over(clean, seed, kind)
-        return apply_steps(drawn, _scanned(random), seed).degraded if chance < 0.6 else drawn
-    if chance < 0.78:
+    if chance < 0.7:  # dots look most like dust
+        drawn = draw_over(clean, seed, "dots" if random.random() < 0.6 else None)
+        return apply_steps(drawn, _scanned(random), seed).degraded if chance < 0.5 else drawn
+    if chance < 0.77:
         return unusual(clean, random)
     if chance < 0.88:
         name = _WEATHER[int(random.integers(2))]

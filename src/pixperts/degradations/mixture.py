@@ -329,7 +329,7 @@ def resized_and_back(image: Tensor, *, factor: float, down: Any, up: str) -> Ten
     if up == "bicubic":
         return bicubic(small, size).clamp(0, 1)
     large = F.interpolate(small[None], size=size, mode="bilinear", align_corners=False)
-    return large[0]
+    return large[0].clamp(0, 1)  # sums of weights may be a little above 1
 
 
 def _levels(image: Tensor) -> Tensor:
