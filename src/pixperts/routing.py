@@ -29,9 +29,9 @@ class Routing:
         pooled: (B, C) the mean over all pixels of the features that the router looked at.
         motion: (B, 3) length in pixels, angle in degrees and probability of none, of the motion
             blur that was looked for before the first block; recorded with that block.
-        marks: (B,) how far dust and scratches were removed before the first block, 0 to 1: where it
-            is 0, the stage for them did not run; recorded with that block.
-        idle: (B,) whether nothing ran for a picture, neither experts nor what they share.
+        marks: (B,) share of the pixels from which dust or scratches were removed before the first
+            block, if that was wanted; recorded with that block.
+        idle: (B,) whether neither experts nor what they share ran for a picture.
         name: the block that was routed.
     """
 

@@ -12,7 +12,7 @@ from pixperts.export.forms import form_of
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
 from pixperts.export.scout_form import ScoutForm
 from pixperts.models.moce_ir.inputs import pad_to_multiple
-from pixperts.models.moce_ir_light.config import EXPERTS, PARTS
+from pixperts.models.moce_ir_light.config import EXPERTS
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.scout import overview_size
 from tests.helpers.light_restoration import light_restorer
@@ -58,23 +58,6 @@ def test_parts_and_whole_are_those_of_the_network(shape: tuple[int, int, int]) -
                                WholeForm(model, (0, 2, 3, 1)))  # fmt: skip
     for form in forms:
         agree(form, *form.examples(*shape, generator))
-
-
-@torch.inference_mode()
-def test_marks_are_removed_within_the_graph() -> None:
-    model = light_restorer(marks=True, sure_stage=(0.2, 0.8), sure=(0.6, 0.9)).model
-    assert isinstance(model, MoCEIRLight)
-    assert model.marks is not None
-    torch.nn.init.normal_(model.marks.output.weight, std=0.4)
-    filled(model.marks.output, 0.0)
-    generator = torch.Generator().manual_seed(2)
-    detail, whole = DetailForm(model, None), WholeForm(model, None)
-    image, embedding, undo, shares = detail.examples(2, 40, 52, generator)
-    (kept,) = agree(detail, image, embedding, undo, shares)
-    agree(whole, image)
-    shares[:, PARTS.index("rest")] = 0
-    (left,) = agree(detail, image, embedding, undo, shares)
-    assert float((kept - left).abs().max()) > 0.01
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Training of the stage for marks: it alone learns, and it learns to find and fill scratches."""
+"""Training of the stage for scratches: it alone learns, and it learns to find and fill them."""
 
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,6 @@ pytest.importorskip("lightning", reason="needs the train extra: pip install 'pix
 from pixperts.training.marks import MarksModule
 from pixperts.training.run import module_of
 
-REST = ["scout", "tone", "head", "encoder", "down", "deep", "latent", "up", "decoder",
-        "refinement", "output", "compression"]  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -28,7 +25,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def values(photos: Path, **changes: Any) -> dict[str, Any]:
-    own = {"head": "marks", "frozen": REST, "tasks": {}, "optimizer": "muon"}
+    own = {"head": "marks", "frozen": [], "tasks": {}, "optimizer": "muon"}
     found = values_of("scenes", photos, **{**own, **changes})
     found["model_options"] = {**found["model_options"], "marks": True}
     return found
@@ -78,7 +75,13 @@ def test_a_short_run_measures_and_saves(photos: Path, tmp_path: Path) -> None:
 
 
 def test_the_model_needs_the_stage(photos: Path) -> None:
-    given = values(photos, frozen=["scout"])
+    given = values(photos)
     del given["model_options"]["marks"]
     with pytest.raises(UsageError, match="set marks: true"):
         module_of(TrainConfig.from_dict(given, "test"))
+
+
+@pytest.mark.parametrize("density", [0.5, 101])
+def test_a_density_that_cannot_be_is_refused(photos: Path, density: float) -> None:
+    with pytest.raises(UsageError, match="density is"):
+        TrainConfig.from_dict(values(photos, density=density), "test")

@@ -60,6 +60,10 @@ WORDS = {
         "Darkness and haze",
         "Undo them where they are certain (auto), never (off) or always (on) (moce-ir-light).",
     ),
+    "dust": (
+        "Dust and scratches",
+        "1: remove them, for scans of prints. Stars and white dots go, too. 0: leave them.",
+    ),
     "color_fix": (
         "Keep colors",
         "Give the result the mean color of the photo (mean), or its colors area by area (wavelet).",

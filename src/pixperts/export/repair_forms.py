@@ -16,7 +16,7 @@ from pixperts.export.form import (
     mirrored_to_multiple,
 )
 from pixperts.export.scout_form import LIGHT, ScoutForm, Seen
-from pixperts.models.moce_ir_light.choices import marks_share, sureness
+from pixperts.models.moce_ir_light.choices import sureness
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.parts import MixtureBlock
@@ -73,10 +73,6 @@ class DetailForm(Form):
                 number += 1
             return x
 
-        if self.model.marks is not None:
-            found = self.model.scout.groups(embedding).sigmoid()
-            likely = marks_share(found, self.model.config.sure_stage)
-            image = self.model.marks(image, likely * shares[:, PARTS.index("rest")])
         features = self.model.layers(mirrored_to_multiple(image, self.model.config.multiple), mixed)
         changes = self.model.parts_of(features, image, embedding)
         config, found = self.model.config, self.model.scout.groups(embedding).sigmoid()

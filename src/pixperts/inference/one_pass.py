@@ -40,7 +40,7 @@ class OnePass:
     ) -> None:
         self.model, self.settings = model, settings
         self.costs = model.depth_costs
-        self.context = model.enlarging_context
+        self.context = model.enlarging_context + (model.dust_context if settings.dust else 0)
         # In the units of `TiledUpscale.pixel_bytes`.
         self.encoder = _Layer(round(model.enlarging_bytes_per_pixel / 16), model.region)
         self.findings = FindingsOfTiles(model)
@@ -50,6 +50,7 @@ class OnePass:
             "motion": settings.motion,
             "amounts": settings.amounts(model.parts),
             "tone": settings.tone,
+            "dust": settings.dust,
         }
         self.budget = budget
         if budget is not None:

@@ -67,6 +67,7 @@ class Restorer(Predictor):
         denoise: float = 1.0,
         jpeg: float = 1.0,
         tone: ToneMode = "auto",
+        dust: float = 0.0,
         color_fix: ColorFix = "none",
         progress: Progress | None = None,
     ) -> Any:
@@ -80,6 +81,8 @@ class Restorer(Predictor):
             jpeg: 1 = remove all traces of compression, 0 = leave them. Only moce-ir-light.
             tone: "auto" undoes darkness and haze if the network is sure of them, "off" never
                 does, "on" always does. Only moce-ir-light.
+            dust: 1 = remove dust and scratches, as scans of prints have them, and what looks like
+                them, such as stars; 0 = leave all of it. Only moce-ir-light.
             color_fix: as in `Upscaler.upscale_with_routing`.
             progress: called with the share that is done, rising to 1.
 
@@ -91,7 +94,7 @@ class Restorer(Predictor):
                 or there is too little memory.
             ImageError: the image has an unknown type or shape, or values that are not finite.
         """
-        settings = RepairSettings(strength, denoise, jpeg, tone)
+        settings = RepairSettings(strength, denoise, jpeg, tone, dust=dust)
         return self.repair(image, settings, color_fix=color_fix, progress=progress)[0]
 
     def enhance(self, image: Any, **options: Any) -> Any:

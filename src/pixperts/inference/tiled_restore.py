@@ -61,7 +61,7 @@ class TiledRestore:
         self.size = source.height, source.width
         self.context = CONTEXT
         if isinstance(model, ScoutedNetwork):
-            self.context = model.context + FADE
+            self.context = model.context + FADE + (model.dust_context if settings.dust else 0)
         self._done = 0.0
         self._noted = FindingsOfTiles(model)
 
@@ -278,6 +278,7 @@ class TiledRestore:
             options |= {
                 "amounts": self.settings.amounts(self.model.parts),
                 "enlarged": self.settings.enlarged,
+                "dust": self.settings.dust,
                 "tone": self.settings.tone,
                 "place": (window.top, window.left),
                 "whole": self.size,

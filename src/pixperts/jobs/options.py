@@ -197,6 +197,14 @@ class RestoreOptions:
         choices=get_args(ToneMode),
         panel=MODEL,
     )
+    dust: float = option(
+        0.0,
+        "1 = remove dust and scratches, for scans of prints and film; what looks like them, such "
+        "as stars, goes, too. 0 = leave them (moce-ir-light).",
+        low=0,
+        high=1,
+        panel=MODEL,
+    )
     files: FileOptions = FILE_OPTIONS
     color_fix: ColorFix = option("none", COLOR_FIX, choices=get_args(ColorFix), panel=OUTPUT)
 
@@ -208,7 +216,7 @@ class RestoreOptions:
         """How much of each fault is undone."""
         from pixperts.inference.findings import RepairSettings
 
-        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone)
+        return RepairSettings(self.strength, self.denoise, self.jpeg, self.tone, dust=self.dust)
 
 
 @dataclass(frozen=True)

@@ -211,6 +211,7 @@ class ScoutedNetwork(RestoringNetwork):
         statistics: Statistics | None = None,
         motion: bool = True,
         amounts: Sequence[float] | None = None,
+        dust: float = 0.0,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
@@ -221,6 +222,11 @@ class ScoutedNetwork(RestoringNetwork):
     @abstractmethod
     def context(self) -> int:
         """How many pixels around it an output pixel depends on, at most, given the statistics."""
+
+    @property
+    def dust_context(self) -> int:
+        """How many more they are where dust is removed; 0 if the network cannot do that."""
+        return 0
 
     @abstractmethod
     def count(

@@ -76,7 +76,7 @@ class Preset:
 
 _LIGHT_REPAIR: dict[str, Any] = {
     "deep_blocks": 2, "decoder_blocks": 3, "sure": (0.5, 0.8), "sure_enlarged": (0.9, 0.98),
-    "sure_weather": (0.85, 0.95), "sure_marks": (0.97, 1.0), "sure_stage": (0.2, 0.3),
+    "sure_weather": (0.85, 0.95), "sure_marks": (0.97, 1.0),
 }  # fmt: skip
 _RENAMED = {"neighbours": "neighbors"}  # fields of files that were written before 0.2
 

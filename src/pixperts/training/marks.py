@@ -31,6 +31,9 @@ class MarksModule(TrainingModule):
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(name.startswith("marks."))
+        self.train()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.model.marks is None:
             raise UsageError("head is 'marks', but the model has no such stage: set marks: true.")
@@ -73,6 +76,8 @@ class MarksModule(TrainingModule):
         degraded, target, marks = (part.float() for part in batch)
         degraded, target = degraded / 255, target / 255
         logits, changes = self.stage.estimate(degraded)
+        # In use, less than 0.4 counts as none and more than 0.7 as all. Here the probability itself
+        # counts, as such steps would have no gradient.
         image = degraded + logits.sigmoid() * changes
         entropy = F.binary_cross_entropy_with_logits(logits, marks)
         return {
@@ -83,7 +88,7 @@ class MarksModule(TrainingModule):
     def scores(self) -> Iterator[tuple[str, float]]:
         """PSNR in dB of each validation task and photo, of the stage alone, at most 100.
 
-        The target has all faults but marks, so for other tasks it is what the stage gets.
+        Pictures of other tasks should stay as they are.
         """
         cases = [(t, n) for t in self.config.validation_tasks for n in range(len(self.photos))]
         for task, number in cases[rank() :: processes()]:

@@ -334,6 +334,18 @@ def test_darkness_and_haze_are_undone_by_the_laws_that_made_them() -> None:
         torch.testing.assert_close(found[0].double(), clean[0], rtol=0, atol=2e-4)
 
 
+def test_a_picture_of_one_color_keeps_its_light() -> None:
+    model = small()
+    dark_and_hazy(model)
+    flat = torch.full((1, 3, 40, 40), 0.1)
+    slight = flat + torch.linspace(0, 0.004, 40)
+    striped = flat.clone()
+    striped[:, 1] += torch.linspace(-0.1, -0.05, 40)  # the largest color is the same everywhere
+    with torch.inference_mode():
+        assert all(not model.judge(model.count(x)).probabilities.any() for x in (flat, slight))
+        assert model.judge(model.count(striped)).probabilities.min() > 0.5
+
+
 def test_what_is_not_sure_is_not_undone() -> None:
     def amounts(
         dark: float,

@@ -161,21 +161,3 @@ def sureness(
         for name, (low, high) in spans.items()
     ]
     return torch.stack(shares).amax(dim=0)
-
-
-def marks_share(found: Tensor, span: Sequence[float]) -> Tensor:
-    """(B,) how much of the stage for marks is applied, by the scout's groups of faults.
-
-    Args:
-        found: (B, G) probabilities.
-        span: of dust and scratches, from which it is applied in part, and wholly; always wholly
-            where both are 0.
-
-    Example:
-        >>> marks_share(torch.tensor([[0, 0, 0, 0, 0.2], [0, 0, 0, 0, 0.4]]), (0.3, 0.5))
-        tensor([0.0000, 0.5000])
-    """
-    if max(span) <= 0:
-        return torch.ones_like(found[:, 0])
-    low, high = span
-    return ((found[:, GROUPS.index("marks")] - low) / max(high - low, 1e-6)).clamp(0, 1)

@@ -44,10 +44,7 @@ class MoCEIRLightConfig:
     sure_marks: tuple[float, ...] = (0.0, 0.0)
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
-    marks: bool = False  # a stage after that one which removes dust and scratches
-    # Probability of dust and scratches, by the scout, from which that stage changes a picture in
-    # part, and wholly.
-    sure_stage: tuple[float, ...] = (0.0, 0.0)
+    marks: bool = False  # a stage that removes dust and scratches where that is wanted
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
@@ -71,7 +68,7 @@ class MoCEIRLightConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value <= high:
                 raise ModelError(f"{name} is {value!r}, but must be a number in 0..{high:g}.")
-        for name in ("sure", "sure_enlarged", "sure_weather", "sure_marks", "sure_stage"):
+        for name in ("sure", "sure_enlarged", "sure_weather", "sure_marks"):
             span = getattr(self, name)
             if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
                 raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")

@@ -1,8 +1,9 @@
-"""A stage for dust and scratches before the repair of detail: find marks, and fill them.
+"""A stage for dust and scratches before all others: find marks, and fill them.
 
 Marks cover a few pixels and leave all others as they are, unlike the faults that the other layers
 undo. So a small U-shaped network judges each pixel: it estimates the probability that a mark covers
-it, and the change to the color below. Where it is not sure, nothing changes, to the bit.
+it, and the change to the color below. Where it is not sure, nothing changes, to the bit. It only
+runs where it is wanted, because stars and white dots look like dust.
 """
 
 import torch
@@ -15,8 +16,7 @@ from pixperts.models.moce_ir_light.parts import kernel_weights, shuffled
 from pixperts.models.moeisr_light.parts import Block
 
 _CHANNELS = (16, 32, 64)  # at 1/2, 1/4 and 1/8 of the picture's sides
-_MULTIPLE = 8
-# Probability of a mark from which a pixel is changed in part, and wholly.
+# Probability from which a pixel is changed in part, and wholly.
 _SURE = (0.4, 0.7)
 
 
@@ -24,10 +24,13 @@ class MarksStage(nn.Module):
     """Estimate where dust and scratches are, and what they cover.
 
     Attributes:
+        multiple: sides of what is computed are multiples of this.
         reach: distance in pixels up to which a result depends on the picture.
     """
 
-    reach = 2 * 6 + 4 * 4 + 8 * 4 + _MULTIPLE
+    multiple = 8
+    # Six 3x3 convolutions at 1/2, four at 1/4 and four at 1/8, and the place within a multiple.
+    reach = 2 * 6 + 4 * 4 + 8 * 4 + multiple
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,43 +46,41 @@ class MarksStage(nn.Module):
             [nn.Conv2d(eighth, 4 * quarter, 1), nn.Conv2d(quarter, 4 * half, 1)]
         )
         self.output = nn.Conv2d(half, 4 * UNSHUFFLE**2, 3, padding=1)
-        with torch.no_grad():  # untrained, it changes hardly anything
+        with torch.no_grad():  # untrained, it changes nothing
             self.output.weight.mul_(0.1)
             assert self.output.bias is not None
             self.output.bias.zero_()
             self.output.bias[: UNSHUFFLE**2] = -5.0
 
     def estimate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) in [0, 1] -> logits of marks (B, 1, H, W) and changes (B, 3, H, W)."""
+        """(B, 3, H, W) in [0, 1] -> logits (B, 1, H, W) and changes (B, 3, H, W)."""
         height, width = image.shape[2:]
-        padded = pad_to_multiple(image.to(self.head.weight.dtype), _MULTIPLE)
+        found = self.layers(pad_to_multiple(image.to(self.head.weight.dtype), self.multiple))
+        found = found[:, :, :height, :width]
+        return found[:, :1], found[:, 1:]
+
+    def layers(self, padded: Tensor) -> Tensor:
+        """(B, 3, H, W), sides multiples of 8 -> (B, 4, H, W): logits, and changes of colors."""
         cells = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
         fine = self.fine[0](self.head(cells.contiguous(memory_format=torch.channels_last)))
         middle = self.middle[0](self.down[0](fine))
         x = self.coarse(self.down[1](middle))
         x = self.middle[1](shuffled(self.up[0](x)) + middle)
         x = self.fine[1](shuffled(self.up[1](x)) + fine)
-        found = F.pixel_shuffle(self.output(x).float(), UNSHUFFLE)  # (B, 4, H', W')
-        found = found[:, :, :height, :width]
-        return found[:, :1], found[:, 1:]
+        return F.pixel_shuffle(self.output(x).float(), UNSHUFFLE)
 
     def forward(self, image: Tensor, amount: Tensor | float = 1.0) -> Tensor:
-        """The picture without the marks of which the stage is sure, around [0, 1], unclamped.
+        """The picture without the marks of which the stage is sure.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
             amount: of the change, 0 to 1; a tensor of shape (B,) or one number.
         """
-        logits, changes = self.estimate(image)
-        low, high = _SURE
-        share = ((logits.sigmoid() - low) / (high - low)).clamp(0, 1)
-        if isinstance(amount, Tensor):
-            amount = amount.view(-1, 1, 1, 1)
-        return image + (share * changes * amount).to(image.dtype)
+        return filled(image, *self.estimate(image), amount)
 
     def multiply_adds(self, size: tuple[int, int]) -> float:
         """Of one picture (H, W)."""
-        sides = [-(-side // _MULTIPLE) * _MULTIPLE for side in size]
+        sides = [-(-side // self.multiple) * self.multiple for side in size]
         half, quarter, eighth = (float(sides[0] * sides[1]) / 4**level for level in (1, 2, 3))
         fine = kernel_weights(self.head) + kernel_weights(self.fine) + kernel_weights(self.output)
         middle = kernel_weights(self.middle) + kernel_weights(self.down[0])
@@ -87,3 +88,12 @@ class MarksStage(nn.Module):
         coarse = kernel_weights(self.coarse) + kernel_weights(self.down[1])
         coarse += kernel_weights(self.up[0])
         return fine * half + middle * quarter + coarse * eighth
+
+
+def filled(image: Tensor, logits: Tensor, changes: Tensor, amount: Tensor | float = 1.0) -> Tensor:
+    """A picture with the changes where they are sure, as `MarksStage.estimate` gives them."""
+    low, high = _SURE
+    share = ((logits.sigmoid() - low) / (high - low)).clamp(0, 1)
+    if isinstance(amount, Tensor):
+        amount = amount.view(-1, 1, 1, 1)
+    return (image + (share * changes * amount).to(image.dtype)).clamp(0, 1)

@@ -66,8 +66,8 @@ class MoCEIRLight(LightTrunk):
     def forward(self, image: Tensor, **choices: Any) -> Output:
         """Restore; arguments as of `look`.
 
-        For pictures in which the scout finds no fault of detail only the scout runs: nothing of a
-        change would be taken.
+        For pictures in which the scout finds no fault of detail, only the scout and the stages
+        before the first block run: nothing of another change would be taken.
 
         Returns:
             Image (B, 3, H, W) around [0, 1], unclamped; a `Routing` for each block with experts.
@@ -96,13 +96,15 @@ class MoCEIRLight(LightTrunk):
                 enlarged: whether the result is enlarged afterwards, see `config.sure_enlarged`
                 and `config.sure_weather`.
                 brightened: (B,) how much of the darkness is undone by others, 0 to 1.
+                dust: how much of dust and scratches is removed, 0 (none) to 1.
                 tone: undo darkness and haze: never ("off", the default), where the tone head is
                 sure of them ("auto"), or in any case ("on").
                 place: (top, left) of the images in the whole pictures.
                 whole: (height, width) of those; None = the images are whole.
 
         Raises:
-            UsageError: for an empty or misshapen image, or pinned routings that do not fit.
+            UsageError: for an empty or misshapen image, pinned routings that do not fit, or dust
+                that the network has no stage to remove.
         """
         output, seen = self._look(image, show=True, **choices)
         assert seen is not None
@@ -121,6 +123,7 @@ class MoCEIRLight(LightTrunk):
         amounts: Sequence[float] | None = None,
         enlarged: bool = False,
         brightened: Tensor | None = None,
+        dust: float = 0.0,
         tone: ToneMode = "off",
         place: tuple[int, int] = (0, 0),
         whole: tuple[int, int] | None = None,
@@ -130,12 +133,13 @@ class MoCEIRLight(LightTrunk):
             raise UsageError(f"image has shape {tuple(image.shape)}, but must be (B, 3, H, W).")
         statistics = statistics or self.count(image)
         embedding = self.scout(statistics).expand(len(image), -1)
+        marks: Tensor | None = None
+        if dust:  # lies on the picture, so it is removed first
+            image, marks = self.unmarked(image, dust)
         moved: Motion | None = None
         if self.motion is not None and motion:
             moved = self.motion.read(statistics.places[3])
             image = without(image, Motion(*(value.expand(len(image)) for value in moved)))
-        marked = image
-        image, marks = self.unmarked(image, embedding, amounts)
         options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
         found, shares = None, None
         if tone != "off":
@@ -157,7 +161,6 @@ class MoCEIRLight(LightTrunk):
         if marks is not None:
             first = replace(output.routings[0], marks=marks)
             output = output._replace(routings=(first, *output.routings[1:]))
-            output = output._replace(changes=_with_marks(output.changes, image - marked))
         if found is None or shares is None:
             return output, seen
         toned = self.tone.apply_to(output.image, found, shares, place, whole)
@@ -203,7 +206,6 @@ class MoCEIRLight(LightTrunk):
         the darkness is undone afterwards.
         """
         options: dict[str, Any] = {"noise": noise, "pinned": pinned, "masked": masked}
-        image, _ = self.unmarked(image, embedding, amounts)
         taken = self._taken(embedding)
         if brightened is not None:
             taken = torch.maximum(taken, brightened.to(taken.dtype))
@@ -332,11 +334,3 @@ class MoCEIRLight(LightTrunk):
             residual = (parts * shares[:, None, None, None]).sum(dim=1)
         residual = keep_means(residual, self.config.cell, self.config.slack)
         return image + residual.to(image.dtype)
-
-
-def _with_marks(changes: Tensor | None, change: Tensor) -> Tensor | None:
-    """Mean squares (B, P) of the parts of a change, the last with that of the stage for marks."""
-    if changes is None:
-        return None
-    own = change.float().square().mean(dim=(1, 2, 3))
-    return torch.cat([changes[:, :-1], changes[:, -1:] + own[:, None]], dim=1)

@@ -150,7 +150,7 @@ class ToneHead(nn.Module):
                 room=_stops_to_white(levels, 0.999),
                 veil=_stops_to_white(levels, 0.95),
                 pixels=levels[:, 0].sum(dim=1),
-                spread=_quantiles(levels[:, 0], (0.01, 0.99)).diff(dim=1)[:, 0],
+                spread=_quantiles(levels, (0.01, 0.99)).diff(dim=2).amax(dim=(1, 2)),
             )
 
     def apply_to(

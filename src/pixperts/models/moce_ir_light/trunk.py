@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pixperts.errors import UsageError
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
 from pixperts.models.moce_ir.motion import RADIUS, SIDE, MotionStage
-from pixperts.models.moce_ir_light.choices import draw_noises, marks_share, spread_pins
+from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
 from pixperts.models.moce_ir_light.marks import MarksStage
 from pixperts.models.moce_ir_light.parts import (
@@ -83,24 +84,20 @@ class LightTrunk(ScoutedNetwork):
             config.modulated,
         )
 
-    def unmarked(
-        self, image: Tensor, embedding: Tensor, amounts: Sequence[float] | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Pictures without dust and scratches, and how far these were removed (B,), 0 to 1.
+    def unmarked(self, image: Tensor, amount: float) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, H, W) without dust and scratches, and the share of pixels changed (B,).
 
-        The stage runs for those pictures only where the scout finds it likely; None in place of the
-        shares where there is none, or while the scout is trained.
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            amount: of the change, 0 to 1.
+
+        Raises:
+            UsageError: the network has no stage for them.
         """
-        if self.marks is None or self.scout.training:
-            return image, None
-        found = self.scout.groups(embedding).sigmoid()
-        shares = marks_share(found, self.config.sure_stage)
-        if amounts is not None:
-            shares = shares * amounts[PARTS.index("rest")]
-        some = torch.nonzero(shares).squeeze(1)
-        if len(some):
-            image = image.index_copy(0, some, self.marks(image[some], shares[some]))
-        return image, shares
+        if self.marks is None:
+            raise UsageError("this network has no stage that removes dust and scratches.")
+        result = self.marks(image, amount)
+        return result, (result != image).any(dim=1).float().mean(dim=(1, 2))
 
     def changes(
         self, image: Tensor, embedding: Tensor, **options: Any
@@ -216,9 +213,13 @@ class LightTrunk(ScoutedNetwork):
         levels = [8] * config.latent_mixtures + [4] * config.decoder_mixtures
         for step, block in zip(levels, self.mixtures, strict=True):
             reach += step * block.reach
-        reach += (RADIUS if config.motion else 0) + (MarksStage.reach if config.marks else 0)
         # Within a value of the coarsest level, and then the own region and those around it.
-        return reach + config.multiple + 2 * config.cell
+        return reach + config.multiple + 2 * config.cell + (RADIUS if config.motion else 0)
+
+    @property
+    def dust_context(self) -> int:
+        """How much larger the context is where dust is removed; 0 if the network cannot do that."""
+        return 0 if self.marks is None else self.marks.reach
 
     @property
     def scout_context(self) -> int:
@@ -245,7 +246,7 @@ class LightTrunk(ScoutedNetwork):
             every: as if every expert ran, which is what routing saves.
 
         Returns:
-            scout, marks (their stage), encoder, latent, decoder (shared parts), experts,
+            scout, marks (their stage, if it ran), encoder, latent, decoder (shared parts), experts,
             refinement, total.
         """
         multiple = self.config.multiple
@@ -261,15 +262,15 @@ class LightTrunk(ScoutedNetwork):
         parts = {
             "scout": self.scout.multiply_adds(size)
             + (0.0 if self.motion is None else self.motion.multiply_adds(size)),
-            "marks": 0.0 if self.marks is None else self.marks.multiply_adds(size),
+            "marks": 0.0,
             "encoder": (kernel_weights(self.head) + first) * half + (second + downs[0]) * quarter,
             "latent": (downs[1] + ups[0]) * eighth + sum(adds[:latent]) + deep * eighth / 4,
             "decoder": ups[1] * quarter + sum(adds[latent:]),
             "experts": expert_multiply_adds(self.mixtures, places, routings, every=every),
             "refinement": (kernel_weights(self.refinement) + kernel_weights(self.output)) * half,
         }
-        if routings is not None and routings[0].marks is not None:
-            parts["marks"] *= float((routings[0].marks > 0).float().mean())
+        if routings is not None and routings[0].marks is not None and self.marks is not None:
+            parts["marks"] = self.marks.multiply_adds(size)
         if routings is not None and routings[0].idle is not None:
             busy = 1 - float(routings[0].idle.float().mean())
             for name in ("encoder", "latent", "decoder", "refinement"):  # idle ones have no expert
