@@ -1,7 +1,7 @@
 """How well models repair pictures as people have them, and what they do to good ones.
 
     python benchmarks/repair_cases.py moce-ir-tiny [MODEL ...] --bench FOLDER [--photos 41]
-        [--spared FOLDER NAME ...] [--threads 2]
+        [--spared FOLDER NAME ...] [--dust 1] [--threads 2]
 
 MODEL is a packaged model or a weights file. FOLDER holds folders of clean pictures, CID22-val and
 CBSD68. For each case a line of Markdown: PSNR of the input, and of each model's result its mean,
@@ -43,14 +43,16 @@ def picture(path: Path) -> Tensor:
     return torch.from_numpy(to_float(read_image(path).pixels)).permute(2, 0, 1)[:3].contiguous()
 
 
-def line(name: str, models: Sequence[Restorer], pairs: Sequence[tuple[Tensor, Tensor]]) -> str:
-    """One row of the table."""
+def line(
+    name: str, models: Sequence[Restorer], pairs: Sequence[tuple[Tensor, Tensor]], dust: float
+) -> str:
+    """One row of the table; `dust` is how much of dust and scratches is removed."""
     before = [min(MOST, psnr(degraded, target, "rgb")) for degraded, target in pairs]
     good = all(torch.equal(*pair) for pair in pairs)
     cells = ["equal" if good else f"{sum(before) / len(before):.2f}"]
     for model in models:
         after = [
-            min(MOST, psnr(quantize(model.restore(degraded)), target, "rgb"))
+            min(MOST, psnr(quantize(model.restore(degraded, dust=dust)), target, "rgb"))
             for degraded, target in pairs
         ]
         worst = min(after) if good else min(a - b for a, b in zip(after, before, strict=True))
@@ -68,6 +70,7 @@ def main() -> None:
         "--spared", nargs="+", default=[], help="a folder, and names of good photos"
     )
     parser.add_argument("--cases", nargs="+", help="only these")
+    parser.add_argument("--dust", type=float, default=0.0, help="as of `pixperts restore`")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -81,16 +84,16 @@ def main() -> None:
         for case in cases:
             if args.cases is None or case in args.cases:
                 pairs = [repair_pair(photo, case, n) for n, photo in enumerate(pictures)]
-                print(line(prefix + case, models, pairs), flush=True)
+                print(line(prefix + case, models, pairs, args.dust), flush=True)
     for case in (*SAVED, *UNTOUCHED):
         if args.cases is None or case in args.cases:
             few = photos if case == "clean" else photos[: math.ceil(args.photos / 4)]
             pairs = [repair_pair(photo, case, n) for n, photo in enumerate(few)]
-            print(line(case, models, pairs), flush=True)
+            print(line(case, models, pairs, args.dust), flush=True)
     if args.spared:
         folder, *names = args.spared
         pairs = [(photo, photo) for photo in (picture(Path(folder) / name) for name in names)]
-        print(line("good photos", models, pairs), flush=True)
+        print(line("good photos", models, pairs, args.dust), flush=True)
 
 
 if __name__ == "__main__":

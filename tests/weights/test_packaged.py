@@ -16,6 +16,7 @@ from pixperts.evaluation.photo_cases import photo_pair
 from pixperts.evaluation.repair_cases import UNTOUCHED, repair_pair, small_pair
 from pixperts.evaluation.upscaling import evaluate_upscaling
 from pixperts.inference.enhancer import Enhancer
+from pixperts.inference.findings import RepairSettings
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import list_images
@@ -160,6 +161,23 @@ def test_good_pictures_stay(case: str) -> None:
         assert not any(repair.findings.undone.values())
     assert min(scores) > 35  # letters of seven pixels lose most
     assert sum(scores) / len(scores) > 44
+
+
+@pytest.mark.slow
+def test_dust_is_removed_where_that_is_wanted() -> None:
+    restorer = Restorer.load("moce-ir-light", device="cpu")
+    gains, kept = [], []
+    for seed, photo in enumerate(load_photos([EXAMPLES])):
+        clean = photo.float().div(255)[:, 60:252, 100:292]
+        dusty = degrade(clean, "scratches", seed)
+        result, repair = restorer.repair(dusty, RepairSettings(dust=1.0))
+        gains.append(psnr(torch.as_tensor(result), clean, "rgb") - psnr(dusty, clean, "rgb"))
+        kept.append((torch.as_tensor(result) == dusty).all(dim=0).float().mean())
+        assert repair.findings is not None
+        assert 0 < repair.findings.dust < 0.05
+    assert sum(gains) / len(gains) > 1
+    assert sorted(gains)[1] > 0.3  # the holes of a circuit board are taken for dust
+    assert min(kept) > 0.5  # the rest of a picture may be repaired, too
 
 
 @pytest.mark.slow
