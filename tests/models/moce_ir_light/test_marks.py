@@ -96,7 +96,7 @@ def test_amounts_are_shares_of_the_change(amount: float) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_tiles_equal_the_whole(precision: str) -> None:
-    model, image = marked(), pictures(1, 333, 541)
+    model, image = marked(), pictures(1, 140, 330)
     whole = restorer(model, precision=precision).repair(image, DUST)[0]
     tiled = restorer(model, precision=precision, tile=128).repair(image, DUST)[0]
     assert float((whole - image).abs().mean()) > 1e-4
