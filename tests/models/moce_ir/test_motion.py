@@ -228,7 +228,7 @@ def test_the_network_sees_the_picture_without_the_motion() -> None:
 
 @pytest.mark.slow
 def test_tiles_see_the_motion_of_the_whole() -> None:
-    clean = shaken(384, 320)
+    clean = shaken(256, 224)
     card = store.Card("mini", {})
     restorer = Restorer(moving(), card, device="cpu")
     once = restorer.restore(clean)
@@ -239,8 +239,8 @@ def test_tiles_see_the_motion_of_the_whole() -> None:
     assert isinstance(restorer.model, MoCEIR)
     statistics = restorer.model.survey(clean[None])[1]
     assert statistics.places[0][2].tolist() == [
-        [11 * 9]
-    ]  # (384 - 64) / 32 + 1, (320 - 64) / 32 + 1
+        [7 * 6]
+    ]  # (256 - 64) / 32 + 1, (224 - 64) / 32 + 1
 
 
 @pytest.mark.slow
