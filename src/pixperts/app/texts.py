@@ -24,10 +24,10 @@ ABOUT = """
 - undo blur from a movement that was not straight, or from a wrong focus;
 - know whether a slightly dark photo is meant that way: it stays, unless *Darkness and haze* is
   set to *on*;
-- remove dust and scratches reliably. Lower the strength if a repair does too much.
+- remove dust and scratches by itself: set *Dust and scratches* to 1. Large and faint marks stay.
 
-Repair was trained on synthetic damage. A trial sees only its part, so the result for the whole
-picture may differ a little.
+Lower the strength if a repair does too much. Repair was trained on synthetic damage. A trial sees
+only its part, so the result for the whole picture may differ a little.
 """
 
 FOR_PROGRAMS = """
@@ -62,7 +62,8 @@ WORDS = {
     ),
     "dust": (
         "Dust and scratches",
-        "1: remove them, for scans of prints. Stars and white dots go, too. 0: leave them.",
+        "1: remove them, for scans of prints and film. Stars and white dots go, too. 0: leave "
+        "them (moce-ir-light).",
     ),
     "color_fix": (
         "Keep colors",

@@ -1,7 +1,8 @@
 """moce-ir-light as graphs: in three parts, for tiles and for other amounts, or as a whole.
 
 The scout (`scout_form`) examines the whole picture. By its results the detail is repaired, and then
-the curve of the tone head is applied. Motion blur stays: its stage needs Fourier transforms.
+the curve of the tone head is applied. Motion blur stays, as its stage needs Fourier
+transforms, and so do dust and scratches.
 """
 
 from collections.abc import Sequence

@@ -74,8 +74,10 @@ class Analysis:
     ) -> "Analysis":
         """From the routings of one picture of (height, width), and what was found in it."""
         model = restorer.model
-        spent = model.multiply_adds(size, routings)["total"]
-        every = model.multiply_adds(size, every=True)["total"]
+        parts = model.multiply_adds(size, routings)
+        spent = parts["total"]
+        # What runs only on demand is no choice of the router.
+        every = model.multiply_adds(size, every=True)["total"] + parts.get("marks", 0.0)
         stored = restorer.card.notes.get("signatures")
         tasks: tuple[tuple[str, float], ...] = ()
         # Where motion blur was left alone, what is known of a task lacks its part.

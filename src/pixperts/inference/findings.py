@@ -72,12 +72,12 @@ class RepairSettings:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in one picture; independent of how much of it is undone."""
+    """What was found in one picture; but for dust, independent of how much of it is undone."""
 
     changes: dict[str, float]  # of each part of the repair, root mean square in 255 levels
     light: dict[str, float]  # probability of each fault of its light
     undone: dict[str, float]  # how much of each of these was undone, 0 to 1
-    dust: float = 0.0  # share of the pixels from which dust or scratches were removed
+    dust: float = 0.0  # share of the pixels that were changed to remove dust, if that was wanted
 
     @property
     def noticed(self) -> list[str]:

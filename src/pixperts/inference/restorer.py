@@ -205,13 +205,14 @@ class Restorer(Predictor):
             listener: called with each tile and the depths (B, h, w) that its pixels took.
 
         Raises:
-            UsageError: the network does not enlarge.
+            UsageError: the network does not enlarge, or lacks the controls in the settings.
             ImageError: the picture has values that are not finite.
         """
         if not isinstance(self.model, EnhancingNetwork):
             raise UsageError(
                 f"{self.name} repairs and does not enlarge: use an Enhancer of two models."
             )
+        settings.check_model(self.model, self.name)
         statistics = statistics or self.count(source)
         with torch.inference_mode():
             one = OnePass(self.model, settings, statistics, budget)

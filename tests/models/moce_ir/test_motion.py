@@ -238,9 +238,7 @@ def test_tiles_see_the_motion_of_the_whole() -> None:
     assert float((still.restore(clean) - once).abs().mean()) * 255 > 2.0
     assert isinstance(restorer.model, MoCEIR)
     statistics = restorer.model.survey(clean[None])[1]
-    assert statistics.places[0][2].tolist() == [
-        [7 * 6]
-    ]  # (256 - 64) / 32 + 1, (224 - 64) / 32 + 1
+    assert statistics.places[0][2].tolist() == [[7 * 6]]  # (256 - 64) / 32 + 1, (224 - 64) / 32 + 1
 
 
 @pytest.mark.slow

@@ -134,7 +134,9 @@ class MoCEIRLight(LightTrunk):
         statistics = statistics or self.count(image)
         embedding = self.scout(statistics).expand(len(image), -1)
         marks: Tensor | None = None
-        if dust:  # lies on the picture, so it is removed first
+        if (
+            dust
+        ):  # it lies on the picture; the scout has judged that with it, as tiles share its sums
             image, marks = self.unmarked(image, dust)
         moved: Motion | None = None
         if self.motion is not None and motion:
