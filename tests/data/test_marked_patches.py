@@ -1,4 +1,4 @@
-"""Samples of the stage for scratches: these are where they say, and nothing else differs."""
+"""Samples of the stage for dust and scratches: marks where they say, and nothing else differs."""
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ def test_a_number_gives_the_same_sample() -> None:
     assert any(not torch.equal(one[n].target, two[n].target) for n in range(5))
 
 
-def test_specks_stay_and_a_density_gives_more_marks() -> None:
+def test_a_density_gives_more_marks() -> None:
     few, many = (
         [
             MarkedPatches(photos(), side=64, density=d, seed=3)[n].marks.float().mean()

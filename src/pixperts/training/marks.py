@@ -13,21 +13,16 @@ from pixperts.degradations.mixture import faulty
 from pixperts.errors import UsageError
 from pixperts.evaluation.metrics import psnr
 from pixperts.models.moce_ir_light.marks import MarksStage
-from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.light_restoration import picture_error
 from pixperts.training.light_restoration_config import LightRestorationConfig
-from pixperts.training.module import TrainingModule
-from pixperts.training.restoration import validation_photos
+from pixperts.training.tone import HeadModule
 
 _JUDGING = 4.0  # weight of the entropy of the judgments beside the error of the picture
 
 
-class MarksModule(TrainingModule):
+class MarksModule(HeadModule):
     """The training step: find the marks of patches, fill them, compare both with what is right."""
-
-    config: LightRestorationConfig
-    model: MoCEIRLight
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
@@ -37,24 +32,12 @@ class MarksModule(TrainingModule):
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.model.marks is None:
             raise UsageError("head is 'marks', but the model has no such stage: set marks: true.")
-        self.counts = torch.zeros(0, 0, 0, dtype=torch.int64)
-        self.photos = validation_photos(config.validation, config.validation_images)
 
     @property
     def stage(self) -> MarksStage:
         """What is trained."""
         assert self.model.marks is not None
         return self.model.marks
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """None: this stage has no experts to count."""
-        return ()
-
-    @property
-    def blocks(self) -> list[str]:
-        """None: this stage has no experts."""
-        return []
 
     def samples(self) -> MarkedPatches:
         """Patches of photos, marked on the fly."""
@@ -108,13 +91,10 @@ class MarksModule(TrainingModule):
     def _repaired(self, degraded: Tensor) -> Tensor:
         with torch.inference_mode():
             image: Tensor = self.stage(degraded[None].to(self.device))
-        return image[0].clamp(0, 1).cpu()
+        return image[0].cpu()
 
     def sheet(self, batch: MarkedPatch) -> Tensor:
         """The patches with all faults, without marks, and the marks, in three rows."""
         rows = [batch.degraded, batch.target, 255 * batch.marks.expand(-1, 3, -1, -1)]
         columns = torch.cat(rows, dim=2).float() / 255  # (B, 3, 3 p, p)
         return torch.cat(list(columns), dim=2)
-
-    def compile_parts(self) -> None:
-        """Nothing: compiling would not pay."""

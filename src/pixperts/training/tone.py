@@ -21,12 +21,8 @@ from pixperts.training.module import TrainingModule
 from pixperts.training.restoration import validation_photos
 
 
-class ToneModule(TrainingModule):
-    """The training step, on whole views.
-
-    The head judges a view with all its faults. What it then does to tones is applied to the view
-    whose detail is repaired.
-    """
+class HeadModule(TrainingModule):
+    """The training of a part of moce-ir-light that has no experts."""
 
     config: LightRestorationConfig
     model: MoCEIRLight
@@ -38,13 +34,24 @@ class ToneModule(TrainingModule):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """None: this head has no experts to count."""
+        """None: there are no experts to count."""
         return ()
 
     @property
     def blocks(self) -> list[str]:
-        """None: this head has no experts."""
+        """None: there are no experts."""
         return []
+
+    def compile_parts(self) -> None:
+        """Nothing: compiling would not pay."""
+
+
+class ToneModule(HeadModule):
+    """The training step, on whole views.
+
+    The head judges a view with all its faults. What it then does to tones is applied to the view
+    whose detail is repaired.
+    """
 
     def samples(self) -> ToneScenes:
         """Views of photos, degraded on the fly."""
@@ -107,6 +114,3 @@ class ToneModule(TrainingModule):
         """The views with all faults, with darkness and haze only, and clean, in three rows."""
         columns = torch.cat(batch[:3], dim=2).float() / 255  # (B, 3, 3 s, s)
         return torch.cat(list(columns), dim=2)
-
-    def compile_parts(self) -> None:
-        """Nothing: compiling would not pay."""

@@ -55,28 +55,28 @@ class MarksStage(nn.Module):
     def estimate(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) in [0, 1] -> logits (B, 1, H, W) and changes (B, 3, H, W)."""
         height, width = image.shape[2:]
-        found = self.layers(pad_to_multiple(image.to(self.head.weight.dtype), self.multiple))
-        found = found[:, :, :height, :width]
-        return found[:, :1], found[:, 1:]
-
-    def layers(self, padded: Tensor) -> Tensor:
-        """(B, 3, H, W), sides multiples of 8 -> (B, 4, H, W): logits, and changes of colors."""
+        padded = pad_to_multiple(image.to(self.head.weight.dtype), self.multiple)
         cells = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
         fine = self.fine[0](self.head(cells.contiguous(memory_format=torch.channels_last)))
         middle = self.middle[0](self.down[0](fine))
         x = self.coarse(self.down[1](middle))
         x = self.middle[1](shuffled(self.up[0](x)) + middle)
         x = self.fine[1](shuffled(self.up[1](x)) + fine)
-        return F.pixel_shuffle(self.output(x).float(), UNSHUFFLE)
+        found = F.pixel_shuffle(self.output(x).float(), UNSHUFFLE)  # (B, 4, H', W')
+        found = found[:, :, :height, :width]
+        return found[:, :1], found[:, 1:]
 
-    def forward(self, image: Tensor, amount: Tensor | float = 1.0) -> Tensor:
+    def forward(self, image: Tensor, amount: float = 1.0) -> Tensor:
         """The picture without the marks of which the stage is sure.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
-            amount: of the change, 0 to 1; a tensor of shape (B,) or one number.
+            amount: of the change, 0 to 1.
         """
-        return filled(image, *self.estimate(image), amount)
+        logits, changes = self.estimate(image)
+        low, high = _SURE
+        share = ((logits.sigmoid() - low) / (high - low)).clamp(0, 1)
+        return (image + (share * changes * amount).to(image.dtype)).clamp(0, 1)
 
     def multiply_adds(self, size: tuple[int, int]) -> float:
         """Of one picture (H, W)."""
@@ -88,12 +88,3 @@ class MarksStage(nn.Module):
         coarse = kernel_weights(self.coarse) + kernel_weights(self.down[1])
         coarse += kernel_weights(self.up[0])
         return fine * half + middle * quarter + coarse * eighth
-
-
-def filled(image: Tensor, logits: Tensor, changes: Tensor, amount: Tensor | float = 1.0) -> Tensor:
-    """A picture with the changes where they are sure, as `MarksStage.estimate` gives them."""
-    low, high = _SURE
-    share = ((logits.sigmoid() - low) / (high - low)).clamp(0, 1)
-    if isinstance(amount, Tensor):
-        amount = amount.view(-1, 1, 1, 1)
-    return (image + (share * changes * amount).to(image.dtype)).clamp(0, 1)
