@@ -1,5 +1,7 @@
 """Forms of models that repair give what the networks give, at every size."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -28,9 +30,9 @@ def filled(layer: nn.Linear | nn.Conv2d, value: float) -> None:
     layer.bias.fill_(value)
 
 
-def repairing() -> MoCEIRLight:
+def repairing(**options: Any) -> MoCEIRLight:
     """A model whose routers disagree and whose parts all do something."""
-    model = light_restorer().model
+    model = light_restorer(**options).model
     assert isinstance(model, MoCEIRLight)
     with torch.no_grad():
         for block in model.mixtures:
@@ -58,6 +60,27 @@ def test_parts_and_whole_are_those_of_the_network(shape: tuple[int, int, int]) -
                                WholeForm(model, (0, 2, 3, 1)))  # fmt: skip
     for form in forms:
         agree(form, *form.examples(*shape, generator))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("far", [False, True])
+def test_a_graph_has_the_layers_for_noise(far: bool) -> None:
+    model = repairing(noise_layers=True)
+    assert model.noise_layers is not None
+    model.noise_layers.output.weight.mul_(20)
+    for block in model.mixtures:
+        block.router.weight.zero_()
+        block.router.bias.copy_(torch.tensor([0.0, 0.0, 1.0, 3.0 * far]))
+    generator = torch.Generator().manual_seed(2)
+    every, given = DetailForm(model, None), DetailForm(model, (3, 3, 3, 2) if far else (2, 2, 3, 0))
+    inputs = every.examples(2, 30, 44, generator)
+    (found,) = agree(every, *inputs)
+    agree(given, *inputs)
+    layers = model.noise_layers
+    model.noise_layers = None
+    (other,) = every.reference(*inputs)
+    model.noise_layers = layers
+    assert (float((found - other).abs().max()) < 1e-5) == far
 
 
 @torch.inference_mode()

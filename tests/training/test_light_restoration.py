@@ -242,6 +242,30 @@ def test_parts_are_learned_and_their_sum_stays(photos: Path, tmp_path: Path) -> 
     }
 
 
+def test_layers_for_noise_begin_as_the_others_and_learn_alone(photos: Path, tmp_path: Path) -> None:
+    start, batch = module(photos)
+    store.save(tmp_path / "start.safetensors", start.model, store.Card("start", {}))
+    options = {**_options(photos), "noise_layers": True}
+    shared = ["scout", "tone", "head", "encoder", "down", "latent", "up", "decoder", "refinement",
+              "output", "compression"]  # fmt: skip
+    given = {"model_options": options, "init": str(tmp_path / "start.safetensors")}
+    task, _ = module(photos, **given, frozen=shared, guide_weight=0, group_weight=0)
+    image = batch.degraded.float() / 255
+    with torch.inference_mode():
+        before, after = (one.eval()(image, noise=False).image for one in (start.model, task.model))
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
+    torch.stack(list(task.train().loss(batch).values())).sum().backward()
+    moved = {n.split(".")[0] for n, p in task.model.named_parameters() if p.grad is not None}
+    assert moved == {"noise_layers"}
+    task.model.noise_layers.output.weight.data.fill_(0.5)  # type: ignore[union-attr]
+    store.save(tmp_path / "more.safetensors", task.model, store.Card("more", {}))
+    again, _ = module(photos, model_options=options, init=str(tmp_path / "more.safetensors"))
+    assert again.model.noise_layers is not None
+    assert bool((again.model.noise_layers.output.weight == 0.5).all())
+    with pytest.raises(UsageError, match="noise_layers is true"):
+        PartsModule(config(photos, head="parts", model_options=options))
+
+
 def test_the_loss_of_parts_is_that_of_each_fault(photos: Path) -> None:
     task = PartsModule(config(photos, head="parts")).train()
     samples = task.samples()

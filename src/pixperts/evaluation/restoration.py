@@ -210,8 +210,12 @@ def _score(
 
 
 def active_parameters(restorer: Restorer, routings: Sequence[Routing], total: int) -> float:
-    """Parameters that took part in restoring one picture: all but those of the unused experts."""
-    unused = 0
+    """Parameters that took part in restoring one picture: without those of the unused experts.
+
+    Of two sets of plain layers, which are equally large, a picture takes one.
+    """
+    other = getattr(restorer.model, "noise_layers", None)
+    unused = 0 if other is None else sum(p.numel() for p in other.parameters())
     for experts, routing in zip(restorer.model.expert_parameters, routings, strict=True):
         used = set(routing.experts[0].tolist())
         unused += sum(count for number, count in enumerate(experts) if number not in used)

@@ -18,9 +18,10 @@ from pixperts.export.form import (
 )
 from pixperts.export.scout_form import LIGHT, ScoutForm, Seen
 from pixperts.models.moce_ir_light.choices import sureness
-from pixperts.models.moce_ir_light.config import EXPERTS, PARTS
+from pixperts.models.moce_ir_light.config import EXPERTS, FAR, PARTS
+from pixperts.models.moce_ir_light.layers import PlainLayers
 from pixperts.models.moce_ir_light.model import MoCEIRLight
-from pixperts.models.moce_ir_light.parts import MixtureBlock
+from pixperts.models.moce_ir_light.parts import SharedPart
 from pixperts.models.moce_ir_light.regions import excess_surface
 from pixperts.models.moce_ir_light.tone import (
     CELLS,
@@ -64,28 +65,44 @@ class DetailForm(Form):
     def forward(self, image: Tensor, embedding: Tensor, undo: Tensor, shares: Tensor) -> Tensor:
         """(B, 3, h, w) in [0, 1] -> the same shape, around [0, 1] (unclamped)."""
         height, width = image.shape[2:]
+        padded = mirrored_to_multiple(image, self.model.config.multiple)
+        sets: list[PlainLayers] = [self.model]
+        if self.model.noise_layers is not None:
+            sets.append(self.model.noise_layers)
+        if len(sets) == 2 and self.experts is not None:
+            sets = [sets[_of_noise(self.experts)]]
+        changes = [self._changes(layers, padded, (height, width), embedding) for layers in sets]
+        change = changes[0]
+        if len(sets) == 2:  # both are in the graph
+            chances = [block.router(embedding).softmax(dim=-1) for block in self.model.mixtures]
+            far = torch.stack(chances)[:, :, FAR].mean(dim=0) >= 0.5
+            change = torch.where(far[:, None, None, None, None], changes[0], changes[1])
+        config, found = self.model.config, self.model.scout.groups(embedding).sigmoid()
+        taken = sureness(found, config.sure, config.sure_marks)
+        taken = torch.maximum(taken, undo[:, 0])  # what is brightened shows its noise
+        residual = (change * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)
+        cell, slack = self.model.config.cell, self.model.config.slack
+        surface = excess_surface(continued_to_multiple(residual, cell), cell, slack)
+        return image + (residual - surface[:, :, :height, :width])
+
+    def _changes(
+        self, layers: PlainLayers, padded: Tensor, size: tuple[int, int], embedding: Tensor
+    ) -> Tensor:
+        """What one set of layers adds to a picture, by part (B, P, 3, H, W)."""
         number = 0
 
         def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
             nonlocal number
             for block in blocks:
-                assert isinstance(block, MixtureBlock)
-                x = self._mixed(block, x, embedding, number)
+                assert isinstance(block, SharedPart)
+                x = self._with_experts(block.shared(x, embedding), x, embedding, number)
                 number += 1
             return x
 
-        features = self.model.layers(mirrored_to_multiple(image, self.model.config.multiple), mixed)
-        changes = self.model.parts_of(features, image, embedding)
-        config, found = self.model.config, self.model.scout.groups(embedding).sigmoid()
-        taken = sureness(found, config.sure, config.sure_marks)
-        taken = torch.maximum(taken, undo[:, 0])  # what is brightened shows its noise
-        residual = (changes * (shares * taken[:, None])[:, :, None, None, None]).sum(dim=1)
-        cell, slack = self.model.config.cell, self.model.config.slack
-        surface = excess_surface(continued_to_multiple(residual, cell), cell, slack)
-        return image + (residual - surface[:, :, :height, :width])
+        return layers.last_layer(layers.layers(padded, mixed), size, embedding)
 
-    def _mixed(self, block: MixtureBlock, x: Tensor, embedding: Tensor, number: int) -> Tensor:
-        y = block.shared(x, embedding)
+    def _with_experts(self, y: Tensor, x: Tensor, embedding: Tensor, number: int) -> Tensor:
+        block = self.model.mixtures[number]
         logits = block.router(embedding)
         gates = logits.softmax(dim=-1)
         if self.experts is None:  # 0 for all but the chosen one
@@ -220,6 +237,11 @@ class WholeForm(Form):
     ) -> tuple[Tensor, ...]:
         """The same as for `ScoutForm`."""
         return self.scout.examples(batch, height, width, generator)
+
+
+def _of_noise(experts: Experts) -> bool:
+    """Whether pictures with these experts take the layers for noise."""
+    return 2 * experts.count(FAR) < len(experts)
 
 
 def label_of(experts: Experts | None) -> str:

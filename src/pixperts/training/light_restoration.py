@@ -35,6 +35,9 @@ class LightRestorationModule(TrainingModule):
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
+        layers = self.model.noise_layers
+        if layers is not None and "noise_layers.head.weight" not in self.taken:
+            layers.begin_as(self.model)
         # On CPUs, convolutions are faster in this memory format, in bfloat16 many times.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         experts = len(self.model.mixtures[0].costs)

@@ -46,6 +46,7 @@ class TrainingModule(L.LightningModule):
         self.config = config
         self.layout = layout or distributed.Layout(config.batch, config.accumulate)
         self.model: Network = create_model(config.model, **config.model_options)
+        self.taken: list[str] = []
         if config.init is not None:
             self.taken = start_from(self.model, weights_file(config.init))
         names = [name for name, _ in self.model.named_parameters()]

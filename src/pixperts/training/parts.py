@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pixperts.data.scenes import Scene
 from pixperts.degradations.mixture import PARTS, faulty
+from pixperts.errors import UsageError
 from pixperts.evaluation.metrics import psnr
 from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.light_restoration import LightRestorationModule, cut_patches, picture_error
@@ -29,6 +30,8 @@ class PartsModule(LightRestorationModule):
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
+        if self.model.noise_layers is not None:
+            raise UsageError("noise_layers is true, but the parts are divided before it is added.")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.startswith(("output.", "compression.")))
         self._whole = [values.sum(dim=0) for values in self._divided()]
@@ -50,9 +53,9 @@ class PartsModule(LightRestorationModule):
             scenes = batch.degraded.float() / 255  # (B, 3, s, s)
             patches = cut_patches(scenes, batch.places, config.patch)  # (B P, 3, p, p)
             embedding = model.scout(model.count(scenes)).repeat_interleave(config.patches, 0)
-            features, _ = model.features(patches, embedding, noise=False)
+            features, routings = model.features(patches, embedding, noise=False)
         versions = batch.targets.flatten(0, 1).float() / 255  # (B P, V, 3, p, p)
-        parts = model.parts_of(features, patches, embedding)  # (B P, P, 3, p, p)
+        parts = model.parts_of(features, patches, embedding, routings)  # (B P, P, 3, p, p)
         wanted = wanted_parts(patches, versions)
         both = parts[:, _NOISE] + parts[:, _JPEG]
         # The rest is the whole change, which is not trained, minus the other two.

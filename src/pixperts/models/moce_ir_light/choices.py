@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import UsageError
-from pixperts.models.moce_ir_light.config import EXPERTS, GROUPS
+from pixperts.models.moce_ir_light.config import EXPERTS, FAR, GROUPS
 from pixperts.routing import Routing
 
 
@@ -99,6 +99,21 @@ def of_pictures(routing: Routing, items: Tensor) -> Routing:
         routing.gates[items],
         name=routing.name,
     )
+
+
+def only_noise(routings: Sequence[Routing]) -> Tensor:
+    """Pictures (B,) that take the layers for noise: most routers see no need to look far.
+
+    A choice that a budget has lowered counts as the router's, and one that was pinned without its
+    probabilities as certain.
+    """
+    chances = [
+        (routing.experts[:, 0] == FAR).float()
+        if routing.probabilities is None
+        else routing.probabilities[:, FAR]
+        for routing in routings
+    ]
+    return torch.stack(chances).mean(dim=0) < 0.5
 
 
 def within_cost(

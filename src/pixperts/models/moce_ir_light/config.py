@@ -8,6 +8,7 @@ from pixperts.models.bounds import check_integer
 LEVELS = 3  # at 1/2, 1/4 and 1/8 of the picture's sides
 UNSHUFFLE = 2
 EXPERTS = 4  # none, a bottleneck, two convolutions, two that look far
+FAR = 3  # the number of the last of them
 GROUPS = ("noise", "weather", "light", "blur", "marks")  # of faults, as the scout tells them apart
 PARTS = ("noise", "jpeg", "rest")  # of the change of detail, each with an amount of its own
 
@@ -45,6 +46,7 @@ class MoCEIRLightConfig:
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
     marks: bool = False  # a stage that removes dust and scratches where that is wanted
+    noise_layers: bool = False  # plain layers of their own for pictures with noise alone
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
@@ -72,7 +74,7 @@ class MoCEIRLightConfig:
             span = getattr(self, name)
             if not isinstance(span, tuple | list) or len(span) != 2 or not 0 <= span[0] <= span[1]:
                 raise ModelError(f"{name} is {span!r}, but must be two rising numbers from 0 on.")
-        for name in ("modulated", "motion", "marks"):
+        for name in ("modulated", "motion", "marks", "noise_layers"):
             if not isinstance(getattr(self, name), bool):
                 raise ModelError(f"{name} is {getattr(self, name)!r}, but must be true or false.")
 

@@ -224,7 +224,7 @@ class MoCEIRLight(LightTrunk):
         **options: Any,
     ) -> tuple[Output, Seen | None]:
         features, routings = self.features(image, embedding, **options)
-        parts = proposed = self.parts_of(features, image, embedding)
+        parts = proposed = self.parts_of(features, image, embedding, routings)
         sizes = None
         if not self.scout.training:  # it judges only once it is trained
             parts = parts * taken.to(parts.dtype)[:, None, None, None, None]

@@ -104,7 +104,47 @@ def shuffled(x: Tensor) -> Tensor:
     return F.pixel_shuffle(x, 2).contiguous(memory_format=torch.channels_last)
 
 
-class MixtureBlock(nn.Module):
+class SharedPart(nn.Module):
+    """x + shared(x): the part of a block that every picture goes through.
+
+    Args:
+        channels: of the features, C.
+        embedding: length of the embedding, E.
+        modulated: whether the embedding scales and shifts the hidden features.
+    """
+
+    def __init__(self, channels: int, embedding: int, modulated: bool) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        _calm(self.first, self.second)
+        self.modulation = nn.Linear(embedding, 2 * channels) if modulated else None
+        if self.modulation is not None:
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
+
+    def shared(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """x + shared(x), computed for every picture.
+
+        Args:
+            x: (B, C, h, w).
+            embedding: (B, E), of the whole pictures.
+
+        Returns:
+            (B, C, h, w).
+        """
+        hidden = self.first(x)
+        if self.modulation is not None:
+            # Limited to -1..1, so that a picture unlike those of the training is not amplified
+            # without limit.
+            vector = torch.tanh(self.modulation(embedding)).to(hidden.dtype)[:, :, None, None]
+            scale, shift = vector.chunk(2, dim=1)
+            hidden = torch.addcmul(hidden + shift, hidden, 0.5 * scale)
+        result: Tensor = self.second(F.relu(hidden)) + x
+        return result
+
+
+class MixtureBlock(SharedPart):
     """x + shared(x) + gate * expert(x), with one expert per picture.
 
     The scout, a small network, describes each picture by an embedding, from which the router
@@ -122,10 +162,7 @@ class MixtureBlock(nn.Module):
     def __init__(
         self, channels: int, width: int, bottleneck: int, embedding: int, modulated: bool
     ) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        _calm(self.first, self.second)
+        super().__init__(channels, embedding, modulated)
         self.experts = nn.ModuleList(
             [
                 Bottleneck(channels, bottleneck),
@@ -134,11 +171,8 @@ class MixtureBlock(nn.Module):
             ]
         )
         self.router = nn.Linear(embedding, EXPERTS)
-        self.modulation = nn.Linear(embedding, 2 * channels) if modulated else None
-        for linear in (self.router, self.modulation):
-            if linear is not None:
-                nn.init.zeros_(linear.weight)
-                nn.init.zeros_(linear.bias)
+        nn.init.zeros_(self.router.weight)
+        nn.init.zeros_(self.router.bias)
 
     @property
     def reach(self) -> int:
@@ -160,54 +194,6 @@ class MixtureBlock(nn.Module):
     def expert_parameters(self) -> list[int]:
         """Number of parameters of each expert."""
         return [0, *(sum(p.numel() for p in expert.parameters()) for expert in self.experts)]
-
-    def forward(
-        self,
-        x: Tensor,
-        embedding: Tensor,
-        noise: Tensor | None,
-        pinned: Routing | None,
-        masked: bool,
-        name: str,
-    ) -> tuple[Tensor, Routing]:
-        """Run the shared part and the experts.
-
-        Args:
-            x: (B, C, h, w).
-            embedding: (B, E) float32, of the whole pictures.
-            noise: (B, J) added to the logits of the J experts, in training; None for none.
-            pinned: a choice to use instead of the router's; None for the router's.
-            masked: run every expert on every picture and drop what was not chosen: slower, but of
-                fixed shapes, for exports.
-            name: of the block, for the record of its choice.
-
-        Returns:
-            The map (B, C, h, w), and the choice.
-        """
-        routing = self.route(embedding, noise, name)
-        if pinned is not None:
-            routing = pinned
-        return self._add_experts(self.shared(x, embedding), x, routing, masked), routing
-
-    def shared(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x + shared(x), computed for every picture.
-
-        Args:
-            x: (B, C, h, w).
-            embedding: (B, E), of the whole pictures.
-
-        Returns:
-            (B, C, h, w).
-        """
-        hidden = self.first(x)
-        if self.modulation is not None:
-            # Limited to -1..1, so that a picture unlike those of the training is not amplified
-            # without limit.
-            vector = torch.tanh(self.modulation(embedding)).to(hidden.dtype)[:, :, None, None]
-            scale, shift = vector.chunk(2, dim=1)
-            hidden = torch.addcmul(hidden + shift, hidden, 0.5 * scale)
-        result: Tensor = self.second(F.relu(hidden)) + x
-        return result
 
     def route(self, embedding: Tensor, noise: Tensor | None, name: str) -> Routing:
         """The choice of an expert for each picture; its gate is its probability without noise.
@@ -233,7 +219,16 @@ class MixtureBlock(nn.Module):
             name=name,
         )
 
-    def _add_experts(self, y: Tensor, x: Tensor, routing: Routing, masked: bool) -> Tensor:
+    def add_expert(self, y: Tensor, x: Tensor, routing: Routing, masked: bool) -> Tensor:
+        """y + gate * expert(x).
+
+        Args:
+            y: (B, C, h, w), what the shared part made of x; may be changed.
+            x: (B, C, h, w).
+            routing: the choice of `route`, or another one.
+            masked: run every expert on every picture and drop what was not chosen: slower, but of
+                fixed shapes.
+        """
         assert routing.gates is not None
         choice, gates = routing.experts[:, 0], routing.gates[:, 0].to(y.dtype)
 

@@ -4,30 +4,29 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pixperts.errors import UsageError
 from pixperts.models.interfaces import ScoutedNetwork
 from pixperts.models.moce_ir.inputs import pad_to_multiple
 from pixperts.models.moce_ir.motion import RADIUS, SIDE, MotionStage
-from pixperts.models.moce_ir_light.choices import draw_noises, spread_pins
+from pixperts.models.moce_ir_light.choices import draw_noises, of_pictures, only_noise, spread_pins
 from pixperts.models.moce_ir_light.config import EXPERTS, PARTS, UNSHUFFLE, MoCEIRLightConfig
+from pixperts.models.moce_ir_light.layers import NoiseLayers, PlainLayers
 from pixperts.models.moce_ir_light.marks import MarksStage
 from pixperts.models.moce_ir_light.parts import (
-    Deep,
     MixtureBlock,
     expert_multiply_adds,
     kernel_weights,
-    shuffled,
 )
 from pixperts.models.moce_ir_light.scout import CONTEXT, Scout
 from pixperts.models.moce_ir_light.tone import ToneHead
-from pixperts.models.moeisr_light.parts import Block
 from pixperts.routing import Routing
 
+_HIDDEN = ("encoder.", "down.", "deep.", "latent.", "up.", "decoder.", "refinement.")
 
-class LightTrunk(ScoutedNetwork):
+
+class LightTrunk(PlainLayers, ScoutedNetwork):
     """A U-shaped network of plain convolutions, with experts that a router picks for each picture.
 
     Attributes:
@@ -37,7 +36,7 @@ class LightTrunk(ScoutedNetwork):
     config: MoCEIRLightConfig
     fast_in_bfloat16: ClassVar[bool] = True
     hidden_layers: ClassVar[tuple[str, ...]] = (
-        "scout.", "encoder.", "down.", "deep.", "latent.", "up.", "decoder.", "refinement.",
+        "scout.", *_HIDDEN, *(f"noise_layers.{part}" for part in _HIDDEN),
         *(f"marks.{part}." for part in ("fine", "middle", "coarse", "down", "up")),
     )  # fmt: skip
     parts: ClassVar[tuple[str, ...]] = PARTS
@@ -45,34 +44,12 @@ class LightTrunk(ScoutedNetwork):
     def __init__(self, config: MoCEIRLightConfig) -> None:
         super().__init__()
         self.config = config
-        half, quarter, eighth = config.channels
         self.scout = Scout(config)
         self.tone = ToneHead(config.tone_width)
         self.motion = MotionStage() if config.motion else None
         self.marks = MarksStage() if config.marks else None
-        self.head = nn.Conv2d(3 * UNSHUFFLE**2, half, 3, padding=1)
-        self.encoder = nn.ModuleList(
-            nn.ModuleList([Block(channels) for _ in range(count)])
-            for channels, count in zip((half, quarter), config.encoder_blocks, strict=True)
-        )
-        self.down = nn.ModuleList(
-            [nn.Conv2d(half, quarter, 2, stride=2), nn.Conv2d(quarter, eighth, 2, stride=2)]
-        )
-        self.deep = Deep(eighth, config.deep_blocks) if config.deep_blocks else None
-        self.latent = nn.ModuleList([self._mixture(2) for _ in range(config.latent_mixtures)])
-        self.up = nn.ModuleList(
-            [nn.Conv2d(eighth, 4 * quarter, 1), nn.Conv2d(quarter, 4 * half, 1)]
-        )
-        self.decoder = nn.ModuleList([self._mixture(1) for _ in range(config.decoder_mixtures)])
-        self.refinement = nn.ModuleList([Block(half) for _ in range(config.decoder_blocks)])
-        self.output = nn.Conv2d(half, len(PARTS) * 3 * UNSHUFFLE**2, 3, padding=1)
-        self.compression = nn.Linear(config.embedding, 1)
-        nn.init.zeros_(self.compression.weight)
-        nn.init.zeros_(self.compression.bias)
-        with torch.no_grad():  # a new network leaves pictures nearly as they are
-            self.output.weight.mul_(0.1)
-            assert self.output.bias is not None
-            self.output.bias.zero_()
+        self._add_layers(config, self._mixture)
+        self.noise_layers = NoiseLayers(config) if config.noise_layers else None
 
     def _mixture(self, level: int) -> MixtureBlock:
         config = self.config
@@ -107,21 +84,19 @@ class LightTrunk(ScoutedNetwork):
         Arguments as of `features`.
         """
         features, routings = self.features(image, embedding, **options)
-        return self.parts_of(features, image, embedding), routings
+        return self.parts_of(features, image, embedding, routings), routings
 
-    def parts_of(self, features: Tensor, image: Tensor, embedding: Tensor) -> Tensor:
-        """The changes by part (B, P, 3, H, W) that features stand for, of a picture's size.
+    def parts_of(
+        self, features: Tensor, image: Tensor, embedding: Tensor, routings: Sequence[Routing]
+    ) -> Tensor:
+        """The changes by part (B, P, 3, H, W) that features stand for, of a picture's size."""
+        size = (image.shape[2], image.shape[3])
 
-        What undoes noise and what undoes compression look alike in a pixel, but not in a picture:
-        with their sum n and s in (0, 1) of what the scout saw, they are (1 - s) n and s n.
-        """
-        residual = F.pixel_shuffle(self.output(features).float(), UNSHUFFLE)
-        residual = residual[:, :, : image.shape[2], : image.shape[3]]
-        parts: Tensor = residual.unflatten(1, (len(PARTS), 3))
-        with torch.autocast(embedding.device.type, enabled=False):
-            share = self.compression(embedding.float()).sigmoid()[:, :, None, None, None]
-        both = parts[:, :2].sum(dim=1, keepdim=True)  # noise and compression, the first of `PARTS`
-        return torch.cat([(1 - share) * both, share * both, parts[:, 2:]], dim=1)
+        def last(layers: PlainLayers, items: Tensor | None) -> Tensor:
+            given = [value if items is None else value[items] for value in (features, embedding)]
+            return layers.last_layer(given[0], size, given[1])
+
+        return self._by_layers(routings, last)
 
     def features(
         self,
@@ -139,43 +114,59 @@ class LightTrunk(ScoutedNetwork):
         if self.training and noise is not False:
             shape = (choosing, batch, EXPERTS)
             noises = draw_noises(noise, shape, self.config.router_noise, image.device)
-        routings: list[Routing] = []
+        given = zip(self.mixtures, pins, noises, self.block_names, strict=True)
+        routings = tuple(
+            pin or block.route(embedding, own, name) for block, pin, own, name in given
+        )
+        padded = pad_to_multiple(image.to(self.head.weight.dtype), self.config.multiple)
+
+        def run(layers: PlainLayers, items: Tensor | None) -> Tensor:
+            if items is None:
+                return self._layers(layers, padded, embedding, routings, masked)
+            own = [of_pictures(routing, items) for routing in routings]
+            return self._layers(layers, padded[items], embedding[items], own, masked)
+
+        return self._by_layers(routings, run), routings
+
+    def _layers(
+        self,
+        layers: PlainLayers,
+        padded: Tensor,
+        embedding: Tensor,
+        routings: Sequence[Routing],
+        masked: bool,
+    ) -> Tensor:
+        """One set of layers, with the experts of these routings."""
+        waiting = zip(layers.shared_parts, self.mixtures, routings, strict=True)
 
         def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
-            for block in blocks:
-                number = len(routings)
-                given = (embedding, noises[number], pins[number], masked, self.block_names[number])
-                x, routing = cast(MixtureBlock, block)(x, *given)
-                routings.append(routing)
+            for _, (plain, block, routing) in zip(blocks, waiting, strict=False):
+                x = block.add_expert(plain.shared(x, embedding), x, routing, masked)
             return x
 
-        padded = pad_to_multiple(image.to(self.head.weight.dtype), self.config.multiple)
-        return self.layers(padded, mixed), tuple(routings)
+        return layers.layers(padded, mixed)
 
-    def layers(self, padded: Tensor, mixed: Callable[[Tensor, nn.ModuleList], Tensor]) -> Tensor:
-        """`features` with blocks that choose as they are given.
+    def _by_layers(
+        self, routings: Sequence[Routing], run: Callable[[PlainLayers, Tensor | None], Tensor]
+    ) -> Tensor:
+        """What `run` gives for each picture with the layers that it takes.
 
         Args:
-            padded: (B, 3, H, W), sides multiples of `config.multiple`.
-            mixed: features (B, C, h, w) through blocks with experts.
+            routings: of all blocks.
+            run: from layers and the places of pictures (M,) in the batch, None for all, to results
+                (M, ...).
         """
-        cells = F.pixel_unshuffle(padded, UNSHUFFLE) - 0.5
-        x: Tensor = self.head(cells.contiguous(memory_format=torch.channels_last))
-        skips = []
-        for blocks, down in zip(self.encoder, self.down, strict=True):
-            for block in cast(nn.ModuleList, blocks):
-                x = block(x)
-            skips.append(x)
-            x = down(x)
-        if self.deep is not None:
-            x = x + self.deep(x)
-        x = mixed(x, self.latent)
-        first, second = self.up
-        x = mixed(shuffled(first(x)) + skips.pop(), self.decoder)
-        x = shuffled(second(x)) + skips.pop()
-        for block in self.refinement:
-            x = block(x)
-        return x
+        if self.noise_layers is None:
+            return run(self, None)
+        noisy = only_noise(routings)
+        if bool(noisy.all()):
+            return run(self.noise_layers, None)
+        if not bool(noisy.any()):
+            return run(self, None)
+        places = [torch.nonzero(chosen).squeeze(1) for chosen in (noisy, ~noisy)]
+        sets = self.noise_layers, self
+        found = [run(layers, own) for layers, own in zip(sets, places, strict=True)]
+        return torch.cat(found)[torch.cat(places).argsort()]
 
     def prepare(self, device: torch.device) -> None:
         """Store kernels in the memory layout of the features, so that none is converted later."""
