@@ -127,10 +127,11 @@ class PixpertsRestore(io.ComfyNode):
         denoise: float = 1.0,
         jpeg: float = 1.0,
         tone: ToneMode = "auto",
+        dust: float = 0.0,
     ) -> io.NodeOutput:
         """Repair a batch."""
         restorer = Restorer.of(_loaded(other_model.strip() or model))
-        settings = RepairSettings(strength, denoise, jpeg, tone)
+        settings = RepairSettings(strength, denoise, jpeg, tone, dust=dust)
         result, _ = restorer.repair(_channels_first(image), settings, progress=_progress())
         return io.NodeOutput(_channels_last(result))
 
@@ -171,12 +172,13 @@ class PixpertsEnhance(io.ComfyNode):
         denoise: float = 1.0,
         jpeg: float = 1.0,
         tone: ToneMode = "auto",
+        dust: float = 0.0,
     ) -> io.NodeOutput:
         """Repair and enlarge a batch."""
         result = _enhancer(model, restore_model).enhance(
             _channels_first(image),
             size=_size(image, scale, long_side),
-            settings=RepairSettings(strength, denoise, jpeg, tone),
+            settings=RepairSettings(strength, denoise, jpeg, tone, dust=dust),
             progress=_progress(),
         )
         return io.NodeOutput(_channels_last(result))
@@ -221,6 +223,11 @@ def _amounts() -> list[Any]:
             default="auto",
             optional=True,
             tooltip="Darkness and haze: undone where the model is sure, never, or always.",
+        ),
+        io.Float.Input(
+            "dust",
+            tooltip="How much of dust and scratches. For scans: stars and white dots go, too.",
+            **(share | {"default": 0.0}),
         ),
     ]
 

@@ -113,6 +113,13 @@ def test_amounts_of_a_repair(nodes: dict[str, Any]) -> None:
     own = pixperts.Restorer.load("moce-ir-light", device="cpu")
     expected = own.restore(ours().movedim(-1, 1), denoise=0.5, jpeg=0.0, tone="off")
     assert torch.equal(good, expected.movedim(1, -1))
+    dusty = torch.full((1, 48, 64, 3), 0.3)
+    dusty[:, 20:23, 30:33] = 0.9
+    whole = run(dusty, "moce-ir-light", 1.0, "", 1.0, 1.0, "off").args[0]
+    (clear,) = run(dusty, "moce-ir-light", 1.0, "", 1.0, 1.0, "off", 0.8).args
+    expected = own.restore(dusty.movedim(-1, 1), tone="off", dust=0.8)
+    assert torch.equal(clear, expected.movedim(1, -1))
+    assert float(whole[0, 21, 31].mean() - clear[0, 21, 31].mean()) > 0.2
     with pytest.raises(pixperts.UsageError, match="cannot control noise by itself"):
         run(ours(), "moce-ir-tiny", 1.0, "", 0.5)
 
