@@ -195,7 +195,7 @@ def test_progress_rises_to_one(upscaler: Upscaler) -> None:
         (torch.zeros(5, 4, 3), "1 to 4 channels"),
         (torch.zeros(4, 4), "1 to 4 channels"),
         (torch.zeros(3, 0, 4), "torch image"),
-        (torch.zeros(3, 4, 4, dtype=torch.uint8), "floating point"),
+        (torch.zeros(3, 4, 4, dtype=torch.int16), "uint8, uint16 or float"),
         (torch.full((3, 4, 4), 2.0), r"into \[0, 1\]"),
         (torch.full((3, 4, 4), torch.nan), "finite"),
         (Image.new("I;16", (4, 4)), "mode I;16"),

@@ -34,6 +34,22 @@ def test_arrays_of_other_types_are_refused(dtype: Any) -> None:
         to_tensor(np.zeros((4, 4, 3), dtype))
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 1, 4, 5)])
+def test_codes_in_torch_tensors_come_back_as_codes(dtype: torch.dtype, shape: Any) -> None:
+    most = torch.iinfo(dtype).max
+    image = (torch.rand(shape, generator=torch.Generator().manual_seed(0)) * most).to(dtype)
+    pixels, back = to_tensor(image)
+    assert pixels.shape == ((1, *shape) if len(shape) == 3 else shape)
+    torch.testing.assert_close(pixels.flatten(), image.flatten().float() / most)
+    result = back(pixels)
+    assert (result.dtype, result.shape) == (dtype, image.shape)
+    assert result.tolist() == image.tolist()
+    assert back(pixels + 2).flatten()[0].item() == most
+    with pytest.raises(ImageError, match="must be uint8, uint16 or float, not"):
+        to_tensor(torch.zeros(3, 4, 4, dtype=torch.int32))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("made", [np.asarray, torch.from_numpy])
 def test_floats_outside_of_the_range_by_half_a_code_are_clipped(made: Any, dtype: Any) -> None:

@@ -76,7 +76,7 @@ class Upscaler(Predictor):
 
         Args:
             image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
-                (C, H, W) or (B, C, H, W) floating point in [0, 1]. C is 1 for gray, 2 for gray
+                (C, H, W) or (B, C, H, W) of the same types. C is 1 for gray, 2 for gray
                 and alpha, 3 for RGB, 4 for RGB and alpha. Alpha is enlarged by bicubic
                 interpolation. Fully transparent pixels get colors from their neighbors.
             scale: factor for both sides; 2 if neither it nor a size is given.

@@ -17,8 +17,8 @@ def to_tensor(image: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
 
     Args:
         image: a PIL image; NumPy (H, W) or (H, W, C) uint8, uint16 or float in [0, 1]; torch
-            (C, H, W) or (B, C, H, W) floating point in [0, 1]; 1 to 4 channels. Floating point
-            may lie outside of [0, 1] by half an 8-bit code (0.00196), which is clipped.
+            (C, H, W) or (B, C, H, W) of the same types; 1 to 4 channels. Floating point may lie
+            outside of [0, 1] by half an 8-bit code (0.00196), which is clipped.
 
     Returns:
         The pixels, and a function from a result like them, of any size, to the caller's kind:
@@ -47,8 +47,18 @@ def _from_torch(image: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
             f"a torch image must be (C, H, W) or (B, C, H, W) with 1 to 4 channels, not "
             f"{tuple(image.shape)}."
         )
+    if image.dtype in (torch.uint8, torch.uint16):
+        codes = image.cpu().numpy()
+        pixels = torch.from_numpy(to_float(codes))
+
+        def rounded(result: Tensor) -> Tensor:
+            array = from_float(result.cpu().numpy(), codes.dtype)
+            given = torch.from_numpy(array).to(image.device)
+            return given if image.dim() == 4 else given[0]
+
+        return pixels if image.dim() == 4 else pixels[None], rounded
     if not image.is_floating_point():
-        raise ImageError(f"a torch image must be floating point in [0, 1], not {image.dtype}.")
+        raise ImageError(f"a torch image must be uint8, uint16 or float, not {image.dtype}.")
     pixels = image.detach().to("cpu", torch.float32)
     if not bool(torch.isfinite(pixels).all()):
         raise ImageError("a torch image must hold finite values, not NaN or infinity.")
