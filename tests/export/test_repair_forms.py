@@ -14,7 +14,8 @@ from pixperts.export.forms import form_of
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
 from pixperts.export.scout_form import ScoutForm
 from pixperts.models.moce_ir.inputs import pad_to_multiple
-from pixperts.models.moce_ir_light.config import EXPERTS
+from pixperts.models.moce_ir_light.choices import only_noise
+from pixperts.models.moce_ir_light.config import EXPERTS, FAR
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.scout import overview_size
 from tests.helpers.light_restoration import light_restorer
@@ -81,6 +82,21 @@ def test_a_graph_has_the_layers_for_noise(far: bool) -> None:
     (other,) = every.reference(*inputs)
     model.noise_layers = layers
     assert (float((found - other).abs().max()) < 1e-5) == far
+
+
+@torch.inference_mode()
+def test_pictures_of_a_batch_choose_their_own_layers_in_a_graph() -> None:
+    model = repairing(noise_layers=True)
+    assert model.noise_layers is not None
+    model.noise_layers.output.weight.mul_(20)
+    for block in model.mixtures:
+        block.router.weight[FAR].mul_(6)
+    form = DetailForm(model, None)
+    image, undo, shares = picture(6, 3, 32, 40), torch.zeros(6, 2), torch.ones(6, 3)
+    embedding = torch.randn(6, 8, generator=torch.Generator().manual_seed(4))
+    noisy = only_noise(model.changes(image, embedding, noise=False)[1])
+    assert 0 < int(noisy.sum()) < 6
+    agree(form, image, embedding, undo, shares)
 
 
 @torch.inference_mode()

@@ -28,6 +28,7 @@ from pixperts.training.light_restoration import (
     picture_error,
 )
 from pixperts.training.parts import PartsModule, share_of, wanted_parts
+from pixperts.training.run import module_of
 
 
 @pytest.fixture(scope="module")
@@ -262,6 +263,13 @@ def test_layers_for_noise_begin_as_the_others_and_learn_alone(photos: Path, tmp_
     again, _ = module(photos, model_options=options, init=str(tmp_path / "more.safetensors"))
     assert again.model.noise_layers is not None
     assert bool((again.model.noise_layers.output.weight == 0.5).all())
+    values = values_of("scenes", photos, head="marks", tasks={}, validation_tasks=[], **{
+        **given, "model_options": {**options, "marks": True}
+    })  # fmt: skip
+    other = module_of(TrainConfig.from_dict(values, "test")).model
+    assert isinstance(other, MoCEIRLight)
+    assert other.noise_layers is not None
+    assert torch.equal(other.noise_layers.output.weight, start.model.output.weight)
     with pytest.raises(UsageError, match="noise_layers is true"):
         PartsModule(config(photos, head="parts", model_options=options))
 

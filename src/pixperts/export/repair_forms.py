@@ -17,7 +17,7 @@ from pixperts.export.form import (
     mirrored_to_multiple,
 )
 from pixperts.export.scout_form import LIGHT, ScoutForm, Seen
-from pixperts.models.moce_ir_light.choices import sureness
+from pixperts.models.moce_ir_light.choices import no_far_look, sureness
 from pixperts.models.moce_ir_light.config import EXPERTS, FAR, PARTS
 from pixperts.models.moce_ir_light.layers import PlainLayers
 from pixperts.models.moce_ir_light.model import MoCEIRLight
@@ -75,8 +75,8 @@ class DetailForm(Form):
         change = changes[0]
         if len(sets) == 2:  # both are in the graph
             chances = [block.router(embedding).softmax(dim=-1) for block in self.model.mixtures]
-            far = torch.stack(chances)[:, :, FAR].mean(dim=0) >= 0.5
-            change = torch.where(far[:, None, None, None, None], changes[0], changes[1])
+            near = no_far_look([own[:, FAR] for own in chances])
+            change = torch.where(near[:, None, None, None, None], changes[1], changes[0])
         config, found = self.model.config, self.model.scout.groups(embedding).sigmoid()
         taken = sureness(found, config.sure, config.sure_marks)
         taken = torch.maximum(taken, undo[:, 0])  # what is brightened shows its noise
@@ -241,7 +241,7 @@ class WholeForm(Form):
 
 def _of_noise(experts: Experts) -> bool:
     """Whether pictures with these experts take the layers for noise."""
-    return 2 * experts.count(FAR) < len(experts)
+    return bool(no_far_look([torch.tensor([float(expert == FAR)]) for expert in experts]))
 
 
 def label_of(experts: Experts | None) -> str:

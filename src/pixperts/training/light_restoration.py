@@ -35,9 +35,6 @@ class LightRestorationModule(TrainingModule):
 
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
-        layers = self.model.noise_layers
-        if layers is not None and "noise_layers.head.weight" not in self.taken:
-            layers.begin_as(self.model)
         # On CPUs, convolutions are faster in this memory format, in bfloat16 many times.
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         experts = len(self.model.mixtures[0].costs)
@@ -186,10 +183,10 @@ class LightRestorationModule(TrainingModule):
         return torch.cat(list(columns), dim=2)
 
     def compile_parts(self) -> None:
-        """Compile the plain residual blocks."""
+        """Compile the plain residual blocks; with two sets, each gets batches of any size."""
         for module in self.model.modules():
             if isinstance(module, Block):
-                module.compile(dynamic=False)
+                module.compile(dynamic=self.model.noise_layers is not None)
 
 
 def cut_patches(scenes: Tensor, places: Tensor, side: int) -> Tensor:

@@ -59,7 +59,9 @@ class TrainingModule(L.LightningModule):
         if not any(p.requires_grad for p in self.model.parameters()):
             raise UsageError("frozen names every parameter, so there is nothing to train.")
         named = self.model.named_parameters()
-        self._touched = [p for name, p in named if p.requires_grad and "experts" in name]
+        # A batch may have no picture for an expert, or for one of two sets of layers.
+        split = getattr(self.model, "noise_layers", None) is not None
+        self._touched = [p for name, p in named if p.requires_grad and (split or "experts" in name)]
         self._numbers = range(0)
         self._sums: dict[str, Any] = {}
         self.train()
@@ -262,7 +264,8 @@ def start_from(model: torch.nn.Module, path: Path) -> list[str]:
     """Copy those tensors of a weights file that fit a network by name and shape.
 
     Residual blocks that are not in the file start with a last layer of zeros: they change nothing
-    at first, so that a trained network can be extended.
+    at first, so that a trained network can be extended. Layers for noise that are not in the file
+    begin as the other plain layers.
 
     Args:
         model: is changed.
@@ -284,4 +287,7 @@ def start_from(model: torch.nn.Module, path: Path) -> list[str]:
     for name, block in model.named_modules():
         if isinstance(block, Block) and f"{name}.second.weight" not in fitting:
             torch.nn.init.zeros_(block.second.weight)
+    layers = getattr(model, "noise_layers", None)
+    if layers is not None and "noise_layers.head.weight" not in fitting:
+        layers.begin_as(model)
     return sorted(fitting)

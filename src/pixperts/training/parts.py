@@ -31,7 +31,7 @@ class PartsModule(LightRestorationModule):
     def __init__(self, config: LightRestorationConfig, layout: Layout | None = None) -> None:
         super().__init__(config, layout)
         if self.model.noise_layers is not None:
-            raise UsageError("noise_layers is true, but the parts are divided before it is added.")
+            raise UsageError("noise_layers is true, but head: parts divides one set of layers.")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.startswith(("output.", "compression.")))
         self._whole = [values.sum(dim=0) for values in self._divided()]

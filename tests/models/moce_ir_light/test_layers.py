@@ -1,4 +1,4 @@
-"""Two sets of plain layers: one for pictures with noise alone, one for all others."""
+"""Two sets of plain layers: for faults that need a wide view, and for all other pictures."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pixperts.errors import ModelError
+from pixperts.evaluation.restoration import active_parameters
 from pixperts.inference.restorer import Restorer
 from pixperts.models.moce_ir_light.choices import only_noise
 from pixperts.models.moce_ir_light.config import FAR, MoCEIRLightConfig
@@ -91,6 +92,7 @@ def test_layers_for_noise_that_begin_as_the_others_change_nothing() -> None:
     assert two.noise_layers is not None
     two.load_state_dict(one.state_dict(), strict=False)
     two.noise_layers.begin_as(two)
+    assert bool(only_noise(two(image).routings).any())
     torch.testing.assert_close(two(image).image, one(image).image, rtol=0, atol=1e-6)
 
 
@@ -105,6 +107,39 @@ def test_tiles_equal_the_whole_with_either_set(number: int) -> None:
     assert only_noise(routed).tolist() == [number == 0]
     assert float((whole - image).abs().mean()) > 0.01
     assert float((whole - tiled).abs().max()) < 1e-5
+
+
+def test_gradients_reach_both_sets_of_a_mixed_batch() -> None:
+    image = pictures(4, 32, 32)
+    model = two_sets(image)
+    output = model(image)
+    noisy = only_noise(output.routings)
+    assert 0 < int(noisy.sum()) < 4
+    # The error of one picture moves its own set alone.
+    for number, own in enumerate(noisy.tolist()):
+        model.zero_grad(set_to_none=True)
+        model(image).image[number].square().sum().backward()
+        assert model.noise_layers is not None
+        moved = [
+            float(layers.head.weight.grad.abs().max())  # type: ignore[union-attr]
+            for layers in (model.noise_layers, model)
+        ]
+        assert [value > 0 for value in moved] == [own, not own]
+    with torch.inference_mode():
+        masked, again = model(image, masked=True), model(image)
+    torch.testing.assert_close(masked.image, again.image, rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_picture_uses_the_parameters_of_one_set() -> None:
+    image = pictures(1, 32, 32)
+    one, two = small(), two_sets(pictures(2, 32, 32))
+    card, counted = store.Card("small", {}), []
+    for model in (one, two):
+        total = sum(p.numel() for p in model.parameters())
+        restorer = Restorer(model, card, device="cpu", precision="float32")
+        counted.append(active_parameters(restorer, one(image).routings, total))
+    assert counted[0] == counted[1]
 
 
 @torch.inference_mode()

@@ -102,7 +102,7 @@ def of_pictures(routing: Routing, items: Tensor) -> Routing:
 
 
 def only_noise(routings: Sequence[Routing]) -> Tensor:
-    """Pictures (B,) that take the layers for noise: most routers see no need to look far.
+    """Pictures (B,) that take the layers for noise, as the routers see no need to look far.
 
     A choice that a budget has lowered counts as the router's, and one that was pinned without its
     probabilities as certain.
@@ -113,7 +113,12 @@ def only_noise(routings: Sequence[Routing]) -> Tensor:
         else routing.probabilities[:, FAR]
         for routing in routings
     ]
-    return torch.stack(chances).mean(dim=0) < 0.5
+    return no_far_look(chances)
+
+
+def no_far_look(chances: Sequence[Tensor]) -> Tensor:
+    """(B,) whether the expert that looks far is improbable, given its probability in each block."""
+    return torch.stack(tuple(chances)).mean(dim=0) < 0.5
 
 
 def within_cost(

@@ -1,9 +1,8 @@
 """The plain layers of moce-ir-light, which a picture goes through whatever experts it takes.
 
-A network may have two sets of them. Most pictures have nothing but noise and traces of compression,
-which show in a few pixels; rain, snow, blur and marks need a wide view. Where one set of layers
-has to undo both, noise is undone less well. A picture takes one set only, so that the second one
-costs no time, only space in the file.
+A network may have two sets of them. Noise and traces of compression show in a few pixels; rain,
+snow, blur and marks need a wide view. One set of layers that has to undo both does each less well.
+A picture takes one set only, so that two of them cost no time, only space in the file.
 """
 
 from collections.abc import Callable
@@ -115,13 +114,17 @@ class PlainLayers:
 
 
 class NoiseLayers(PlainLayers, nn.Module):
-    """The set for pictures with noise and traces of compression alone; it shares the experts."""
+    """The set for pictures in which no rain, snow, blur or marks are seen; experts are shared."""
 
     def __init__(self, config: MoCEIRLightConfig) -> None:
         super().__init__()
 
         def block(level: int) -> SharedPart:
-            return SharedPart(config.channels[level], config.embedding, config.modulated)
+            part = SharedPart(config.channels[level])
+            part.modulation = None
+            if config.modulated:
+                part.add_modulation(config.embedding)
+            return part
 
         self._add_layers(config, block)
 

@@ -109,19 +109,21 @@ class SharedPart(nn.Module):
 
     Args:
         channels: of the features, C.
-        embedding: length of the embedding, E.
-        modulated: whether the embedding scales and shifts the hidden features.
     """
 
-    def __init__(self, channels: int, embedding: int, modulated: bool) -> None:
+    modulation: nn.Linear | None
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         _calm(self.first, self.second)
-        self.modulation = nn.Linear(embedding, 2 * channels) if modulated else None
-        if self.modulation is not None:
-            nn.init.zeros_(self.modulation.weight)
-            nn.init.zeros_(self.modulation.bias)
+
+    def add_modulation(self, embedding: int) -> None:
+        """Let the embedding, of this length, scale and shift the hidden features."""
+        self.modulation = nn.Linear(embedding, 2 * self.first.out_channels)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
 
     def shared(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x + shared(x), computed for every picture.
@@ -162,7 +164,7 @@ class MixtureBlock(SharedPart):
     def __init__(
         self, channels: int, width: int, bottleneck: int, embedding: int, modulated: bool
     ) -> None:
-        super().__init__(channels, embedding, modulated)
+        super().__init__(channels)
         self.experts = nn.ModuleList(
             [
                 Bottleneck(channels, bottleneck),
@@ -173,6 +175,9 @@ class MixtureBlock(SharedPart):
         self.router = nn.Linear(embedding, EXPERTS)
         nn.init.zeros_(self.router.weight)
         nn.init.zeros_(self.router.bias)
+        self.modulation = None
+        if modulated:
+            self.add_modulation(embedding)
 
     @property
     def reach(self) -> int:
@@ -226,8 +231,7 @@ class MixtureBlock(SharedPart):
             y: (B, C, h, w), what the shared part made of x; may be changed.
             x: (B, C, h, w).
             routing: the choice of `route`, or another one.
-            masked: run every expert on every picture and drop what was not chosen: slower, but of
-                fixed shapes.
+            masked: run every expert on every picture and drop what was not chosen (slow).
         """
         assert routing.gates is not None
         choice, gates = routing.experts[:, 0], routing.gates[:, 0].to(y.dtype)

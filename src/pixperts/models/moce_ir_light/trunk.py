@@ -93,8 +93,7 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
         size = (image.shape[2], image.shape[3])
 
         def last(layers: PlainLayers, items: Tensor | None) -> Tensor:
-            given = [value if items is None else value[items] for value in (features, embedding)]
-            return layers.last_layer(given[0], size, given[1])
+            return layers.last_layer(_some(features, items), size, _some(embedding, items))
 
         return self._by_layers(routings, last)
 
@@ -121,10 +120,11 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
         padded = pad_to_multiple(image.to(self.head.weight.dtype), self.config.multiple)
 
         def run(layers: PlainLayers, items: Tensor | None) -> Tensor:
-            if items is None:
-                return self._layers(layers, padded, embedding, routings, masked)
-            own = [of_pictures(routing, items) for routing in routings]
-            return self._layers(layers, padded[items], embedding[items], own, masked)
+            own = routings
+            if items is not None:
+                own = tuple(of_pictures(routing, items) for routing in routings)
+            given = _some(padded, items), _some(embedding, items)
+            return self._layers(layers, *given, own, masked)
 
         return self._by_layers(routings, run), routings
 
@@ -140,6 +140,7 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
         waiting = zip(layers.shared_parts, self.mixtures, routings, strict=True)
 
         def mixed(x: Tensor, blocks: nn.ModuleList) -> Tensor:
+            # `blocks` comes first: when it ends, nothing more is taken from those that wait.
             for _, (plain, block, routing) in zip(blocks, waiting, strict=False):
                 x = block.add_expert(plain.shared(x, embedding), x, routing, masked)
             return x
@@ -166,7 +167,7 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
         places = [torch.nonzero(chosen).squeeze(1) for chosen in (noisy, ~noisy)]
         sets = self.noise_layers, self
         found = [run(layers, own) for layers, own in zip(sets, places, strict=True)]
-        return torch.cat(found)[torch.cat(places).argsort()]
+        return torch.cat(found).index_select(0, torch.cat(places).argsort())
 
     def prepare(self, device: torch.device) -> None:
         """Store kernels in the memory layout of the features, so that none is converted later."""
@@ -268,3 +269,8 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
                 parts[name] *= busy
         parts["total"] = sum(parts.values())
         return parts
+
+
+def _some(values: Tensor, items: Tensor | None) -> Tensor:
+    """Those of some pictures (M,) of a batch, or all."""
+    return values if items is None else values.index_select(0, items)
