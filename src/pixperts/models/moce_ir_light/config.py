@@ -46,7 +46,7 @@ class MoCEIRLightConfig:
     tone_width: int = 48  # channels of the tone head
     motion: bool = False  # a stage before all others that undoes straight motion blur
     marks: bool = False  # a stage that removes dust and scratches where that is wanted
-    noise_layers: bool = False  # a second set of plain layers, for pictures without rain or blur
+    noise_layers: bool = False  # a second set of plain layers, see `layers`
 
     def __post_init__(self) -> None:
         """Refuse what cannot be built, by name."""
