@@ -15,6 +15,7 @@ from pixperts.degradations.mixture import PARTS
 from pixperts.errors import UsageError
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.training.config import TrainConfig
+from pixperts.training.distributed import zero_gradients_for
 from pixperts.training.light_restoration_config import LightRestorationConfig
 from pixperts.weights import store
 from tests.helpers.training_runs import make_photos, step_of, train, values_of
@@ -272,6 +273,20 @@ def test_layers_for_noise_begin_as_the_others_and_learn_alone(photos: Path, tmp_
     assert torch.equal(other.noise_layers.output.weight, start.model.output.weight)
     with pytest.raises(UsageError, match="noise_layers is true"):
         PartsModule(config(photos, head="parts", model_options=options))
+
+
+def test_a_set_without_a_picture_gets_a_gradient_of_zeros(photos: Path) -> None:
+    """Several processes average gradients, and each may have pictures for another set."""
+    task, batch = module(photos, model_options={**_options(photos), "noise_layers": True})
+    loss = torch.stack(list(task.loss(batch).values())).sum()
+    (loss + zero_gradients_for(task._touched)).backward()
+    layers = task.model.noise_layers
+    assert layers is not None
+    used, idle = (one.head.weight.grad for one in (layers, task.model))  # new routers look near
+    assert used is not None
+    assert idle is not None
+    assert bool(used.any())
+    assert not bool(idle.any())
 
 
 def test_the_loss_of_parts_is_that_of_each_fault(photos: Path) -> None:

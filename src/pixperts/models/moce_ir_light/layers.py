@@ -121,7 +121,6 @@ class NoiseLayers(PlainLayers, nn.Module):
 
         def block(level: int) -> SharedPart:
             part = SharedPart(config.channels[level])
-            part.modulation = None
             if config.modulated:
                 part.add_modulation(config.embedding)
             return part

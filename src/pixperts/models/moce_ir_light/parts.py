@@ -118,6 +118,7 @@ class SharedPart(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         _calm(self.first, self.second)
+        self.modulation = None
 
     def add_modulation(self, embedding: int) -> None:
         """Let the embedding, of this length, scale and shift the hidden features."""
@@ -175,7 +176,6 @@ class MixtureBlock(SharedPart):
         self.router = nn.Linear(embedding, EXPERTS)
         nn.init.zeros_(self.router.weight)
         nn.init.zeros_(self.router.bias)
-        self.modulation = None
         if modulated:
             self.add_modulation(embedding)
 

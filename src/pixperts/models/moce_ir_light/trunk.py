@@ -176,7 +176,7 @@ class LightTrunk(PlainLayers, ScoutedNetwork):
     @property
     def mixtures(self) -> list[MixtureBlock]:
         """Every block with experts, in the order of execution."""
-        return [cast(MixtureBlock, block) for block in (*self.latent, *self.decoder)]
+        return [cast(MixtureBlock, block) for block in self.shared_parts]
 
     @property
     def block_names(self) -> list[str]:
