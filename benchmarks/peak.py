@@ -26,6 +26,7 @@ from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moce_ir_light.parts import kernel_weights
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr_light.model import MoEISRLight
+from pixperts.models.moeisr_photo.model import MoEISRPhoto
 
 SIDE = 256  # of the LR picture; the picture to repair has twice the side
 FACTORS = (2.0, 2.5, 4.0)
@@ -63,8 +64,9 @@ def row(model: str, part: str, adds: float, seconds: float, peak: float) -> Row:
 
 
 def light_rows(name: str, lr: Tensor, peak: float, repeats: int) -> list[Row]:
-    """Encoder and field of moeisr-light or moeisr-photo."""
-    model = cast(MoEISRLight, Upscaler.load(name, device="cpu", precision="float32").model)
+    """Encoder and field of moeisr-light, or of the network of moeisr-photo for photos."""
+    loaded = Upscaler.load(name, device="cpu", precision="float32").model
+    model = loaded.photo if isinstance(loaded, MoEISRPhoto) else cast(MoEISRLight, loaded)
     height, width = lr.shape[2:]
     features = model.encode(lr)
     adds = model.multiply_adds((height, width), (2 * height, 2 * width))["encoder"]

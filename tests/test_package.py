@@ -34,8 +34,8 @@ def run(code: str) -> str:
 TRAINING = [
     f"pixperts.training.{name}"
     for name in (
-        "callbacks", "checkpoints", "dry_run", "enhancement", "light", "light_restoration", "marks",
-        "module", "parts", "restoration", "run", "tone", "upscaling",
+        "callbacks", "checkpoints", "dry_run", "enhancement", "judge", "light", "light_restoration",
+        "marks", "module", "parts", "restoration", "run", "tone", "upscaling",
     )
 ]  # fmt: skip
 

@@ -69,6 +69,16 @@ def test_notes_are_lines_of_their_own() -> None:
     assert report.to_line().splitlines()[1:] == ["x\\r", SHOWN]
 
 
+@pytest.mark.parametrize(
+    ("network", "words"), [("photo", "network for photos"), ("clean", "network for clean pictures")]
+)
+def test_the_line_names_the_network_that_was_taken(network: str, words: str) -> None:
+    report = UpscaleReport(
+        "a", "b", 1, 1, 2, 2, 0.1, "m", None, None, 1.0, 0.0, "network", network
+    )  # fmt: skip
+    assert report.to_line() == f"a -> b: 1 x 1 -> 2 x 2, 0.1 s, {words}"
+
+
 @pytest.mark.slow
 def test_half_precision_on_a_cpu_is_warned_of(
     here: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]

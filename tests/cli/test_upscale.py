@@ -113,6 +113,7 @@ def test_json_lines(
         "multiply_adds": model.multiply_adds((8, 10), (16, 20), (0.0, 1.0))["total"],
         "megapixels": 0.00032,
         "method": "network",
+        "network": None,
         "notes": [],
     }
     assert second.keys() == {"input", "output", "error"}

@@ -22,7 +22,7 @@ from pixperts.export.repair_forms import WholeForm
 from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.weights import store
 from tests.helpers.command_line import one_sentence
-from tests.helpers.light_models import light
+from tests.helpers.light_models import light, paired
 from tests.helpers.light_restoration import light_restorer
 from tests.helpers.tiny_models import picture, same, tiny
 
@@ -132,6 +132,25 @@ def test_a_part_names_what_it_takes_and_gives(
     assert "multiples of 32" in facts["tiles"]
 
 
+@pytest.mark.parametrize("scale", [2.0, None])
+def test_a_graph_holds_one_of_two_networks(scale: float | None) -> None:
+    model, image = paired(), picture(1, 3, 12, 10)
+    label = "encoder" if scale is None else "x2"
+    for experts, network, name, summary in (
+        (None, model.photo, label, label),
+        ((0,), model.photo, label, label),
+        ((1,), model.clean, f"{label}_clean", f"{label} of its network for clean pictures"),
+    ):
+        form = form_of(model, "own", scale, experts)
+        assert (form.label, form.summary) == (name, summary)
+        with torch.inference_mode():
+            (found,) = form(image)[None]
+            expected = network.encode(image)
+            if scale is not None:
+                expected = network(image, (24, 20)).image.clamp(0, 1)
+        same(found, expected)
+
+
 SIGNAL_AFTER_TWO = """
 import signal, sys
 from pathlib import Path
@@ -187,7 +206,9 @@ def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
         (["moeisr-photo", "--part", "tone"], "--part is for models that repair"),
         (["moeisr-tiny", "-s", "2"], "moeisr-tiny chooses an expert for each pixel"),
         (["moeisr-photo", "-o", "a.xml"], "a.xml must end in .onnx"),
-        (["moeisr-photo", "-s", "2", "--expert", "1"], "has a single expert, 0."),
+        (["moeisr-light", "-s", "2", "--expert", "1"], "has a single expert, 0."),
+        (["moeisr-photo", "-s", "2", "--expert", "2"], "has the experts 0 (photo) and 1 (clean)."),
+        (["moeisr-photo", "--expert", "0,1"], "has the experts 0 (photo) and 1 (clean)."),
         (["nothing"], "unknown model 'nothing'"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pixperts.errors import UsageError
-from pixperts.training.config import TrainConfig
+from pixperts.training.config import LightConfig, TrainConfig
+from pixperts.training.judge_config import JudgeConfig
 from pixperts.training.stages import Recipe, steps_done, train_stages
 from tests.helpers.training_runs import difference, make_cache, make_photos, values_of
 
@@ -40,6 +41,21 @@ def test_a_recipe_is_read(photos: Path, tmp_path: Path) -> None:
     assert all(config.cache == str(tmp_path / "cache") for _, config in read.stages)  # type: ignore[attr-defined]
     assert read.cache is not None
     assert (read.cache.photos, read.cache.chunks) == ((str(photos),), 8)
+
+
+def test_a_stage_of_another_model_takes_the_fields_it_has(photos: Path, tmp_path: Path) -> None:
+    judge = {"name": "judge", "model": "moeisr-photo", "init": "a", "photos": ["b"], "patch": 32}
+    light = {"name": "light", "photos": ["b"]}
+    path = recipe(tmp_path / "a.yaml", photos, stages=[light, judge])
+    (_, first), (_, second) = Recipe.from_yaml(path, tmp_path / "cache").stages
+    assert isinstance(first, LightConfig)
+    assert isinstance(second, JudgeConfig)
+    assert first.cache == str(tmp_path / "cache")
+    assert (first.batch, second.batch, second.patch) == (4, 4, 32)
+    judge["teacher_weight"] = 1  # its own fields must be known
+    path = recipe(tmp_path / "b.yaml", photos, stages=[light, judge])
+    with pytest.raises(UsageError, match="judge: unknown field 'teacher_weight'"):
+        Recipe.from_yaml(path)
 
 
 @pytest.mark.parametrize(

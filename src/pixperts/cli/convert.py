@@ -78,9 +78,10 @@ def export(
     expert: Annotated[
         tuple[int, ...] | None,
         Option(
-            "Expert that serves all pixels; the most expensive one if unset. For moce-ir-light one "
-            "for each of its four blocks, such as 2,0,1,1; if unset all are in the graph, and each "
-            "picture takes those that its routers choose.",
+            "Expert that serves all pixels; the most expensive one if unset. For moeisr-photo 0, "
+            "its network for photos (as if unset), or 1, that for clean pictures. For "
+            "moce-ir-light one for each of its four blocks, such as 2,0,1,1; if unset all are in "
+            "the graph, and each picture takes those that its routers choose.",
             parse=parse_experts,
             metavar="NUMBERS",
         ),

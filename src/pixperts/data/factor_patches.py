@@ -15,6 +15,7 @@ from pixperts.data.patch_cache import GRID, Patches
 from pixperts.data.photos import check_largest, describe_photos
 from pixperts.data.restoration import cut_and_turn
 from pixperts.degradations.chain import draw_chain
+from pixperts.degradations.drawings import draw_over
 from pixperts.ops.resize import bicubic, quantize
 
 _BETWEEN = [n for n in range(GRID + 1, 4 * GRID) if n % GRID]  # factors times GRID
@@ -35,6 +36,7 @@ class FactorPatches(Dataset[Patches]):
         clean: share of the samples without faults all the same, if `degraded`.
         soft: share of the samples whose photo is enlarged first, so that it is soft at pixel level,
             as many photos are.
+        drawn: share of the samples that are drawings, some of them over the photo.
         seed: 0 or more.
 
     Raises:
@@ -50,11 +52,13 @@ class FactorPatches(Dataset[Patches]):
         degraded: bool = False,
         clean: float = 0.0,
         soft: float = 0.0,
+        drawn: float = 0.0,
         seed: int = 0,
     ) -> None:
         check_largest(photos, 4 * side)
         self.photos, self.side, self.batch = photos, side, batch
-        self.degraded, self.clean, self.soft, self.seed = degraded, clean, soft, seed
+        self.degraded, self.clean, self.seed = degraded, clean, seed
+        self.soft, self.drawn = soft, drawn
 
     def describe(self) -> str:
         """One line on the training data."""
@@ -83,6 +87,8 @@ class FactorPatches(Dataset[Patches]):
         if large.shape[1] != side:
             large = bicubic(large, (side, side))
         large = quantize(large)
+        if self.drawn and random.random() < self.drawn:
+            large = draw_over(large, int(random.integers(2**31)))
         size = self.side, self.side
         if self.degraded and random.random() >= self.clean:
             seed = int(random.integers(2**31))

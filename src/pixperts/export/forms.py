@@ -17,7 +17,7 @@ from pixperts.export.faithful_form import FaithfulForm
 from pixperts.export.form import Form
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
 from pixperts.export.scout_form import ScoutForm
-from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.models.interfaces import Network, PairedNetwork, UpscalingNetwork
 from pixperts.models.moce_ir.model import MoCEIR
 from pixperts.models.moce_ir_light.config import EXPERTS
 from pixperts.models.moce_ir_light.model import MoCEIRLight
@@ -204,8 +204,9 @@ def form_of(
         name: of it, for messages.
         scale: factor of enlargement; None for the encoder, and for models that repair.
         experts: numbers of the experts that all pixels take: one for a model that enlarges (None =
-            the most expensive one), or one for each block of a model that repairs (None = all are
-            in the graph, and each picture takes those that its routers choose).
+            the most expensive one, and of moeisr-photo the network for photos), or one for each
+            block of a model that repairs (None = all are in the graph, and each picture takes those
+            that its routers choose).
         part: of `REPAIR_PARTS`, of a model that repairs; None = all in one graph.
 
     Raises:
@@ -253,6 +254,8 @@ def _enlarging(
     model: UpscalingNetwork, name: str, scale: float | None, experts: Sequence[int] | None
 ) -> Form:
     """An encoder, or a whole network at a factor."""
+    if isinstance(model, PairedNetwork):
+        return _of_pair(model, name, scale, experts)
     if scale is None:
         if experts is not None:
             raise UsageError(
@@ -272,6 +275,22 @@ def _enlarging(
         there = "has a single expert, 0" if last == 0 else f"has the experts 0 to {last}"
         raise UsageError(f"{named('expert')} is {given}, but {name} {there}.")
     return LightForm(model, _ratio(scale), experts[0])
+
+
+def _of_pair(
+    model: PairedNetwork, name: str, scale: float | None, experts: Sequence[int] | None
+) -> Form:
+    """The same of one network of several; of the first one if there is no number."""
+    number = 0 if experts is None else experts[0]
+    if experts is not None and (len(experts) != 1 or not 0 <= number < len(model.members)):
+        there = " and ".join(f"{n} ({member})" for n, member in enumerate(model.members))
+        given = ",".join(map(str, experts))
+        raise UsageError(f"{named('expert')} is {given}, but {name} has the experts {there}.")
+    form = _enlarging(model.networks[number], name, scale, None)
+    if number:
+        form.label += f"_{model.members[number]}"
+        form.summary += f" of its network for {model.members[number]} pictures"
+    return form
 
 
 def _ratio(scale: float) -> Fraction:

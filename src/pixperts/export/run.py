@@ -66,8 +66,8 @@ def export_model(
         path: the file; None = a name such as NAME_x2.onnx or NAME_encoder.onnx in the current
             folder.
         scale: factor, for moeisr-light, moeisr-photo and spandrel.
-        expert: number of the expert that all pixels take, or one for each block of moce-ir-light;
-            see `form_of`.
+        expert: number of the expert that all pixels take, of the network of moeisr-photo (0: for
+            photos, 1: for clean pictures), or one for each block of moce-ir-light; see `form_of`.
         part: of a model that repairs: "scout", "detail" or "tone"; None = all in one graph.
 
     Returns:

@@ -223,6 +223,7 @@ class Enhancer:
         budget: float | None = None,
         progress: Progress | None = None,
         listener: Callable[[Tile, Tensor], None] | None = None,
+        member: int | None = None,
     ) -> Enhanced:
         """Repair and enlarge a picture that may be larger than the memory.
 
@@ -236,6 +237,7 @@ class Enhancer:
             budget: compute of the enlargement.
             progress: called with the share that is done, rising to 1.
             listener: as in `Upscaler.upscale_rows`.
+            member: as in `Upscaler.upscale_rows`.
 
         Raises:
             UsageError: the network does not have the controls in the settings, or the budget is
@@ -267,8 +269,9 @@ class Enhancer:
             reduce_rows(repaired if kept == whole else ReducedSource(repaired, kept), sink, second)
             return Enhanced(repair, Tally((), ()))
         tally = self.upscaler.upscale_rows(
-            between.source, sink, size, budget=budget, progress=second, listener=listener
-        )
+            between.source, sink, size,
+            budget=budget, progress=second, listener=listener, member=member,
+        )  # fmt: skip
         return Enhanced(repair, tally)
 
     def multiply_adds(

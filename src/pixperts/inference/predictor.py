@@ -11,7 +11,7 @@ from pixperts.hardware import fastest_precision
 from pixperts.inference.device import DeviceRunner, choose_device
 from pixperts.inference.runtimes import RuntimeEncoder, check_runtime
 from pixperts.memory import available_memory, resident_memory
-from pixperts.models.engine import EngineNetwork
+from pixperts.models.engine import engine_networks
 from pixperts.models.interfaces import Network
 from pixperts.weights import store
 from pixperts.weights.checksums import network_sha256
@@ -110,8 +110,8 @@ class Predictor:
         self._runner = DeviceRunner(card.name, self.device, precision)
         model.eval().to(self.device)
         model.prepare(self.device)
-        if isinstance(model, EngineNetwork):
-            model.engine = None if runtime == "torch" else RuntimeEncoder(model, runtime)
+        for part in engine_networks(model):
+            part.engine = None if runtime == "torch" else RuntimeEncoder(part, runtime)
 
     @classmethod
     def load(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pixperts.errors import UsageError
 from pixperts.inference.options import RUNTIMES
-from pixperts.models.engine import EngineNetwork
+from pixperts.models.engine import EngineNetwork, engine_networks
 from pixperts.models.interfaces import Network
 
 # The graphs' modules are imported where they are used: most commands use torch alone.
@@ -69,7 +69,7 @@ def check_runtime(runtime: str, model: Network, name: str, device: str, precisio
         raise UsageError(f"runtime is {runtime!r}, but must be one of {', '.join(RUNTIMES)}.")
     if runtime == "torch":
         return runtime
-    if not isinstance(model, EngineNetwork):
+    if not engine_networks(model):
         raise UsageError(
             f"{name} repairs, and {runtime} is for models that only enlarge: use torch, or a model "
             "such as moeisr-photo."

@@ -1,12 +1,13 @@
 """Enlarge one image; the result has the same type as the input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixperts.errors import UsageError
+from pixperts.inference.members import estimated_errors
 from pixperts.inference.predictor import Predictor
 from pixperts.inference.reduction import ReducedSource, kept_size, reduce_rows
 from pixperts.inference.size_request import SizeRequest
@@ -15,9 +16,10 @@ from pixperts.inference.tiled_upscale import TiledUpscale
 from pixperts.inference.tiles import Tile
 from pixperts.io.arrays import to_tensor
 from pixperts.memory import check_memory
-from pixperts.models.interfaces import Network, UpscalingNetwork
+from pixperts.models.interfaces import Network, PairedNetwork, UpscalingNetwork
 from pixperts.models.presets import as_upscaler
 from pixperts.ops.color_match import ColorFix, match_picture
+from pixperts.ops.windows import Window
 from pixperts.routing import Routing, Tally
 from pixperts.weights import store
 
@@ -123,6 +125,7 @@ class Upscaler(Predictor):
         budget: float | None = None,
         progress: Progress | None = None,
         listener: Callable[[Tile, Tensor], None] | None = None,
+        member: int | None = None,
     ) -> Tally:
         """Enlarge a picture that may be larger than the memory.
 
@@ -136,6 +139,8 @@ class Upscaler(Predictor):
             budget: as in `upscale_with_routing`.
             progress: called with the share that is done, rising to 1.
             listener: called with each tile and its experts (B, h, w).
+            member: number of the network that all pictures take, if the model has several; None =
+                each picture takes the one that suits it.
 
         Returns:
             How many pixels each expert made; zeros if no side grew.
@@ -157,8 +162,70 @@ class Upscaler(Predictor):
             if kept == goal:
                 reduce_rows(source, sink, progress)
                 return Tally((0,) * len(model.costs), model.costs)
-            work = TiledUpscale(model, self._runner, source, size[::-1], budget, progress)
+            network: UpscalingNetwork = model
+            if isinstance(model, PairedNetwork):
+                if member is None:
+                    errors = estimated_errors(model, self._runner, source, goal)
+                    members = [model.pick(each) for each in errors]
+                    if len(set(members)) > 1:
+                        return self._one_by_one(source, sink, size, members, progress)
+                    member = members[0]
+                network = model.networks[member]
+            work = TiledUpscale(network, self._runner, source, goal, budget, progress)
             return work.run(sink, self.tile, self._memory(), listener or _ignore)
+
+    def estimated_errors(self, source: PixelSource, size: tuple[int, int]) -> Tensor | None:
+        """What each network of a model would do to each picture: squared errors, (B, J).
+
+        Args:
+            source: the pictures.
+            size: (width, height) of the result.
+
+        Returns:
+            None if there is nothing to choose: the model is one network, or no side grows.
+
+        Raises:
+            ImageError: a picture has values that are not finite.
+        """
+        kept = kept_size((source.height, source.width), size[::-1])
+        if not isinstance(self.model, PairedNetwork) or kept == size[::-1]:
+            return None
+        with torch.inference_mode():
+            if kept != (source.height, source.width):
+                source = ReducedSource(source, kept)
+            return estimated_errors(self.model, self._runner, source, size[::-1])
+
+    def member_for(self, source: PixelSource, size: tuple[int, int]) -> int | None:
+        """The number of the network that one picture takes; as of `estimated_errors`."""
+        errors = self.estimated_errors(source, size)
+        if errors is None or not isinstance(self.model, PairedNetwork):
+            return None
+        return self.model.pick(errors[0])
+
+    def member_name(self, number: int) -> str | None:
+        """The name of a network of the model; None if it is one network."""
+        return self.model.members[number] if isinstance(self.model, PairedNetwork) else None
+
+    def _one_by_one(
+        self,
+        source: PixelSource,
+        sink: PixelSink,
+        size: tuple[int, int],
+        members: Sequence[int],
+        progress: Progress | None,
+    ) -> Tally:
+        """Enlarge the pictures of a batch, which is in memory, one after the other."""
+        pixels, count = source.rows(0, source.height), source.batch
+        images = []
+        for number, member in enumerate(members):
+            done = ArraySink(1, source.channels, size[1], size[0])
+            advance = None if progress is None else _share(progress, number, count)
+            one = ArraySource(pixels[number : number + 1])
+            self.upscale_rows(one, done, size, progress=advance, member=member)
+            images.append(done.image)
+        sink.put(torch.cat(images), Window(0, size[1], 0, size[0]))
+        sink.finish(size[1])
+        return Tally((0,) * len(self.model.costs), self.model.costs)
 
     def multiply_adds(
         self,
@@ -179,3 +246,8 @@ class Upscaler(Predictor):
 
 def _ignore(tile: Tile, experts: Tensor) -> None:
     """Do nothing."""
+
+
+def _share(progress: Progress, number: int, count: int) -> Progress:
+    """Progress of one picture of several."""
+    return lambda done: progress((number + done) / count)

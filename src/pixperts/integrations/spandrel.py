@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixperts.errors import MissingExtraError
 from pixperts.export.spandrel_file import CARD, read_spandrel
-from pixperts.models.interfaces import Network, ScoutedNetwork, SurveyedNetwork
+from pixperts.models.interfaces import Network, PairedNetwork, ScoutedNetwork, SurveyedNetwork
 from pixperts.models.presets import build
 
 ID = "pixperts"
@@ -75,5 +75,7 @@ def _called(model: Network, image: Tensor, scale: int) -> Tensor:
     elif model.does == "restore":
         found = model(image).image
     else:
+        if isinstance(model, PairedNetwork):  # tiles would be judged each by itself, too
+            model = model.networks[0]
         found = model(image, (image.shape[2] * scale, image.shape[3] * scale)).image
     return found.to(image.dtype)

@@ -74,6 +74,7 @@ class Enhance(EnhanceOptions, Operation):
                 medium.source, medium.sink, size, between, settings,
                 statistics=statistics, budget=self.budget, progress=progress,
                 listener=None if sketch is None else sketch.add,
+                member=None if loaded.scene is None else loaded.scene.member,
             )  # fmt: skip
         repair = done.repair
         found = Analysis.of(predictor.restorer, repair.routings, (height, width), repair.findings)

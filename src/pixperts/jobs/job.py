@@ -43,10 +43,12 @@ class Scene:
     """What all frames of one scene of a video share.
 
     `statistics` are the sums over pixels by which the network chooses experts and amounts, the
-    same for each frame; None if they are computed for each frame.
+    same for each frame; None if they are computed for each frame. `member` is the number of the
+    network that enlarges them, if a model has several.
     """
 
     statistics: "Statistics | None" = None
+    member: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

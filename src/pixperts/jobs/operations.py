@@ -67,6 +67,9 @@ class Upscale(UpscaleOptions, Operation):
             parts = upscaler.model.multiply_adds(kept[::-1], size[::-1])
             advance = _after(parts["encoder"] / parts["total"], progress)
         sketch = sketch_of(loaded, medium, upscaler.model.costs)
+        member = None if loaded.scene is None else loaded.scene.member
+        if member is None:
+            member = upscaler.member_for(medium.source, size)
         tally = upscaler.upscale_rows(
             medium.source,
             medium.sink,
@@ -74,6 +77,7 @@ class Upscale(UpscaleOptions, Operation):
             budget=self.budget,
             progress=advance,
             listener=None if sketch is None else sketch.add,
+            member=member,
         )
         routed = tally if upscaler.takes_budget and grows else None
         report = UpscaleReport(
@@ -90,6 +94,7 @@ class Upscale(UpscaleOptions, Operation):
             multiply_adds=upscaler.multiply_adds(width, height, *size, routed),
             megapixels=size[0] * size[1] / 1e6,
             method=method_of((width, height), size),
+            network=None if member is None else upscaler.member_name(member),
             notes=[] if grows or job.expert_map is None else [NO_MAP.format(job.source)],
         )
         routing = None if sketch is None else sketch.routing

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 from pixperts.errors import printable
 
 _WITHOUT_NETWORK = {"lanczos": "reduced by Lanczos", "copy": "size kept"}
+_NETWORKS = {"photo": "photos", "clean": "clean pictures"}
 
 
 class Report(Protocol):
@@ -61,6 +62,7 @@ class UpscaleReport:
     multiply_adds: float
     megapixels: float  # of the output
     method: str  # network, lanczos (nothing grew), both (one side grew) or copy
+    network: str | None = None  # photo or clean; None if the model is one network, or did not run
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
@@ -69,6 +71,8 @@ class UpscaleReport:
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
         if self.method in _WITHOUT_NETWORK:
             line += f", {_WITHOUT_NETWORK[self.method]}"
+        if self.network is not None:
+            line += f", network for {_NETWORKS.get(self.network, self.network)}"
         if self.mean_cost is not None and self.shares is not None:
             shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"

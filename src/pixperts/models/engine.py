@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from pixperts.models.interfaces import UpscalingNetwork
+from pixperts.models.interfaces import Network, PairedNetwork, UpscalingNetwork
 
 
 class EngineNetwork(UpscalingNetwork):
@@ -24,3 +24,14 @@ class EngineNetwork(UpscalingNetwork):
     @abstractmethod
     def _encode(self, lr: Tensor, progress: Callable[[float], None] | None = None) -> Tensor:
         """`encode` in torch; `progress` may be called with the share that is done, 0 to 1."""
+
+
+def engine_networks(model: Network) -> tuple[EngineNetwork, ...]:
+    """The networks of a model whose encoders another runtime may compute; empty if there are none.
+
+    Example:
+        >>> engine_networks(Network())
+        ()
+    """
+    parts = model.networks if isinstance(model, PairedNetwork) else (model,)
+    return tuple(part for part in parts if isinstance(part, EngineNetwork))

@@ -113,6 +113,39 @@ class UpscalingNetwork(Network):
         """
 
 
+class PairedNetwork(UpscalingNetwork):
+    """A network that consists of several, of which each picture takes one.
+
+    Attributes:
+        members: a name for each network, in their order; the first is the one for pictures of
+            which nothing is known.
+    """
+
+    members: ClassVar[tuple[str, ...]]
+
+    @property
+    @abstractmethod
+    def networks(self) -> tuple[UpscalingNetwork, ...]:
+        """The networks, with equal contexts and sizes of features."""
+
+    @abstractmethod
+    def places(self, height: int, width: int) -> list[Window]:
+        """Which pieces of a picture must be looked at, row by row."""
+
+    @abstractmethod
+    def errors(self, pieces: Tensor, factors: tuple[float, float]) -> Tensor:
+        """Estimated squared errors of each network (J,), summed over pieces of equal size.
+
+        Args:
+            pieces: (N, 3, h, w) in [0, 1].
+            factors: of the enlargement, vertical and horizontal.
+        """
+
+    @abstractmethod
+    def pick(self, errors: Tensor) -> int:
+        """The number of the network to take, by the errors (J,) of all pieces of a picture."""
+
+
 class RestoringNetwork(Network):
     """Repair at the picture's own size, with experts that each block chooses for the picture.
 

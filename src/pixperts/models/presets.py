@@ -23,6 +23,8 @@ from pixperts.models.moeisr.config import MoEISRConfig
 from pixperts.models.moeisr.model import MoEISR
 from pixperts.models.moeisr_light.config import MoEISRLightConfig
 from pixperts.models.moeisr_light.model import MoEISRLight
+from pixperts.models.moeisr_photo.config import MoEISRPhotoConfig
+from pixperts.models.moeisr_photo.model import MoEISRPhoto
 from pixperts.models.size_limit import bounded_on_meta
 
 
@@ -41,6 +43,7 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "moeisr": Family(MoEISRConfig, MoEISR, "upscale"),
     "moeisr-light": Family(MoEISRLightConfig, MoEISRLight, "upscale"),
+    "moeisr-photo": Family(MoEISRPhotoConfig, MoEISRPhoto, "upscale"),
     "moce-ir": Family(MoCEIRConfig, MoCEIR, "restore"),
     "moce-ir-light": Family(MoCEIRLightConfig, MoCEIRLight, "restore"),
     "moce-isr-light": Family(MoCEISRLightConfig, MoCEISRLight, "restore", enhances=True),
@@ -105,8 +108,8 @@ def _presets() -> dict[str, Preset]:
         "plain convolutions under a linear field, made for CPUs", MoEISRLightConfig()
     )
     presets["moeisr-photo"] = Preset(
-        "moeisr-light with one expert, for photos as they come: compressed, noisy, soft",
-        MoEISRLightConfig(depths=(0,), widths=(0,), bounded_color=True),
+        "two networks like moeisr-light, one for compressed, noisy or soft pictures; a judge picks",
+        MoEISRPhotoConfig(),
     )
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}
     presets["moce-ir-light"] = Preset(

@@ -147,7 +147,7 @@ class TrainConfig:
             raise ModelError(
                 f"{source}: unknown model {name!r}: choose from {', '.join(sorted(PRESETS))}."
             )
-        cls = _class_of(name)
+        cls = config_class(name)
         hints = typing.get_type_hints(cls)
         fields = {}
         for key, value in values.items():
@@ -326,10 +326,11 @@ class RestorationConfig(TrainConfig):
                 )
 
 
-def _class_of(name: Any) -> type[TrainConfig]:
+def config_class(name: Any) -> type[TrainConfig]:
     """The class for the family of a preset; `UpscalingConfig` if there is no such preset."""
     from pixperts.models.presets import PRESETS
     from pixperts.training.enhancement_config import EnhancementConfig
+    from pixperts.training.judge_config import JudgeConfig
     from pixperts.training.light_restoration_config import LightRestorationConfig
 
     classes: dict[str, type[TrainConfig]] = {
@@ -337,6 +338,7 @@ def _class_of(name: Any) -> type[TrainConfig]:
         "moce-ir-light": LightRestorationConfig,
         "moce-isr-light": EnhancementConfig,
         "moeisr-light": LightConfig,
+        "moeisr-photo": JudgeConfig,
     }
     family = PRESETS[name].family if isinstance(name, str) and name in PRESETS else "moeisr"
     return classes.get(family, UpscalingConfig)

@@ -16,6 +16,7 @@ from pixperts.models.moce_ir_light.tone import to_light, to_srgb
 from pixperts.models.moce_isr_light.model import DEPTH, MoCEISRLight
 from pixperts.models.moeisr_light.model import MoEISRLight
 from pixperts.models.moeisr_light.parts import Block
+from pixperts.models.moeisr_photo.model import MoEISRPhoto
 from pixperts.training.distributed import Layout, processes, rank
 from pixperts.training.enhancement_config import EnhancementConfig
 from pixperts.training.losses import predicted_error_loss
@@ -214,6 +215,8 @@ def start_enlarger(model: MoCEISRLight, path: Path) -> None:
     """
     source, card = store.load(path)
     enlarger = model.enlarger
+    if isinstance(source, MoEISRPhoto):
+        source = source.photo
     if not isinstance(source, MoEISRLight):
         raise UsageError(f"{card.name} is not a moeisr-light model: name one as the enlarger.")
     blocks, wanted = source.encoder.blocks, len(enlarger.blocks)

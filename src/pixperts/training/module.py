@@ -48,7 +48,7 @@ class TrainingModule(L.LightningModule):
         self.model: Network = create_model(config.model, **config.model_options)
         self.taken: list[str] = []
         if config.init is not None:
-            self.taken = start_from(self.model, weights_file(config.init))
+            self.taken = self.start(weights_file(config.init))
         names = [name for name, _ in self.model.named_parameters()]
         for prefix in config.frozen:
             if not any(name.startswith(prefix) for name in names):
@@ -65,6 +65,10 @@ class TrainingModule(L.LightningModule):
         self._numbers = range(0)
         self._sums: dict[str, Any] = {}
         self.train()
+
+    def start(self, path: Path) -> list[str]:
+        """Begin with the weights of a file; returns the names of what was taken."""
+        return start_from(self.model, path)
 
     # ------------------------------------------------------------ for subclasses
 

@@ -36,6 +36,8 @@ from pixperts.training.config import (
 from pixperts.training.distributed import FromStep, Layout, launched_by_torchrun
 from pixperts.training.enhancement import EnhancementModule
 from pixperts.training.enhancement_config import EnhancementConfig
+from pixperts.training.judge import JudgeModule
+from pixperts.training.judge_config import JudgeConfig
 from pixperts.training.light import LightModule
 from pixperts.training.light_restoration import LightRestorationModule
 from pixperts.training.light_restoration_config import LightRestorationConfig
@@ -61,6 +63,8 @@ def module_of(config: TrainConfig, layout: Layout | None = None) -> TrainingModu
         return RestorationModule(config, layout)
     if isinstance(config, LightConfig):
         return LightModule(config, layout)
+    if isinstance(config, JudgeConfig):
+        return JudgeModule(config, layout)
     if isinstance(config, EnhancementConfig):
         return EnhancementModule(config, layout)
     if isinstance(config, LightRestorationConfig):

@@ -4,6 +4,7 @@ A recipe is a YAML file with `stages`, a list of training configurations, each w
 have `all`, fields for every stage; `cache`, from what the cache of patches is made; `price`, the
 price of a unit of cost in the packaged weights (see scripts/package.py); and `motion`, weights with
 a stage for motion blur. A stage starts from the weights of the one before, unless it has an `init`.
+A stage may have another `model` than `all`; it takes the fields of `all` that such a training has.
 """
 
 import math
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pixperts.errors import UsageError
-from pixperts.training.config import TrainConfig
+from pixperts.training.config import TrainConfig, config_class
 from pixperts.training.fields import convert, read_yaml, shown
 
 
@@ -74,7 +75,11 @@ class Recipe:
         for number, own in enumerate(values["stages"]):
             if not isinstance(own, dict) or not isinstance(own.get("name"), str):
                 raise UsageError(f"{path}: stage {number + 1} needs a name.")
-            fields = common | {key: value for key, value in own.items() if key != "name"}
+            shared = common
+            if "model" in own and own["model"] != common.get("model"):
+                known_there = config_class(own["model"]).__dataclass_fields__
+                shared = {key: value for key, value in common.items() if key in known_there}
+            fields = shared | {key: value for key, value in own.items() if key != "name"}
             stages.append((own["name"], TrainConfig.from_dict(fields, f"{path}, {own['name']}")))
         if not stages or len({name for name, _ in stages}) < len(stages):
             raise UsageError(f"{path}: there must be stages, each with a name of its own.")

@@ -15,16 +15,18 @@ from pixperts.inference.upscaler import Upscaler
 from pixperts.io.arrays import to_tensor
 from pixperts.jobs.clips.steady import hold, typical
 from pixperts.jobs.enhance import Enhance
-from pixperts.jobs.operations import Restore
+from pixperts.jobs.operations import Restore, Upscale
 from pixperts.jobs.run import run_folder
+from pixperts.models.interfaces import PairedNetwork
 from pixperts.ops.pixels import Pixels
 from pixperts.video.clip import read_clip
 from pixperts.video.frames import survey
 from tests.helpers.clip_jobs import Noted, decoded, run
 from tests.helpers.clips import look, moving, write_clip
+from tests.helpers.light_models import paired
 from tests.helpers.light_restoration import light_restorer
 from tests.helpers.one_network import one_network
-from tests.helpers.tiny_models import restorer
+from tests.helpers.tiny_models import restorer, upscaler
 
 
 class TestRepair:
@@ -90,7 +92,7 @@ def test_enhancing_repairs_and_enlarges(
     assert report is not None
     assert any("Motion blur stays" in note for note in report.notes)
     clip = read_clip(source)
-    scene = hold(both, clip, survey(clip), 0).of(0)
+    scene = hold(both, clip, survey(clip), 0, (80, 64)).of(0)
     assert scene.statistics is not None
     for made, pixels in zip(encoded, decoded(source), strict=True):
         tensor, back = to_tensor(pixels)
@@ -99,6 +101,40 @@ def test_enhancing_repairs_and_enlarges(
         both.enhance_rows(
             ArraySource(tensor), sink, (80, 64), between, settings, statistics=scene.statistics
         )
+        assert np.array_equal(made, back(sink.image))
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_frames_of_a_scene_take_one_of_two_networks(
+    tmp_path: Path, encoded: list[Pixels], models: int
+) -> None:
+    rough = moving(3, 32, 40, seed=1)
+    flat = [(pixels // 8 + 20).astype(np.uint8) for pixels in moving(3, 32, 40, seed=2)]
+    source = write_clip(tmp_path / "a.mp4", [*rough, *flat])
+    shown = [to_tensor(pixels)[0] for pixels in decoded(source)]
+    photo = upscaler(paired(shown[4][0], shown[1][0]), precision="float32")
+    both: Upscaler | Enhancer = photo
+    if models == 2:
+        both = Enhancer(light_restorer(), photo)
+    clip = read_clip(source)
+    timeline = survey(clip)
+    found = hold(both, clip, timeline, 0, (80, 64))
+    members = [found.of(timeline.scene_of(number)).member for number in range(len(timeline))]
+    assert members == [1, 1, 1, 0, 0, 0]
+    errors = [photo.estimated_errors(ArraySource(frame), (80, 64)) for frame in shown]
+    for frames, member in ((errors[:3], 1), (errors[3:], 0)):
+        known = [one[0] for one in frames if one is not None]
+        assert isinstance(photo.model, PairedNetwork)
+        assert photo.model.pick(torch.stack(known).sum(dim=0)) == member
+    heard = Noted()
+    if models == 2:
+        return
+    run_folder(source, tmp_path / "b.mp4", Upscale(SizeRequest(scale=2)), photo, listener=heard)
+    assert heard.errors == []
+    for made, pixels, member in zip(encoded, decoded(source), members, strict=True):
+        tensor, back = to_tensor(pixels)
+        sink = ArraySink(1, 3, 64, 80)
+        photo.upscale_rows(ArraySource(tensor), sink, (80, 64), member=member)
         assert np.array_equal(made, back(sink.image))
 
 

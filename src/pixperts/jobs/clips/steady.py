@@ -4,13 +4,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.predictor import AnyPredictor
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.streams import ArraySource
+from pixperts.inference.upscaler import Upscaler
 from pixperts.io.arrays import to_tensor
 from pixperts.jobs.job import Scene
-from pixperts.models.interfaces import ScoutedNetwork
+from pixperts.models.interfaces import PairedNetwork, ScoutedNetwork
 from pixperts.models.moce_ir.statistics import Statistics
 from pixperts.video.clip import Clip
 from pixperts.video.frames import Timeline, read_frames
@@ -35,22 +39,58 @@ class Steadiness:
         return self.scenes.get(scene, Scene())
 
 
-def hold(predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int) -> Steadiness:
+def hold(
+    predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int, size: tuple[int, int]
+) -> Steadiness:
     """Examine some frames of each scene, from frame `start` on.
 
     A network with a scout gets the statistics of one typical frame for all frames of a scene, so
     that experts, tone and amounts are the same in all of them. Statistics averaged over several
-    frames would look like those of a blurred picture, and lead to other choices.
+    frames would look like those of a blurred picture, and lead to other choices. Where each picture
+    takes one of several networks, all frames of a scene take the one that suits them together.
 
     Args:
         predictor: the model.
         clip: the video.
         timeline: its frames and scenes.
         start: first frame that is still to be computed.
+        size: (width, height) of the results.
     """
     restorer = predictor.restorer if isinstance(predictor, Enhancer) else predictor
-    if not isinstance(restorer, Restorer):
-        return Steadiness({})
+    upscaler = predictor.upscaler if isinstance(predictor, Enhancer) else predictor
+    paired = isinstance(upscaler, Upscaler) and isinstance(upscaler.model, PairedNetwork)
+    scouted = isinstance(restorer, Restorer) and isinstance(restorer.model, ScoutedNetwork)
+    notes = _notes(restorer) if isinstance(restorer, Restorer) else []
+    if not (paired or scouted):
+        return Steadiness({}, tuple(notes))
+    wanted = {
+        number: scene
+        for scene in range(timeline.scene_of(start), len(timeline.scenes))
+        for number in spread(timeline.frames_of(scene))
+    }
+    looks: dict[int, list[Statistics]] = defaultdict(list)
+    errors: dict[int, list[Tensor]] = defaultdict(list)
+    for number, pixels in read_frames(clip, timeline, min(wanted)):
+        if (scene := wanted.get(number)) is None:
+            continue
+        source = ArraySource(to_tensor(pixels)[0])
+        if scouted and isinstance(restorer, Restorer):
+            looks[scene].append(restorer.count(source))
+        if isinstance(upscaler, Upscaler):
+            estimates = upscaler.estimated_errors(source, size)
+            errors[scene] += [] if estimates is None else [estimates[0]]
+    scenes = {
+        scene: Scene(
+            typical(looks[scene]) if looks[scene] else None,
+            _member(upscaler, errors[scene]) if errors[scene] else None,
+        )
+        for scene in sorted(set(wanted.values()))
+    }
+    return Steadiness(scenes, tuple(notes))
+
+
+def _notes(restorer: Restorer) -> list[str]:
+    """What may flicker, or is left undone so that it does not."""
     notes = []
     if getattr(restorer.model, "motion", None) is not None:
         notes.append("Motion blur stays in videos: undone frame by frame, it would flicker.")
@@ -59,18 +99,14 @@ def hold(predictor: AnyPredictor, clip: Clip, timeline: Timeline, start: int) ->
             f"{restorer.name} chooses its experts for each frame, which may flicker; "
             "moce-ir-light keeps its choice through a scene."
         )
-        return Steadiness({}, tuple(notes))
-    wanted = {
-        number: scene
-        for scene in range(timeline.scene_of(start), len(timeline.scenes))
-        for number in spread(timeline.frames_of(scene))
-    }
-    looks: dict[int, list[Statistics]] = defaultdict(list)
-    for number, pixels in read_frames(clip, timeline, min(wanted)):
-        if (scene := wanted.get(number)) is None:
-            continue
-        looks[scene].append(restorer.count(ArraySource(to_tensor(pixels)[0])))
-    return Steadiness({key: Scene(typical(some)) for key, some in looks.items()}, tuple(notes))
+    return notes
+
+
+def _member(upscaler: AnyPredictor | None, errors: Sequence[Tensor]) -> int:
+    """The network for frames with these estimated errors, (J,) each."""
+    assert isinstance(upscaler, Upscaler)
+    assert isinstance(upscaler.model, PairedNetwork)
+    return upscaler.model.pick(torch.stack(list(errors)).sum(dim=0))
 
 
 def typical(looks: Sequence[Statistics]) -> Statistics:

@@ -146,7 +146,9 @@ class _Work:
                 name = printable(str(job.source))
                 self.say(f"{name}: {frames - self.left} of {frames} frames were done before.")
             if missing:
-                self.steady = hold(self.predictor, self.clip, self.timeline, self.start)
+                self.steady = hold(
+                    self.predictor, self.clip, self.timeline, self.start, self.stored
+                )
                 source = read_frames(self.clip, self.timeline, self.start)
                 for piece, path in whole:
                     if not path.exists():

@@ -1,0 +1,1 @@
+"""Two moeisr-light networks, of which a judge picks one for each picture."""
