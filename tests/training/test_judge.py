@@ -140,7 +140,6 @@ def test_the_regret_is_what_the_other_network_would_gain(photos: Path, networks:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"init": None}, "init is missing"),
         ({"photos": []}, "photos is missing"),
         ({"patch": 20}, "multiple of 16"),
         ({"drawn": 1.5}, "drawn is 1.5"),
@@ -149,6 +148,11 @@ def test_the_regret_is_what_the_other_network_would_gain(photos: Path, networks:
 def test_refusals(photos: Path, networks: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         config(photos, networks, **changes)
+
+
+def test_there_must_be_a_network_to_begin_with(photos: Path, networks: Path) -> None:
+    with pytest.raises(UsageError, match="init is missing"):
+        module(photos, networks, init=None)
 
 
 def test_a_network_of_another_size_is_refused(photos: Path, networks: Path, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
 
 _LEAST = 1e-6  # added to squared errors: below it, nobody sees a difference
+_FIRST = 256  # samples by which features are standardized
+_LEAST_SPREAD = 0.05
 _DIFFERENCE = 4.0  # weight of the difference of the two estimates, which decides
 
 
@@ -35,6 +37,8 @@ class JudgeModule(TrainingModule):
     model: MoEISRPhoto
 
     def __init__(self, config: JudgeConfig, layout: Layout | None = None) -> None:
+        if config.init is None:  # in a recipe, it comes from the stage before
+            raise UsageError("init is missing: name the network for photos.")
         super().__init__(config, layout)
         if config.clean_network is not None:
             _copy(weights_file(config.clean_network), self.model.clean)
@@ -43,6 +47,8 @@ class JudgeModule(TrainingModule):
         self.train()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.counts = torch.zeros(1, 1, len(self.model.members), dtype=torch.int64)
+        if not any(name.startswith("judge.") for name in self.taken):
+            self._standardize()
         folder = config.validation
         self.photos = [] if folder is None else list_images(Path(folder))
         self._pair = cache(photo_pair)
@@ -52,6 +58,15 @@ class JudgeModule(TrainingModule):
         if not isinstance(store.load(path)[0], MoEISRLight):
             return start_from(self.model, path)
         return [f"photo.{name}" for name in _copy(path, self.model.photo)]
+
+    def _standardize(self) -> None:
+        """Center and spread of the features of the first samples."""
+        samples, judge = self.samples(), self.model.judge
+        first = [samples[number].lr for number in range(_FIRST)]
+        with torch.no_grad():
+            features = judge.features(torch.stack(first).float() / 255)
+            judge.center.copy_(features.mean(dim=0))
+            judge.spread.copy_(features.std(dim=0).clamp_min(_LEAST_SPREAD))
 
     @property
     def names(self) -> tuple[str, ...]:

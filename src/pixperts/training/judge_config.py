@@ -35,8 +35,6 @@ class JudgeConfig(TrainConfig):
         self._at_least_one("validation_images")
         if not self.photos:
             raise UsageError("photos is missing: name folders of clean photos.")
-        if self.init is None:
-            raise UsageError("init is missing: name the network for photos.")
         if self.patch % 16:
             raise UsageError(f"patch is {self.patch}, but must be a multiple of 16.")
         for name in ("clean", "soft", "drawn"):

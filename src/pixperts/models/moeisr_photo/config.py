@@ -15,7 +15,7 @@ class MoEISRPhotoConfig:
     channels: int = 48  # of the features of both networks; multiples of 16 are fast on CPUs
     blocks: int = 8  # residual blocks of both, two 3x3 convolutions each
     basis: int = 4  # cosines along each axis of the field
-    judge_width: int = 32  # channels of the judge
+    judge_width: int = 64  # of the judge's hidden layers
     # The clean network is taken if its estimated error is below this share of the other's: a
     # compressed picture that is taken for a clean one loses more than the opposite.
     clean_below: float = 1.0

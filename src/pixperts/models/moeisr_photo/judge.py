@@ -3,6 +3,11 @@
 It looks at square pieces of the picture, each by itself, and estimates the squared error that each
 network would make there. Squared errors add up, so the sums over all pieces are those of the
 picture: a flat sky, where both are right, does not outvote the few pieces with detail.
+
+What compression, blur and noise do shows in how strong each frequency is and how evenly it is
+spread. So a piece is described by statistics of its discrete cosine transform, in blocks of 4x4
+pixels at every second place, and by how much steeper steps are at every eighth column and row,
+where JPEG's blocks meet.
 """
 
 import math
@@ -16,9 +21,15 @@ from pixperts.models.bounds import check_integer
 from pixperts.ops.windows import Window
 
 SIDE = 64  # of a piece, in pixels
-MOST = 8  # pieces along each axis
-_UNSHUFFLE = 2
+MOST = 6  # pieces along each axis
+_LEAST = 16  # smaller pieces are repeated up to this side
+_BLOCK, _STEP = 4, 2  # of the cosine transform
+_GRID = 8  # side of JPEG's blocks
+_COLORS = 3 * (_BLOCK * _BLOCK - 1)  # frequencies of all channels, without the constant one
+FEATURES = 4 * _COLORS + 1 + 2 * 3
 _USUAL = -7.5  # about the mean logarithm of a squared error, at which training begins
+# ITU-R BT.601: luma, and the two differences of color, in levels of 8 bits.
+_YCBCR = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 
 
 def pieces_of(height: int, width: int) -> list[Window]:
@@ -28,7 +39,7 @@ def pieces_of(height: int, width: int) -> list[Window]:
         >>> pieces_of(64, 100)
         [Window(top=0, bottom=64, left=0, right=64), Window(top=0, bottom=64, left=36, right=100)]
         >>> len(pieces_of(3000, 4000))
-        64
+        36
     """
     rows, columns = _spans(height), _spans(width)
     return [Window(*tall, *wide) for tall in rows for wide in columns]
@@ -46,22 +57,53 @@ class Judge(nn.Module):
     """Estimates the squared errors of several networks in a piece of a picture.
 
     Args:
-        width: channels of its convolutions.
+        width: of its hidden layers.
         members: number of networks.
     """
+
+    bank: Tensor
+    colors: Tensor
+    center: Tensor
+    spread: Tensor
 
     def __init__(self, width: int, members: int) -> None:
         super().__init__()
         check_integer("the judge", "width", width, 1, 4096)
-        self.members = members
-        self.first = nn.Conv2d(3 * _UNSHUFFLE**2, width, 3, padding=1)
-        self.second = nn.Conv2d(width, 2 * width, 2, stride=2)
-        self.third = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
-        self.mix = nn.Linear(4 * width + 2, 2 * width)
-        self.estimate = nn.Linear(2 * width, members)
+        self.register_buffer("bank", _cosines(), persistent=False)
+        self.register_buffer("colors", 255 * torch.tensor(_YCBCR), persistent=False)
+        # By which features are standardized: of the first training samples.
+        self.register_buffer("center", torch.zeros(FEATURES))
+        self.register_buffer("spread", torch.ones(FEATURES))
+        self.first = nn.Linear(FEATURES + 2, width)
+        self.second = nn.Linear(width, width)
+        self.estimate = nn.Linear(width, members)
         with torch.no_grad():
             self.estimate.weight.mul_(0.1)
             self.estimate.bias.fill_(_USUAL)
+
+    def features(self, pieces: Tensor) -> Tensor:
+        """What describes each piece: (N, 3, h, w) in [0, 1] -> (N, `FEATURES`) float32."""
+        with torch.autocast(pieces.device.type, enabled=False):
+            missing = (max(0, _LEAST - pieces.shape[3]), max(0, _LEAST - pieces.shape[2]))
+            x = pieces.float()
+            if any(missing):
+                x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
+            x = torch.einsum("dc,nchw->ndhw", self.colors, x)
+            count, _, height, width = x.shape
+            waves = F.conv2d(x.reshape(3 * count, 1, height, width), self.bank, stride=_STEP)
+            waves = waves.reshape(count, _COLORS, -1)
+            size, square = waves.abs(), waves.square()
+            luma = x[:, 0]
+            found = [
+                (size.mean(dim=2) + 0.05).log(),
+                (square.mean(dim=2) + 0.01).log() / 2,
+                2 * (size.sqrt().mean(dim=2) + 0.05).log(),
+                3 * (1 / (1 + square)).mean(dim=2),  # about the share of zeros
+                luma.mean(dim=(1, 2))[:, None] / 64 - 2,
+                _steps(luma.diff(dim=2).abs().mean(dim=1)),
+                _steps(luma.diff(dim=1).abs().mean(dim=2)),
+            ]
+        return torch.cat(found, dim=1)
 
     def forward(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
         """Estimated logarithms of the squared errors.
@@ -73,21 +115,11 @@ class Judge(nn.Module):
         Returns:
             (N, J) float32, of pixel values in [0, 1].
         """
+        seen = (self.features(pieces) - self.center) / self.spread
         with torch.autocast(pieces.device.type, enabled=False):
-            x = pieces.float()
-            odd = x.shape[2] % 4 and 4 - x.shape[2] % 4, x.shape[3] % 4 and 4 - x.shape[3] % 4
-            if any(odd):
-                x = F.pad(x, (0, odd[1], 0, odd[0]), mode="replicate")
-            x = F.pixel_unshuffle(x - 0.5, _UNSHUFFLE)  # (N, 12, h / 2, w / 2)
-            x = F.relu_(self.first(x))
-            x = F.relu_(self.second(x))  # (N, C, h / 4, w / 4)
-            x = F.relu_(self.third(x))
-            mean, square = x.mean(dim=(2, 3)), x.square().mean(dim=(2, 3))
-            # Faults differ by factors, not by amounts.
-            seen = [((value + 1e-4).log() + 4) / 3 for value in (mean, square)]
-            logs = x.new_tensor([math.log(factor) for factor in factors]).expand(len(x), 2)
-            mixed = F.relu(self.mix(torch.cat([*seen, logs], dim=1)))
-            estimates: Tensor = self.estimate(mixed)
+            logs = seen.new_tensor([2 * math.log(factor) for factor in factors])
+            x = torch.cat([seen, logs.expand(len(seen), 2)], dim=1)
+            estimates: Tensor = self.estimate(F.relu(self.second(F.relu(self.first(x)))))
         return estimates
 
     def errors(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
@@ -98,9 +130,28 @@ class Judge(nn.Module):
 
     def multiply_adds(self, size: tuple[int, int]) -> float:
         """Of a picture (h, w)."""
-        fine = self.first.weight.numel() / _UNSHUFFLE**2
-        coarse = (self.second.weight.numel() + self.third.weight.numel()) / (2 * _UNSHUFFLE) ** 2
         pieces = pieces_of(*size)
         pixels = sum(piece.size[0] * piece.size[1] for piece in pieces)
-        once = self.mix.weight.numel() + self.estimate.weight.numel()
-        return (fine + coarse) * pixels + float(once * len(pieces))
+        layers = (self.first, self.second, self.estimate)
+        once = sum(layer.weight.numel() for layer in layers)
+        return pixels * (9 + _COLORS * (_BLOCK / _STEP) ** 2) + float(once * len(pieces))
+
+
+def _cosines() -> Tensor:
+    """The discrete cosine transform of a block as kernels (15, 1, 4, 4), without the constant."""
+    number = torch.arange(float(_BLOCK))
+    waves = torch.cos(math.pi * (number + 0.5) * number[:, None] / _BLOCK)
+    waves *= torch.where(number[:, None] == 0, 1.0, math.sqrt(2)) / math.sqrt(_BLOCK)
+    kernels = torch.einsum("ia,jb->ijab", waves, waves).reshape(-1, 1, _BLOCK, _BLOCK)
+    return kernels[1:].contiguous()
+
+
+def _steps(steps: Tensor) -> Tensor:
+    """How uneven the mean steps (N, L) between neighbors are, by their place in a grid of 8.
+
+    The two steepest places and the flattest, relative to the middle one: (N, 3) logarithms.
+    """
+    whole = steps[:, : steps.shape[1] // _GRID * _GRID]
+    ranked = (whole.unflatten(1, (-1, _GRID)).mean(dim=1) + 0.05).log().sort(dim=1).values
+    middle = ranked[:, 3:4]
+    return torch.cat([ranked[:, -2:] - middle, middle - ranked[:, :1]], dim=1)
