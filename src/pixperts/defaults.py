@@ -25,3 +25,4 @@ def models_for_both(enlarges: str, repairs: str) -> tuple[str, str | None]:
 ColorFix = Literal["none", "mean", "wavelet"]
 ToneMode = Literal["auto", "off", "on"]  # undo darkness and haze: if sure, never, always
 REPAIR_PARTS = ("scout", "detail", "tone")  # of moce-ir-light, as graphs
+JUDGE = "judge"  # part of moeisr-photo, as a graph

@@ -89,7 +89,7 @@ def test_what_the_page_needs_lies_in_its_folder(tmp_path: Path) -> None:
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found == {
         "index.html", "page.css", "page.js", "worker.js", "models.json",
-        "moeisr-photo_x2.onnx",
+        "moeisr-photo_x2.onnx", "moeisr-photo_x2_clean.onnx", "moeisr-photo_judge.onnx",
         "ort/ort.wasm.bundle.min.mjs", "ort/ort-wasm-simd-threaded.wasm", "ort/package.json",
     }  # fmt: skip
     for name in ("index.html", "page.js", "worker.js"):

@@ -151,6 +151,27 @@ def test_a_graph_holds_one_of_two_networks(scale: float | None) -> None:
         same(found, expected)
 
 
+@pytest.mark.slow
+def test_the_judge_is_a_graph_of_its_own(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = paired()
+    store.save(here / "own.safetensors", model, store.Card("own", {}))
+    assert main(["export", "own.safetensors", "--to", "onnx", "--part", "judge"]) == 0
+    assert one_sentence(capsys).startswith("own_judge.onnx: own.safetensors, judge; at most ")
+    written = onnx.load(here / "own_judge.onnx")
+    assert not {node.op_type for node in written.graph.node} & UNWANTED
+    facts = {entry.key: entry.value for entry in written.metadata_props}
+    assert facts["choice"].endswith("below 1 times the sum of the other's")
+    write_openvino(here / "own_judge.onnx", {}, here / "own.xml")
+    image, size = picture(1, 3, 150, 100), (300, 200)
+    with torch.inference_mode():
+        expected = model.judged(image, size)
+    pieces = torch.cat([image[:, :, a:b, c:d] for a, b, c, d in model.places(150, 100)])
+    for run in (onnxruntime_engine(here / "own_judge.onnx"), openvino_engine(here / "own.xml")):
+        (logarithms,) = run(pieces, torch.full((len(pieces), 2), 2.0))
+        found = 64 * 64 * logarithms.double().exp().sum(dim=0)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
 SIGNAL_AFTER_TWO = """
 import signal, sys
 from pathlib import Path
@@ -204,6 +225,8 @@ def test_a_torch_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
         (["moce-ir-light", "--expert", "1,,2"], "--expert is '1,,2', but must be a number"),
         (["moce-ir-light", "--expert", "1,1,1,1", "--part", "tone"], "the tone has no experts"),
         (["moeisr-photo", "--part", "tone"], "--part is for models that repair"),
+        (["moeisr-light", "--part", "judge"], "--part is for models that repair"),
+        (["moeisr-photo", "--part", "judge", "-s", "2"], "leave --scale and --expert out"),
         (["moeisr-tiny", "-s", "2"], "moeisr-tiny chooses an expert for each pixel"),
         (["moeisr-photo", "-o", "a.xml"], "a.xml must end in .onnx"),
         (["moeisr-light", "-s", "2", "--expert", "1"], "has a single expert, 0."),

@@ -11,12 +11,16 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from pixperts.defaults import JUDGE
 from pixperts.errors import PixpertsError, UsageError, named
 from pixperts.export.run import export_model
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.atomic import replacing_folder
 from pixperts.models.moeisr_light.field import REACH
+from pixperts.models.moeisr_photo.judge import LEAST, MOST, SIDE
+from pixperts.models.moeisr_photo.model import MoEISRPhoto
 
 MODELS = ("moeisr-photo", "moeisr-light")
 SCALES = (2, 3, 4)
@@ -63,7 +67,10 @@ def write_static(
             for name in models:
                 for scale in scales:
                     progress(f"{name} at x{scale} is exported")
-                    export_model(name, "onnx", hidden / f"{name}_x{scale}.onnx", scale=scale)
+                    _export(name, scale, hidden)
+                if JUDGE in _choice(name):
+                    path = hidden / f"{name}_{JUDGE}.onnx"
+                    export_model(name, "onnx", path, part=JUDGE)
             facts = _facts(models, scales) | {"webgpu": webgpu}
             (hidden / "models.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     except OSError as error:
@@ -72,6 +79,24 @@ def write_static(
             "the permissions of its folder."
         ) from None
     return folder
+
+
+def _export(name: str, scale: int, folder: Path) -> None:
+    """The graph of a model, or of each of its networks."""
+    for number, member in enumerate(_choice(name).get("members", [""])):
+        ending = f"x{scale}_{member}" if member else f"x{scale}"
+        expert = number if member else None
+        export_model(name, "onnx", folder / f"{name}_{ending}.onnx", scale=scale, expert=expert)
+
+
+def _choice(name: str) -> dict[str, Any]:
+    """What the script has to know to choose between the networks of a model, if it has several."""
+    model = Upscaler.load(name, device="cpu").model
+    if not isinstance(model, MoEISRPhoto):
+        return {}
+    pieces = {"side": SIDE, "most": MOST, "least": LEAST, "clean_below": model.config.clean_below}
+    # The network for photos comes without a name, as in `export`.
+    return {"members": ["", *model.members[1:]], JUDGE: pieces}
 
 
 def _facts(models: Sequence[str], scales: Sequence[int]) -> dict[str, object]:
@@ -84,7 +109,7 @@ def _facts(models: Sequence[str], scales: Sequence[int]) -> dict[str, object]:
     return {
         "context": context,
         "scales": list(scales),
-        "models": [{"name": name, "summary": summaries[name]} for name in models],
+        "models": [{"name": name, "summary": summaries[name], **_choice(name)} for name in models],
     }
 
 

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pixperts.defaults import REPAIR_PARTS
+from pixperts.defaults import JUDGE, REPAIR_PARTS
 from pixperts.errors import UsageError, named
 from pixperts.inference.size_request import parse_scale
 from pixperts.options import Option
@@ -90,8 +90,9 @@ def export(
         str | None,
         Option(
             "Of moce-ir-light: scout, detail or tone, for programs that cut pictures into tiles "
-            "or keep the amounts in their hands. All in one graph if unset.",
-            choices=REPAIR_PARTS,
+            "or keep the amounts in their hands; all in one graph if unset. Of moeisr-photo: "
+            "judge, which says whether a picture takes expert 0 or 1.",
+            choices=(*REPAIR_PARTS, JUDGE),
             metavar="NAME",
         ),
     ] = None,

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixperts.defaults import REPAIR_PARTS
+from pixperts.defaults import JUDGE, REPAIR_PARTS
 from pixperts.errors import UsageError, named
 from pixperts.export.faithful_form import FaithfulForm
 from pixperts.export.form import Form
+from pixperts.export.judge_form import JudgeForm
 from pixperts.export.repair_forms import DetailForm, ToneForm, WholeForm
 from pixperts.export.scout_form import ScoutForm
 from pixperts.models.interfaces import Network, PairedNetwork, UpscalingNetwork
@@ -24,6 +25,7 @@ from pixperts.models.moce_ir_light.model import MoCEIRLight
 from pixperts.models.moeisr_light.color import bound_color
 from pixperts.models.moeisr_light.field import pixels_below
 from pixperts.models.moeisr_light.model import MoEISRLight
+from pixperts.models.moeisr_photo.model import MoEISRPhoto
 from pixperts.ops.resize import LANCZOS, resized_part
 from pixperts.ops.windows import Part, Window
 
@@ -207,12 +209,20 @@ def form_of(
             the most expensive one, and of moeisr-photo the network for photos), or one for each
             block of a model that repairs (None = all are in the graph, and each picture takes those
             that its routers choose).
-        part: of `REPAIR_PARTS`, of a model that repairs; None = all in one graph.
+        part: of `REPAIR_PARTS`, of a model that repairs, or `JUDGE`, of moeisr-photo; None = all in
+            one graph.
 
     Raises:
         UsageError: a scale, a part or experts that a fixed graph cannot have.
     """
     if isinstance(model, UpscalingNetwork):
+        if part == JUDGE and isinstance(model, MoEISRPhoto):
+            if scale is not None or experts is not None:
+                raise UsageError(
+                    f"the judge serves all scales and experts: leave {named('scale')} and "
+                    f"{named('expert')} out."
+                )
+            return JudgeForm(model)
         if part is not None:
             raise UsageError(f"{named('part')} is for models that repair, and {name} enlarges.")
         return _enlarging(model, name, scale, experts)

@@ -68,7 +68,8 @@ def export_model(
         scale: factor, for moeisr-light, moeisr-photo and spandrel.
         expert: number of the expert that all pixels take, of the network of moeisr-photo (0: for
             photos, 1: for clean pictures), or one for each block of moce-ir-light; see `form_of`.
-        part: of a model that repairs: "scout", "detail" or "tone"; None = all in one graph.
+        part: of a model that repairs: "scout", "detail" or "tone"; None = all in one graph. Of
+            moeisr-photo: "judge".
 
     Returns:
         The file and what it holds.

@@ -101,7 +101,8 @@ class JudgeModule(TrainingModule):
             images = [network(lr, size).image.float() for network in self.model.networks]
             errors = torch.stack([picture_errors(x.clamp(0, 1), photo) for x in images], dim=1)
             logs = (errors + _LEAST).log()  # (B, J)
-        estimates = self.model.judge(lr, (size[0] / lr.shape[2], size[1] / lr.shape[3]))
+        factors = lr.new_tensor([size[0] / lr.shape[2], size[1] / lr.shape[3]])
+        estimates = self.model.judge.estimates(lr, factors.expand(len(lr), 2))
         chosen = estimates.argmin(dim=1)
         self.counts[0, 0] += torch.bincount(chosen, minlength=self.counts.shape[2])
         wanted, given = logs[:, 0] - logs[:, 1], estimates[:, 0] - estimates[:, 1]

@@ -22,7 +22,7 @@ from pixperts.ops.windows import Window
 
 SIDE = 64  # of a piece, in pixels
 MOST = 6  # pieces along each axis
-_LEAST = 16  # smaller pieces are repeated up to this side
+LEAST = 16  # sides of smaller pieces are filled up by repeating the last pixels
 _BLOCK, _STEP = 4, 2  # of the cosine transform
 _GRID = 8  # side of JPEG's blocks
 _COLORS = 3 * (_BLOCK * _BLOCK - 1)  # frequencies of all channels, without the constant one
@@ -49,7 +49,7 @@ def _spans(length: int) -> list[tuple[int, int]]:
     if length <= SIDE:
         return [(0, length)]
     count = min(MOST, -(-length // SIDE))
-    starts = [round(number * (length - SIDE) / (count - 1)) for number in range(count)]
+    starts = [number * (length - SIDE) // (count - 1) for number in range(count)]
     return [(start, start + SIDE) for start in starts]
 
 
@@ -82,13 +82,12 @@ class Judge(nn.Module):
             self.estimate.bias.fill_(_USUAL)
 
     def features(self, pieces: Tensor) -> Tensor:
-        """What describes each piece: (N, 3, h, w) in [0, 1] -> (N, `FEATURES`) float32."""
+        """What describes each piece: (N, 3, h, w) in [0, 1] -> (N, `FEATURES`) float32.
+
+        Sides must be `LEAST` pixels or more.
+        """
         with torch.autocast(pieces.device.type, enabled=False):
-            missing = (max(0, _LEAST - pieces.shape[3]), max(0, _LEAST - pieces.shape[2]))
-            x = pieces.float()
-            if any(missing):
-                x = F.pad(x, (0, missing[0], 0, missing[1]), mode="replicate")
-            x = torch.einsum("dc,nchw->ndhw", self.colors, x)
+            x = torch.einsum("dc,nchw->ndhw", self.colors, pieces.float())
             count, _, height, width = x.shape
             waves = F.conv2d(x.reshape(3 * count, 1, height, width), self.bank, stride=_STEP)
             waves = waves.reshape(count, _COLORS, -1)
@@ -100,27 +99,34 @@ class Judge(nn.Module):
                 2 * (size.sqrt().mean(dim=2) + 0.05).log(),
                 3 * (1 / (1 + square)).mean(dim=2),  # about the share of zeros
                 luma.mean(dim=(1, 2))[:, None] / 64 - 2,
-                _steps(luma.diff(dim=2).abs().mean(dim=1)),
-                _steps(luma.diff(dim=1).abs().mean(dim=2)),
+                _steps((luma[:, :, 1:] - luma[:, :, :-1]).abs().mean(dim=1)),
+                _steps((luma[:, 1:] - luma[:, :-1]).abs().mean(dim=2)),
             ]
         return torch.cat(found, dim=1)
 
-    def forward(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
+    def estimates(self, pieces: Tensor, factors: Tensor) -> Tensor:
         """Estimated logarithms of the squared errors.
 
         Args:
-            pieces: (N, 3, h, w) in [0, 1].
-            factors: of the enlargement, vertical and horizontal.
+            pieces: (N, 3, h, w) in [0, 1], of `LEAST` pixels a side or more.
+            factors: (N, 2) of the enlargement, vertical and horizontal.
 
         Returns:
             (N, J) float32, of pixel values in [0, 1].
         """
         seen = (self.features(pieces) - self.center) / self.spread
         with torch.autocast(pieces.device.type, enabled=False):
-            logs = seen.new_tensor([2 * math.log(factor) for factor in factors])
-            x = torch.cat([seen, logs.expand(len(seen), 2)], dim=1)
-            estimates: Tensor = self.estimate(F.relu(self.second(F.relu(self.first(x)))))
-        return estimates
+            x = torch.cat([seen, 2 * factors.float().log()], dim=1)
+            found: Tensor = self.estimate(F.relu(self.second(F.relu(self.first(x)))))
+        return found
+
+    def forward(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
+        """As `estimates`, of pieces with any sides and with the same two factors."""
+        missing = (max(0, LEAST - pieces.shape[3]), max(0, LEAST - pieces.shape[2]))
+        if any(missing):
+            pieces = F.pad(pieces, (0, missing[0], 0, missing[1]), mode="replicate")
+        same = torch.tensor([factors], dtype=torch.float32, device=pieces.device)
+        return self.estimates(pieces, same.expand(len(pieces), 2))
 
     def errors(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
         """(J,) float64: estimated squared errors, summed over the pixels of pieces (N, 3, h, w)."""
@@ -151,7 +157,8 @@ def _steps(steps: Tensor) -> Tensor:
 
     The two steepest places and the flattest, relative to the middle one: (N, 3) logarithms.
     """
-    whole = steps[:, : steps.shape[1] // _GRID * _GRID]
-    ranked = (whole.unflatten(1, (-1, _GRID)).mean(dim=1) + 0.05).log().sort(dim=1).values
+    count = steps.shape[1] // _GRID
+    places = steps[:, : count * _GRID].reshape(len(steps), count, _GRID)
+    ranked = (places.mean(dim=1) + 0.05).log().sort(dim=1).values
     middle = ranked[:, 3:4]
     return torch.cat([ranked[:, -2:] - middle, middle - ranked[:, :1]], dim=1)

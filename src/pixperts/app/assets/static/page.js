@@ -91,6 +91,50 @@ async function enlargeTile(number, tile, source, goal, model, scale) {
   }
 }
 
+// Where the judge looks along one side: evenly spread pieces, all of a short side.
+function spans(length, { side, most }) {
+  if (length <= side) {
+    return [[0, length]];
+  }
+  const count = Math.min(most, Math.ceil(length / side));
+  return [...Array(count).keys()].map((number) => {
+    const start = Math.floor((number * (length - side)) / (count - 1));
+    return [start, side];
+  });
+}
+
+// The ending of the model's graph for this picture. Models of several networks have a judge, which
+// estimates the squared error of each in pieces of the picture; sums over all pieces are compared.
+async function endingFor(model, source, scale) {
+  const { judge, members } = model;
+  if (!judge) {
+    return "";
+  }
+  const { width, height } = source.canvas;
+  const [rows, columns] = [spans(height, judge), spans(width, judge)];
+  // Sides that are too short are filled up with the last pixels.
+  const [tall, wide] = [rows[0][1], columns[0][1]].map((side) => Math.max(side, judge.least));
+  const size = 4 * tall * wide;
+  const data = new Uint8ClampedArray(rows.length * columns.length * size);
+  let piece = 0;
+  for (const [top, high] of rows) {
+    for (const [left, broad] of columns) {
+      const pixels = source.getImageData(left, top, broad, high).data;
+      for (let y = 0; y < tall; y += 1) {
+        for (let x = 0; x < wide; x += 1) {
+          const from = 4 * (Math.min(y, high - 1) * broad + Math.min(x, broad - 1));
+          data.set(pixels.subarray(from, from + 4), piece * size + 4 * (y * wide + x));
+        }
+      }
+      piece += 1;
+    }
+  }
+  const graph = `${model.name}_judge.onnx`;
+  const { errors } = await ask(0, { judge: graph, gpu, scale, data, width: wide, height: tall });
+  const clean = errors[1] < judge.clean_below * errors[0];
+  return clean ? `_${members[1]}` : "";
+}
+
 async function enlargeAll(source, goal, model, scale) {
   const mine = job;
   const { width, height } = source.canvas;
@@ -142,10 +186,11 @@ async function enlarge(file) {
   after.width = width * scale;
   after.height = height * scale;
   const goal = after.getContext("2d");
-  const model = `${byId("model").value}_x${scale}.onnx`;
+  const model = facts.models[byId("model").selectedIndex];
   const started = performance.now();
   try {
-    await enlargeAll(source, goal, model, scale);
+    const ending = await endingFor(model, source, scale);
+    await enlargeAll(source, goal, `${model.name}_x${scale}${ending}.onnx`, scale);
   } catch (error) {
     if (!gpu || mine !== job) {
       throw error;

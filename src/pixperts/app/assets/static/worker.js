@@ -15,30 +15,36 @@ async function load(gpu) {
   ort.env.wasm.numThreads = 1;
 }
 
-async function open(name, gpu) {
-  if (ort === null) {
-    await load(gpu);
-  }
+async function open(name, provider) {
   if (opened !== name) {
     await session?.release();
     session = await ort.InferenceSession.create(new URL(name, import.meta.url).href, {
-      executionProviders: [gpu ? "webgpu" : "wasm"],
+      executionProviders: [provider],
       logSeverityLevel: 3, // errors; not which nodes stay on the processor
     });
     opened = name;
   }
 }
 
-// The pixels are RGBA bytes, and those of the answer too.
-async function enlarge(data, width, height) {
+// RGBA bytes of one or more pictures of equal size, one below the other.
+function tensorOf(data, width, height) {
   const count = width * height;
-  const input = new Float32Array(3 * count);
-  for (let c = 0; c < 3; c += 1) {
-    for (let i = 0; i < count; i += 1) {
-      input[c * count + i] = data[4 * i + c] / 255;
+  const pictures = data.length / (4 * count);
+  const input = new Float32Array(3 * count * pictures);
+  for (let n = 0; n < pictures; n += 1) {
+    for (let c = 0; c < 3; c += 1) {
+      const [to, from] = [(3 * n + c) * count, 4 * n * count + c];
+      for (let i = 0; i < count; i += 1) {
+        input[to + i] = data[from + 4 * i] / 255;
+      }
     }
   }
-  const tensor = new ort.Tensor("float32", input, [1, 3, height, width]);
+  return new ort.Tensor("float32", input, [pictures, 3, height, width]);
+}
+
+// The pixels of the answer are RGBA bytes, too.
+async function enlarge(data, width, height) {
+  const tensor = tensorOf(data, width, height);
   const { enlarged } = await session.run({ image: tensor });
   const values = enlarged.data;
   const [, , newHeight, newWidth] = enlarged.dims;
@@ -53,10 +59,29 @@ async function enlarge(data, width, height) {
   return { output, width: newWidth, height: newHeight };
 }
 
+// Estimated squared errors of each network, summed over pieces.
+async function judgePieces(data, width, height, scale) {
+  const image = tensorOf(data, width, height);
+  const factors = new Float32Array(2 * image.dims[0]).fill(scale);
+  const given = new ort.Tensor("float32", factors, [image.dims[0], 2]);
+  const { logarithms } = await session.run({ image, factors: given });
+  const errors = [0, 0];
+  logarithms.data.forEach((value, place) => { errors[place % 2] += Math.exp(value); });
+  return errors;
+}
+
 self.onmessage = async (event) => {
-  const { model, gpu, data, width, height } = event.data;
+  const { model, judge, scale, gpu, data, width, height } = event.data;
   try {
-    await open(model, gpu);
+    if (ort === null) {
+      await load(gpu);
+    }
+    if (judge) {
+      await open(judge, "wasm"); // a moment's work
+      self.postMessage({ errors: await judgePieces(data, width, height, scale) });
+      return;
+    }
+    await open(model, gpu ? "webgpu" : "wasm");
     const made = await enlarge(data, width, height);
     self.postMessage(made, [made.output.buffer]);
   } catch (error) {
