@@ -44,18 +44,19 @@ def paired(*pictures: Tensor, **options: Any) -> MoEISRPhoto:
         scale = 0.5 if parameter.ndim == 1 else parameter[0].numel() ** -0.5
         with torch.no_grad():
             parameter.normal_(0.0, scale)
-    if pictures:
-        with torch.no_grad():
+    with torch.no_grad():
+        model.judge.estimate.weight.mul_(0.01)  # features are not standardized here
+        model.judge.estimate.bias.fill_(-6.0)
+        if pictures:
             model.judge.estimate.weight[1] = 0
-            model.judge.estimate.bias.zero_()
-            sizes = [(2 * one.shape[1], 2 * one.shape[2]) for one in pictures]
-            found = [
-                model.judged(one[None], size).log()
-                for one, size in zip(pictures, sizes, strict=True)
-            ]
-            first, second = (float(errors[0] - errors[1]) for errors in found)
+            found = []
+            for one in pictures:
+                size = (2 * one.shape[1], 2 * one.shape[2])
+                errors = model.judged(one[None], size).log()
+                found.append(float(errors[0] - errors[1]))
+            first, second = found
             if first > second:
                 model.judge.estimate.weight[0] *= -1
                 first, second = -first, -second
-            model.judge.estimate.bias[1] = (first + second) / 2
+            model.judge.estimate.bias[1] += (first + second) / 2
     return model

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixperts.errors import UsageError
 from pixperts.inference.size_request import SizeRequest
 from pixperts.inference.streams import ArraySink, ArraySource, FileSource
 from pixperts.inference.upscaler import Upscaler
@@ -82,6 +83,20 @@ def test_the_caller_may_decide() -> None:
     with torch.inference_mode():
         expected = networks(found).photo(rough()[None], SIZE[::-1]).image.clamp(0, 1)
     same(sink.image, expected)
+
+
+def test_a_network_that_is_not_there_is_named() -> None:
+    for number in (2, -1):
+        sink = ArraySink(1, 3, SIZE[1], SIZE[0])
+        with pytest.raises(UsageError, match=rf"member is {number}, but mine has the networks 0 "):
+            model().upscale_rows(ArraySource(rough()[None]), sink, SIZE, member=number)
+
+
+def test_one_odd_piece_does_not_decide_without_bound() -> None:
+    found = networks(model())
+    with torch.no_grad():
+        found.judge.estimate.bias.fill_(800.0)
+        assert found.errors(rough()[None], (2.0, 2.0)).tolist() == [6000.0, 6000.0]
 
 
 def test_nothing_is_chosen_where_nothing_grows_or_there_is_one_network() -> None:

@@ -15,7 +15,8 @@ import yaml
 import weight_figures
 import weights
 from pixperts.models.presets import create_model
-from pixperts.training.config import TrainConfig
+from pixperts.training.config import LightConfig, TrainConfig
+from pixperts.training.judge_config import JudgeConfig
 from pixperts.training.stages import CacheRecipe, Recipe
 from pixperts.weights import store
 from pixperts.weights.packaged import weights_file
@@ -95,8 +96,9 @@ def test_every_recipe_of_stages_says_what_it_reads(name: str, tmp_path: Path) ->
         return
     assert recipe.cache is not None
     assert recipe.cache.degraded == (name == "moeisr_photo")
-    for _, config in recipe.stages:
-        assert config.model == "moeisr-light"
+    for stage, config in recipe.stages:
+        assert config.model == ("moeisr-photo" if stage == "judge" else "moeisr-light")
+        assert isinstance(config, JudgeConfig if stage == "judge" else LightConfig)
         assert config.ema > 0
 
 

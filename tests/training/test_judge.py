@@ -150,6 +150,14 @@ def test_refusals(photos: Path, networks: Path, changes: dict[str, Any], sentenc
         config(photos, networks, **changes)
 
 
+def test_no_network_may_stay_random(photos: Path, networks: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="clean_network is null, but init has no network"):
+        module(photos, networks, clean_network=None)
+    store.save(tmp_path / "own.safetensors", paired(blocks=2), store.Card("own", {}))
+    with pytest.raises(UsageError, match="own has networks of another size: change model_options"):
+        module(photos, networks, init=str(tmp_path / "own.safetensors"), clean_network=None)
+
+
 def test_there_must_be_a_network_to_begin_with(photos: Path, networks: Path) -> None:
     with pytest.raises(UsageError, match="init is missing"):
         module(photos, networks, init=None)

@@ -52,6 +52,8 @@ def test_a_stage_of_another_model_takes_the_fields_it_has(photos: Path, tmp_path
     assert isinstance(second, JudgeConfig)
     assert first.cache == str(tmp_path / "cache")
     assert (first.batch, second.batch, second.patch) == (4, 4, 32)
+    assert first.model_options
+    assert second.model_options == {}
     judge["teacher_weight"] = 1  # its own fields must be known
     path = recipe(tmp_path / "b.yaml", photos, stages=[light, judge])
     with pytest.raises(UsageError, match="judge: unknown field 'teacher_weight'"):

@@ -224,7 +224,7 @@ def form_of(
                 )
             return JudgeForm(model)
         if part is not None:
-            raise UsageError(f"{named('part')} is for models that repair, and {name} enlarges.")
+            raise UsageError(_no_part(model, name, part))
         return _enlarging(model, name, scale, experts)
     if scale is not None:
         raise UsageError(f"{name} repairs at the picture's own size: leave {named('scale')} out.")
@@ -258,6 +258,15 @@ def form_of(
             f"{named('part')} is {part!r}, but must be one of {', '.join(REPAIR_PARTS)}."
         )
     return ScoutForm(model) if part == "scout" else ToneForm(model)
+
+
+def _no_part(model: UpscalingNetwork, name: str, part: str) -> str:
+    """Why a model that enlarges has no such part."""
+    if isinstance(model, MoEISRPhoto):
+        return f"{named('part')} is {part!r}, but {name} has only the part {JUDGE}."
+    if part == JUDGE:
+        return f"{named('part', JUDGE)} is for moeisr-photo: leave it out."
+    return f"{named('part')} is for models that repair, and {name} enlarges."
 
 
 def _enlarging(

@@ -46,6 +46,6 @@ class JudgeForm(Form):
             "factors": "vertical, horizontal",
             "logarithms": "of the estimated squared errors by the networks for photos and for "
             "clean pictures",
-            "choice": "the network for clean pictures if the sum of its errors over all pieces is "
-            f"below {below:g} times the sum of the other's",
+            "choice": "the network for clean pictures if the sum of its errors (at most 1 each) "
+            f"over all pieces is below {below:g} times the sum of the other's",
         }

@@ -43,6 +43,7 @@ class Enhanced(NamedTuple):
 
     repair: Repair
     tally: Tally  # of the enlargement; empty if no side grew
+    network: str | None = None  # of several that enlarge, by name, if there is one picture
 
 
 class Enhancer:
@@ -268,11 +269,14 @@ class Enhancer:
             repaired = between.source
             reduce_rows(repaired if kept == whole else ReducedSource(repaired, kept), sink, second)
             return Enhanced(repair, Tally((), ()))
+        if member is None and source.batch == 1:
+            member = self.upscaler.member_for(between.source, size)
         tally = self.upscaler.upscale_rows(
             between.source, sink, size,
             budget=budget, progress=second, listener=listener, member=member,
         )  # fmt: skip
-        return Enhanced(repair, tally)
+        network = None if member is None else self.upscaler.member_name(member)
+        return Enhanced(repair, tally, network)
 
     def multiply_adds(
         self, width: int, height: int, new_width: int, new_height: int, done: Enhanced

@@ -46,4 +46,4 @@ def _errors(
     """(J,) of the pieces (N, C, h, w) of one picture."""
     rgb, alpha = colors_and_alpha(pieces)
     rgb = (rgb if alpha is None else fill_transparent(rgb, alpha)).to(runner.device)
-    return runner.finite(lambda: model.errors(rgb, factors).cpu(), lambda errors: [errors])
+    return runner.finite(lambda: model.errors(rgb, factors), lambda errors: [errors])

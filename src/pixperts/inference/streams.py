@@ -74,6 +74,13 @@ class ArraySink:
     def __init__(self, batch: int, channels: int, height: int, width: int) -> None:
         self.image = torch.empty(batch, channels, height, width)
 
+    @classmethod
+    def of(cls, image: Tensor) -> Self:
+        """A sink that fills an image (B, C, H, W) that is there already."""
+        sink = cls(0, 0, 0, 0)
+        sink.image = image
+        return sink
+
     def put(self, image: Tensor, window: Window) -> None:
         """A piece, to its place."""
         top, bottom, left, right = window

@@ -19,7 +19,6 @@ from pixperts.memory import check_memory
 from pixperts.models.interfaces import Network, PairedNetwork, UpscalingNetwork
 from pixperts.models.presets import as_upscaler
 from pixperts.ops.color_match import ColorFix, match_picture
-from pixperts.ops.windows import Window
 from pixperts.routing import Routing, Tally
 from pixperts.weights import store
 
@@ -146,7 +145,7 @@ class Upscaler(Predictor):
             How many pixels each expert made; zeros if no side grew.
 
         Raises:
-            UsageError: the budget is not possible.
+            UsageError: the budget is not possible, or the model has no such member.
             ImageError: the picture has values that are not finite.
         """
         if budget is not None and not 0.0 <= budget <= 1.0:
@@ -170,7 +169,7 @@ class Upscaler(Predictor):
                     if len(set(members)) > 1:
                         return self._one_by_one(source, sink, size, members, progress)
                     member = members[0]
-                network = model.networks[member]
+                network = model.networks[self._checked(member)]
             work = TiledUpscale(network, self._runner, source, goal, budget, progress)
             return work.run(sink, self.tile, self._memory(), listener or _ignore)
 
@@ -204,7 +203,21 @@ class Upscaler(Predictor):
 
     def member_name(self, number: int) -> str | None:
         """The name of a network of the model; None if it is one network."""
-        return self.model.members[number] if isinstance(self.model, PairedNetwork) else None
+        if not isinstance(self.model, PairedNetwork):
+            return None
+        return self.model.members[self._checked(number)]
+
+    def _checked(self, member: int) -> int:
+        """The number of a network, if there is such a one.
+
+        Raises:
+            UsageError: there is none.
+        """
+        names = self.model.members if isinstance(self.model, PairedNetwork) else ()
+        if not 0 <= member < len(names):
+            there = " and ".join(f"{number} ({name})" for number, name in enumerate(names))
+            raise UsageError(f"member is {member}, but {self.name} has the networks {there}.")
+        return member
 
     def _one_by_one(
         self,
@@ -215,16 +228,15 @@ class Upscaler(Predictor):
         progress: Progress | None,
     ) -> Tally:
         """Enlarge the pictures of a batch, which is in memory, one after the other."""
+        assert isinstance(sink, ArraySink)  # files hold one picture
         pixels, count = source.rows(0, source.height), source.batch
-        images = []
         for number, member in enumerate(members):
-            done = ArraySink(1, source.channels, size[1], size[0])
             advance = None if progress is None else _share(progress, number, count)
-            one = ArraySource(pixels[number : number + 1])
-            self.upscale_rows(one, done, size, progress=advance, member=member)
-            images.append(done.image)
-        sink.put(torch.cat(images), Window(0, size[1], 0, size[0]))
-        sink.finish(size[1])
+            one = slice(number, number + 1)
+            place = ArraySink.of(sink.image[one])
+            self.upscale_rows(
+                ArraySource(pixels[one]), place, size, progress=advance, member=member
+            )
         return Tally((0,) * len(self.model.costs), self.model.costs)
 
     def multiply_adds(

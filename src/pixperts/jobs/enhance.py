@@ -102,6 +102,7 @@ class Enhance(EnhanceOptions, Operation):
             mean_cost=None if routed is None else routed.mean_cost,
             shares=None if routed is None else list(routed.shares),
             method=method,
+            network=done.network,
             multiply_adds=predictor.multiply_adds(width, height, *size, done),
             megapixels=size[0] * size[1] / 1e6,
             notes=[NO_MAP.format(job.source)] if job.expert_map and not grows else [],

@@ -9,6 +9,15 @@ _WITHOUT_NETWORK = {"lanczos": "reduced by Lanczos", "copy": "size kept"}
 _NETWORKS = {"photo": "photos", "clean": "clean pictures"}
 
 
+def _network(name: str | None) -> str:
+    """Which of several networks enlarged a picture, for a line.
+
+    >>> _network("photo"), _network(None)
+    (', network for photos', '')
+    """
+    return "" if name is None else f", network for {_NETWORKS.get(name, name)}"
+
+
 class Report(Protocol):
     """The report on one file: a dataclass of plain values, and a line of text.
 
@@ -71,8 +80,7 @@ class UpscaleReport:
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
         if self.method in _WITHOUT_NETWORK:
             line += f", {_WITHOUT_NETWORK[self.method]}"
-        if self.network is not None:
-            line += f", network for {_NETWORKS.get(self.network, self.network)}"
+        line += _network(self.network)
         if self.mean_cost is not None and self.shares is not None:
             shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"
@@ -142,12 +150,14 @@ class EnhanceReport:
     method: str  # of the enlargement: network, lanczos, both or copy, as in `UpscaleReport`
     multiply_adds: float
     megapixels: float  # of the output
+    network: str | None = None  # as in `UpscaleReport`
     notes: list[str] = field(default_factory=list)  # what the file could not carry over
 
     def to_line(self) -> str:
         """One line for a person, and one for each note."""
         sizes = f"{self.width} x {self.height} -> {self.new_width} x {self.new_height}"
         line = f"{self.input} -> {self.output}: {sizes}, {self.seconds:.1f} s"
+        line += _network(self.network)
         if self.mean_cost is not None and self.shares is not None:
             shares = " / ".join(f"{100 * share:.0f}" for share in self.shares)
             line += f", mean cost {self.mean_cost:.2f}, experts {shares} %"

@@ -1,7 +1,7 @@
 """The interfaces of networks, which the rest of the package uses for all families alike.
 
-A network derives from `UpscalingNetwork` or `RestoringNetwork`, and has an entry in
-`presets.FAMILIES`.
+A network derives from `UpscalingNetwork` or `RestoringNetwork`, or from a more special one of these
+interfaces, and has an entry in `presets.FAMILIES`.
 """
 
 from abc import abstractmethod
@@ -39,7 +39,7 @@ class Encoder(Protocol):
 
 
 class Network(nn.Module):
-    """The base of all networks; use one of the two below.
+    """The base of all networks; use one of those below.
 
     Attributes:
         does: "upscale" or "restore".
@@ -116,6 +116,8 @@ class UpscalingNetwork(Network):
 class PairedNetwork(UpscalingNetwork):
     """A network that consists of several, of which each picture takes one.
 
+    Each of them has one expert, so there are no budgets.
+
     Attributes:
         members: a name for each network, in their order; the first is the one for pictures of
             which nothing is known.
@@ -134,11 +136,14 @@ class PairedNetwork(UpscalingNetwork):
 
     @abstractmethod
     def errors(self, pieces: Tensor, factors: tuple[float, float]) -> Tensor:
-        """Estimated squared errors of each network (J,), summed over pieces of equal size.
+        """Estimated squared errors of each network, summed over pieces of equal size.
 
         Args:
             pieces: (N, 3, h, w) in [0, 1].
             factors: of the enlargement, vertical and horizontal.
+
+        Returns:
+            (J,) float64 on the CPU.
         """
 
     @abstractmethod

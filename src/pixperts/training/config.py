@@ -212,7 +212,7 @@ class UpscalingConfig(TrainConfig):
 
 @dataclass(frozen=True)
 class LightConfig(TrainConfig):
-    """A training run of moeisr-light or moeisr-photo.
+    """A training run of moeisr-light, or of one of the networks of moeisr-photo.
 
     The patches come from a cache, or without one from photos (see `data.factor_patches`). All
     pixels of a patch are targets.

@@ -201,7 +201,7 @@ def picture_errors(image: Tensor, photo: Tensor) -> Tensor:
 
 
 def start_enlarger(model: MoCEISRLight, path: Path) -> None:
-    """Copy weights of a moeisr-light model into the enlarger of a network.
+    """Copy weights of moeisr-light, or of moeisr-photo's network for photos, into an enlarger.
 
     These are the first convolution, the field, and as many blocks as the enlarger has, evenly
     spread from the first to the last one.

@@ -42,6 +42,8 @@ class JudgeModule(TrainingModule):
         super().__init__(config, layout)
         if config.clean_network is not None:
             _copy(weights_file(config.clean_network), self.model.clean)
+        elif not any(name.startswith("clean.") for name in self.taken):
+            raise UsageError("clean_network is null, but init has no network for clean pictures.")
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name.startswith("judge."))
         self.train()
@@ -55,9 +57,12 @@ class JudgeModule(TrainingModule):
 
     def start(self, path: Path) -> list[str]:
         """Take the network for photos, or all of a moeisr-photo."""
-        if not isinstance(store.load(path)[0], MoEISRLight):
-            return start_from(self.model, path)
-        return [f"photo.{name}" for name in _copy(path, self.model.photo)]
+        source, card = store.load(path)
+        if not isinstance(source, MoEISRPhoto):
+            return [f"photo.{name}" for name in _copy(path, self.model.photo)]
+        if source.config.member != self.model.config.member:
+            raise UsageError(f"{card.name} has networks of another size: change model_options.")
+        return start_from(self.model, path)
 
     def _standardize(self) -> None:
         """Center and spread of the features of the first samples."""

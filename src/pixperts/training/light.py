@@ -1,4 +1,4 @@
-"""Training of moeisr-light and moeisr-photo, on all pixels of small patches."""
+"""Training of moeisr-light and of the networks of moeisr-photo, on all pixels of patches."""
 
 from pathlib import Path
 

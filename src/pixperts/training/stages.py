@@ -4,7 +4,8 @@ A recipe is a YAML file with `stages`, a list of training configurations, each w
 have `all`, fields for every stage; `cache`, from what the cache of patches is made; `price`, the
 price of a unit of cost in the packaged weights (see scripts/package.py); and `motion`, weights with
 a stage for motion blur. A stage starts from the weights of the one before, unless it has an `init`.
-A stage may have another `model` than `all`; it takes the fields of `all` that such a training has.
+A stage may have another `model` than `all`; it takes the fields of `all` that such a training has,
+except `model_options` and `frozen`.
 """
 
 import math
@@ -78,7 +79,12 @@ class Recipe:
             shared = common
             if "model" in own and own["model"] != common.get("model"):
                 known_there = config_class(own["model"]).__dataclass_fields__
-                shared = {key: value for key, value in common.items() if key in known_there}
+                own_of_a_model = ("model_options", "frozen")
+                shared = {
+                    key: value
+                    for key, value in common.items()
+                    if key in known_there and key not in own_of_a_model
+                }
             fields = shared | {key: value for key, value in own.items() if key != "name"}
             stages.append((own["name"], TrainConfig.from_dict(fields, f"{path}, {own['name']}")))
         if not stages or len({name for name, _ in stages}) < len(stages):

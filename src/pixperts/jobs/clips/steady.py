@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pixperts.inference.enhancer import Enhancer
 from pixperts.inference.predictor import AnyPredictor
+from pixperts.inference.reduction import kept_size
 from pixperts.inference.restorer import Restorer
 from pixperts.inference.streams import ArraySource
 from pixperts.inference.upscaler import Upscaler
@@ -27,7 +28,8 @@ class Steadiness:
     """What stays the same within each scene of a video.
 
     Attributes:
-        scenes: by their numbers, without those that are finished.
+        scenes: by their numbers, without those that are finished, and none if there is nothing to
+            share.
         notes: sentences for the user on what may flicker all the same.
     """
 
@@ -47,7 +49,8 @@ def hold(
     A network with a scout gets the statistics of one typical frame for all frames of a scene, so
     that experts, tone and amounts are the same in all of them. Statistics averaged over several
     frames would look like those of a blurred picture, and lead to other choices. Where each picture
-    takes one of several networks, all frames of a scene take the one that suits them together.
+    takes one of several networks, all frames of a scene take the one that suits them together; if
+    they are repaired first, the one that suits them before the repair.
 
     Args:
         predictor: the model.
@@ -59,6 +62,8 @@ def hold(
     restorer = predictor.restorer if isinstance(predictor, Enhancer) else predictor
     upscaler = predictor.upscaler if isinstance(predictor, Enhancer) else predictor
     paired = isinstance(upscaler, Upscaler) and isinstance(upscaler.model, PairedNetwork)
+    stored = (clip.stored_width, clip.stored_height)
+    paired = paired and kept_size(stored, size) != size  # else no network enlarges
     scouted = isinstance(restorer, Restorer) and isinstance(restorer.model, ScoutedNetwork)
     notes = _notes(restorer) if isinstance(restorer, Restorer) else []
     if not (paired or scouted):
@@ -71,12 +76,14 @@ def hold(
     looks: dict[int, list[Statistics]] = defaultdict(list)
     errors: dict[int, list[Tensor]] = defaultdict(list)
     for number, pixels in read_frames(clip, timeline, min(wanted)):
+        if number > max(wanted):
+            break
         if (scene := wanted.get(number)) is None:
             continue
         source = ArraySource(to_tensor(pixels)[0])
         if scouted and isinstance(restorer, Restorer):
             looks[scene].append(restorer.count(source))
-        if isinstance(upscaler, Upscaler):
+        if paired and isinstance(upscaler, Upscaler):
             estimates = upscaler.estimated_errors(source, size)
             errors[scene] += [] if estimates is None else [estimates[0]]
     scenes = {

@@ -32,7 +32,11 @@ class MoEISRPhotoConfig:
 
     @property
     def member(self) -> MoEISRLightConfig:
-        """The configuration of both networks, which have one expert each."""
+        """The configuration of both networks, which have one expert each.
+
+        Colors are bounded in both. moeisr-light was trained without that, and loses nothing by it:
+        at most 0.001 dB on 14 photos, clean, soft or compressed as JPEG 95, at x2 and x4.
+        """
         return MoEISRLightConfig(
             channels=self.channels,
             blocks=self.blocks,

@@ -1,8 +1,8 @@
 """The judge of moeisr-photo: which of two networks will enlarge a picture with the smaller error.
 
 It looks at square pieces of the picture, each by itself, and estimates the squared error that each
-network would make there. Squared errors add up, so the sums over all pieces are those of the
-picture: a flat sky, where both are right, does not outvote the few pieces with detail.
+network would make there. Squared errors add up, so the sums over all pieces stand for the picture:
+a flat sky, where both are right, does not outvote the few pieces with detail.
 
 What compression, blur and noise do shows in how strong each frequency is and how evenly it is
 spread. So a piece is described by statistics of its discrete cosine transform, in blocks of 4x4
@@ -89,7 +89,9 @@ class Judge(nn.Module):
         with torch.autocast(pieces.device.type, enabled=False):
             x = torch.einsum("dc,nchw->ndhw", self.colors, pieces.float())
             count, _, height, width = x.shape
-            waves = F.conv2d(x.reshape(3 * count, 1, height, width), self.bank, stride=_STEP)
+            # No wave has a constant part. Small numbers keep their digits where a GPU rounds.
+            waves = x - x.mean(dim=(2, 3), keepdim=True)
+            waves = F.conv2d(waves.reshape(3 * count, 1, height, width), self.bank, stride=_STEP)
             waves = waves.reshape(count, _COLORS, -1)
             size, square = waves.abs(), waves.square()
             luma = x[:, 0]
@@ -129,10 +131,15 @@ class Judge(nn.Module):
         return self.estimates(pieces, same.expand(len(pieces), 2))
 
     def errors(self, pieces: Tensor, factors: Sequence[float]) -> Tensor:
-        """(J,) float64: estimated squared errors, summed over the pixels of pieces (N, 3, h, w)."""
+        """Estimated squared errors, summed over the pixels of pieces (N, 3, h, w).
+
+        Returns:
+            (J,) float64 on the CPU, as some accelerators have no float64.
+        """
         pixels = pieces.shape[2] * pieces.shape[3]
         estimates: Tensor = self(pieces, factors)
-        return pixels * estimates.double().exp().sum(dim=0)
+        # No squared error is above 1, whatever is estimated for a piece unlike all others.
+        return pixels * estimates.cpu().double().clamp(max=0).exp().sum(dim=0)
 
     def multiply_adds(self, size: tuple[int, int]) -> float:
         """Of a picture (h, w)."""

@@ -135,8 +135,7 @@ async function endingFor(model, source, scale) {
   return clean ? `_${members[1]}` : "";
 }
 
-async function enlargeAll(source, goal, model, scale) {
-  const mine = job;
+async function enlargeAll(source, goal, model, scale, mine) {
   const { width, height } = source.canvas;
   const count = gpu ? 1 : CORES;
   const tiles = grid(width, height, count);
@@ -167,11 +166,15 @@ function cut() {
 
 async function enlarge(file) {
   const mine = (job += 1);
+  const model = facts.models[byId("model").selectedIndex];
+  const scale = Number(byId("scale").value);
   const bitmap = await createImageBitmap(file).catch(() => {
     throw new Error(`${file.name} is not a picture that this browser can read.`);
   });
+  if (mine !== job) {
+    return;
+  }
   const { width, height } = bitmap;
-  const scale = Number(byId("scale").value);
   if (width * height * scale * scale > LARGEST) {
     throw new Error("The result would be too large for a browser: choose a smaller factor.");
   }
@@ -186,11 +189,13 @@ async function enlarge(file) {
   after.width = width * scale;
   after.height = height * scale;
   const goal = after.getContext("2d");
-  const model = facts.models[byId("model").selectedIndex];
   const started = performance.now();
   try {
     const ending = await endingFor(model, source, scale);
-    await enlargeAll(source, goal, `${model.name}_x${scale}${ending}.onnx`, scale);
+    if (mine !== job) {
+      return;
+    }
+    await enlargeAll(source, goal, `${model.name}_x${scale}${ending}.onnx`, scale, mine);
   } catch (error) {
     if (!gpu || mine !== job) {
       throw error;

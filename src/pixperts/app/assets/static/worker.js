@@ -66,7 +66,7 @@ async function judgePieces(data, width, height, scale) {
   const given = new ort.Tensor("float32", factors, [image.dims[0], 2]);
   const { logarithms } = await session.run({ image, factors: given });
   const errors = [0, 0];
-  logarithms.data.forEach((value, place) => { errors[place % 2] += Math.exp(value); });
+  logarithms.data.forEach((value, place) => { errors[place % 2] += Math.exp(Math.min(0, value)); });
   return errors;
 }
 
