@@ -97,8 +97,8 @@ def test_every_recipe_of_stages_says_what_it_reads(name: str, tmp_path: Path) ->
     assert recipe.cache is not None
     assert recipe.cache.degraded == (name == "moeisr_photo")
     for stage, config in recipe.stages:
-        assert config.model == ("moeisr-photo" if stage == "judge" else "moeisr-light")
-        assert isinstance(config, JudgeConfig if stage == "judge" else LightConfig)
+        assert config.model == ("moeisr-photo" if "judge" in stage else "moeisr-light")
+        assert isinstance(config, JudgeConfig if "judge" in stage else LightConfig)
         assert config.ema > 0
 
 
