@@ -18,10 +18,14 @@ import torch
 from pixperts.app import static_page
 from pixperts.app.static_page import write_static
 from pixperts.cli.app import main
+from pixperts.degradations.camera import jpeg
+from pixperts.degradations.drawings import draw_over
 from pixperts.errors import PixpertsError, UsageError
+from pixperts.inference.streams import ArraySource
 from pixperts.inference.upscaler import Upscaler
 from pixperts.io.image import read_image, write_image
 from pixperts.ops.pixels import Pixels
+from pixperts.ops.resize import quantize
 from tests.helpers.command_line import one_sentence, picture
 from tests.helpers.pages import PATIENCE, SOFTWARE_GPU, browser, serious
 from tests.helpers.photo_files import gradient, write_photo
@@ -197,6 +201,20 @@ def test_the_browser_gives_what_the_command_line_gives(page: Any, tmp_path: Path
         name, got = enlarged(page, tmp_path / "a.png", model, scale)
         assert name == f"a_x{scale}.png"
         assert np.abs(got - on_the_command_line(pixels, model, scale)).max() <= 1
+    # A compressed picture takes another network than a clean drawing, as on the command line.
+    drawing = draw_over(torch.zeros(3, 130, 450), 3, "screen")
+    upscaler = Upscaler.load("moeisr-photo", device="cpu", precision="float32")
+    for number, quality in enumerate((40, None)):
+        image = drawing if quality is None else quantize(jpeg(drawing, quality=quality))
+        pixels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+        write_image(tmp_path / "b.png", pixels)
+        assert upscaler.member_for(ArraySource(image[None]), (900, 260)) == number
+        _, got = enlarged(page, tmp_path / "b.png", "moeisr-photo", 2)
+        assert np.abs(got - on_the_command_line(pixels, "moeisr-photo", 2)).max() <= 1
+    write_image(tmp_path / "c.png", gradient(9, 30))  # shorter than the judge's pieces
+    _, got = enlarged(page, tmp_path / "c.png", "moeisr-photo", 2)
+    own = on_the_command_line(gradient(9, 30), "moeisr-photo", 2)
+    assert np.abs(got - own).max() <= 1
     # A photo stands upright, as in the command line's result.
     assert enlarged(page, turned, "moeisr-photo", 2)[1].shape == (96, 64, 3)
 

@@ -237,7 +237,7 @@ def test_no_safetensors_file_at_all_is_refused(tmp_path: Path) -> None:
         ({"family": 3}, "damaged"),
         (
             {"family": "moce"},
-            "unknown family of models 'moce': choose from moeisr, moeisr-light, moeisr-photo, moce-ir",
+            "unknown family of models 'moce': choose from moeisr, moeisr-light, moeisr-photo",
         ),
         ({"family": "moce-ir"}, "unknown model option 'encoder'"),
         ({"config": {"width": 10**9}}, "width"),
