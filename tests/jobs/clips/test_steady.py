@@ -122,10 +122,10 @@ def test_frames_of_a_scene_take_one_of_two_networks(
     members = [found.of(timeline.scene_of(number)).member for number in range(len(timeline))]
     assert members == [1, 1, 1, 0, 0, 0]
     errors = [photo.estimated_errors(ArraySource(frame), (80, 64)) for frame in shown]
-    for frames, member in ((errors[:3], 1), (errors[3:], 0)):
+    for frames, expected in ((errors[:3], 1), (errors[3:], 0)):
         known = [one[0] for one in frames if one is not None]
         assert isinstance(photo.model, PairedNetwork)
-        assert photo.model.pick(torch.stack(known).sum(dim=0)) == member
+        assert photo.model.pick(torch.stack(known).sum(dim=0)) == expected
     heard = Noted()
     to = tmp_path / "b.mp4"
     if models == 2:
