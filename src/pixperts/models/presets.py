@@ -108,7 +108,7 @@ def _presets() -> dict[str, Preset]:
         "plain convolutions under a linear field, made for CPUs", MoEISRLightConfig()
     )
     presets["moeisr-photo"] = Preset(
-        "two networks like moeisr-light, one for compressed, noisy or soft pictures; a judge picks",
+        "two networks like moeisr-light, for photos as they are found and for clean pictures",
         MoEISRPhotoConfig(),
     )
     presets |= {name: Preset(*entry) for name, entry in MOCE_PRESETS.items()}

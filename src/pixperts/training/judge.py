@@ -116,7 +116,7 @@ class JudgeModule(TrainingModule):
             least = torch.where(batch.drawn[:, None], errors.amax(dim=1, keepdim=True) / 4, 0)
             logs = (torch.maximum(errors, least) + _LEAST).log()  # (B, J)
         factors = lr.new_tensor([size[0] / lr.shape[2], size[1] / lr.shape[3]])
-        estimates = self.model.judge.estimates(lr, factors.expand(len(lr), 2))
+        estimates = self.model.judge.learned(lr, factors.expand(len(lr), 2))
         chosen = estimates.argmin(dim=1)
         self.counts[0, 0] += torch.bincount(chosen, minlength=self.counts.shape[2])
         wanted, given = logs[:, 0] - logs[:, 1], estimates[:, 0] - estimates[:, 1]

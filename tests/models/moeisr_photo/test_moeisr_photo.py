@@ -1,8 +1,11 @@
 """Two networks, of which a judge picks one for each picture."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
+from pixperts.degradations.camera import jpeg
 from pixperts.errors import ModelError, UsageError
 from pixperts.models.moeisr_photo.config import MoEISRPhotoConfig
 from pixperts.models.moeisr_photo.judge import MOST, SIDE, pieces_of
@@ -135,3 +138,27 @@ def test_refusals() -> None:
         model(picture(3, 5, 5), (10, 10))
     with pytest.raises(UsageError, match="single expert"):
         model(picture(1, 3, 5, 5), (10, 10), budget=0.5)
+
+
+def text() -> torch.Tensor:
+    """Black letters on white, with soft edges."""
+    page = Image.new("RGB", (128, 128), "white")
+    for row in range(5):
+        ImageDraw.Draw(page).text((3, 4 + 24 * row), "clear words", fill="black", font_size=18)
+    return torch.from_numpy(np.array(page)).permute(2, 0, 1).float() / 255
+
+
+def test_text_with_ripples_is_for_the_first_network() -> None:
+    """Even if the other one would have the smaller squared error."""
+    model = paired()
+    with torch.no_grad():
+        model.judge.estimate.weight.zero_()
+        model.judge.estimate.bias.copy_(torch.tensor([-5.0, -6.0]))
+    photo = picture(3, 128, 128)  # all steps are steep
+    assert model.pick(model.judged(photo[None], (256, 256))) == 1
+    assert model.pick(model.judged(text()[None], (256, 256))) == 1
+    for quality in (90, 85):
+        saved = jpeg(text(), quality=quality)
+        assert model.pick(model.judged(saved[None], (256, 256))) == 0
+    plain = torch.full((1, 3, 128, 128), 0.7)
+    assert not model.judge.rippled(plain).any()

@@ -26,6 +26,9 @@ LEAST = 16  # sides of smaller pieces are filled up by repeating the last pixels
 _BLOCK, _STEP = 4, 2  # of the cosine transform
 _GRID = 8  # side of JPEG's blocks
 _COLORS = 3 * (_BLOCK * _BLOCK - 1)  # frequencies of all channels, without the constant one
+_FLAT, _SMALL, _STEEP = 1.5, 10.0, 40.0  # steps between neighbors in levels, see `rippled`
+_RATIO = (1.1, 2.6)  # of small steps to steep ones
+_WORSE = 1.0  # added to the logarithm of an error
 FEATURES = 4 * _COLORS + 1 + 2 * 3
 _USUAL = -7.5  # about the mean logarithm of a squared error, at which training begins
 # ITU-R BT.601: luma, and the two differences of color, in levels of 8 bits.
@@ -107,7 +110,42 @@ class Judge(nn.Module):
         return torch.cat(found, dim=1)
 
     def estimates(self, pieces: Tensor, factors: Tensor) -> Tensor:
-        """Estimated logarithms of the squared errors.
+        """Estimated logarithms of the squared errors, as they decide.
+
+        All but the first network are taken to be much worse in pieces of compressed drawings:
+        whatever their squared error, they draw the ripples around letters and lines sharper.
+
+        Args:
+            pieces: (N, 3, h, w) in [0, 1], of `LEAST` pixels a side or more.
+            factors: (N, 2) of the enlargement, vertical and horizontal.
+
+        Returns:
+            (N, J) float32, of pixel values in [0, 1].
+        """
+        found = self.learned(pieces, factors)
+        first = found[:, :1]
+        worse = torch.cat([first, torch.maximum(found[:, 1:], first) + _WORSE], dim=1)
+        return torch.where(self.rippled(pieces)[:, None], worse, found)
+
+    def rippled(self, pieces: Tensor) -> Tensor:
+        """(N,) bool: whether a piece shows a drawing or text with ripples of compression.
+
+        Such a piece is flat in part and has steep edges. The small steps that are left are about as
+        many as the edges after compression, far fewer before, and many more in photos.
+        """
+        with torch.autocast(pieces.device.type, enabled=False):
+            luma = torch.einsum("c,nchw->nhw", self.colors[0], pieces.float())
+            tall = (luma[:, 1:] - luma[:, :-1]).abs().flatten(1)
+            wide = (luma[:, :, 1:] - luma[:, :, :-1]).abs().flatten(1)
+            steps = torch.cat([tall, wide], dim=1)
+            flat = (steps < _FLAT).float().mean(dim=1)
+            steep = (steps >= _STEEP).float().mean(dim=1)
+            small = ((steps >= _FLAT) & (steps < _SMALL)).float().mean(dim=1)
+            ratio = small / (steep + 1e-3)
+        return (flat > 0.3) & (steep > 0.02) & (ratio > _RATIO[0]) & (ratio < _RATIO[1])
+
+    def learned(self, pieces: Tensor, factors: Tensor) -> Tensor:
+        """Estimated logarithms of the squared errors, as they were learned.
 
         Args:
             pieces: (N, 3, h, w) in [0, 1], of `LEAST` pixels a side or more.
