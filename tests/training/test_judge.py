@@ -1,6 +1,5 @@
 """Training of the judge of moeisr-photo: it alone learns, and it learns which network is better."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from pixperts.data.judge_patches import JudgePatch, JudgePatches
-from pixperts.data.photos import load_photos
+from pixperts.data.patch_cache import Patches
 from pixperts.errors import UsageError
 from pixperts.models.moeisr_photo.model import MoEISRPhoto
 from pixperts.training.config import TrainConfig
@@ -67,7 +65,7 @@ def config(photos: Path, networks: Path, /, **changes: Any) -> JudgeConfig:
     return found
 
 
-def module(photos: Path, networks: Path, **changes: Any) -> tuple[JudgeModule, JudgePatch]:
+def module(photos: Path, networks: Path, **changes: Any) -> tuple[JudgeModule, Patches]:
     torch.manual_seed(0)
     task = module_of(config(photos, networks, **changes))
     assert isinstance(task, JudgeModule)
@@ -150,47 +148,6 @@ def test_the_regret_is_what_the_other_network_would_gain(photos: Path, networks:
 def test_refusals(photos: Path, networks: Path, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         config(photos, networks, **changes)
-
-
-def test_drawings_at_their_own_size(photos: Path) -> None:
-    """A share is replaced; three in four of them are saved as JPEG."""
-    some = load_photos([photos])
-    options: dict[str, Any] = {"side": 16, "batch": 4, "degraded": True, "seed": 3}
-    plain, mixed = JudgePatches(some, **options), JudgePatches(some, crisp=0.5, **options)
-    drawn = [number for number in range(60) if mixed[number].drawn]
-    assert 15 < len(drawn) < 45
-    saved = sum(not torch.equal(mixed[n].lr, mixed[n].plain) for n in drawn)
-    assert 0.5 * len(drawn) < saved < len(drawn)
-    for number in range(60):
-        sample = mixed[number]
-        assert all(map(torch.equal, sample, mixed[number]))
-        if number not in drawn:
-            assert torch.equal(sample.lr, plain[number].lr)
-            assert torch.equal(sample.plain, sample.lr)
-
-
-def test_the_target_of_a_drawing_is_what_the_clean_network_makes_of_it(
-    photos: Path, networks: Path
-) -> None:
-    task, batch = module(photos, networks, crisp=1.0)
-    assert batch.drawn.all()
-    same = batch._replace(lr=batch.plain)  # nothing was compressed
-    task.model.judge.requires_grad_(False)
-    for given in (batch, same):
-        assert all(value.isfinite() for value in task.loss(given).values())
-    with torch.inference_mode():
-        lr, size = same.lr.float() / 255, (batch.photo.shape[2], batch.photo.shape[3])
-        made = [network(lr, size).image.clamp(0, 1) for network in task.model.networks]
-    # "harm" adds 0.4 to each channel: its error is far above that of "nothing".
-    assert float((made[0] - made[1]).abs().mean()) > 0.1
-    with torch.no_grad():
-        task.model.judge.estimate.weight.zero_()
-        task.model.judge.estimate.bias.copy_(torch.tensor([-2.0, -2.0 - math.log(4)]))
-    right = float(task.loss(same)["difference"])
-    with torch.no_grad():
-        task.model.judge.estimate.bias.copy_(torch.tensor([-2.0 - math.log(4), -2.0]))
-    # White paper stays white with both, so that its patches count for nothing.
-    assert right < 0.5 * float(task.loss(same)["difference"])
 
 
 def test_no_network_may_stay_random(photos: Path, networks: Path, tmp_path: Path) -> None:

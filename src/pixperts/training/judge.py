@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pixperts.data.judge_patches import JudgePatch, JudgePatches
+from pixperts.data.factor_patches import FactorPatches
+from pixperts.data.patch_cache import Patches
 from pixperts.data.photos import load_photos
 from pixperts.errors import UsageError
 from pixperts.evaluation.metrics import psnr
@@ -82,11 +83,11 @@ class JudgeModule(TrainingModule):
         """What chooses."""
         return ["the judge"]
 
-    def samples(self) -> JudgePatches:
+    def samples(self) -> FactorPatches:
         """Patches of photos at all factors, degraded on the fly."""
         config = self.config
         photos = load_photos([Path(p) for p in config.photos], config.exclude)
-        return JudgePatches(
+        return FactorPatches(
             photos,
             side=config.patch,
             batch=config.batch,
@@ -94,27 +95,17 @@ class JudgeModule(TrainingModule):
             clean=config.clean,
             soft=config.soft,
             drawn=config.drawn,
-            crisp=config.crisp,
             seed=config.seed,
         )
 
-    def loss(self, batch: JudgePatch) -> dict[str, Tensor]:
-        """The terms of the loss: of the estimates, and of their difference.
-
-        The target of a drawing at its own size is what the clean network makes of it before it is
-        compressed.
-        """
+    def loss(self, batch: Patches) -> dict[str, Tensor]:
+        """The terms of the loss: of the estimates, and of their difference."""
         lr, photo = batch.lr.float() / 255, batch.photo.float() / 255
         size = (photo.shape[2], photo.shape[3])
         with torch.no_grad():
             images = [network(lr, size).image.float() for network in self.model.networks]
-            if bool(batch.drawn.any()):
-                plain = batch.plain[batch.drawn].float() / 255
-                photo[batch.drawn] = self.model.clean(plain, size).image.float().clamp(0, 1)
             errors = torch.stack([picture_errors(x.clamp(0, 1), photo) for x in images], dim=1)
-            # Of a drawing that was not compressed, the clean network has no error at all.
-            least = torch.where(batch.drawn[:, None], errors.amax(dim=1, keepdim=True) / 4, 0)
-            logs = (torch.maximum(errors, least) + _LEAST).log()  # (B, J)
+            logs = (errors + _LEAST).log()  # (B, J)
         factors = lr.new_tensor([size[0] / lr.shape[2], size[1] / lr.shape[3]])
         estimates = self.model.judge.learned(lr, factors.expand(len(lr), 2))
         chosen = estimates.argmin(dim=1)
@@ -157,7 +148,7 @@ class JudgeModule(TrainingModule):
         """Nothing: the judge makes none."""
         return {}
 
-    def sheet(self, batch: JudgePatch) -> Tensor:
+    def sheet(self, batch: Patches) -> Tensor:
         """The small patches, and the photos below them."""
         lr = F.interpolate(batch.lr, size=batch.photo.shape[2:], mode="nearest")
         return torch.cat(list(torch.cat([lr, batch.photo], dim=2).float() / 255), dim=2)

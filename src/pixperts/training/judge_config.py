@@ -11,7 +11,7 @@ class JudgeConfig(TrainConfig):
     """A training run of the judge of moeisr-photo; its two networks stay as they are.
 
     `init` is the network for photos, a model like moeisr-light, or a moeisr-photo. The samples are
-    those of `data.judge_patches`.
+    those of `data.factor_patches`.
 
     Raises:
         UsageError: a value is not allowed.
@@ -21,7 +21,6 @@ class JudgeConfig(TrainConfig):
     clean: float = 0.3  # share of the patches without faults
     soft: float = 0.3  # share of the patches of photos that were enlarged first
     drawn: float = 0.1  # share of the patches of drawings, text and screens
-    crisp: float = 0.0  # share of drawings at their own size, see `data.judge_patches`
     patch: int = 64
     batch: int = 16
     learning_rate: float = 1e-3
@@ -38,6 +37,6 @@ class JudgeConfig(TrainConfig):
             raise UsageError("photos is missing: name folders of clean photos.")
         if self.patch % 16:
             raise UsageError(f"patch is {self.patch}, but must be a multiple of 16.")
-        for name in ("clean", "soft", "drawn", "crisp"):
+        for name in ("clean", "soft", "drawn"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, but must be between 0 and 1.")
