@@ -131,7 +131,7 @@ class Judge(nn.Module):
         """(N,) bool: whether a piece shows a drawing or text with ripples of compression.
 
         Such a piece is flat in part and has steep edges. The small steps that are left are about as
-        many as the edges after compression, far fewer before, and many more in photos.
+        many as the edges after compression, mostly far fewer before, and mostly more in photos.
         """
         with torch.autocast(pieces.device.type, enabled=False):
             luma = torch.einsum("c,nchw->nhw", self.colors[0], pieces.float())
